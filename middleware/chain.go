@@ -1,0 +1,387 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A Chain asks its steps, in list order, and is the engine behind every
+// session. The zero Chain refuses everything. A Chain is immutable and safe
+// for use by many goroutines.
+type Chain struct {
+	steps []Step
+
+	authenticate, operation, event, commit []*Step // the steps that have the hook
+
+	log *slog.Logger
+	tel *telemetry
+}
+
+var _ protocol.Engine = (*Chain)(nil)
+
+// NewChain returns the chain of steps. It refuses a list that could not be
+// trusted: a step without hooks, no step that records, or one that masks
+// behind one that records.
+func NewChain(steps ...Step) (*Chain, error) {
+	c := &Chain{steps: steps}
+	recorder := ""
+	for i := range steps {
+		s := &steps[i]
+		if err := s.check(); err != nil {
+			return nil, err
+		}
+		switch {
+		case s.Role == RoleRecords && recorder == "":
+			recorder = s.Name
+		case s.Role == RoleMasks && recorder != "":
+			return nil, fmt.Errorf("step %s masks but stands behind %s, which would record values in the clear: move it before", s.Name, recorder)
+		}
+		if s.Authenticate != nil {
+			c.authenticate = append(c.authenticate, s)
+		}
+		if s.Operation != nil {
+			c.operation = append(c.operation, s)
+		}
+		if s.Event != nil {
+			c.event = append(c.event, s)
+		}
+		if s.Commit != nil {
+			c.commit = append(c.commit, s)
+		}
+	}
+	if recorder == "" {
+		return nil, errors.New("no step records: add one, such as middleware.Record")
+	}
+	return c, nil
+}
+
+// WithLogger returns a chain that reports to the operator through log.
+func (c *Chain) WithLogger(log *slog.Logger) *Chain {
+	d := *c
+	d.log = log
+	return &d
+}
+
+// Close closes the steps, last first, and returns their errors.
+func (c *Chain) Close() error {
+	var errs []error
+	for i := len(c.steps) - 1; i >= 0; i-- {
+		if s := &c.steps[i]; s.Close != nil {
+			if err := protocol.Guard(s.Close); err != nil {
+				errs = append(errs, fmt.Errorf("step %s: %w", s.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Chain) warn(msg string, args ...any) {
+	if c.log != nil {
+		c.log.Warn(msg, args...)
+	}
+}
+
+// Authenticate returns the identity that the first step to know the proof
+// gives. No step knowing it is a refusal.
+func (c *Chain) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.Identity, error) {
+	var id *protocol.Identity
+	var err error
+	for _, s := range c.authenticate {
+		gerr := protocol.Guard(func() (e error) { id, e = s.Authenticate(ctx, l); return e })
+		if gerr != nil {
+			id, err = nil, fmt.Errorf("step %s: %w", s.Name, gerr)
+			break
+		}
+		if id != nil {
+			break
+		}
+	}
+	switch {
+	case err != nil:
+	case id == nil:
+		err = &protocol.DeniedError{Step: "authenticate", Reason: "the login was not accepted",
+			Hint: "check that the token or password is meant for this gateway and has not expired"}
+	case id.Issuer == "" || id.Subject == "":
+		id, err = nil, errors.New("an identity without issuer or subject")
+	case !id.Expires.IsZero() && !time.Now().Before(id.Expires):
+		id, err = nil, &protocol.DeniedError{Step: "authenticate", Reason: "the login has expired", Hint: "get a new token"}
+	}
+	if err != nil {
+		c.LoginRefused(ctx, l, err)
+		return nil, err
+	}
+	return id, nil
+}
+
+// LoginRefused tells the steps about a login that came to nothing.
+func (c *Chain) LoginRefused(ctx context.Context, l *protocol.Login, cause error) {
+	known := *l
+	known.Proof = nil
+	e := &protocol.Event{Kind: protocol.LoginRefused, Time: time.Now(), Login: &known, Err: cause}
+	if err := c.tell(ctx, e); err != nil {
+		c.warn("a refused login was not recorded", "err", err)
+	}
+	c.tel.loginRefused(ctx, l)
+}
+
+// tell passes e to every step with an Event hook and returns the first error,
+// but tells them all.
+func (c *Chain) tell(ctx context.Context, e *protocol.Event) (err error) {
+	for _, s := range c.event {
+		if e1 := c.tellOne(ctx, s, e); e1 != nil && err == nil {
+			err = fmt.Errorf("step %s: %w", s.Name, e1)
+		}
+	}
+	return err
+}
+
+func (c *Chain) tellOne(ctx context.Context, s *Step, e *protocol.Event) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &protocol.PanicError{Value: v}
+		}
+	}()
+	return s.Event(ctx, e)
+}
+
+// Ask decides ops together; see [protocol.Engine].
+func (c *Chain) Ask(ctx context.Context, s *protocol.Session, ops []*protocol.Operation) error {
+	decided := 0
+	err := c.ask(ctx, s, ops, &decided)
+	if err == nil {
+		return nil
+	}
+	// Whatever went wrong, each operation's refusal is told to every step.
+	var denied *protocol.DeniedError
+	if !errors.As(err, &denied) {
+		denied = nil
+	}
+	for i, op := range ops {
+		d := protocol.Decision{Effect: protocol.DenyEffect, Reason: protocol.Reason(err)}
+		switch {
+		case denied == nil:
+		case decided == i || len(ops) == 1:
+			d.By, d.Rule, d.Hint, d.Ticket = denied.Step, denied.Rule, denied.Hint, denied.Ticket
+		default:
+			d.Reason, d.By = "another statement of the same request was refused", denied.Step
+		}
+		op.Decide(d, op.Grants())
+		e := &protocol.Event{Kind: protocol.Decided, Time: time.Now(), Session: op.Session, Op: op, Decision: d}
+		if denied == nil {
+			e.Err = err
+		}
+		if terr := c.tell(ctx, e); terr != nil {
+			c.warn("a refusal was not recorded", "session", op.Session.ID, "operation", op.ID, "err", terr)
+			err = terr
+		}
+		c.tel.decided(ctx, op, d)
+	}
+	var p *protocol.PanicError
+	if errors.As(err, &p) {
+		s.Terminate(err)
+	}
+	if denied == nil {
+		c.warn("operation refused after a failure", "session", s.Info().ID, "err", err)
+	}
+	return err
+}
+
+// ask does the work of Ask; *at is the index of the operation it stopped at.
+func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Operation, at *int) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &protocol.PanicError{Value: v}
+		}
+	}()
+	c.tel.asked(ctx, ops)
+	var holds []hold
+	allowed := protocol.Decision{}
+	for i, op := range ops {
+		*at = i
+		if len(c.event) > 0 {
+			e := protocol.Event{Kind: protocol.Asked, Time: op.Started(), Session: op.Session, Op: op}
+			if err := c.tell(ctx, &e); err != nil {
+				return err
+			}
+		}
+		opinion := false
+		for _, st := range c.operation {
+			t := c.tel.stepStart()
+			d, err := st.Operation(ctx, op)
+			c.tel.stepDone(ctx, st.Name, t)
+			if err != nil {
+				return fmt.Errorf("step %s: %w", st.Name, err)
+			}
+			if d.By == "" {
+				d.By = st.Name
+			}
+			switch d.Effect {
+			case protocol.NoOpinion:
+				continue
+			case protocol.AllowEffect:
+				allowed = d
+			case protocol.HoldEffect:
+				if d.Wait == nil {
+					return fmt.Errorf("step %s: a hold that cannot be waited for", st.Name)
+				}
+				holds = append(holds, hold{i, op, d})
+			default:
+				return denial(d)
+			}
+			opinion = true
+		}
+		if !opinion {
+			return &protocol.DeniedError{Reason: "no rule allows this", Hint: "ask whoever runs the gateway for access"}
+		}
+		if len(ops) == 1 && len(holds) == 0 {
+			return c.allow(ctx, op, allowed, nil)
+		}
+	}
+	grants, err := c.wait(ctx, s, holds, at)
+	if err != nil {
+		return err
+	}
+	for i, op := range ops {
+		*at = i
+		if err := c.allow(ctx, op, allowed, grants[op]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func denial(d protocol.Decision) error {
+	return &protocol.DeniedError{Step: d.By, Rule: d.Rule, Reason: d.Reason, Hint: d.Hint, Ticket: d.Ticket}
+}
+
+func (c *Chain) allow(ctx context.Context, op *protocol.Operation, d protocol.Decision, grants []protocol.Decision) error {
+	d.Effect = protocol.AllowEffect
+	op.Decide(d, grants)
+	if len(c.event) > 0 {
+		e := protocol.Event{Kind: protocol.Decided, Time: op.Started(), Session: op.Session, Op: op, Decision: d}
+		if len(grants) > 0 {
+			e.Time = time.Now()
+		}
+		if err := c.tell(ctx, &e); err != nil {
+			return err
+		}
+	}
+	c.tel.decided(ctx, op, d)
+	return nil
+}
+
+type hold struct {
+	index int
+	op    *protocol.Operation
+	d     protocol.Decision
+}
+
+// wait waits for all holds at once; the first refusal ends the others.
+func (c *Chain) wait(ctx context.Context, s *protocol.Session, holds []hold, at *int) (map[*protocol.Operation][]protocol.Decision, error) {
+	if len(holds) == 0 {
+		return nil, nil
+	}
+	w := protocol.Waiting{Reason: holds[0].d.Reason, Hint: holds[0].d.Hint}
+	for _, h := range holds {
+		*at = h.index
+		if h.op.NoWait || s.WhileHeld() == nil {
+			return nil, &protocol.DeniedError{Step: h.d.By, Rule: h.d.Rule, Reason: "needs approval (" + h.d.Reason + "), and this client cannot wait for it"}
+		}
+		w.Tickets = append(w.Tickets, h.d.Ticket)
+		if !h.d.Until.IsZero() && (w.Until.IsZero() || h.d.Until.Before(w.Until)) {
+			w.Until = h.d.Until
+		}
+		e := &protocol.Event{Kind: protocol.Held, Time: time.Now(), Session: h.op.Session, Op: h.op, Decision: h.d}
+		if err := c.tell(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	before := make([][32]byte, len(holds))
+	for i, h := range holds {
+		before[i] = h.op.Digest()
+	}
+	start := time.Now()
+	grants := map[*protocol.Operation][]protocol.Decision{}
+	results := make([]protocol.Decision, len(holds))
+	err := s.WhileHeld()(ctx, w, func(ctx context.Context) error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		var wg sync.WaitGroup
+		for i, h := range holds {
+			wg.Go(func() {
+				err := protocol.Guard(func() (e error) { results[i], e = h.d.Wait(ctx); return e })
+				if err == nil && results[i].Effect != protocol.AllowEffect {
+					if results[i].By == "" {
+						results[i].By = h.d.By
+					}
+					if results[i].Rule == "" {
+						results[i].Rule = h.d.Rule
+					}
+					err = denial(results[i])
+				}
+				if err != nil {
+					cancel(err)
+				}
+			})
+		}
+		wg.Wait()
+		return context.Cause(ctx)
+	})
+	c.tel.waited(ctx, start)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range holds {
+		if results[i].Effect != protocol.AllowEffect { // the connector never waited
+			return nil, errors.New("a hold was not waited for")
+		}
+		if h.op.Digest() != before[i] {
+			*at = h.index
+			return nil, errors.New("the operation changed while it was held")
+		}
+		grants[h.op] = append(grants[h.op], results[i])
+	}
+	return grants, nil
+}
+
+// Commit makes the records of ops as safe as p asks; see [protocol.Engine].
+func (c *Chain) Commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
+	if len(c.commit) == 0 {
+		return errors.New("no step records")
+	}
+	for _, s := range c.commit {
+		if err := c.commitOne(ctx, s, p, ops); err != nil {
+			c.warn("records could not be made safe", "step", s.Name, "err", err)
+			return fmt.Errorf("step %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (c *Chain) commitOne(ctx context.Context, s *Step, p protocol.Point, ops []*protocol.Operation) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &protocol.PanicError{Value: v}
+		}
+	}()
+	return s.Commit(ctx, p, ops)
+}
+
+// End tells every step how op ended; see [protocol.Engine].
+func (c *Chain) End(s *protocol.Session, op *protocol.Operation, out protocol.Outcome) {
+	c.tel.ended(op, out)
+	if len(c.event) == 0 {
+		return
+	}
+	e := protocol.Event{Kind: protocol.Ended, Time: op.Started().Add(out.Duration), Session: op.Session, Op: op, Outcome: out}
+	if err := c.tell(context.Background(), &e); err != nil {
+		c.warn("an end was not recorded", "session", op.Session.ID, "operation", op.ID, "err", err)
+		s.Terminate(err)
+	}
+}

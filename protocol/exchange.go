@@ -1,0 +1,150 @@
+package protocol
+
+import "time"
+
+// An Exchange is an allowed operation while it runs: the connector shows the
+// result to the steps' taps through it and ends it. Its methods are for the
+// connector and are called by one goroutine at a time, except End.
+type Exchange struct {
+	op *Operation
+	s  *Session
+}
+
+// Operation returns the operation.
+func (x *Exchange) Operation() *Operation { return x.op }
+
+// Plain reports that no step wants to see anything of the result: the
+// connector may copy raw bytes.
+func (x *Exchange) Plain() bool {
+	op := x.op
+	return len(op.rows) == 0 && len(op.bytes) == 0 && len(op.docs) == 0 && len(op.texts) == 0
+}
+
+// WantsRows reports whether any step registered a tap on rows, so that the
+// connector has to know the columns before the first row.
+func (x *Exchange) WantsRows() bool { return len(x.op.rows) > 0 }
+
+// WantsText reports whether any step registered a tap on messages.
+func (x *Exchange) WantsText() bool { return len(x.op.texts) > 0 }
+
+// Rows announces a result with its columns, which the connector may share
+// between operations but must not change, and returns the function to call for
+// each row; nil means that the raw rows are to be copied. An error means that
+// nothing of the result may be shown.
+func (x *Exchange) Rows(cols []Column) (RowFunc, error) {
+	x.op.result.Columns = cols
+	var fs []RowFunc
+	for _, tap := range x.op.rows {
+		f, err := tap(cols)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			fs = append(fs, f)
+		}
+	}
+	switch len(fs) {
+	case 0:
+		return nil, nil
+	case 1:
+		return fs[0], nil
+	}
+	return func(row [][]byte) error {
+		for _, f := range fs {
+			if err := f(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// Bytes announces a byte stream and returns the function that rewrites it;
+// nil means that it is to be copied.
+func (x *Exchange) Bytes(s Stream) (BytesFunc, error) {
+	var fs []BytesFunc
+	for _, tap := range x.op.bytes {
+		f, err := tap(s)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			fs = append(fs, f)
+		}
+	}
+	switch len(fs) {
+	case 0:
+		return nil, nil
+	case 1:
+		return fs[0], nil
+	}
+	return func(b []byte, last bool) ([]byte, error) {
+		var err error
+		for _, f := range fs {
+			if b, err = f(b, last); err != nil {
+				return nil, err
+			}
+		}
+		return b, nil
+	}, nil
+}
+
+// Docs announces a document of the given kind and returns the function that
+// rewrites it; nil means that it is to be copied.
+func (x *Exchange) Docs(kind string) (DocFunc, error) {
+	var fs []DocFunc
+	for _, tap := range x.op.docs {
+		f, err := tap(kind)
+		if err != nil {
+			return nil, err
+		}
+		if f != nil {
+			fs = append(fs, f)
+		}
+	}
+	switch len(fs) {
+	case 0:
+		return nil, nil
+	case 1:
+		return fs[0], nil
+	}
+	return func(doc []byte) ([]byte, error) {
+		var err error
+		for _, f := range fs {
+			if doc, err = f(doc); err != nil {
+				return nil, err
+			}
+		}
+		return doc, nil
+	}, nil
+}
+
+// Text lets the taps change a message before the client sees it.
+func (x *Exchange) Text(m *Message) error {
+	for _, f := range x.op.texts {
+		if err := f(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// End closes the operation with its outcome. Only the first call counts; it
+// may come from any goroutine.
+func (x *Exchange) End(out Outcome) {
+	op := x.op
+	if !op.ended.CompareAndSwap(false, true) {
+		return
+	}
+	if out.Status == "" {
+		out.Status = StatusUnknown
+	}
+	if out.Duration == 0 {
+		out.Duration = time.Since(op.start)
+	}
+	x.s.forget(op)
+	for i := len(op.ends) - 1; i >= 0; i-- {
+		op.ends[i](out)
+	}
+	x.s.engine.End(x.s, op, out)
+}

@@ -1,0 +1,343 @@
+package protocol
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A Verb is what an operation does, in the protocol's own lower-case word.
+// Connectors document theirs; SQL connectors use the statement's command
+// ("select", "drop table"), Connect opens every session.
+type Verb string
+
+// Verbs that are shared by all connectors.
+const (
+	Connect Verb = "connect" // the first operation of every session
+	Cancel  Verb = "cancel"  // interrupt another operation of the session
+	Unknown Verb = "unknown" // could not be analysed
+)
+
+// Access says what an operation may do to the target, as a set of bits. The
+// zero Access counts as Opaque: assume the worst.
+type Access uint16
+
+// The access classes.
+const (
+	Read    Access = 1 << iota // reads data
+	Write                      // changes data
+	Schema                     // changes definitions
+	Admin                      // changes privileges, roles or the server itself
+	Execute                    // runs code whose effect is not visible here
+	Control                    // transaction control and session settings only
+	Opaque                     // could not be analysed
+)
+
+var accessNames = []string{"read", "write", "schema", "admin", "execute", "control", "opaque"}
+
+// Has reports whether a contains any of the classes in b.
+func (a Access) Has(b Access) bool { return a.worst()&b != 0 }
+
+func (a Access) worst() Access {
+	if a == 0 {
+		return Opaque
+	}
+	return a
+}
+
+// Names returns the names of the classes that a contains.
+func (a Access) Names() []string {
+	a = a.worst()
+	var out []string
+	for i, n := range accessNames {
+		if a&(1<<i) != 0 {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// String returns the names joined by "+".
+func (a Access) String() string { return strings.Join(a.Names(), "+") }
+
+// A Shape says how the result of an operation can be shown to steps.
+type Shape uint8
+
+// The shapes. An operation may combine several.
+const (
+	Rows  Shape = 1 << iota // rows of typed columns
+	Docs                    // documents
+	Bytes                   // byte streams
+)
+
+// An Object is something an operation touches.
+type Object struct {
+	Kind   string // "table", "view", "function", "schema", "database" ...
+	Name   string // fully qualified where the protocol has qualification
+	Access Access
+}
+
+// An Arg is one argument of a prepared execution.
+type Arg struct {
+	Text string // the value as text; hexadecimal with prefix \x if it has no text form
+	Null bool
+	Type string // the target's type name, when known
+}
+
+// An Operation is one thing that a client asks of a target. The connector
+// fills it, the steps read it, decide and register taps. Once decided it does
+// not change, except for its result.
+//
+// Hooks see an Operation one after the other, never at once. It must not be
+// kept after its Ended event.
+type Operation struct {
+	Session *SessionInfo
+	ID      uint64 // counts from 1 within the session, set by Session
+
+	Verb Verb
+	Text string // exactly as the client sent it; steps never change it
+	Args []Arg
+
+	Access      Access
+	Pure        bool // proven to change nothing: see DESIGN, invariant 1
+	Bounded     bool // a change is limited by a condition
+	Objects     []Object
+	Reads       []ColumnRef // base columns read, complete if ReadsKnown
+	ReadsKnown  bool        // Reads is proven complete
+	Writes      []ColumnRef
+	Columns     []Column // predicted columns of the result, with their sources
+	Fingerprint string   // equal for statements that differ only in literals
+	Why         string   // why the operation is Opaque, for people
+
+	Shape Shape
+
+	// State is the session state that changes the meaning of Text, such as
+	// search_path and role. It is part of Digest.
+	State string
+
+	// Raw is what Digest covers beside Text: the exact argument bytes. It is
+	// valid only while the operation is decided.
+	Raw [][]byte
+
+	// Detail is the connector's own analysis. Steps that know the connector
+	// may look into it.
+	Detail any
+
+	InTx   bool // holding would keep the locks of an open transaction
+	NoWait bool // the caller cannot wait: a hold is a refusal
+
+	Risk    int      // 0 to 100, set by risk steps
+	RiskWhy []string // what raised Risk
+
+	rewritten string
+	start     time.Time
+	decided   bool
+	began     bool
+	ended     atomic.Bool
+	decision  Decision
+	grants    []Decision
+
+	rows  []func([]Column) (RowFunc, error)
+	bytes []func(Stream) (BytesFunc, error)
+	docs  []func(kind string) (DocFunc, error)
+	texts []TextFunc
+	ends  []func(Outcome)
+
+	result Result
+	x      Exchange
+
+	prev, next *Operation // the session's list of open operations
+}
+
+// OnRows registers a tap on the rows of the result. f is called once for each
+// result with its columns and returns the function that sees the rows; a nil
+// RowFunc leaves this result alone, and if all do, the raw bytes are
+// forwarded. f must not change the columns. ErrShape means that the result has
+// no rows that can be shown: a step that must see them denies.
+func (op *Operation) OnRows(f func([]Column) (RowFunc, error)) error {
+	if op.decided {
+		return ErrDecided
+	}
+	if op.Shape&Rows == 0 {
+		return ErrShape
+	}
+	op.rows = append(op.rows, f)
+	return nil
+}
+
+// OnBytes registers a tap on the byte streams of the operation.
+func (op *Operation) OnBytes(f func(Stream) (BytesFunc, error)) error {
+	if op.decided {
+		return ErrDecided
+	}
+	if op.Shape&Bytes == 0 {
+		return ErrShape
+	}
+	op.bytes = append(op.bytes, f)
+	return nil
+}
+
+// OnDocs registers a tap on the documents of the operation. kind is the media
+// type or the object's kind.
+func (op *Operation) OnDocs(f func(kind string) (DocFunc, error)) error {
+	if op.decided {
+		return ErrDecided
+	}
+	if op.Shape&Docs == 0 {
+		return ErrShape
+	}
+	op.docs = append(op.docs, f)
+	return nil
+}
+
+// OnText registers a tap on the messages that come back beside the result.
+// Taps of the Connect operation see the messages that belong to no operation.
+func (op *Operation) OnText(f TextFunc) error {
+	if op.decided {
+		return ErrDecided
+	}
+	op.texts = append(op.texts, f)
+	return nil
+}
+
+// OnEnd registers f to run when the operation has ended, or at once after it
+// was refused. Use it to release what a hook acquired.
+func (op *Operation) OnEnd(f func(Outcome)) { op.ends = append(op.ends, f) }
+
+// Rewrite asks that text is sent in place of Text. Both are kept. The
+// connector refuses the operation if it cannot honour the rewrite.
+func (op *Operation) Rewrite(text string) error {
+	if op.decided {
+		return ErrDecided
+	}
+	if op.rewritten != "" && op.rewritten != text {
+		return ErrFixed
+	}
+	op.rewritten = text
+	return nil
+}
+
+// Rewritten returns what a step asked to be sent instead of Text, or "".
+func (op *Operation) Rewritten() string { return op.rewritten }
+
+// AddRisk raises the operation's risk by score and says why.
+func (op *Operation) AddRisk(score int, why string) {
+	op.Risk = min(op.Risk+score, 100)
+	op.RiskWhy = append(op.RiskWhy, why)
+}
+
+// Decide fixes what was decided; grants are the approvals that ended holds.
+// Only an [Engine] calls it, once. After a refusal the functions registered
+// with OnEnd run at once.
+func (op *Operation) Decide(d Decision, grants []Decision) {
+	op.decided = true
+	op.decision, op.grants = d, grants
+	if d.Effect == AllowEffect {
+		return
+	}
+	for i := len(op.ends) - 1; i >= 0; i-- {
+		op.ends[i](Outcome{Status: StatusDenied})
+	}
+	op.ends = nil
+}
+
+// Decision returns what was decided. It is the zero Decision before.
+func (op *Operation) Decision() Decision { return op.decision }
+
+// Grants returns the decisions that ended the operation's holds, one for each
+// approval.
+func (op *Operation) Grants() []Decision { return op.grants }
+
+// Started returns when the operation was asked for.
+func (op *Operation) Started() time.Time { return op.start }
+
+// Result returns what has come back so far. It is complete in the Ended event.
+func (op *Operation) Result() *Result { return &op.result }
+
+// Digest binds a decision to what will run: identity, target, account, verb,
+// the exact text and argument bytes, and the session state that changes their
+// meaning. Fields are length-prefixed, so no two operations share an encoding.
+func (op *Operation) Digest() [32]byte {
+	h := sha256.New()
+	var n [8]byte
+	put := func(s string) {
+		binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+		h.Write(n[:])
+		h.Write([]byte(s))
+	}
+	put("sallyport/operation/v1")
+	if s := op.Session; s != nil {
+		for id := s.Identity; id != nil; id = id.OnBehalfOf {
+			put(id.Issuer)
+			put(id.Subject)
+		}
+		put(s.Resource.Name)
+		put(s.Resource.Protocol)
+		put(s.Resource.Addr)
+		put(s.User)
+		put(s.ID)
+	}
+	put(string(op.Verb))
+	put(op.Text)
+	put(op.rewritten)
+	put(op.State)
+	binary.BigEndian.PutUint64(n[:], uint64(len(op.Raw)))
+	h.Write(n[:])
+	for _, a := range op.Raw {
+		if a == nil {
+			put("null")
+			continue
+		}
+		put("value")
+		put(string(a))
+	}
+	var d [32]byte
+	h.Sum(d[:0])
+	return d
+}
+
+// A Status says how an operation ended.
+type Status string
+
+// The statuses.
+const (
+	StatusOK        Status = "ok"
+	StatusFailed    Status = "failed"    // the target reported an error
+	StatusDenied    Status = "denied"    // policy refused it; nothing was sent
+	StatusWithdrawn Status = "withdrawn" // the client left or cancelled while it was held
+	StatusSkipped   Status = "skipped"   // the target never ran it: an earlier one failed
+	StatusCancelled Status = "cancelled" // interrupted on request
+	StatusError     Status = "error"     // the gateway failed
+	StatusUnknown   Status = "unknown"   // the session broke before an answer came
+)
+
+// An Outcome is how an operation ended.
+type Outcome struct {
+	Status   Status
+	Code     string // SQLSTATE, exit status ...
+	Tag      string // what the target said: "UPDATE 3"
+	Rows     int64  // rows returned or changed
+	Bytes    int64  // bytes of result that went to the client
+	BytesIn  int64  // bytes of data that came from the client (COPY)
+	Err      error  // why the gateway failed, for the operator
+	Duration time.Duration
+}
+
+// A Result is what is known about the data that came back.
+type Result struct {
+	Columns []Column // of the last result; shared, read only
+	Masked  []string // labels of the columns that a step masked
+}
+
+// MarkMasked notes that a step masks the column named label in this result.
+// Tap factories call it; the record and the review show it.
+func (op *Operation) MarkMasked(label string) {
+	for _, m := range op.result.Masked {
+		if m == label {
+			return
+		}
+	}
+	op.result.Masked = append(op.result.Masked, label)
+}

@@ -1,0 +1,94 @@
+package protocol
+
+// A RowFunc sees one row of a result and may replace values in place: a nil
+// element is NULL, any other element the value in the column's own format
+// ([Column.Binary]). The row and its bytes are valid only during the call;
+// replacing an element leaves the new slice with the callee, valid until its
+// next call. It is called by one goroutine at a time. An error ends the result
+// with a failure; no part of the row is shown.
+type RowFunc func(row [][]byte) error
+
+// A BytesFunc sees a byte stream in chunks and returns what takes the chunk's
+// place. It may hold bytes back and return them later; last says that the
+// stream ends with this chunk. The returned slice is valid until the next
+// call.
+type BytesFunc func(chunk []byte, last bool) ([]byte, error)
+
+// A DocFunc sees one document (a JSON body, a Kubernetes object) and returns
+// what takes its place.
+type DocFunc func(doc []byte) ([]byte, error)
+
+// A TextFunc sees a [Message] on its way to the client and may change it in
+// place.
+type TextFunc func(m *Message) error
+
+// A Stream names one byte stream of an operation.
+type Stream struct {
+	Name string // "copy", "stdout", "stderr", "pty"
+	In   bool   // from the client to the target
+}
+
+// A MessageKind says what sort of side message a [Message] is.
+type MessageKind uint8
+
+// The kinds of message.
+const (
+	ErrorMessage        MessageKind = iota // an operation failed
+	NoticeMessage                          // a warning or notice
+	NotificationMessage                    // asynchronous, from another session
+	ParameterMessage                       // a reported setting
+)
+
+// A Message is text that the target sends beside results and that may carry
+// data: an error, a notice, a notification, a reported setting.
+type Message struct {
+	Kind   MessageKind
+	Code   string // SQLSTATE or the protocol's own code
+	Text   string // primary text, payload or value
+	Detail string
+	Hint   string
+	Where  string // context, such as a call stack
+	Query  string // internal query text
+
+	// Names are schema, table, column, data type and constraint as the target
+	// named them; they are not data.
+	Names map[string]string
+}
+
+// An Edge says how a result column depends on a base column. The zero Edge is
+// unknown, the worst.
+type Edge uint8
+
+// The kinds of edge.
+const (
+	EdgeUnknown   Edge = iota
+	EdgeIdentity       // the value itself
+	EdgeTransform      // computed from the value
+	EdgeAggregate      // computed from many values
+	EdgeOpaque         // through something that cannot be looked into
+)
+
+// A Source is a base column that a result column depends on.
+type Source struct {
+	ColumnRef
+	Edge Edge
+}
+
+// A ColumnRef names a base column. Column "*" means the whole row.
+type ColumnRef struct{ Schema, Table, Column string }
+
+// String returns schema.table.column.
+func (c ColumnRef) String() string { return c.Schema + "." + c.Table + "." + c.Column }
+
+// A Column describes one column of a result.
+type Column struct {
+	Name     string // label as the client sees it
+	Type     uint32 // the protocol's own type number: PostgreSQL's OID
+	TypeName string // "text", when known
+	Binary   bool   // values are in the type's binary format
+
+	// Known says that Sources is complete. The zero Column is not known: it
+	// may hold anything.
+	Known   bool
+	Sources []Source
+}
