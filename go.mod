@@ -8,4 +8,10 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0
 )
 
-require github.com/cespare/xxhash/v2 v2.3.0 // indirect
+require (
+	cel.dev/cel-go v0.33.2 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/coreos/go-oidc/v3 v3.21.0 // indirect
+	github.com/goccy/go-yaml v1.19.2 // indirect
+	github.com/stretchr/testify v1.12.1 // indirect
+)

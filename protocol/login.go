@@ -15,6 +15,7 @@ type Login struct {
 	Protocol string // the connector's name
 	User     string // the account the client named, routing parts removed
 	Resource string // the target the client named
+	Database string // the database or namespace the client named, if it did
 	Remote   net.Addr
 	TLS      *tls.ConnectionState // nil without TLS
 	Tool     Tool

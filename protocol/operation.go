@@ -17,6 +17,7 @@ type Verb string
 const (
 	Connect Verb = "connect" // the first operation of every session
 	Cancel  Verb = "cancel"  // interrupt another operation of the session
+	Recheck Verb = "recheck" // whether an open session may go on, after a reload
 	Unknown Verb = "unknown" // could not be analysed
 )
 

@@ -1,0 +1,689 @@
+package gateway
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A SecretSource fetches a target's secret when a session needs it. Its errors
+// never contain the secret.
+type SecretSource func(ctx context.Context) (protocol.Secret, error)
+
+// Env returns a source that reads the environment variable name.
+func Env(name string) SecretSource {
+	return func(context.Context) (protocol.Secret, error) {
+		v, ok := os.LookupEnv(name)
+		if !ok {
+			return protocol.Secret{}, fmt.Errorf("environment variable %s is not set", name)
+		}
+		return protocol.NewSecret(v), nil
+	}
+}
+
+// File returns a source that reads the file at path for every session, so that
+// a rotated secret is used at once. One final newline is removed.
+func File(path string) SecretSource {
+	return func(context.Context) (protocol.Secret, error) {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return protocol.Secret{}, err
+		}
+		return protocol.NewSecret(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
+	}
+}
+
+// Fixed returns a source that gives s.
+func Fixed(s protocol.Secret) SecretSource {
+	return func(context.Context) (protocol.Secret, error) { return s, nil }
+}
+
+// A Target is something that clients reach through the gateway.
+type Target struct {
+	Name     string // what clients ask for
+	Protocol string // the name of the connector that serves it
+	Addr     string // host:port, or the path of a Unix socket
+
+	User   string       // the account the gateway logs in with
+	Secret SecretSource // nil: none is needed
+
+	Labels  map[string]string // facts for policy: env, owner, data class
+	Options map[string]string // the connector's settings for this target
+}
+
+func (t Target) resource() protocol.Resource {
+	return protocol.Resource{Name: t.Name, Protocol: t.Protocol, Addr: t.Addr, Labels: t.Labels, Options: t.Options}
+}
+
+// A Listener pairs an address with the server of its protocol.
+type Listener struct {
+	Addr   string
+	Server protocol.Server
+}
+
+// Config is what a [Gateway] is made from.
+type Config struct {
+	Steps   []middleware.Step
+	Targets []Target
+
+	// Listeners are served by [Gateway.Run]. Programs that call Serve or
+	// ListenAndServe themselves leave it empty.
+	Listeners []Listener
+
+	// Dial connects to targets; nil uses a net.Dialer with a 10 s limit and
+	// keep-alive.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// HandshakeTimeout bounds the time from accept to an accepted login, held
+	// approval of the login not counted; 0 means 15 s.
+	HandshakeTimeout time.Duration
+	// MaxHandshakes bounds the connections that have not logged in yet; 0
+	// means 4096. When more come, the oldest of them is closed.
+	MaxHandshakes int
+
+	Logger         *slog.Logger         // nil: nothing is logged
+	TracerProvider trace.TracerProvider // nil: no spans
+	MeterProvider  metric.MeterProvider // nil: no metrics
+}
+
+// A Gateway opens sessions for the servers that it runs. It is safe for use
+// by many goroutines.
+type Gateway struct {
+	log        *slog.Logger
+	dial       func(ctx context.Context, network, addr string) (net.Conn, error)
+	handshake  time.Duration
+	maxPending int
+	listeners  []Listener
+	tracer     trace.TracerProvider
+	meter      metric.MeterProvider
+
+	state atomic.Pointer[state]
+
+	mu        sync.Mutex
+	sessions  map[string]*protocol.Session
+	pending   *list.List // of *pendingConn, oldest first
+	open      map[net.Listener]struct{}
+	closing   bool
+	conns     sync.WaitGroup
+	ctx       context.Context
+	terminate context.CancelCauseFunc
+}
+
+// state is what a reload replaces as a whole.
+type state struct {
+	chain   *middleware.Chain
+	targets map[string]Target
+	refs    atomic.Int64 // users + 1 while current; closes the chain at 0
+	log     *slog.Logger
+}
+
+func (st *state) release() {
+	if st.refs.Add(-1) == 0 {
+		if err := st.chain.Close(); err != nil {
+			st.log.Error("closing steps", "err", err)
+		}
+	}
+}
+
+// acquire returns the current state; the caller releases it.
+func (g *Gateway) acquire() *state {
+	for {
+		st := g.state.Load()
+		n := st.refs.Load()
+		if n > 0 && st.refs.CompareAndSwap(n, n+1) {
+			return st
+		}
+		if n <= 0 && st == g.state.Load() {
+			return &state{chain: &middleware.Chain{}, log: g.log} // after Shutdown: refuses everything
+		}
+	}
+}
+
+// New returns a gateway. It reports every mistake in c that can be known
+// without a client or a target.
+func New(c Config) (*Gateway, error) {
+	g := &Gateway{log: c.Logger, dial: c.Dial, handshake: c.HandshakeTimeout, maxPending: c.MaxHandshakes,
+		listeners: c.Listeners, tracer: c.TracerProvider, meter: c.MeterProvider,
+		sessions: map[string]*protocol.Session{}, pending: list.New(), open: map[net.Listener]struct{}{}}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.dial == nil {
+		g.dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	}
+	if g.handshake == 0 {
+		g.handshake = 15 * time.Second
+	}
+	if g.maxPending == 0 {
+		g.maxPending = 4096
+	}
+	st, err := g.build(c)
+	if err != nil {
+		return nil, err
+	}
+	g.state.Store(st)
+	g.ctx, g.terminate = context.WithCancelCause(context.Background())
+	return g, nil
+}
+
+func (g *Gateway) build(c Config) (*state, error) {
+	st := &state{targets: map[string]Target{}, log: g.log}
+	st.refs.Store(1)
+	for _, t := range c.Targets {
+		switch _, twice := st.targets[t.Name]; {
+		case t.Name == "":
+			return nil, errors.New("a target without a name")
+		case twice:
+			return nil, fmt.Errorf("target %s: there are two of this name", t.Name)
+		case strings.ContainsAny(t.Name, "/@ \t\r\n\x00"):
+			return nil, fmt.Errorf("target %q: a name has no spaces, '/' or '@', which separate it from other parts", t.Name)
+		case t.Addr == "":
+			return nil, fmt.Errorf("target %s: no address", t.Name)
+		case t.Protocol == "":
+			return nil, fmt.Errorf("target %s: no protocol", t.Name)
+		}
+		for _, l := range c.Listeners {
+			if ch, ok := l.Server.(protocol.TargetChecker); ok && l.Server.Name() == t.Protocol {
+				if err := ch.CheckTarget(t.resource()); err != nil {
+					return nil, fmt.Errorf("target %s: %w", t.Name, err)
+				}
+			}
+		}
+		st.targets[t.Name] = t
+	}
+	chain, err := middleware.NewChain(c.Steps...)
+	if err != nil {
+		return nil, err
+	}
+	if chain, err = chain.WithLogger(g.log).WithTelemetry(g.tracer, g.meter); err != nil {
+		return nil, err
+	}
+	st.chain = chain
+	return st, nil
+}
+
+// Reload replaces steps and targets by those of c, at once and for open
+// sessions too: each open session is asked about again and ends if it is no
+// longer allowed or its target is gone. Listeners and limits stay as they
+// were. After an error nothing has changed.
+func (g *Gateway) Reload(ctx context.Context, c Config) error {
+	c.Listeners = g.listeners
+	st, err := g.build(c)
+	if err != nil {
+		return err
+	}
+	old := g.state.Swap(st)
+	defer old.release()
+	for _, s := range g.Sessions() {
+		if _, ok := st.targets[s.Info().Resource.Name]; !ok {
+			s.Terminate(&protocol.DeniedError{Step: "targets", Reason: "the target is no longer served"})
+			continue
+		}
+		op := &protocol.Operation{Verb: protocol.Recheck, Access: protocol.Control, Pure: true, NoWait: true}
+		x, err := s.Begin(ctx, op)
+		if err != nil {
+			s.Terminate(err)
+			continue
+		}
+		x.End(protocol.Outcome{Status: protocol.StatusOK})
+	}
+	return nil
+}
+
+// Sessions returns the open sessions.
+func (g *Gateway) Sessions() []*protocol.Session {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := make([]*protocol.Session, 0, len(g.sessions))
+	for _, s := range g.sessions {
+		out = append(out, s)
+	}
+	return out
+}
+
+// engine runs every session on the current chain, so that a reload takes
+// effect with the next operation.
+type engine struct{ g *Gateway }
+
+func (e engine) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.Identity, error) {
+	st := e.g.acquire()
+	defer st.release()
+	return st.chain.Authenticate(ctx, l)
+}
+
+func (e engine) Ask(ctx context.Context, s *protocol.Session, ops []*protocol.Operation) error {
+	st := e.g.acquire()
+	defer st.release()
+	return st.chain.Ask(ctx, s, ops)
+}
+
+func (e engine) Commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
+	st := e.g.acquire()
+	defer st.release()
+	return st.chain.Commit(ctx, p, ops)
+}
+
+func (e engine) End(s *protocol.Session, op *protocol.Operation, out protocol.Outcome) {
+	st := e.g.acquire()
+	defer st.release()
+	st.chain.End(s, op, out)
+}
+
+// Open implements [protocol.Handler]. ctx must come from ServeConn.
+func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Session, error) {
+	e := engine{g}
+	id, err := e.Authenticate(ctx, l)
+	if err != nil {
+		g.log.Info("login refused", "protocol", l.Protocol, "user", l.User, "target", l.Resource, "remote", addr(l.Remote), "err", err)
+		return nil, err
+	}
+	st := g.acquire()
+	t, ok := st.targets[l.Resource]
+	if !ok || t.Protocol != l.Protocol {
+		err := &protocol.DeniedError{Step: "targets", Reason: fmt.Sprintf("there is no target %q for you here", l.Resource),
+			Hint: "check the name; whoever runs the gateway knows which targets you may use"}
+		st.chain.LoginRefused(ctx, l, err)
+		st.release()
+		g.log.Info("login refused", "protocol", l.Protocol, "identity", id.Subject, "target", l.Resource, "err", err)
+		return nil, err
+	}
+	st.release()
+
+	info := &protocol.SessionInfo{ID: protocol.NewID(), Protocol: l.Protocol, Identity: id, Resource: t.resource(),
+		User: l.User, Database: l.Database, Tool: l.Tool, Remote: addr(l.Remote), TLS: l.TLS != nil, Started: time.Now()}
+	pc, _ := ctx.Value(pendingKey{}).(*pendingConn)
+	s := protocol.NewSession(g.ctx, protocol.SessionConfig{
+		Info: info, Engine: e, WhileHeld: l.WhileHeld,
+		Dial: func(ctx context.Context) (net.Conn, error) {
+			network := "tcp"
+			if strings.HasPrefix(t.Addr, "/") {
+				network = "unix"
+			}
+			return g.dial(ctx, network, t.Addr)
+		},
+		Credentials: func(ctx context.Context) (protocol.Credentials, error) {
+			c := protocol.Credentials{User: t.User}
+			if t.Secret == nil {
+				return c, nil
+			}
+			var err error
+			if c.Secret, err = t.Secret(ctx); err != nil {
+				return c, fmt.Errorf("secret of target %s: %w", t.Name, err)
+			}
+			return c, nil
+		},
+		OnClose: func() {
+			g.mu.Lock()
+			delete(g.sessions, info.ID)
+			g.mu.Unlock()
+		},
+	})
+	g.mu.Lock()
+	if g.closing {
+		g.mu.Unlock()
+		s.Close(protocol.ErrClosed)
+		return nil, protocol.ErrClosed
+	}
+	g.sessions[info.ID] = s
+	g.mu.Unlock()
+	pc.identified() // from here on waiting for an approval has its own limits
+	if err := s.Connect(ctx, &protocol.Operation{}); err != nil {
+		s.Close(err)
+		return nil, err
+	}
+	g.log.Info("session opened", "session", info.ID, "identity", id.Subject, "issuer", id.Issuer, "target", t.Name, "tool", l.Tool.Name, "remote", info.Remote)
+	return s, nil
+}
+
+func addr(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+// pendingConn is a connection that has not logged in yet.
+type pendingConn struct {
+	g     *Gateway
+	conn  net.Conn
+	timer *time.Timer
+	elem  *list.Element
+}
+
+type pendingKey struct{}
+
+func (g *Gateway) admit(conn net.Conn) *pendingConn {
+	pc := &pendingConn{g: g, conn: conn}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pending.Len() >= g.maxPending {
+		oldest := g.pending.Remove(g.pending.Front()).(*pendingConn)
+		oldest.elem = nil
+		_ = oldest.conn.Close() // its ServeConn ends with a read error
+	}
+	pc.elem = g.pending.PushBack(pc)
+	pc.timer = time.AfterFunc(g.handshake, func() { _ = conn.Close() })
+	return pc
+}
+
+func (pc *pendingConn) identified() {
+	if pc == nil {
+		return
+	}
+	pc.timer.Stop()
+	pc.g.mu.Lock()
+	defer pc.g.mu.Unlock()
+	if pc.elem != nil {
+		pc.g.pending.Remove(pc.elem)
+		pc.elem = nil
+	}
+}
+
+// ListenAndServe listens on addr, a host:port or the path of a Unix socket, and
+// serves it; see [Gateway.Serve].
+func (g *Gateway) ListenAndServe(ctx context.Context, addr string, s protocol.Server) error {
+	network := "tcp"
+	if strings.HasPrefix(addr, "/") {
+		network = "unix"
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, network, addr)
+	if err != nil {
+		return err
+	}
+	return g.Serve(ctx, l, s)
+}
+
+// Serve accepts connections from l until ctx is done or Shutdown is called, and
+// then returns nil. It closes l. Open sessions go on: end them with Shutdown.
+func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) error {
+	g.mu.Lock()
+	if g.closing {
+		g.mu.Unlock()
+		_ = l.Close()
+		return protocol.ErrClosed
+	}
+	g.open[l] = struct{}{}
+	g.mu.Unlock()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
+	defer func() {
+		_ = l.Close()
+		g.mu.Lock()
+		delete(g.open, l)
+		g.mu.Unlock()
+	}()
+	g.log.Info("listening", "protocol", s.Name(), "address", l.Addr().String())
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			g.mu.Lock()
+			closing := g.closing
+			g.mu.Unlock()
+			if closing || ctx.Err() != nil {
+				return nil
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			// Out of descriptors, or a connection that was gone again: the
+			// listener itself is fine.
+			g.log.Warn("accept", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
+		}
+		g.mu.Lock()
+		if g.closing {
+			g.mu.Unlock()
+			_ = conn.Close()
+			return nil
+		}
+		g.conns.Add(1)
+		g.mu.Unlock()
+		go g.serveConn(conn, s)
+	}
+}
+
+func (g *Gateway) serveConn(conn net.Conn, s protocol.Server) {
+	defer g.conns.Done()
+	pc := g.admit(conn)
+	defer pc.identified()
+	defer conn.Close()
+	ctx := context.WithValue(g.ctx, pendingKey{}, pc)
+	err := protocol.Guard(func() error { return s.ServeConn(ctx, conn, g) })
+	var p *protocol.PanicError
+	switch {
+	case errors.As(err, &p):
+		g.log.Error("a connection panicked", "protocol", s.Name(), "remote", addr(conn.RemoteAddr()), "panic", p.Value, "stack", string(p.Stack))
+	case err != nil:
+		g.log.Debug("connection ended", "protocol", s.Name(), "remote", addr(conn.RemoteAddr()), "err", err)
+	}
+}
+
+// Run serves all Listeners of the Config until ctx is done, and returns the
+// first error of any of them.
+func (g *Gateway) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var wg sync.WaitGroup
+	errs := make([]error, len(g.listeners))
+	for i, l := range g.listeners {
+		wg.Go(func() {
+			if errs[i] = g.ListenAndServe(ctx, l.Addr, l.Server); errs[i] != nil {
+				cancel(errs[i])
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Shutdown stops accepting, asks every session to end at the next good moment,
+// and waits. When ctx is done it ends what is left at once. Every session has
+// written its end and the steps are closed when Shutdown returns.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	g.mu.Lock()
+	if g.closing {
+		g.mu.Unlock()
+		return protocol.ErrClosed
+	}
+	g.closing = true
+	for l := range g.open {
+		_ = l.Close()
+	}
+	for e := g.pending.Front(); e != nil; e = e.Next() {
+		_ = e.Value.(*pendingConn).conn.Close()
+	}
+	g.mu.Unlock()
+	for _, s := range g.Sessions() {
+		s.Drain()
+	}
+	done := make(chan struct{})
+	go func() { g.conns.Wait(); close(done) }()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+		g.terminate(errShutdown)
+		<-done
+	}
+	g.terminate(errShutdown)
+	g.state.Load().release()
+	return err
+}
+
+var errShutdown = errors.New("the gateway is shutting down")
+
+// A ServerKind is a kind of listener that a configuration file can name.
+type ServerKind struct {
+	Name string
+	// New builds the server from its settings, as in middleware.Kind.
+	New func(decode func(into any) error) (protocol.Server, error)
+}
+
+// Kinds are what a configuration file may name. Nothing else can be used.
+type Kinds struct {
+	Steps   []middleware.Kind
+	Servers []ServerKind
+}
+
+type file struct {
+	Listen []struct {
+		Protocol string   `yaml:"protocol"`
+		Address  string   `yaml:"address"`
+		Settings ast.Node `yaml:"settings"`
+	} `yaml:"listen"`
+	Targets []struct {
+		Name     string            `yaml:"name"`
+		Protocol string            `yaml:"protocol"`
+		Address  string            `yaml:"address"`
+		User     string            `yaml:"user"`
+		Secret   secretConfig      `yaml:"secret"`
+		Labels   map[string]string `yaml:"labels"`
+		Options  map[string]string `yaml:"options"`
+	} `yaml:"targets"`
+	Steps []map[string]ast.Node `yaml:"steps"`
+}
+
+type secretConfig struct {
+	Env   string          `yaml:"env"`
+	File  string          `yaml:"file"`
+	Value protocol.Secret `yaml:"value"`
+}
+
+func (s secretConfig) source() (SecretSource, error) {
+	n := 0
+	var src SecretSource
+	if s.Env != "" {
+		n, src = n+1, Env(s.Env)
+	}
+	if s.File != "" {
+		n, src = n+1, File(s.File)
+	}
+	if !s.Value.Empty() {
+		n, src = n+1, Fixed(s.Value)
+	}
+	if n > 1 {
+		return nil, errors.New("secret: give one of env, file and value")
+	}
+	return src, nil
+}
+
+// Load reads a YAML configuration; name is the file's name for messages. A key
+// that nobody knows, a value of the wrong type and a step that cannot be built
+// are errors that name the line. Steps that were built before an error are
+// closed again.
+func Load(r io.Reader, name string, kinds Kinds) (Config, error) {
+	var c Config
+	src, err := io.ReadAll(io.LimitReader(r, maxConfig+1))
+	if err != nil {
+		return c, err
+	}
+	if len(src) > maxConfig {
+		return c, fmt.Errorf("%s: larger than %d bytes", name, maxConfig)
+	}
+	var f file
+	if err := yaml.UnmarshalWithOptions(src, &f, yaml.Strict()); err != nil {
+		return c, fmt.Errorf("%s: %w", name, err)
+	}
+	if c, err = f.config(kinds); err != nil {
+		for _, s := range c.Steps {
+			if s.Close != nil {
+				err = errors.Join(err, s.Close())
+			}
+		}
+		return Config{}, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// maxConfig keeps a mistyped path, such as a device, from filling the memory.
+const maxConfig = 4 << 20
+
+func decoder(n ast.Node) func(into any) error {
+	return func(into any) error {
+		if n == nil || n.Type() == ast.NullType {
+			return nil
+		}
+		return yaml.NodeToValue(n, into, yaml.Strict())
+	}
+}
+
+func (f *file) config(kinds Kinds) (c Config, err error) {
+	for _, l := range f.Listen {
+		var kind *ServerKind
+		for i := range kinds.Servers {
+			if kinds.Servers[i].Name == l.Protocol {
+				kind = &kinds.Servers[i]
+			}
+		}
+		if kind == nil {
+			return c, fmt.Errorf("listen: unknown protocol %q", l.Protocol)
+		}
+		s, err := kind.New(decoder(l.Settings))
+		if err != nil {
+			return c, fmt.Errorf("listen %s: %w", l.Protocol, err)
+		}
+		c.Listeners = append(c.Listeners, Listener{Addr: l.Address, Server: s})
+	}
+	for _, t := range f.Targets {
+		src, err := t.Secret.source()
+		if err != nil {
+			return c, fmt.Errorf("target %s: %w", t.Name, err)
+		}
+		c.Targets = append(c.Targets, Target{Name: t.Name, Protocol: t.Protocol, Addr: t.Address, User: t.User,
+			Secret: src, Labels: t.Labels, Options: t.Options})
+	}
+	for i, m := range f.Steps {
+		if len(m) != 1 {
+			return c, fmt.Errorf("steps: entry %d has %d keys; each entry is one step, such as '- record:'", i+1, len(m))
+		}
+		for key, node := range m {
+			s, err := buildStep(kinds, key, node)
+			if err != nil {
+				return c, err
+			}
+			c.Steps = append(c.Steps, s)
+		}
+	}
+	return c, nil
+}
+
+func buildStep(kinds Kinds, key string, node ast.Node) (middleware.Step, error) {
+	known := make([]string, 0, len(kinds.Steps))
+	for _, k := range kinds.Steps {
+		if k.Name == key {
+			s, err := k.New(decoder(node))
+			if err != nil {
+				return s, fmt.Errorf("step %s: %w", key, err)
+			}
+			return s, nil
+		}
+		known = append(known, k.Name)
+	}
+	line := 0
+	if node != nil && node.GetToken() != nil {
+		line = node.GetToken().Position.Line
+	}
+	return middleware.Step{}, fmt.Errorf("line %d: unknown step %q; known are %s", line, key, strings.Join(known, ", "))
+}
