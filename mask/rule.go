@@ -1,0 +1,137 @@
+package mask
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// A Rule says what takes the place of the values of some base columns.
+type Rule struct {
+	Name string // names the rule in decisions, records and errors
+
+	// Columns are patterns "schema.table.column"; in each part * stands for
+	// any characters: "public.customers.email", "*.*.ssn", "hr.pay*.*". Case
+	// does not matter. A name that holds a dot or a star is put in double
+	// quotes, doubled inside.
+	Columns []string
+
+	Transform Transform
+}
+
+// A Set is a list of rules made ready for looking up. It is immutable and safe
+// for use by many goroutines. The zero Set has no rules.
+type Set struct {
+	rules  []Rule
+	tables map[string][]entry // by exact table name
+	any    []entry            // with a pattern for the table
+}
+
+// An entry is one column pattern of the rule with that index.
+type entry struct {
+	rule                  int
+	schema, table, column glob
+}
+
+// Compile returns the set of rules. Where several match a column the first
+// counts. An error names the rule that makes no sense.
+func Compile(rules ...Rule) (*Set, error) {
+	s := &Set{tables: map[string][]entry{}}
+	seen := map[string]bool{}
+	for i, r := range rules {
+		if err := r.check(); err != nil {
+			name := r.Name
+			if name == "" {
+				name = fmt.Sprintf("number %d", i+1)
+			}
+			return nil, fmt.Errorf("mask rule %s: %w", name, err)
+		}
+		if seen[r.Name] {
+			return nil, fmt.Errorf("mask rule %s: there are two rules of this name", r.Name)
+		}
+		seen[r.Name] = true
+		r.Columns = append([]string(nil), r.Columns...)
+		s.rules = append(s.rules, r)
+		for _, c := range r.Columns {
+			parts, err := parsePattern(c)
+			if err != nil {
+				return nil, fmt.Errorf("mask rule %s: column %q: %w", r.Name, c, err)
+			}
+			e := entry{i, parts[0], parts[1], parts[2]}
+			if name, ok := e.table.exact(); ok {
+				s.tables[name] = append(s.tables[name], e)
+			} else {
+				s.any = append(s.any, e)
+			}
+		}
+	}
+	return s, nil
+}
+
+func (r *Rule) check() error {
+	switch {
+	case r.Name == "":
+		return errors.New("has no name")
+	case len(r.Columns) == 0:
+		return errors.New("names no columns")
+	case r.Transform == nil:
+		return errors.New("has no transform: say what takes the values' place, such as redact")
+	}
+	// A transform that makes no sense is found now rather than by the first
+	// query.
+	for _, k := range []Kind{Text, Int8} {
+		for e := range encodings {
+			if _, err := r.Transform.Bind(Type{Kind: k, Encoding: e}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Len returns the number of rules.
+func (s *Set) Len() int { return len(s.rules) }
+
+// Match returns the first rule for the column, or nil if there is none. The
+// column "*" is the whole row: it matches if any column of the table would. An
+// empty schema, table or column is one that is not known, and matches every
+// pattern. The rule must not be changed.
+func (s *Set) Match(schema, table, column string) *Rule {
+	if column == "*" {
+		column = ""
+	}
+	return s.match(schema, table, column)
+}
+
+// Table reports whether there is a rule for any column of the table.
+func (s *Set) Table(schema, table string) bool { return s.match(schema, table, "") != nil }
+
+func (s *Set) match(schema, table, column string) *Rule {
+	// ToLower returns lower-case text as it is, without a copy.
+	schema, table, column = strings.ToLower(schema), strings.ToLower(table), strings.ToLower(column)
+	best := len(s.rules)
+	look := func(es []entry) {
+		for i := range es {
+			e := &es[i]
+			if e.rule >= best {
+				return // entries stand in the order of the rules
+			}
+			if e.schema.match(schema) && e.table.match(table) && e.column.match(column) {
+				best = e.rule
+				return
+			}
+		}
+	}
+	look(s.any)
+	if table != "" {
+		look(s.tables[table])
+	} else {
+		for _, es := range s.tables {
+			look(es)
+		}
+	}
+	if best == len(s.rules) {
+		return nil
+	}
+	return &s.rules[best]
+}

@@ -1,0 +1,51 @@
+package mask
+
+// A Transform says what takes the place of a value. The ones of this package
+// are immutable and safe for use by many goroutines; so must others be.
+type Transform interface {
+	// Bind returns the function for values of type t. An error means that the
+	// transform itself makes no sense; a type that it was not made for is no
+	// error, its values are hidden whole.
+	Bind(t Type) (Func, error)
+}
+
+// A Func masks one value: it appends to dst, a buffer of length 0 that does
+// not overlap in, and returns the result; nil is NULL, an empty slice is not.
+// in is never nil and is neither changed nor kept. A Func may own state: it is
+// for one goroutine at a time.
+type Func func(dst, in []byte) []byte
+
+// transformFunc makes a Transform of a Bind function.
+type transformFunc func(Type) (Func, error)
+
+func (f transformFunc) Bind(t Type) (Func, error) { return f(t) }
+
+// constant returns the Func whose result is always v.
+func constant(v []byte) Func {
+	if v == nil {
+		return func(_, _ []byte) []byte { return nil }
+	}
+	return func(dst, _ []byte) []byte {
+		if dst == nil {
+			dst = []byte{} // an empty value is not NULL
+		}
+		return append(dst, v...)
+	}
+}
+
+// Null replaces values with NULL.
+func Null() Transform {
+	return transformFunc(func(Type) (Func, error) { return constant(nil), nil })
+}
+
+// Default replaces values with the plainest one of their type: empty text, 0,
+// false, 1970-01-01, JSON null, the empty array; NULL for types without one.
+func Default() Transform {
+	return transformFunc(func(t Type) (Func, error) { return constant(t.zero()), nil })
+}
+
+// Redact replaces text with "***", so that nobody takes it for data, and
+// values of other types like [Default].
+func Redact() Transform {
+	return transformFunc(func(t Type) (Func, error) { return constant(t.redacted()), nil })
+}
