@@ -1,0 +1,234 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/mask"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// MaskConfig says what a mask step hides, where and from whom.
+type MaskConfig struct {
+	// Rules name base columns and what takes the place of their values. At
+	// least one is needed.
+	Rules []mask.Rule
+
+	// Targets are the names of the targets that the rules are about; empty
+	// means every target, also one whose connector cannot say which columns an
+	// operation reads and whose operations are then refused.
+	Targets []string
+
+	// Except says whose operations are left alone; nil means nobody's.
+	Except func(*protocol.Operation) bool
+
+	// AllowDerived allows statements that change data or definitions although
+	// they read a masked column, or may read one. Such a statement can put
+	// masked values where no rule looks for them (INSERT ... SELECT, UPDATE
+	// with a masked column on the right, CREATE TABLE AS, a renamed column),
+	// so by default it is refused, also when it needs the column for its
+	// condition only.
+	AllowDerived bool
+}
+
+// Mask returns the step "mask" with rules for every target and everybody; see
+// [MaskWith].
+func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
+
+// MaskWith returns the step "mask", which hides what its rules name in
+// everything that comes back. It never allows anything. It stands before the
+// step that records, so that the record holds masked values.
+//
+// An operation that is proven to read no column under a rule is left alone.
+// For any other, a result column is shown if it is proven to come from columns
+// without a rule; it goes through the rule's transform if it is one base
+// column's own value; everything else (computed from a masked column, from
+// columns under several rules, or of unknown origin) is hidden whole, as by
+// [mask.Redact]. Messages keep their code and the names in them; their text is
+// replaced, see the package's documentation of each kind in mask_text.go.
+//
+// Refused are operations that could not be analysed, results that are not rows
+// (COPY ... TO STDOUT), and what [MaskConfig.AllowDerived] speaks of. A DELETE
+// may use a masked column in its condition. A connector must name every column
+// that a statement gives a value in Operation.Writes, "*" for whole rows that
+// are deleted, and set protocol.Rows in Shape for every statement.
+func MaskWith(c MaskConfig) Step {
+	s := Step{Name: "mask", Role: RoleMasks}
+	m := &masking{except: c.Except, allowDerived: c.AllowDerived}
+	if len(c.Rules) == 0 {
+		s.err = errors.New("has no rules")
+	} else {
+		m.set, s.err = mask.Compile(c.Rules...)
+	}
+	if len(c.Targets) > 0 {
+		m.targets = make(map[string]bool, len(c.Targets))
+		for _, t := range c.Targets {
+			m.targets[t] = true
+		}
+	}
+	s.Operation = m.operation
+	return s
+}
+
+// masking is the step's state; it does not change.
+type masking struct {
+	set          *mask.Set
+	targets      map[string]bool // nil: all
+	except       func(*protocol.Operation) bool
+	allowDerived bool
+}
+
+// changes are the classes of access that can carry values elsewhere.
+const changes = protocol.Write | protocol.Schema
+
+func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+	if m.targets != nil && op.Session != nil && !m.targets[op.Session.Resource.Name] || op.Verb == protocol.Cancel {
+		return protocol.Pass, nil
+	}
+	var hit *mask.Rule
+	if op.ReadsKnown {
+		if hit = m.read(op); hit == nil && op.Access == protocol.Read {
+			return protocol.Pass, nil // the common case: costs no tap
+		}
+	}
+	if m.except != nil && m.except(op) {
+		return protocol.Pass, nil
+	}
+	switch {
+	case op.Verb == protocol.Connect:
+		return protocol.Pass, op.OnText(m.messages(op, false))
+	case op.Access.Has(protocol.Opaque):
+		return denyOpaque(op), nil
+	case op.Access.Has(protocol.Schema) && !m.allowDerived && m.defined(op) != nil:
+		return denyDefinition(m.defined(op)), nil
+	case op.ReadsKnown && hit == nil:
+		return protocol.Pass, op.OnText(m.messages(op, m.touches(op)))
+	case op.Access == protocol.Control && op.Shape == 0:
+		return protocol.Pass, op.OnText(m.messages(op, false)) // BEGIN, SET: no result
+	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
+		return denyShape(hit), nil
+	case op.Access.Has(changes) && !m.allowDerived && !m.deletes(op):
+		return denyDerived(hit), nil
+	}
+	if err := op.OnRows(m.rows(op)); errors.Is(err, protocol.ErrShape) {
+		return denyShape(hit), nil
+	} else if err != nil {
+		return protocol.Pass, err
+	}
+	return protocol.Pass, op.OnText(m.messages(op, true))
+}
+
+// read returns a rule for one of the columns that op reads, or nil.
+func (m *masking) read(op *protocol.Operation) *mask.Rule {
+	for i := range op.Reads {
+		r := &op.Reads[i]
+		if i > 0 && r.Table == op.Reads[i-1].Table && r.Schema == op.Reads[i-1].Schema &&
+			!m.set.Table(r.Schema, r.Table) {
+			continue
+		}
+		if rule := m.set.Match(r.Schema, r.Table, r.Column); rule != nil {
+			return rule
+		}
+	}
+	return nil
+}
+
+// written returns a rule of a table that op writes to, or nil.
+func (m *masking) written(op *protocol.Operation) *mask.Rule {
+	for i := range op.Writes {
+		if rule := m.set.Match(op.Writes[i].Schema, op.Writes[i].Table, "*"); rule != nil {
+			return rule
+		}
+	}
+	return nil
+}
+
+// touches reports whether op changes a table with masked columns, so that an
+// error about it can quote a whole row, or may do so for all that is known.
+func (m *masking) touches(op *protocol.Operation) bool {
+	switch {
+	case op.Access.Has(protocol.Schema):
+		return m.defined(op) != nil
+	case op.Access.Has(protocol.Write):
+		return len(op.Writes) == 0 || m.written(op) != nil
+	}
+	return false
+}
+
+// defined returns a rule of a table whose definition op changes, or nil.
+func (m *masking) defined(op *protocol.Operation) *mask.Rule {
+	if rule := m.written(op); rule != nil {
+		return rule
+	}
+	for i := range op.Objects {
+		o := &op.Objects[i]
+		if o.Access == protocol.Read {
+			continue
+		}
+		schema, table := "", o.Name
+		if dot := strings.LastIndexByte(o.Name, '.'); dot >= 0 {
+			schema, table = o.Name[:dot], o.Name[dot+1:]
+			schema = schema[strings.LastIndexByte(schema, '.')+1:] // without a database before it
+		}
+		switch o.Kind {
+		case "schema", "database", "function", "role", "extension":
+			continue // no relation, though the name could be one's
+		}
+		if rule := m.set.Match(schema, table, "*"); table != "" && rule != nil {
+			return rule
+		}
+	}
+	return nil
+}
+
+// deletes reports whether all that op changes is to delete rows of a table
+// with masked columns, so that no value can flow anywhere but into its result.
+func (m *masking) deletes(op *protocol.Operation) bool {
+	return op.ReadsKnown && op.Verb == "delete" && !op.Access.Has(protocol.Schema) &&
+		len(op.Writes) == 1 && op.Writes[0].Column == "*" && m.written(op) != nil
+}
+
+func ruleName(r *mask.Rule) string {
+	if r == nil {
+		return ""
+	}
+	return r.Name
+}
+
+func denyOpaque(op *protocol.Operation) protocol.Decision {
+	d := protocol.Deny("this statement could not be analysed, so masked columns cannot be kept out of its result")
+	if op.Why != "" {
+		d.Reason = "this statement could not be analysed (" + op.Why + "), so masked columns cannot be kept out of its result"
+	}
+	d.Hint = "write it in a simpler form, such as a plain SELECT, or ask whoever runs the gateway for an exception from the masks"
+	return d
+}
+
+func denyShape(hit *mask.Rule) protocol.Decision {
+	d := protocol.Deny("masked columns cannot be hidden in a result of this form")
+	if hit == nil {
+		d.Reason = "it is not known which columns this reads, and masked columns cannot be hidden in a result of this form"
+	}
+	d.Rule = ruleName(hit)
+	d.Hint = `select the columns instead; in psql, \g or --csv writes the rows of a SELECT to a file`
+	return d
+}
+
+func denyDerived(hit *mask.Rule) protocol.Decision {
+	d := protocol.Deny("this statement changes data and reads a masked column, so it could copy masked values to where they are shown")
+	d.Hint = "find the rows by a column that is not masked, such as the primary key, and leave masked columns out of expressions and RETURNING"
+	if hit == nil {
+		d.Reason = "this statement changes data and it is not known which columns it reads, so it could copy masked values to where they are shown"
+		d.Hint = "write it in a simpler form, with literal values and without function calls"
+	}
+	d.Rule = ruleName(hit)
+	return d
+}
+
+func denyDefinition(hit *mask.Rule) protocol.Decision {
+	d := protocol.Deny("this statement changes the definition of a table with masked columns, which could take a column out of its rule")
+	d.Rule = ruleName(hit)
+	d.Hint = "ask whoever runs the gateway for an exception from the masks"
+	return d
+}

@@ -1,0 +1,91 @@
+package middleware
+
+import (
+	"fmt"
+
+	"github.com/sallyport-dev/gateway/mask"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A maskedColumn is one column of a result that has to be masked.
+type maskedColumn struct {
+	index int
+	f     mask.Func
+	buf   []byte // the last value, reused
+}
+
+// rows returns the tap that masks the rows of op's results.
+func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol.RowFunc, error) {
+	return func(cols []protocol.Column) (protocol.RowFunc, error) {
+		var plan []maskedColumn
+		for i := range cols {
+			c := &cols[i]
+			t := m.transform(c)
+			if t == nil {
+				continue
+			}
+			f, err := t.Bind(typeOf(op, c))
+			if err != nil {
+				return nil, fmt.Errorf("column %q: %w", c.Name, err)
+			}
+			plan = append(plan, maskedColumn{index: i, f: f, buf: make([]byte, 0, 40)})
+			op.MarkMasked(c.Name)
+		}
+		if plan == nil {
+			return nil, nil
+		}
+		want := len(cols)
+		return func(row [][]byte) error {
+			if len(row) != want {
+				return fmt.Errorf("a row of %d values in a result of %d columns", len(row), want)
+			}
+			for i := range plan {
+				c := &plan[i]
+				if row[c.index] == nil {
+					continue
+				}
+				out := c.f(c.buf[:0], row[c.index])
+				if out != nil {
+					c.buf = out
+				}
+				row[c.index] = out
+			}
+			return nil
+		}, nil
+	}
+}
+
+// transform says how the column is masked; nil shows it.
+func (m *masking) transform(c *protocol.Column) mask.Transform {
+	if !c.Known {
+		return mask.Redact()
+	}
+	var rule *mask.Rule
+	exact := true // all sources are the same rule's own values
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		r := m.set.Match(s.Schema, s.Table, s.Column)
+		if s.Edge != protocol.EdgeIdentity || s.Column == "*" || s.Column == "" || i > 0 && r != rule {
+			exact = false
+		}
+		if r != nil {
+			rule = r
+		}
+	}
+	switch {
+	case rule == nil:
+		return nil
+	case exact:
+		return rule.Transform
+	}
+	return mask.Redact()
+}
+
+// typeOf translates the connector's type numbers. Those of a protocol that is
+// not known here make an unknown type, whose values become NULL.
+func typeOf(op *protocol.Operation, c *protocol.Column) mask.Type {
+	if op.Session != nil && op.Session.Protocol == "postgres" {
+		return mask.Postgres(c.Type, c.TypeName, c.Binary)
+	}
+	return mask.Type{}
+}
