@@ -1,0 +1,163 @@
+package approval
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// Permits says in one or two sentences what an approval lets happen, the
+// widest reading included.
+func (r *Request) Permits() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "A yes lets %s", Person(r.Requester))
+	if r.Verb == protocol.Connect {
+		b.WriteString(" open one session")
+	} else {
+		b.WriteString(" run exactly this, once,")
+	}
+	fmt.Fprintf(&b, " on %s", r.Target)
+	if r.Account != "" {
+		fmt.Fprintf(&b, " as %s", r.Account)
+	}
+	fmt.Fprintf(&b, ", if %s by %s.", votes(r.Approvers.need()), r.Until.UTC().Format("15:04:05 MST on 2 January 2006"))
+	switch {
+	case r.Verb == protocol.Connect:
+		b.WriteString(" What is done in the session is decided by the gateway's other rules.")
+	case r.Access.Has(protocol.Opaque):
+		b.WriteString(" The gateway could not analyse it: it may do anything that the account may.")
+	case r.Access.Has(protocol.Execute):
+		b.WriteString(" It runs code that the gateway does not see, and may do anything that the account may.")
+	}
+	return b.String()
+}
+
+func votes(n int) string {
+	if n == 1 {
+		return "one approver says so"
+	}
+	return fmt.Sprintf("%d different approvers say so", n)
+}
+
+// Person names an identity for people to read, with whom it acts for.
+func Person(id *protocol.Identity) string {
+	if id == nil {
+		return "nobody"
+	}
+	s := id.Subject
+	if id.Name != "" && id.Name != id.Subject {
+		s = id.Name + " (" + id.Subject + ")"
+	}
+	if id.Kind != protocol.Human && id.Kind != "" {
+		s = string(id.Kind) + " " + s
+	}
+	if id.OnBehalfOf != nil {
+		s += " for " + Person(id.OnBehalfOf)
+	}
+	return s
+}
+
+// Card returns everything that an approver has to know, as lines of text that
+// are safe to write to a terminal.
+func (r *Request) Card() string {
+	var b strings.Builder
+	for _, f := range r.facts() {
+		if strings.Contains(f.Text, "\n") {
+			f.Text = "\n    " + strings.ReplaceAll(f.Text, "\n", "\n    ")
+		}
+		fmt.Fprintf(&b, "%-10s %s\n", f.Name, f.Text)
+	}
+	return b.String()
+}
+
+type fact struct {
+	Name, Text string
+	Pre        bool // text whose line breaks and blanks matter
+}
+
+// facts lists what the card shows, made visible, without what is empty.
+func (r *Request) facts() []fact {
+	var fs []fact
+	add := func(name, text string, pre bool) {
+		if text != "" {
+			fs = append(fs, fact{name, Visible(text), pre})
+		}
+	}
+	line := func(name, format string, args ...any) {
+		add(name, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "␊"), false)
+	}
+	line("request", "%s, %s", r.ID, r.State)
+	line("who", "%s, vouched for by %s", Person(r.Requester), r.issuers())
+	if r.Tool.Raw != "" {
+		claim := "as it claims"
+		if r.Tool.Attested {
+			claim = "attested"
+		}
+		line("with", "%s (%s)", r.Tool.Raw, claim)
+	}
+	line("target", "%s", r.where())
+	line("does", "%s (%s)", r.Verb, r.Access)
+	if r.Opaque != "" {
+		line("unclear", "%s", r.Opaque)
+	}
+	add("text", r.Text, true)
+	if r.Text != "" {
+		line("size", "%d bytes, %d lines", len(r.Text), 1+strings.Count(r.Text, "\n"))
+	}
+	add("runs", r.Rewritten, true)
+	for i, a := range r.Args {
+		switch {
+		case a.Null:
+			line(fmt.Sprintf("$%d", i+1), "NULL")
+		case a.Type != "":
+			add(fmt.Sprintf("$%d", i+1), fmt.Sprintf("%s::%s", a.Text, a.Type), true)
+		default:
+			add(fmt.Sprintf("$%d", i+1), a.Text+" ", true) // an empty argument is shown too
+		}
+	}
+	for _, o := range r.Objects {
+		line("touches", "%s %s (%s)", o.Kind, o.Name, o.Access)
+	}
+	add("settings", r.Settings, true)
+	if r.InTx {
+		line("attention", "the session has a transaction open; it keeps its locks while it waits")
+	}
+	if r.Risk > 0 {
+		line("risk", "%d of 100: %s", r.Risk, strings.Join(r.RiskWhy, "; "))
+	}
+	line("because", "%s (rule %s)", r.Reason, r.Rule)
+	for _, d := range r.Decisions {
+		vote := "no"
+		if d.Approve {
+			vote = "yes"
+		}
+		line("said "+vote, "%s at %s %s", Person(d.By), d.Time.UTC().Format(time.TimeOnly), d.Comment)
+	}
+	if r.Cause != "" {
+		line("withdrawn", "%s", r.Cause)
+	}
+	line("needs", "%d of %s", r.Approvers.need(), r.Approvers)
+	line("permits", "%s", r.Permits())
+	return fs
+}
+
+func (r *Request) issuers() string {
+	var all []string
+	for id := r.Requester; id != nil; id = id.OnBehalfOf {
+		all = append(all, id.Issuer)
+	}
+	return strings.Join(all, ", ")
+}
+
+func (r *Request) where() string {
+	s := r.Target + " (" + r.Protocol + ")"
+	if r.Account != "" {
+		s += ", account " + r.Account
+	}
+	if r.Database != "" {
+		s += ", database " + r.Database
+	}
+	return s
+}

@@ -1,0 +1,227 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// An Access rule permits some identities to use some targets.
+//
+// Who: members of any of Groups, and Users; if both are empty, everybody of
+// the Kinds. Where Kinds is given beside them, it limits them. Where: targets
+// whose name matches any of Targets and that have all of Labels. A rule that
+// leaves out who or where is an error: nothing is ever open to everybody by
+// omission. To mean every target, write "*".
+type Access struct {
+	Name string `yaml:"name"`
+
+	Groups []string                `yaml:"groups"`
+	Users  []string                `yaml:"users"` // "issuer|subject"
+	Kinds  []protocol.IdentityKind `yaml:"kinds"`
+
+	Targets []string          `yaml:"targets"` // names, with * and ? as in path.Match
+	Labels  map[string]string `yaml:"labels"`  // a value may be a pattern too
+
+	// Access limits what may be done to these classes: read, write, schema,
+	// admin, execute, opaque. Empty means all but opaque: what could not be
+	// analysed is permitted by name only. Verbs limits it further, to the
+	// protocol's own words. Opening the session, and what is transaction
+	// control or a session setting and nothing else, is always included.
+	Access []string        `yaml:"access"`
+	Verbs  []protocol.Verb `yaml:"verbs"`
+}
+
+// Authorize returns the step that allows what any of the rules permits: the
+// opening of a session and each operation in it. About everything else it has
+// no opinion, so it is refused unless another step allows it.
+func Authorize(rules ...Access) Step {
+	s := Step{Name: "authorize"}
+	a := &authorizer{}
+	for i, r := range rules {
+		c, err := compileAccess(r)
+		if err != nil {
+			name := r.Name
+			if name == "" {
+				name = fmt.Sprint(i + 1)
+			}
+			s.err = fmt.Errorf("rule %s: %w", name, err)
+			return s
+		}
+		a.rules = append(a.rules, c)
+	}
+	if len(rules) == 0 {
+		s.err = errors.New("no rules: nobody could do anything")
+		return s
+	}
+	s.Operation = a.operation
+	return s
+}
+
+// AuthorizeKind returns the kind "authorize" for configuration files:
+//
+//	authorize:
+//	  rules:
+//	    - {name: dba, groups: [dba], targets: ["orders-*"]}
+//	    - {name: agents, kinds: [agent], targets: [orders-dev], access: [read]}
+func AuthorizeKind() Kind {
+	type settings struct {
+		Rules []Access `yaml:"rules"`
+	}
+	return KindOf("authorize", func(c settings) (Step, error) {
+		s := Authorize(c.Rules...)
+		return s, s.err
+	})
+}
+
+type accessRule struct {
+	Access
+	users  []protocol.Key
+	access protocol.Access
+	allow  protocol.Decision
+}
+
+func compileAccess(r Access) (*accessRule, error) {
+	if r.Name == "" {
+		return nil, errors.New("no name")
+	}
+	if len(r.Groups) == 0 && len(r.Users) == 0 && len(r.Kinds) == 0 {
+		return nil, errors.New("names nobody: give groups, users or kinds")
+	}
+	if len(r.Targets) == 0 && len(r.Labels) == 0 {
+		return nil, errors.New(`names no target: give targets or labels; "*" is every target`)
+	}
+	users, err := parseUsers(r.Users)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(r.Groups, "") {
+		return nil, errors.New("a group without a name")
+	}
+	for _, k := range r.Kinds {
+		if k != protocol.Human && k != protocol.Workload && k != protocol.Agent {
+			return nil, fmt.Errorf("kind %q is not one of human, workload, agent", k)
+		}
+	}
+	for _, p := range r.Targets {
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			return nil, fmt.Errorf("target %q is not a name or a pattern", p)
+		}
+	}
+	for k, p := range r.Labels {
+		if _, err := path.Match(p, ""); err != nil || k == "" || p == "" {
+			return nil, fmt.Errorf("label %q: %q is not a value or a pattern", k, p)
+		}
+	}
+	if slices.Contains(r.Verbs, "") {
+		return nil, errors.New("a verb without a name")
+	}
+	access := ^protocol.Opaque
+	if len(r.Access) > 0 {
+		if access, err = parseAccess(r.Access); err != nil {
+			return nil, err
+		}
+	}
+	// The caller may change its slices and maps afterwards.
+	r.Groups, r.Kinds, r.Targets = slices.Clone(r.Groups), slices.Clone(r.Kinds), slices.Clone(r.Targets)
+	labels := make(map[string]string, len(r.Labels))
+	for k, v := range r.Labels {
+		labels[k] = v
+	}
+	r.Labels, r.Verbs = labels, slices.Clone(r.Verbs)
+	return &accessRule{r, users, access | protocol.Control, protocol.Allow(r.Name)}, nil
+}
+
+func parseAccess(names []string) (a protocol.Access, err error) {
+	all := (^protocol.Access(0)).Names()
+	for _, n := range names {
+		i := slices.Index(all, n)
+		if i < 0 {
+			return 0, fmt.Errorf("access %q is not one of %s", n, strings.Join(all, ", "))
+		}
+		a |= 1 << i
+	}
+	return a, nil
+}
+
+// matches reports whether the rule is about this identity and this target.
+func (r *accessRule) matches(s *protocol.SessionInfo) bool {
+	id := s.Identity
+	if id == nil || id.Issuer == "" || id.Subject == "" {
+		return false
+	}
+	if len(r.Kinds) > 0 && !slices.Contains(r.Kinds, id.Kind) {
+		return false
+	}
+	if (len(r.Groups) > 0 || len(r.users) > 0) && !id.InGroup(r.Groups...) && !slices.Contains(r.users, id.Key()) {
+		return false
+	}
+	if len(r.Targets) > 0 && !slices.ContainsFunc(r.Targets, func(p string) bool { return matchName(p, s.Resource.Name) }) {
+		return false
+	}
+	for k, p := range r.Labels {
+		if v, ok := s.Resource.Labels[k]; !ok || !matchName(p, v) {
+			return false
+		}
+	}
+	return true
+}
+
+func matchName(pattern, name string) bool {
+	if pattern == "*" { // path.Match stops at a slash
+		return true
+	}
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
+}
+
+// permits reports whether the rule, which matches the session, covers op.
+func (r *accessRule) permits(op *protocol.Operation) bool {
+	switch {
+	case op.Verb == protocol.Connect || op.Access == protocol.Control:
+		return true
+	case op.Access.Has(^r.access):
+		return false
+	}
+	return len(r.Verbs) == 0 || slices.Contains(r.Verbs, op.Verb)
+}
+
+// authorizer keeps, for as long as a session lives, the rules that match it:
+// identity and target of a session do not change.
+type authorizer struct {
+	rules    []*accessRule
+	sessions sync.Map // *protocol.SessionInfo -> []*accessRule
+}
+
+func (a *authorizer) operation(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+	s := op.Session
+	if s == nil {
+		return protocol.Pass, nil
+	}
+	var rules []*accessRule
+	if v, ok := a.sessions.Load(s); ok {
+		rules = v.([]*accessRule)
+	} else {
+		for _, r := range a.rules {
+			if r.matches(s) {
+				rules = append(rules, r)
+			}
+		}
+		if op.Verb == protocol.Connect { // the operation that ends with the session
+			a.sessions.Store(s, rules)
+			op.OnEnd(func(protocol.Outcome) { a.sessions.Delete(s) })
+		}
+	}
+	for _, r := range rules {
+		if r.permits(op) {
+			return r.allow, nil
+		}
+	}
+	return protocol.Pass, nil
+}
