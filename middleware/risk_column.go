@@ -1,0 +1,55 @@
+package middleware
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// Glob reports whether all of s matches pattern, in which * stands for any run
+// of characters, the empty one included, and ? for any one byte. There is no
+// escape. It takes at most len(pattern)*len(s) steps and no memory.
+func Glob(pattern, s string) bool {
+	p, i, star, back := 0, 0, -1, 0
+	for i < len(s) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, back = p, i
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == s[i]):
+			p++
+			i++
+		case star >= 0: // let the last * take one byte more
+			back++
+			p, i = star+1, back
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// A ColumnPattern describes base columns. The zero ColumnPattern matches no
+// column that has a full name.
+type ColumnPattern struct{ schema, table, column string }
+
+// ParseColumnPattern reads schema.table.column, three [Glob] patterns. Case
+// does not matter: most servers fold it, and a pattern that matches too much
+// errs on the safe side.
+func ParseColumnPattern(s string) (ColumnPattern, error) {
+	parts := strings.Split(strings.ToLower(s), ".")
+	if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+		return ColumnPattern{}, fmt.Errorf("column pattern %q: want schema.table.column, where * stands for any name", s)
+	}
+	return ColumnPattern{parts[0], parts[1], parts[2]}, nil
+}
+
+// Matches reports whether c may be a column that p describes: a whole row
+// holds every column, and a part the connector could not name may be any.
+func (p ColumnPattern) Matches(c protocol.ColumnRef) bool {
+	part := func(pattern, name string) bool {
+		return name == "" || Glob(pattern, strings.ToLower(name))
+	}
+	return (c.Column == "*" || part(p.column, c.Column)) && part(p.table, c.Table) && part(p.schema, c.Schema)
+}

@@ -1,0 +1,205 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+var (
+	email  = protocol.ColumnRef{Schema: "public", Table: "customers", Column: "email"}
+	city   = protocol.ColumnRef{Schema: "public", Table: "customers", Column: "city"}
+	row    = protocol.ColumnRef{Schema: "public", Table: "customers", Column: "*"}
+	salary = protocol.ColumnRef{Schema: "hr", Table: "staff", Column: "salary"}
+)
+
+func TestRisk(t *testing.T) {
+	sensitive := []string{"public.customers.email", "HR.*.*"}
+	for name, tt := range map[string]struct {
+		op   *protocol.Operation
+		risk int
+		why  string
+	}{
+		"plain read":        {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{city}}, 0, ""},
+		"sensitive read":    {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{city, email}}, 40, "reads sensitive columns: public.customers.email"},
+		"whole row":         {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{row}}, 40, "reads sensitive columns: public.customers.*"},
+		"wildcard":          {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{salary}}, 40, "reads sensitive columns: hr.staff.salary"},
+		"no schema known":   {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{{Table: "CUSTOMERS", Column: "Email"}}}, 40, "reads sensitive columns: .CUSTOMERS.Email"},
+		"unknown reads":     {&protocol.Operation{Verb: "select", Access: protocol.Read}, 15, "may read sensitive columns: what it reads could not be determined"},
+		"unbounded delete":  {&protocol.Operation{Verb: "delete", Access: protocol.Write, ReadsKnown: true}, 40, "changes or deletes rows without a condition"},
+		"bounded delete":    {&protocol.Operation{Verb: "delete", Access: protocol.Write, Bounded: true, ReadsKnown: true}, 0, ""},
+		"insert":            {&protocol.Operation{Verb: "insert", Access: protocol.Write, ReadsKnown: true}, 0, ""},
+		"delete in a with":  {&protocol.Operation{Verb: "select", Access: protocol.Read | protocol.Write, ReadsKnown: true}, 40, "changes or deletes rows without a condition"},
+		"truncate":          {&protocol.Operation{Verb: "truncate", Access: protocol.Write, ReadsKnown: true}, 40, "changes or deletes rows without a condition"},
+		"schema":            {&protocol.Operation{Verb: "drop table", Access: protocol.Schema, ReadsKnown: true}, 30, "changes definitions"},
+		"admin":             {&protocol.Operation{Verb: "grant", Access: protocol.Admin, ReadsKnown: true}, 40, "changes privileges, roles or the server"},
+		"execute":           {&protocol.Operation{Verb: "do", Access: protocol.Execute, ReadsKnown: true}, 30, "runs code whose effect cannot be seen here"},
+		"opaque":            {&protocol.Operation{Access: protocol.Opaque, Why: "odd", ReadsKnown: true}, 50, "could not be analysed: odd"},
+		"everything":        {&protocol.Operation{Access: protocol.Opaque | protocol.Admin | protocol.Execute}, 100, "could not be analysed; changes privileges, roles or the server; runs code whose effect cannot be seen here; may read sensitive columns: what it reads could not be determined"},
+		"transaction begin": {&protocol.Operation{Verb: "begin", Access: protocol.Control}, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := middleware.Risk(middleware.RiskConfig{Sensitive: sensitive, Scores: middleware.RiskScores{FirstSeen: -1}})
+			d, err := s.Operation(t.Context(), tt.op)
+			require.NoError(t, err)
+			require.Equal(t, protocol.Pass, d, "risk never allows")
+			require.Equal(t, tt.risk, tt.op.Risk)
+			require.Equal(t, tt.why, strings.Join(tt.op.RiskWhy, "; "))
+		})
+	}
+}
+
+func TestRiskNamesOnlyAFewColumns(t *testing.T) {
+	op := &protocol.Operation{Access: protocol.Read, ReadsKnown: true}
+	for i := range 9 {
+		op.Reads = append(op.Reads, protocol.ColumnRef{Schema: "s", Table: "t", Column: fmt.Sprint("c", i)})
+	}
+	_, err := middleware.Risk(middleware.RiskConfig{Sensitive: []string{"s.t.*"}}).Operation(t.Context(), op)
+	require.NoError(t, err)
+	require.Equal(t, "reads sensitive columns: s.t.c0, s.t.c1, s.t.c2, s.t.c3, s.t.c4, ...", op.RiskWhy[0])
+}
+
+func TestRiskDenies(t *testing.T) {
+	s := middleware.Risk(middleware.RiskConfig{DenyAt: 60, Scores: middleware.RiskScores{FirstSeen: -1}, Rules: []middleware.RiskRule{
+		{Name: "at night", When: always, Score: 30}}})
+	op := &protocol.Operation{Access: protocol.Schema}
+	d, err := s.Operation(t.Context(), op)
+	require.NoError(t, err)
+	require.Equal(t, protocol.DenyEffect, d.Effect)
+	require.Equal(t, "the risk is too high (60 of 100): changes definitions; at night", d.Reason)
+	d, err = s.Operation(t.Context(), &protocol.Operation{Access: protocol.Read})
+	require.NoError(t, err)
+	require.Equal(t, protocol.Pass, d)
+}
+
+func TestARiskRuleThatFailsIsAnError(t *testing.T) {
+	_, err := middleware.Risk(middleware.RiskConfig{Rules: []middleware.RiskRule{{Name: "a", When: broken, Score: 1}}}).
+		Operation(t.Context(), &protocol.Operation{})
+	require.EqualError(t, err, "rule a: no answer")
+}
+
+func TestRiskSettingsAreChecked(t *testing.T) {
+	for want, c := range map[string]middleware.RiskConfig{
+		"rule 1 has no name":                      {Rules: []middleware.RiskRule{{When: always, Score: 1}}},
+		"rule a: has no condition":                {Rules: []middleware.RiskRule{{Name: "a", Score: 1}}},
+		"rule a: score -5 is not between 1 and":   {Rules: []middleware.RiskRule{{Name: "a", When: always, Score: -5}}},
+		"rule a: score 101 is not between 1 and":  {Rules: []middleware.RiskRule{{Name: "a", When: always, Score: 101}}},
+		`column pattern "email": want schema.tab`: {Sensitive: []string{"email"}},
+		`column pattern "a..b": want schema.tabl`: {Sensitive: []string{"a..b"}},
+		"deny_at 101 is not between 0 and 100":    {DenyAt: 101},
+		"remember is negative":                    {Remember: -1},
+	} {
+		_, err := middleware.NewChain(middleware.Risk(c))
+		require.ErrorContains(t, err, "step risk: "+want)
+	}
+}
+
+// ran passes op through a chain with the step and ends it.
+func ran(t *testing.T, s middleware.Step, who, target string, op *protocol.Operation, end protocol.Status) int {
+	t.Helper()
+	c, err := middleware.NewChain(s, middleware.Step{Name: "record", Role: middleware.RoleRecords,
+		Operation: func(context.Context, *protocol.Operation) (protocol.Decision, error) {
+			if end == protocol.StatusDenied {
+				return protocol.Deny("no"), nil
+			}
+			return protocol.Allow("all"), nil
+		},
+		Event:  func(context.Context, *protocol.Event) error { return nil },
+		Commit: func(context.Context, protocol.Point, []*protocol.Operation) error { return nil },
+	})
+	require.NoError(t, err)
+	session := protocol.NewSession(t.Context(), protocol.SessionConfig{Engine: c, Info: &protocol.SessionInfo{
+		Identity: &protocol.Identity{Issuer: "i", Subject: who}, Resource: protocol.Resource{Name: target}},
+		Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("no target here") }})
+	defer session.Close(nil)
+	x, err := session.Begin(t.Context(), op)
+	if end == protocol.StatusDenied {
+		require.Error(t, err)
+		return op.Risk
+	}
+	require.NoError(t, err)
+	x.End(protocol.Outcome{Status: end})
+	return op.Risk
+}
+
+func TestFirstSeen(t *testing.T) {
+	s := middleware.Risk(middleware.RiskConfig{})
+	stmt := func(fp string) *protocol.Operation {
+		return &protocol.Operation{Verb: "select", Access: protocol.Read, Fingerprint: fp}
+	}
+	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusDenied))
+	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusFailed), "a refused operation must not become familiar")
+	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusOK), "a failed operation must not become familiar")
+	require.Equal(t, 0, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusOK))
+	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f2"), protocol.StatusOK), "another statement")
+	require.Equal(t, 20, ran(t, s, "ben", "orders", stmt("f1"), protocol.StatusOK), "another identity")
+	require.Equal(t, 20, ran(t, s, "ana", "billing", stmt("f1"), protocol.StatusOK), "another target")
+}
+
+func TestFirstSeenWithoutFingerprintGoesByTheText(t *testing.T) {
+	s := middleware.Risk(middleware.RiskConfig{})
+	stmt := func(text string) *protocol.Operation {
+		return &protocol.Operation{Verb: "exec", Access: protocol.Read, Text: text}
+	}
+	long := strings.Repeat("x", 1<<20)
+	require.Equal(t, 20, ran(t, s, "ana", "host", stmt(long), protocol.StatusOK))
+	require.Equal(t, 0, ran(t, s, "ana", "host", stmt(long), protocol.StatusOK))
+	require.Equal(t, 20, ran(t, s, "ana", "host", stmt(long+"y"), protocol.StatusOK))
+}
+
+func TestFirstSeenForgetsTheOldest(t *testing.T) {
+	s := middleware.Risk(middleware.RiskConfig{Remember: 2})
+	run := func(fp string) int {
+		return ran(t, s, "ana", "orders", &protocol.Operation{Access: protocol.Read, Fingerprint: fp}, protocol.StatusOK)
+	}
+	require.Equal(t, 20, run("a"))
+	require.Equal(t, 20, run("b"))
+	require.Equal(t, 0, run("a")) // b is now the oldest
+	require.Equal(t, 20, run("c"))
+	require.Equal(t, 0, run("a"))
+	require.Equal(t, 20, run("b"))
+}
+
+func TestGlob(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, s string
+		want       bool
+	}{
+		{"", "", true}, {"", "a", false}, {"*", "", true}, {"*", "a.b/c", true}, {"a", "a", true}, {"a", "A", false},
+		{"a*", "abc", true}, {"a*", "ba", false}, {"*c", "abc", true}, {"*c", "abcd", false}, {"a*c", "ac", true},
+		{"a*b*c", "aXbYbZc", true}, {"a*b*c", "aXcYb", false}, {"?", "", false}, {"?", "a", true}, {"a?c", "abc", true},
+		{"**", "x", true}, {"*a*", "bab", true}, {"a**", "a", true}, {"public.*.email", "public.t.email", true},
+		{strings.Repeat("*a", 200) + "b", strings.Repeat("a", 5000), false},
+	} {
+		require.Equal(t, tt.want, middleware.Glob(tt.pattern, tt.s), "%q %q", tt.pattern, tt.s)
+	}
+}
+
+func ExampleRisk() {
+	step := middleware.Risk(middleware.RiskConfig{
+		Sensitive: []string{"public.customers.email", "hr.*.*"},
+		DenyAt:    90,
+	})
+	op := &protocol.Operation{
+		Verb: "update", Access: protocol.Read | protocol.Write, Fingerprint: "3fa2",
+		Reads: []protocol.ColumnRef{{Schema: "public", Table: "customers", Column: "email"}}, ReadsKnown: true,
+	}
+	d, _ := step.Operation(context.Background(), op)
+	fmt.Println(op.Risk, d.Effect)
+	for _, why := range op.RiskWhy {
+		fmt.Println("-", why)
+	}
+	// Output:
+	// 100 deny
+	// - changes or deletes rows without a condition
+	// - reads sensitive columns: public.customers.email
+	// - first time that this identity runs this here
+}
