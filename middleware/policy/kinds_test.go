@@ -1,0 +1,184 @@
+package policy_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/policy"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// build makes the step of kind k from the first step of a file, decoding as
+// gateway.Load does: a file, then one node of it.
+func build(k middleware.Kind, file string) (middleware.Step, error) {
+	var f struct {
+		Steps []map[string]ast.Node `yaml:"steps"`
+	}
+	if err := yaml.UnmarshalWithOptions([]byte(file), &f, yaml.Strict()); err != nil {
+		return middleware.Step{}, err
+	}
+	node := f.Steps[0][k.Name]
+	return k.New(func(into any) error { return yaml.NodeToValue(node, into, yaml.Strict()) })
+}
+
+func ask(t *testing.T, s middleware.Step, op *protocol.Operation) protocol.Decision {
+	t.Helper()
+	d, err := s.Operation(t.Context(), op)
+	require.NoError(t, err)
+	return d
+}
+
+func TestBlockKind(t *testing.T) {
+	s, err := build(policy.BlockKind(), `
+steps:
+- block:
+    rules:
+      - name: no-writes
+        when: |
+          operation.access.write &&
+            target.labels.env == "prod"
+        reason: production is read-only
+        hint: use the migration job
+    opaque:
+      - {name: report, when: 'identity.subject == "u-1"'}
+`)
+	require.NoError(t, err)
+	require.Equal(t, protocol.Decision{Effect: protocol.DenyEffect, Rule: "no-writes", Reason: "production is read-only",
+		Hint: "use the migration job"}, ask(t, s, operation()))
+	op := operation()
+	op.Access = protocol.Read
+	require.Equal(t, protocol.Pass, ask(t, s, op))
+	op.Access = protocol.Opaque
+	require.Equal(t, protocol.Pass, ask(t, s, op))
+	op.Session.Identity.Subject = "u-2"
+	require.Equal(t, "opaque", ask(t, s, op).Rule)
+}
+
+func TestAllowKind(t *testing.T) {
+	s, err := build(policy.AllowKind(), `
+steps:
+- allow:
+    rules:
+      - {name: dba, when: '"dba" in identity.groups'}
+      - {name: report, when: 'identity.subject == "u-9"', opaque: true}
+`)
+	require.NoError(t, err)
+	require.Equal(t, protocol.Allow("dba"), ask(t, s, operation()))
+	op := operation()
+	op.Access = 0
+	require.Equal(t, protocol.Pass, ask(t, s, op), "a rule that does not name opaque must not allow it")
+	op.Session.Identity.Subject = "u-9"
+	require.Equal(t, protocol.Allow("report"), ask(t, s, op))
+	op.Session.Identity.Groups = nil
+	op.Access = protocol.Read
+	require.Equal(t, protocol.Allow("report"), ask(t, s, op))
+	op.Session.Identity.Subject = "u-2"
+	require.Equal(t, protocol.Pass, ask(t, s, op))
+}
+
+func TestRiskKind(t *testing.T) {
+	s, err := build(policy.RiskKind(), `
+steps:
+- risk:
+    sensitive: [public.customers.*]
+    scores: {first_seen: -1, sensitive: 25}
+    deny_at: 75
+    rules:
+      - {name: from psql, when: tool.name == "psql", score: 10}
+`)
+	require.NoError(t, err)
+	op := operation()
+	op.Risk, op.RiskWhy = 0, nil
+	require.Equal(t, "deny_at", ask(t, s, op).Rule)
+	require.Equal(t, 75, op.Risk)
+	require.Equal(t, []string{"changes or deletes rows without a condition",
+		"reads sensitive columns: public.customers.email", "from psql"}, op.RiskWhy)
+	op = operation()
+	op.Risk, op.Bounded = 0, true
+	require.Equal(t, protocol.Pass, ask(t, s, op))
+	require.Equal(t, 35, op.Risk)
+}
+
+func TestAMistakeInTheFileIsFoundByItsLine(t *testing.T) {
+	for name, tt := range map[string]struct {
+		kind       middleware.Kind
+		file, want string
+	}{
+		"field": {policy.BlockKind(), `steps:
+- block:
+    rules:
+      - name: fine
+        when: operation.pure
+      - name: no-drop
+        when: operation.verbb == "drop"
+`, "[7:15] rule no-drop: column 10: undefined field 'verbb' (did you mean 'verb'?)"},
+		"literal": {policy.AllowKind(), `steps:
+- allow:
+    rules:
+      - name: a
+        when: |
+          operation.pure &&
+            operation.nope
+`, "[7:15] rule a: line 2, column 12: undefined field 'nope'"},
+		"folded": {policy.RiskKind(), `steps:
+- risk:
+    rules:
+      - name: a
+        when: >
+          operation.pure &&
+          operation.nope
+`, "[5:15] rule a: column 28: undefined field 'nope'"},
+		"name after condition": {policy.BlockKind(), `steps:
+- block:
+    rules:
+      - when: nope
+        name: late
+`, "[4:15] rule late: column 1: undeclared reference to 'nope'"},
+		"unknown key": {policy.BlockKind(), `steps:
+- block:
+    rules:
+      - name: a
+        when: operation.pure
+        reson: x
+`, `[6:9] unknown field "reson"`},
+		"no name": {policy.BlockKind(), `steps:
+- block:
+    opaque:
+      - when: operation.pure
+`, "[4:13] a rule has no name"},
+		"no condition": {policy.AllowKind(), `steps:
+- allow:
+    rules:
+      - name: all
+`, "[4:13] rule all: has no condition (when)"},
+		"not a text": {policy.AllowKind(), `steps:
+- allow:
+    rules:
+      - name: all
+        when: [a]
+`, "[5:15] rule all: a condition is a text in quotes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := build(tt.kind, tt.file)
+			require.Error(t, err)
+			first, _, _ := strings.Cut(err.Error(), "\n")
+			require.Equal(t, tt.want, first)
+		})
+	}
+}
+
+func TestAConditionThatFailsRefuses(t *testing.T) {
+	for _, k := range []middleware.Kind{policy.BlockKind(), policy.AllowKind(), policy.RiskKind()} {
+		s, err := build(k, "steps:\n- "+k.Name+":\n    rules:\n      - name: a\n        when: target.labels.team == 'x'\n"+
+			map[bool]string{true: "        score: 1\n"}[k.Name == "risk"])
+		require.NoError(t, err)
+		_, err = s.Operation(context.Background(), operation())
+		require.ErrorContains(t, err, "rule a: condition: no such key: team")
+	}
+}

@@ -1,0 +1,85 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// lint looks for what has the right type and can still never work: a kind of
+// identity that does not exist, a column pattern that is none. It also reports
+// whether the expression loops over anything.
+func lint(a *ast.AST, expr string) (loops bool, err error) {
+	fail := func(e ast.Expr, format string, args ...any) {
+		if err == nil {
+			at := a.SourceInfo().GetStartLocation(e.ID())
+			err = exprError(expr, at.Line(), at.Column(), fmt.Sprintf(format, args...))
+		}
+	}
+	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.ComprehensionKind:
+			loops = true
+		case ast.StructKind:
+			fail(e, "a condition cannot make a new %s", e.AsStruct().TypeName())
+		case ast.CallKind:
+			c := e.AsCall()
+			switch c.FunctionName() {
+			case mayReadName:
+				if s, ok := constant(c.Args()[0]); ok {
+					if _, err := middleware.ParseColumnPattern(s); err != nil {
+						fail(c.Args()[0], "%v", err)
+					}
+				}
+			case operators.Equals, operators.NotEquals, operators.In:
+				x, y := c.Args()[0], c.Args()[1]
+				if isKind(y) {
+					x, y = y, x
+				}
+				if !isKind(x) {
+					return
+				}
+				for _, v := range append([]ast.Expr{y}, elements(y)...) {
+					if s, ok := constant(v); ok && !slices.Contains(kinds, s) {
+						fail(v, "there is no kind of identity %q; there are %s", s, strings.Join(kinds[1:], ", "))
+					}
+				}
+			}
+		}
+	}))
+	return loops, err
+}
+
+var kinds = []string{"", string(protocol.Human), string(protocol.Workload), string(protocol.Agent)}
+
+// isKind reports whether e is the field kind of an identity.
+func isKind(e ast.Expr) bool {
+	if e.Kind() != ast.SelectKind || e.AsSelect().FieldName() != "kind" {
+		return false
+	}
+	of := e.AsSelect().Operand()
+	return of.Kind() == ast.IdentKind && of.AsIdent() == "identity" ||
+		of.Kind() == ast.SelectKind && of.AsSelect().FieldName() == "on_behalf_of"
+}
+
+func elements(e ast.Expr) []ast.Expr {
+	if e.Kind() != ast.ListKind {
+		return nil
+	}
+	return e.AsList().Elements()
+}
+
+func constant(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	s, ok := e.AsLiteral().(types.String)
+	return string(s), ok
+}

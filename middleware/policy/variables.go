@@ -1,0 +1,195 @@
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// The object types. They are filled once, below, and never change.
+var (
+	accessType = newObjectType("Access", accessFields())
+	objectDesc = newObjectType("Object", map[string]*types.FieldType{
+		"kind":   stringField(func(o *protocol.Object) string { return o.Kind }),
+		"name":   stringField(func(o *protocol.Object) string { return o.Name }),
+		"access": field(accessType.cel, func(o *protocol.Object) any { return o.Access }),
+	})
+	identityType  = newIdentityType()
+	toolType      = newToolType()
+	targetType    = newTargetType()
+	sessionType   = newSessionType()
+	operationType = newOperationType()
+
+	objectTypes = []*objectType{accessType, objectDesc, identityType, toolType, targetType, sessionType, operationType}
+)
+
+var stringList = types.NewListType(types.StringType)
+
+// variables are what a condition can name; get never returns nil.
+var variables = []struct {
+	name string
+	typ  *types.Type
+	get  func(*protocol.Operation) any
+}{
+	{"identity", identityType.cel, func(op *protocol.Operation) any { return identityOf(sessionOf(op).Identity) }},
+	{"tool", toolType.cel, func(op *protocol.Operation) any { return &sessionOf(op).Tool }},
+	{"target", targetType.cel, func(op *protocol.Operation) any { return &sessionOf(op).Resource }},
+	{"session", sessionType.cel, func(op *protocol.Operation) any { return sessionOf(op) }},
+	{"operation", operationType.cel, func(op *protocol.Operation) any { return op }},
+	{"now", types.TimestampType, func(op *protocol.Operation) any { return types.Timestamp{Time: nowOf(op)} }},
+}
+
+// activation gives CEL the variables of one operation.
+type activation struct{ op *protocol.Operation }
+
+// Nobody and nowhere: what the variables show where the session, its identity
+// or the one it acts for is missing.
+var (
+	noSession  = &protocol.SessionInfo{}
+	noIdentity = &protocol.Identity{}
+)
+
+func sessionOf(op *protocol.Operation) *protocol.SessionInfo {
+	if op.Session == nil {
+		return noSession
+	}
+	return op.Session
+}
+
+func identityOf(id *protocol.Identity) *protocol.Identity {
+	if id == nil {
+		return noIdentity
+	}
+	return id
+}
+
+func nowOf(op *protocol.Operation) time.Time {
+	if t := op.Started(); !t.IsZero() {
+		return t
+	}
+	return time.Now()
+}
+
+// wrap returns the CEL value of a value that a variable or a field holds.
+func wrap(v any) (ref.Val, bool) {
+	switch v.(type) {
+	case *protocol.Operation:
+		return object{operationType, v}, true
+	case *protocol.Identity:
+		return object{identityType, v}, true
+	case *protocol.SessionInfo:
+		return object{sessionType, v}, true
+	case *protocol.Resource:
+		return object{targetType, v}, true
+	case *protocol.Tool:
+		return object{toolType, v}, true
+	case *protocol.Object:
+		return object{objectDesc, v}, true
+	case protocol.Access:
+		return object{accessType, v}, true
+	}
+	return nil, false
+}
+
+func accessFields() map[string]*types.FieldType {
+	m := map[string]*types.FieldType{}
+	for _, class := range []protocol.Access{protocol.Read, protocol.Write, protocol.Schema, protocol.Admin,
+		protocol.Execute, protocol.Control, protocol.Opaque} {
+		m[class.String()] = boolField(func(a protocol.Access) bool { return a.Has(class) })
+	}
+	return m
+}
+
+func newIdentityType() *objectType {
+	type id = *protocol.Identity
+	t := newObjectType("Identity", map[string]*types.FieldType{
+		"issuer":  stringField(func(i id) string { return i.Issuer }),
+		"subject": stringField(func(i id) string { return i.Subject }),
+		"name":    stringField(func(i id) string { return i.Name }),
+		"email":   stringField(func(i id) string { return i.Email }),
+		"kind":    stringField(func(i id) string { return string(i.Kind) }),
+		"method":  stringField(func(i id) string { return i.Method }),
+		"groups":  field(stringList, func(i id) any { return stringsOf(i.Groups) }),
+		"claims": field(types.NewMapType(types.StringType, types.DynType), func(i id) any {
+			return i.Claims
+		}),
+	})
+	t.fields["on_behalf_of"] = optional(t.cel, func(i id) bool { return i.OnBehalfOf != nil },
+		func(i id) any { return identityOf(i.OnBehalfOf) })
+	return t
+}
+
+func newToolType() *objectType {
+	type tool = *protocol.Tool
+	return newObjectType("Tool", map[string]*types.FieldType{
+		"name":     stringField(func(t tool) string { return t.Name }),
+		"version":  stringField(func(t tool) string { return t.Version }),
+		"raw":      stringField(func(t tool) string { return t.Raw }),
+		"attested": boolField(func(t tool) bool { return t.Attested }),
+	})
+}
+
+func newTargetType() *objectType {
+	type res = *protocol.Resource
+	return newObjectType("Target", map[string]*types.FieldType{
+		"name":     stringField(func(r res) string { return r.Name }),
+		"protocol": stringField(func(r res) string { return r.Protocol }),
+		"labels": field(types.NewMapType(types.StringType, types.StringType), func(r res) any {
+			return r.Labels
+		}),
+	})
+}
+
+func newSessionType() *objectType {
+	type info = *protocol.SessionInfo
+	return newObjectType("Session", map[string]*types.FieldType{
+		"user":     stringField(func(s info) string { return s.User }),
+		"database": stringField(func(s info) string { return s.Database }),
+		"remote":   stringField(func(s info) string { return addrOf(s.Remote) }),
+		"tls":      boolField(func(s info) bool { return s.TLS }),
+	})
+}
+
+// addrOf returns the IP address of "ip:port" in the form that CEL's network
+// functions accept, or remote itself if it is something else.
+func addrOf(remote string) string {
+	if ap, err := netip.ParseAddrPort(remote); err == nil {
+		return ap.Addr().Unmap().WithZone("").String()
+	}
+	if a, err := netip.ParseAddr(remote); err == nil {
+		return a.Unmap().WithZone("").String()
+	}
+	return remote
+}
+
+func newOperationType() *objectType {
+	type oper = *protocol.Operation
+	return newObjectType("Operation", map[string]*types.FieldType{
+		"verb":        stringField(func(o oper) string { return string(o.Verb) }),
+		"text":        stringField(func(o oper) string { return o.Text }),
+		"fingerprint": stringField(func(o oper) string { return o.Fingerprint }),
+		"why":         stringField(func(o oper) string { return o.Why }),
+		"pure":        boolField(func(o oper) bool { return o.Pure }),
+		"bounded":     boolField(func(o oper) bool { return o.Bounded }),
+		"reads_known": boolField(func(o oper) bool { return o.ReadsKnown }),
+		"in_tx":       boolField(func(o oper) bool { return o.InTx }),
+		"no_wait":     boolField(func(o oper) bool { return o.NoWait }),
+		"access":      field(accessType.cel, func(o oper) any { return o.Access }),
+		"risk":        field(types.IntType, func(o oper) any { return types.Int(o.Risk) }),
+		"risk_why":    field(stringList, func(o oper) any { return stringsOf(o.RiskWhy) }),
+		"args": field(stringList, func(o oper) any {
+			return newList(o.Args, func(a *protocol.Arg) ref.Val { return types.String(a.Text) })
+		}),
+		"reads":  field(stringList, func(o oper) any { return newList(o.Reads, columnName) }),
+		"writes": field(stringList, func(o oper) any { return newList(o.Writes, columnName) }),
+		"objects": field(types.NewListType(objectDesc.cel), func(o oper) any {
+			return newList(o.Objects, func(x *protocol.Object) ref.Val { return object{objectDesc, x} })
+		}),
+	})
+}
+
+func columnName(c *protocol.ColumnRef) ref.Val { return types.String(c.String()) }
