@@ -230,6 +230,11 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 				if d.Wait == nil {
 					return fmt.Errorf("step %s: a hold that cannot be waited for", st.Name)
 				}
+				if op.Prepare {
+					allowed = protocol.Allow(d.Rule)
+					allowed.By = d.By
+					break
+				}
 				holds = append(holds, hold{i, op, d})
 			default:
 				return denial(d)

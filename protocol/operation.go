@@ -126,6 +126,10 @@ type Operation struct {
 	// may look into it.
 	Detail any
 
+	// Prepare says that the operation is only being prepared and nothing runs
+	// yet. What a step would hold is let through, and held when it runs.
+	Prepare bool
+
 	InTx   bool // holding would keep the locks of an open transaction
 	NoWait bool // the caller cannot wait: a hold is a refusal
 

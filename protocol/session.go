@@ -84,8 +84,8 @@ type Session struct {
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	drain  chan struct{}
-	once   sync.Once
+	drain  context.Context
+	drains context.CancelFunc
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -97,11 +97,12 @@ type Session struct {
 // yet; the caller asks with [Session.Connect]. ctx bounds the session's life.
 func NewSession(ctx context.Context, c SessionConfig) *Session {
 	s := &Session{info: c.Info, engine: c.Engine, dial: c.Dial, creds: c.Credentials,
-		whileHeld: c.WhileHeld, onClose: c.OnClose, drain: make(chan struct{})}
+		whileHeld: c.WhileHeld, onClose: c.OnClose}
 	if s.info.ID == "" {
 		s.info.ID = NewID()
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.drain, s.drains = context.WithCancel(context.Background())
 	return s
 }
 
@@ -131,10 +132,15 @@ func (s *Session) Context() context.Context { return s.ctx }
 
 // Draining is closed when the session should end at the next moment at which
 // the client loses nothing, such as between two transactions.
-func (s *Session) Draining() <-chan struct{} { return s.drain }
+func (s *Session) Draining() <-chan struct{} { return s.drain.Done() }
+
+// OnDrain runs f on a goroutine of its own as soon as the session should end
+// at the next good moment, as [Session.Draining] says it, and costs no
+// goroutine before. It returns a function that takes f back.
+func (s *Session) OnDrain(f func()) (stop func() bool) { return context.AfterFunc(s.drain, f) }
 
 // Drain asks the session to end at the next good moment.
-func (s *Session) Drain() { s.once.Do(func() { close(s.drain) }) }
+func (s *Session) Drain() { s.drains() }
 
 // Terminate ends the session at once, because of cause.
 func (s *Session) Terminate(cause error) { s.cancel(cause) }
