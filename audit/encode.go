@@ -1,0 +1,469 @@
+package audit
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A Detail says how much of what clients send is kept. The zero Detail keeps
+// everything.
+type Detail struct {
+	// HideArgs keeps the type and length of each argument, not its value.
+	HideArgs bool
+	// HideText keeps the length and fingerprint of a text, not the text, nor
+	// what it was rewritten to.
+	HideText bool
+	// Key, if not empty, adds an HMAC-SHA-256 of what is hidden, by which
+	// equal values can be found. The digest that approvals are bound to is
+	// not keyed: somebody who guesses a whole statement can confirm the guess.
+	Key protocol.Secret
+}
+
+func (d *Detail) mac() func(string) []byte {
+	if d.Key.Empty() {
+		return nil
+	}
+	return func(s string) []byte {
+		h := hmac.New(sha256.New, []byte(d.Key.Reveal()))
+		h.Write([]byte(s))
+		return h.Sum(nil)
+	}
+}
+
+// kindOf returns the kind under which e is kept, or "" for what is not kept.
+func kindOf(e *protocol.Event) Kind {
+	switch e.Kind {
+	case protocol.LoginRefused:
+		return LoginRefused
+	case protocol.Held:
+		return ApprovalRequested
+	case protocol.Decided:
+		if e.Op.Verb == protocol.Connect && e.Decision.Effect == protocol.AllowEffect {
+			return SessionOpened
+		}
+		return CommandDecided
+	case protocol.Ended:
+		if e.Op.Verb == protocol.Connect {
+			return SessionClosed
+		}
+		return CommandCompleted
+	}
+	return ""
+}
+
+// appendHead appends the start of a leaf, up to its number. It is apart from
+// the rest because only the number needs the journal's lock.
+func appendHead(dst []byte, seq uint64) []byte {
+	dst = append(dst, leafStart...)
+	return strconv.AppendUint(dst, seq, 10)
+}
+
+// appendBody appends the rest of the leaf that keeps e. session is what
+// appendSession made of e.Session.
+func appendBody(dst []byte, kind Kind, e *protocol.Event, session []byte, d *Detail) []byte {
+	dst = appendTimeKind(dst, e.Time, kind)
+	if e.Kind == protocol.LoginRefused {
+		dst = appendLogin(dst, e)
+		return append(dst, '}')
+	}
+	dst = append(dst, `,"command":`...)
+	dst = strconv.AppendUint(dst, e.Op.ID, 10)
+	dst = append(dst, session...)
+	dst = appendAction(dst, e, d)
+	if e.Kind == protocol.Ended {
+		dst = appendResult(dst, e)
+	} else {
+		dst = appendDecision(dst, e)
+	}
+	if e.Err != nil {
+		dst = appendField(dst, `,"error":`, e.Err.Error())
+	}
+	return append(dst, '}')
+}
+
+func appendTimeKind(dst []byte, t time.Time, kind Kind) []byte {
+	dst = append(dst, `,"time":"`...)
+	dst = appendTime(dst, t)
+	dst = append(dst, `","kind":"`...)
+	dst = append(dst, kind...)
+	return append(dst, '"')
+}
+
+// appendTime appends t in UTC with nanoseconds and a fixed width, so that the
+// texts sort as the times do. A year that RFC 3339 cannot hold becomes the
+// zero time: the leaf has to stay valid.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	if y := t.Year(); y < 0 || y > 9999 {
+		t = time.Time{}
+	}
+	year, month, day := t.Date()
+	hour, minute, sec := t.Clock()
+	dst = appendPadded(dst, year, 4)
+	dst = append(dst, '-')
+	dst = appendPadded(dst, int(month), 2)
+	dst = append(dst, '-')
+	dst = appendPadded(dst, day, 2)
+	dst = append(dst, 'T')
+	dst = appendPadded(dst, hour, 2)
+	dst = append(dst, ':')
+	dst = appendPadded(dst, minute, 2)
+	dst = append(dst, ':')
+	dst = appendPadded(dst, sec, 2)
+	dst = append(dst, '.')
+	dst = appendPadded(dst, t.Nanosecond(), 9)
+	return append(dst, 'Z')
+}
+
+func appendPadded(dst []byte, n, width int) []byte {
+	dst = append(dst, "000000000"[:width]...)
+	for i := len(dst) - 1; n > 0; i-- {
+		dst[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return dst
+}
+
+// appendField appends a field whose value is a text, and nothing for "".
+func appendField(dst []byte, name, s string) []byte {
+	if s == "" {
+		return dst
+	}
+	dst = append(dst, name...)
+	return appendText(dst, s)
+}
+
+func appendInt(dst []byte, name string, n int64) []byte {
+	if n == 0 {
+		return dst
+	}
+	dst = append(dst, name...)
+	return strconv.AppendInt(dst, n, 10)
+}
+
+func appendBool(dst []byte, name string, b bool) []byte {
+	if !b {
+		return dst
+	}
+	dst = append(dst, name...)
+	return append(dst, "true"...)
+}
+
+func appendList(dst []byte, name string, list []string) []byte {
+	if len(list) == 0 {
+		return dst
+	}
+	dst = append(dst, name...)
+	for i, s := range list {
+		dst = append(dst, separator(i))
+		dst = appendText(dst, s)
+	}
+	return append(dst, ']')
+}
+
+// separator opens a list before its first element and parts the others.
+func separator(i int) byte {
+	if i == 0 {
+		return '['
+	}
+	return ','
+}
+
+// appendSession appends what is the same on every event of a session.
+func appendSession(dst []byte, s *protocol.SessionInfo) []byte {
+	dst = append(dst, `,"session":`...)
+	dst = appendQuoted(dst, strings.ToValidUTF8(s.ID, "?")) // made by the gateway, not by a peer
+	if s.Identity != nil {
+		dst = append(dst, `,"identity":`...)
+		dst = appendIdentity(dst, s.Identity)
+	}
+	dst = appendTarget(dst, s.Resource.Name, s.Resource.Protocol, s.Resource.Addr, s.Resource.Labels)
+	dst = appendField(dst, `,"user":`, s.User)
+	dst = appendField(dst, `,"database":`, s.Database)
+	dst = appendField(dst, `,"remote":`, s.Remote)
+	dst = appendBool(dst, `,"tls":`, s.TLS)
+	return appendTool(dst, &s.Tool)
+}
+
+// maxActors bounds a chain of identities that act for one another, which
+// would have no end if it were a ring.
+const maxActors = 8
+
+func appendIdentity(dst []byte, id *protocol.Identity) []byte {
+	n := 0
+	for ; id != nil && n < maxActors; id, n = id.OnBehalfOf, n+1 {
+		if n > 0 {
+			dst = append(dst, `,"on_behalf_of":`...)
+		}
+		dst = append(dst, `{"iss":`...)
+		dst = appendText(dst, id.Issuer)
+		dst = append(dst, `,"sub":`...)
+		dst = appendText(dst, id.Subject)
+		dst = appendField(dst, `,"name":`, id.Name)
+		dst = appendField(dst, `,"email":`, id.Email)
+		dst = appendField(dst, `,"kind":`, string(id.Kind))
+		dst = appendList(dst, `,"groups":`, id.Groups)
+		dst = appendField(dst, `,"method":`, id.Method)
+	}
+	for ; n > 0; n-- {
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+func appendTarget(dst []byte, name, proto, addr string, labels map[string]string) []byte {
+	dst = append(dst, `,"target":{"name":`...)
+	dst = appendText(dst, name)
+	dst = appendField(dst, `,"protocol":`, proto)
+	dst = appendField(dst, `,"addr":`, addr)
+	if len(labels) > 0 {
+		dst = append(dst, `,"labels":`...)
+		sep := byte('{')
+		for _, k := range slices.Sorted(maps.Keys(labels)) {
+			dst = append(dst, sep)
+			dst = appendKey(dst, k)
+			dst = append(dst, ':')
+			dst = appendText(dst, labels[k])
+			sep = ','
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, '}')
+}
+
+func appendTool(dst []byte, t *protocol.Tool) []byte {
+	if *t == (protocol.Tool{}) {
+		return dst
+	}
+	dst = append(dst, `,"tool":{`...)
+	n := len(dst)
+	dst = appendField(dst, `,"name":`, t.Name)
+	dst = appendField(dst, `,"version":`, t.Version)
+	dst = appendField(dst, `,"raw":`, t.Raw)
+	dst = appendField(dst, `,"source":`, t.Source)
+	if t.Attested {
+		dst = append(dst, `,"trust":"attested"}`...)
+	} else {
+		dst = append(dst, `,"trust":"claimed"}`...)
+	}
+	return append(dst[:n], dst[n+1:]...) // without the first comma
+}
+
+func appendLogin(dst []byte, e *protocol.Event) []byte {
+	l := e.Login
+	dst = appendTarget(dst, l.Resource, l.Protocol, "", nil)
+	dst = appendField(dst, `,"user":`, l.User)
+	if l.Remote != nil {
+		dst = appendField(dst, `,"remote":`, l.Remote.String())
+	}
+	dst = appendBool(dst, `,"tls":`, l.TLS != nil)
+	dst = appendTool(dst, &l.Tool)
+	var denied *protocol.DeniedError
+	switch {
+	case errors.As(e.Err, &denied):
+		dst = append(dst, `,"decision":{"effect":"deny"`...)
+		dst = appendField(dst, `,"by":`, denied.Step)
+		dst = appendField(dst, `,"rule":`, denied.Rule)
+		dst = appendField(dst, `,"reason":`, denied.Reason)
+		dst = appendField(dst, `,"ticket":`, denied.Ticket)
+		dst = append(dst, '}')
+	case e.Err != nil:
+		dst = appendField(dst, `,"error":`, e.Err.Error())
+	}
+	return dst
+}
+
+// accessJSON holds the list of names of every combination of access classes.
+var accessJSON = func() (t [1 << 7]string) {
+	for a := range t {
+		t[a] = accessList(protocol.Access(a))
+	}
+	return t
+}()
+
+func accessList(a protocol.Access) string {
+	names := a.Names()
+	if len(names) == 0 { // a class that this version has no name for: the worst
+		names = protocol.Opaque.Names()
+	}
+	b, _ := json.Marshal(names) // strings always marshal
+	return string(b)
+}
+
+func appendAccess(dst []byte, a protocol.Access) []byte {
+	if int(a) < len(accessJSON) {
+		return append(dst, accessJSON[a]...)
+	}
+	return append(dst, accessList(a)...)
+}
+
+func appendColumns(dst []byte, name string, cols []protocol.ColumnRef) []byte {
+	if len(cols) == 0 {
+		return dst
+	}
+	dst = append(dst, name...)
+	for i := range cols {
+		c := &cols[i]
+		dst = append(dst, separator(i), '[')
+		dst = appendText(dst, c.Schema)
+		dst = append(dst, ',')
+		dst = appendText(dst, c.Table)
+		dst = append(dst, ',')
+		dst = appendText(dst, c.Column)
+		dst = append(dst, ']')
+	}
+	return append(dst, ']')
+}
+
+func appendValue(dst []byte, name, s string, hide bool, d *Detail) []byte {
+	if s == "" {
+		return dst
+	}
+	dst = append(dst, name...)
+	if hide {
+		return appendHidden(dst, s, d.mac())
+	}
+	return appendText(dst, s)
+}
+
+func appendAction(dst []byte, e *protocol.Event, d *Detail) []byte {
+	op := e.Op
+	dst = append(dst, `,"action":{"verb":`...)
+	dst = appendText(dst, string(op.Verb))
+	dst = append(dst, `,"access":`...)
+	dst = appendAccess(dst, op.Access)
+	if e.Kind == protocol.Ended { // the rest stands in what was decided
+		return append(dst, '}')
+	}
+	if len(op.Objects) > 0 {
+		dst = append(dst, `,"objects":`...)
+		for i := range op.Objects {
+			o := &op.Objects[i]
+			dst = append(dst, separator(i))
+			dst = append(dst, `{"kind":`...)
+			dst = appendText(dst, o.Kind)
+			dst = append(dst, `,"name":`...)
+			dst = appendText(dst, o.Name)
+			dst = append(dst, `,"access":`...)
+			dst = appendAccess(dst, o.Access)
+			dst = append(dst, '}')
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendColumns(dst, `,"reads":`, op.Reads)
+	dst = appendBool(dst, `,"reads_known":`, op.ReadsKnown)
+	dst = appendColumns(dst, `,"writes":`, op.Writes)
+	dst = appendField(dst, `,"fingerprint":`, op.Fingerprint)
+	dst = appendValue(dst, `,"text":`, op.Text, d.HideText, d)
+	dst = appendValue(dst, `,"rewritten":`, op.Rewritten(), d.HideText, d)
+	if len(op.Args) > 0 {
+		dst = append(dst, `,"args":`...)
+		for i := range op.Args {
+			dst = append(dst, separator(i))
+			dst = appendArg(dst, &op.Args[i], d)
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendField(dst, `,"state":`, op.State)
+	if e.Kind == protocol.Held || len(op.Grants()) > 0 {
+		digest := op.Digest()
+		dst = append(dst, `,"digest":"`...)
+		dst = hex.AppendEncode(dst, digest[:])
+		dst = append(dst, '"')
+	}
+	dst = appendInt(dst, `,"risk":`, int64(op.Risk))
+	dst = appendList(dst, `,"risk_why":`, op.RiskWhy)
+	dst = appendBool(dst, `,"pure":`, op.Pure)
+	dst = appendBool(dst, `,"bounded":`, op.Bounded)
+	dst = appendBool(dst, `,"in_tx":`, op.InTx)
+	dst = appendField(dst, `,"why":`, op.Why)
+	return append(dst, '}')
+}
+
+func appendArg(dst []byte, a *protocol.Arg, d *Detail) []byte {
+	dst = append(dst, '{')
+	if a.Type != "" {
+		dst = append(dst, `"type":`...)
+		dst = appendText(dst, a.Type)
+		dst = append(dst, ',')
+	}
+	dst = append(dst, `"value":`...)
+	switch {
+	case a.Null:
+		dst = append(dst, "null"...)
+	case d.HideArgs:
+		dst = appendHidden(dst, a.Text, d.mac())
+	default:
+		dst = appendText(dst, a.Text)
+	}
+	return append(dst, '}')
+}
+
+func appendDecision(dst []byte, e *protocol.Event) []byte {
+	d := &e.Decision
+	dst = append(dst, `,"decision":{"effect":"`...)
+	dst = append(dst, d.Effect.String()...)
+	dst = append(dst, '"')
+	dst = appendField(dst, `,"by":`, d.By)
+	dst = appendField(dst, `,"rule":`, d.Rule)
+	dst = appendField(dst, `,"reason":`, d.Reason)
+	dst = appendField(dst, `,"ticket":`, d.Ticket)
+	if !d.Until.IsZero() {
+		dst = append(dst, `,"until":"`...)
+		dst = appendTime(dst, d.Until)
+		dst = append(dst, '"')
+	}
+	if grants := e.Op.Grants(); len(grants) > 0 {
+		dst = append(dst, `,"grants":`...)
+		for i := range grants {
+			g := &grants[i]
+			dst = append(dst, separator(i), '{')
+			n := len(dst)
+			dst = appendField(dst, `,"by":`, g.By)
+			dst = appendField(dst, `,"rule":`, g.Rule)
+			dst = appendField(dst, `,"reason":`, g.Reason)
+			dst = appendField(dst, `,"ticket":`, g.Ticket)
+			if len(dst) > n {
+				dst = append(dst[:n], dst[n+1:]...) // without the first comma
+			}
+			dst = append(dst, '}')
+		}
+		dst = append(dst, ']')
+	}
+	return append(dst, '}')
+}
+
+func appendResult(dst []byte, e *protocol.Event) []byte {
+	out, res := &e.Outcome, e.Op.Result()
+	dst = append(dst, `,"result":{"status":`...)
+	dst = appendQuoted(dst, strings.ToValidUTF8(string(out.Status), "?"))
+	dst = appendField(dst, `,"code":`, out.Code)
+	dst = appendField(dst, `,"tag":`, out.Tag)
+	dst = appendInt(dst, `,"rows":`, out.Rows)
+	dst = appendInt(dst, `,"bytes":`, out.Bytes)
+	dst = appendInt(dst, `,"bytes_in":`, out.BytesIn)
+	dst = appendInt(dst, `,"duration_us":`, out.Duration.Microseconds())
+	if len(res.Columns) > 0 {
+		dst = append(dst, `,"columns":`...)
+		for i := range res.Columns {
+			dst = append(dst, separator(i))
+			dst = appendText(dst, res.Columns[i].Name)
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendList(dst, `,"masked":`, res.Masked)
+	if out.Err != nil {
+		dst = appendField(dst, `,"error":`, out.Err.Error())
+	}
+	return append(dst, '}')
+}

@@ -1,0 +1,87 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A file is a segment that is being written.
+type file interface {
+	io.WriteCloser
+	Sync() error
+	Truncate(size int64) error
+}
+
+// A disk is what a journal needs of the operating system; tests put faults
+// behind it.
+type disk interface {
+	create(path string) (file, error)
+	syncDir(dir string) error
+	free(dir string) (uint64, error) // bytes that this process may still use
+}
+
+type realDisk struct{}
+
+func (realDisk) create(path string) (file, error) {
+	// O_APPEND, so that a write after a truncation leaves no hole.
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (realDisk) syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (realDisk) free(dir string) (uint64, error) { return freeSpace(dir) }
+
+const segmentSuffix = ".journal"
+
+// A segment is one file of a journal.
+type segment struct {
+	number uint64
+	path   string
+}
+
+func segmentFile(number uint64) string { return fmt.Sprintf("%010d%s", number, segmentSuffix) }
+
+func segmentPath(dir string, number uint64) string { return filepath.Join(dir, segmentFile(number)) }
+
+// segments returns the segments in dir, in order.
+func segments(dir string) ([]segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var segs []segment
+	for _, e := range entries {
+		base, ok := strings.CutSuffix(e.Name(), segmentSuffix)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(base, 10, 64)
+		if err != nil || n == 0 || segmentPath(dir, n) != filepath.Join(dir, e.Name()) {
+			return nil, fmt.Errorf("journal %s: %s is not a segment's name", dir, e.Name())
+		}
+		segs = append(segs, segment{n, segmentPath(dir, n)})
+	}
+	slices.SortFunc(segs, func(a, b segment) int {
+		if a.number < b.number {
+			return -1
+		}
+		return 1
+	})
+	return segs, nil
+}

@@ -1,0 +1,178 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"time"
+)
+
+// Events returns the events in dir, from the first on. It changes nothing and
+// takes no lock; of a journal in use it returns what is written when it gets
+// there. Damage is an error between the events around it.
+func Events(dir string) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		segs, err := segments(dir)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		stop := errors.New("stop")
+		_, err = walk(segs, func(f *frame) error {
+			e, err := ParseEvent(f.leaf)
+			if !yield(e, err) {
+				return stop
+			}
+			return nil
+		}, func(d Damage) error {
+			if !yield(Event{}, &DamageError{dir, []Damage{d}}) {
+				return stop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, stop) {
+			yield(Event{}, err)
+		}
+	}
+}
+
+// pollEvery is how often a follower looks for more.
+const pollEvery = 100 * time.Millisecond
+
+// Tail calls f for each event in dir whose number is at least from, in order.
+// At the end it returns nil, or, if follow is true, waits for more until ctx
+// ends and returns its cause. It ends with f's error, or with a [DamageError] if
+// events that were asked for cannot be read; it says with which number to go
+// on. Tail checks each frame by itself; the chain is [Verify]'s business.
+func Tail(ctx context.Context, dir string, from uint64, follow bool, f func(Event) error) error {
+	t := tailer{dir: dir, from: from, follow: follow, f: f}
+	for {
+		more, err := t.segment(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+type tailer struct {
+	dir    string
+	from   uint64
+	follow bool
+	f      func(Event) error
+	number uint64 // the last segment that was read
+	lost   *Damage
+}
+
+// behind returns the first segment behind the one that was read last.
+func (t *tailer) behind() (*segment, error) {
+	segs, err := segments(t.dir)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(segs, func(s segment) bool { return s.number > t.number })
+	if i < 0 {
+		return nil, nil
+	}
+	return &segs[i], nil
+}
+
+// segment reads the next segment to its end. It reports whether there may be
+// another.
+func (t *tailer) segment(ctx context.Context) (more bool, err error) {
+	var s *segment
+	for {
+		if s, err = t.behind(); err != nil {
+			return false, err
+		}
+		if s != nil {
+			break
+		}
+		if !t.follow {
+			return false, nil
+		}
+		if err := wait(ctx); err != nil {
+			return false, err
+		}
+	}
+	r, err := openReader(*s)
+	if err != nil {
+		return false, err
+	}
+	defer r.close()
+	t.number = s.number
+	over := false // nothing will be added to this segment
+	var fr frame
+	for {
+		err := r.next(&fr)
+		if err == nil {
+			if t.lost != nil && fr.head.seq > t.from {
+				t.lost.What = fmt.Sprintf("unreadable bytes; the next event is %d", fr.head.seq)
+				return false, &DamageError{t.dir, []Damage{*t.lost}}
+			}
+			t.lost = nil
+			if fr.head.seq < t.from {
+				continue
+			}
+			t.from = fr.head.seq + 1
+			e, err := ParseEvent(fr.leaf)
+			if err != nil {
+				return false, err
+			}
+			if err := t.f(e); err != nil {
+				return false, err
+			}
+			if err := ctx.Err(); err != nil {
+				return false, context.Cause(ctx)
+			}
+			continue
+		}
+		if !errors.Is(err, io.EOF) && !errors.Is(err, errBad) && !errors.Is(err, io.ErrUnexpectedEOF) {
+			return false, err
+		}
+		if over {
+			if errors.Is(err, io.EOF) {
+				return true, nil
+			}
+			start := r.off
+			found, err := r.resync()
+			if err != nil {
+				return false, err
+			}
+			if !found {
+				r.off = r.size
+			}
+			t.lost = &Damage{segmentFile(s.number), s.number, start, r.off - start, "unreadable bytes"}
+			continue
+		}
+		next, err := t.behind()
+		if err != nil {
+			return false, err
+		}
+		// Over or not, look once more: it may have grown before the next began.
+		if over = next != nil || !t.follow; !over {
+			if err := wait(ctx); err != nil {
+				return false, err
+			}
+		}
+		if err := r.again(); err != nil {
+			return false, err
+		}
+		if r.size < r.off {
+			return false, fmt.Errorf("journal %s: segment %d became shorter than what was read of it", t.dir, s.number)
+		}
+	}
+}
+
+func wait(ctx context.Context) error {
+	timer := time.NewTimer(pollEvery)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,107 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A RecordOption changes how [Record] keeps the evidence.
+type RecordOption func(*recorder)
+
+// RecordStrict makes every record durable before anything is sent, reads
+// included: each operation then waits for an fsync, which it shares with all
+// others that wait.
+func RecordStrict() RecordOption { return func(r *recorder) { r.strict = true } }
+
+// RecordDetail sets how much of texts and arguments is kept.
+func RecordDetail(d audit.Detail) RecordOption { return func(r *recorder) { r.detail = d } }
+
+type recorder struct {
+	journal *audit.Journal
+	strict  bool
+	detail  audit.Detail
+}
+
+// Record returns the step that keeps in j who asked for what, what was decided
+// and how it ended. What may change anything is durable before its first byte
+// is sent; a read that is proven to change nothing is in the kernel before the
+// first byte of its result is released. If j fails, everything is refused.
+//
+// The step does not close j: whoever opened it does, after the last session.
+func Record(j *audit.Journal, opts ...RecordOption) Step {
+	s := Step{Name: "record", Role: RoleRecords}
+	if j == nil {
+		s.err = errors.New("no journal to record in")
+		return s
+	}
+	r := &recorder{journal: j}
+	for _, o := range opts {
+		o(r)
+	}
+	s.Event, s.Commit = r.event, r.commit
+	return s
+}
+
+func (r *recorder) event(_ context.Context, e *protocol.Event) error {
+	_, err := r.journal.Record(e, r.detail)
+	return err
+}
+
+func (r *recorder) commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
+	var upTo audit.Position
+	var session *protocol.SessionInfo
+	durable := r.strict
+	for _, op := range ops {
+		if op.Session != session {
+			session = op.Session
+			upTo = max(upTo, r.journal.Last(session))
+		}
+		durable = durable || !op.Pure
+	}
+	switch {
+	case p == protocol.BeforeRelease:
+		return r.journal.Flush(ctx, upTo) // what had to be durable was so before it was sent
+	case durable:
+		return r.journal.Sync(ctx, upTo)
+	}
+	return nil
+}
+
+// recordSettings are the settings of [RecordKind].
+type recordSettings struct {
+	Dir         string          `yaml:"dir"`
+	Strict      bool            `yaml:"strict"`
+	SegmentSize int64           `yaml:"segment_size"` // bytes
+	MinFree     uint64          `yaml:"min_free"`     // bytes
+	HideArgs    bool            `yaml:"hide_args"`
+	HideText    bool            `yaml:"hide_text"`
+	HideKey     protocol.Secret `yaml:"hide_key"`
+}
+
+// RecordKind is the kind "record": [Record] with a journal from set. Its
+// settings are dir (needed), strict, segment_size and min_free in bytes,
+// hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
+func RecordKind(set *audit.Set) Kind {
+	return KindOf("record", func(c recordSettings) (Step, error) {
+		if c.Dir == "" {
+			return Step{}, errors.New("record: dir is missing: name the directory of the journal")
+		}
+		if c.SegmentSize < 0 {
+			return Step{}, errors.New("record: segment_size is negative")
+		}
+		j, release, err := set.Open(c.Dir, audit.Options{SegmentSize: c.SegmentSize, MinFree: c.MinFree})
+		if err != nil {
+			return Step{}, err
+		}
+		opts := []RecordOption{RecordDetail(audit.Detail{HideArgs: c.HideArgs, HideText: c.HideText, Key: c.HideKey})}
+		if c.Strict {
+			opts = append(opts, RecordStrict())
+		}
+		s := Record(j, opts...)
+		s.Close = release
+		return s, nil
+	})
+}
