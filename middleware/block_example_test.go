@@ -28,12 +28,12 @@ func ExampleBlock() {
 	} {
 		op.Session = engineer
 		d, _ := step.Operation(context.Background(), op)
-		fmt.Println(op.Verb, d.Effect, d.Reason)
+		fmt.Printf("%s: %s %q\n", op.Verb, d.Effect, d.Reason)
 	}
 	// Output:
-	// select none
-	// drop table deny definitions change by migration only
-	// unknown deny this statement could not be analysed (the grammar does not know it)
+	// select: none ""
+	// drop table: deny "definitions change by migration only"
+	// unknown: deny "this statement could not be analysed (the grammar does not know it)"
 }
 
 func ExampleWhen() {
@@ -46,9 +46,9 @@ func ExampleWhen() {
 	})
 	for _, op := range []*protocol.Operation{{Verb: "select", Access: protocol.Read}, {Verb: "delete", Access: protocol.Write}} {
 		d, _ := step.Operation(context.Background(), op)
-		fmt.Println(op.Verb, d.Effect, d.Reason)
+		fmt.Printf("%s: %s %q\n", op.Verb, d.Effect, d.Reason)
 	}
 	// Output:
-	// select none
-	// delete deny nothing is changed before the release
+	// select: none ""
+	// delete: deny "nothing is changed before the release"
 }
