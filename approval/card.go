@@ -64,12 +64,40 @@ func Person(id *protocol.Identity) string {
 func (r *Request) Card() string {
 	var b strings.Builder
 	for _, f := range r.facts() {
-		if strings.Contains(f.Text, "\n") {
-			f.Text = "\n    " + strings.ReplaceAll(f.Text, "\n", "\n    ")
+		if f.Pre {
+			fmt.Fprintf(&b, "%s\n", f.Name)
+			for line := range strings.SplitSeq(f.Text, "\n") {
+				b.WriteString("  | ")
+				fold(&b, line, "  \\ ", cardWidth)
+			}
+			continue
 		}
-		fmt.Fprintf(&b, "%-10s %s\n", f.Name, f.Text)
+		fmt.Fprintf(&b, "%-10s ", f.Name)
+		fold(&b, f.Text, strings.Repeat(" ", 11), cardWidth-7)
 	}
 	return b.String()
+}
+
+// cardWidth is where the card's lines are broken, in runes: a terminal would
+// break them at its own width and begin the next at the left, where quoted
+// text could pass for a line of the card.
+const cardWidth = 72
+
+// fold writes line and a line feed, broken after width runes; next stands
+// before each further part.
+func fold(b *strings.Builder, line, next string, width int) {
+	n := 0
+	for _, r := range line {
+		if r == '\t' {
+			n += 7 // at most what a tab takes beside itself
+		}
+		if n++; n > width {
+			b.WriteString("\n" + next)
+			n = 1
+		}
+		b.WriteRune(r)
+	}
+	b.WriteByte('\n')
 }
 
 type fact struct {
@@ -104,17 +132,19 @@ func (r *Request) facts() []fact {
 	}
 	add("text", r.Text, true)
 	if r.Text != "" {
-		line("size", "%d bytes, %d lines", len(r.Text), 1+strings.Count(r.Text, "\n"))
+		line("size", "%d bytes, lines: %d", len(r.Text), 1+strings.Count(r.Text, "\n"))
 	}
 	add("runs", r.Rewritten, true)
 	for i, a := range r.Args {
 		switch {
 		case a.Null:
 			line(fmt.Sprintf("$%d", i+1), "NULL")
+		case a.Text == "":
+			line(fmt.Sprintf("$%d", i+1), "(empty)")
 		case a.Type != "":
 			add(fmt.Sprintf("$%d", i+1), fmt.Sprintf("%s::%s", a.Text, a.Type), true)
 		default:
-			add(fmt.Sprintf("$%d", i+1), a.Text+" ", true) // an empty argument is shown too
+			add(fmt.Sprintf("$%d", i+1), a.Text, true)
 		}
 	}
 	for _, o := range r.Objects {

@@ -42,6 +42,25 @@ func Visible(s string) string {
 	return b.String()
 }
 
+// utf8Text returns s with bytes that are not UTF-8 as Visible shows them, for
+// JSON, which would show them all alike.
+func utf8Text(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, "⟨0x%02X⟩", s[i])
+		} else {
+			b.WriteRune(r)
+		}
+		i += n
+	}
+	return b.String()
+}
+
 // plain reports whether s is printable ASCII, line feeds and tabs.
 func plain(s string) bool {
 	for i := range len(s) {

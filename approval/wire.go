@@ -18,7 +18,8 @@ type wireRequest struct {
 	Permits   string         `json:"permits"`
 	Requester *wireIdentity  `json:"requester"`
 	Tool      string         `json:"tool,omitempty"`
-	ToolFrom  string         `json:"tool_claimed_in,omitempty"`
+	ToolFrom  string         `json:"tool_source,omitempty"`
+	Attested  bool           `json:"tool_attested,omitempty"`
 	Session   string         `json:"session"`
 	Operation uint64         `json:"operation"`
 	Target    string         `json:"target"`
@@ -86,15 +87,16 @@ type wireDecision struct {
 func (r Request) MarshalJSON() ([]byte, error) {
 	w := wireRequest{
 		ID: r.ID, State: r.State, Digest: hex.EncodeToString(r.Digest[:]), Permits: r.Permits(),
-		Requester: toWire(r.Requester), Tool: r.Tool.Raw, ToolFrom: r.Tool.Source,
+		Requester: toWire(r.Requester), Tool: r.Tool.Raw, ToolFrom: r.Tool.Source, Attested: r.Tool.Attested,
 		Session: r.Session, Operation: r.Operation, Target: r.Target, Protocol: r.Protocol,
 		Account: r.Account, Database: r.Database, Verb: r.Verb, Access: r.Access.Names(),
-		Text: r.Text, Rewritten: r.Rewritten, Settings: r.Settings, Opaque: r.Opaque, InTx: r.InTx,
+		Text: utf8Text(r.Text), Rewritten: utf8Text(r.Rewritten), Settings: utf8Text(r.Settings), Opaque: r.Opaque, InTx: r.InTx,
 		Risk: r.Risk, RiskWhy: r.RiskWhy, Reason: r.Reason, Rule: r.Rule,
 		Groups: r.Approvers.Groups, Need: r.Approvers.need(),
 		Created: r.Created, Until: r.Until, Ended: r.Ended, Cause: r.Cause,
 	}
 	for _, a := range r.Args {
+		a.Text = utf8Text(a.Text)
 		w.Args = append(w.Args, wireArg(a))
 	}
 	for _, o := range r.Objects {
@@ -121,7 +123,7 @@ func (r *Request) UnmarshalJSON(b []byte) error {
 	}
 	*r = Request{
 		ID: w.ID, State: w.State, Digest: digest, Requester: w.Requester.identity(),
-		Tool: protocol.Tool{Raw: w.Tool, Source: w.ToolFrom}, Session: w.Session, Operation: w.Operation,
+		Tool: protocol.Tool{Raw: w.Tool, Source: w.ToolFrom, Attested: w.Attested}, Session: w.Session, Operation: w.Operation,
 		Target: w.Target, Protocol: w.Protocol, Account: w.Account, Database: w.Database,
 		Verb: w.Verb, Access: accessOf(w.Access), Text: w.Text, Rewritten: w.Rewritten,
 		Settings: w.Settings, Opaque: w.Opaque, InTx: w.InTx, Risk: w.Risk, RiskWhy: w.RiskWhy,
