@@ -1,0 +1,63 @@
+package mask_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/mask"
+)
+
+var benchValues = []struct {
+	name string
+	typ  mask.Type
+	in   string
+}{
+	{"text", text(mask.Text), "ada.lovelace@example.com"},
+	{"int4", bin(mask.Int4), "\x00\x00\x00\x07"},
+	{"uuid", text(mask.UUID), "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+}
+
+func BenchmarkTransform(b *testing.B) {
+	for _, name := range []string{"redact", "last", "email", "hash"} {
+		for _, v := range benchValues {
+			f, err := transforms[name](b).Bind(v.typ)
+			require.NoError(b, err)
+			in, buf := []byte(v.in), make([]byte, 0, 64)
+			b.Run(name+"/"+v.name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					f(buf[:0], in)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	s, err := mask.Compile(rule("a", "public.customers.email", "public.payments.card", "hr.staff.*"), rule("b", "*.*.ssn"))
+	require.NoError(b, err)
+	for name, table := range map[string]string{"another table": "orders", "the table": "customers"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				s.Match("public", table, "city")
+			}
+		})
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	s, err := mask.Compile(rule("a", "public.customers.email"), rule("b", "*.pay*.ssn"))
+	require.NoError(t, err)
+	require.Zero(t, testing.AllocsPerRun(100, func() { s.Match("public", "customers", "email"); s.Table("public", "orders") }))
+	for name, tr := range transforms {
+		for _, v := range benchValues {
+			f, err := tr(t).Bind(v.typ)
+			require.NoError(t, err)
+			in, buf := []byte(v.in), make([]byte, 0, 64)
+			f(buf, in)
+			require.Zero(t, testing.AllocsPerRun(100, func() { f(buf[:0], in) }), "%s of %s", name, v.name)
+		}
+	}
+}

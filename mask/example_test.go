@@ -1,0 +1,101 @@
+package mask_test
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/sallyport-dev/gateway/mask"
+)
+
+// show masks one text value.
+func show(t mask.Transform, value string) {
+	f, err := t.Bind(mask.Postgres(25, "text", false))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if out := f(nil, []byte(value)); out == nil {
+		fmt.Println("NULL")
+	} else {
+		fmt.Printf("%q\n", out)
+	}
+}
+
+func ExampleCompile() {
+	set, err := mask.Compile(
+		mask.Rule{Name: "contact", Columns: []string{"public.customers.email"}, Transform: mask.Email()},
+		mask.Rule{Name: "person", Columns: []string{"*.*.ssn"}, Transform: mask.Redact()},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(set.Match("public", "customers", "email").Name)
+	fmt.Println(set.Match("archive", "people", "ssn").Name)
+	fmt.Println(set.Match("public", "customers", "city") == nil)
+	// Output:
+	// contact
+	// person
+	// true
+}
+
+func ExampleNull() {
+	show(mask.Null(), "ada@example.com")
+	// Output: NULL
+}
+
+func ExampleDefault() {
+	f, _ := mask.Default().Bind(mask.Postgres(1082, "date", false))
+	fmt.Printf("%s\n", f(nil, []byte("1815-12-10")))
+	// Output: 1970-01-01
+}
+
+func ExampleRedact() {
+	show(mask.Redact(), "ada@example.com")
+	// Output: "***"
+}
+
+func ExampleFixed() {
+	show(mask.Fixed("hidden"), "ada@example.com")
+	// Output: "hidden"
+}
+
+func ExamplePartial() {
+	show(mask.Partial{KeepFirst: 4, KeepLast: 4}, "DE89370400440532013000")
+	// Output: "DE89**************3000"
+}
+
+func ExampleKeepLast() {
+	show(mask.KeepLast(4), "4111111111111111")
+	show(mask.KeepLast(4), "12345") // too short to show four of it
+	// Output:
+	// "************1111"
+	// "***"
+}
+
+func ExampleEmail() {
+	show(mask.Email(), "ada@example.com")
+	// Output: "***@example.com"
+}
+
+func ExampleHash() {
+	key, err := mask.NewKey([]byte("32 random bytes from a vault ..."))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	a, _ := mask.Hash(key, "person").Bind(mask.Postgres(25, "text", false))
+	one, two := a(nil, []byte("ada@example.com")), a(nil, []byte("ada@example.com"))
+	fmt.Println(len(one), string(one) == string(two))
+	// Output: 32 true
+}
+
+func ExampleNewKey() {
+	_, err := mask.NewKey([]byte("short"))
+	fmt.Fprintln(os.Stdout, err)
+	key, _ := mask.NewKey([]byte("32 random bytes from a vault ..."))
+	fmt.Println(key)
+	// Output:
+	// the key is shorter than 16 bytes (128 bits)
+	// [redacted]
+}
