@@ -23,12 +23,12 @@ type MaskConfig struct {
 	// Except says whose operations are left alone; nil means nobody's.
 	Except func(*protocol.Operation) bool
 
-	// AllowDerived allows statements that change data or definitions although
-	// they read a masked column, or may read one. Such a statement can put
-	// masked values where no rule looks for them (INSERT ... SELECT, UPDATE
-	// with a masked column on the right, CREATE TABLE AS, a renamed column),
-	// so by default it is refused, also when it needs the column for its
-	// condition only.
+	// AllowDerived allows statements that change data, definitions or settings
+	// although they read a masked column, or may read one. Such a statement
+	// can put masked values where no rule looks for them (INSERT ... SELECT,
+	// UPDATE with a masked column on the right, CREATE TABLE AS, set_config, a
+	// renamed column), so by default it is refused, also when it needs the
+	// column for its condition only.
 	AllowDerived bool
 }
 
@@ -46,7 +46,7 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // column's own value; everything else (computed from a masked column, from
 // columns under several rules, or of unknown origin) is hidden whole, as by
 // [mask.Redact]. Messages keep their code and the names in them; their text is
-// replaced, see the package's documentation of each kind in mask_text.go.
+// replaced.
 //
 // Refused are operations that could not be analysed, results that are not rows
 // (COPY ... TO STDOUT), and what [MaskConfig.AllowDerived] speaks of. A DELETE
@@ -108,7 +108,7 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return protocol.Pass, op.OnText(m.messages(op, false)) // BEGIN, SET: no result
 	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
 		return denyShape(hit), nil
-	case op.Access.Has(changes) && !m.allowDerived && !m.deletes(op):
+	case carries(op) && !m.allowDerived && !m.deletes(op):
 		return denyDerived(hit), nil
 	}
 	if err := op.OnRows(m.rows(op)); errors.Is(err, protocol.ErrShape) {
@@ -182,10 +182,24 @@ func (m *masking) defined(op *protocol.Operation) *mask.Rule {
 	return nil
 }
 
+// carries reports whether op can put what it reads where it is read again: a
+// query that changes the session's state can keep a value in a setting, with
+// set_config, or send it in a notification.
+func carries(op *protocol.Operation) bool {
+	if op.Access.Has(changes) {
+		return true
+	}
+	switch op.Verb {
+	case "select", "values", "table", "explain":
+		return op.Access.Has(protocol.Control)
+	}
+	return false
+}
+
 // deletes reports whether all that op changes is to delete rows of a table
 // with masked columns, so that no value can flow anywhere but into its result.
 func (m *masking) deletes(op *protocol.Operation) bool {
-	return op.ReadsKnown && op.Verb == "delete" && !op.Access.Has(protocol.Schema) &&
+	return op.ReadsKnown && op.Verb == "delete" && op.Access&^(protocol.Read|protocol.Write) == 0 &&
 		len(op.Writes) == 1 && op.Writes[0].Column == "*" && m.written(op) != nil
 }
 
@@ -216,10 +230,10 @@ func denyShape(hit *mask.Rule) protocol.Decision {
 }
 
 func denyDerived(hit *mask.Rule) protocol.Decision {
-	d := protocol.Deny("this statement changes data and reads a masked column, so it could copy masked values to where they are shown")
+	d := protocol.Deny("this statement changes data or settings and reads a masked column, so it could copy masked values to where they are shown")
 	d.Hint = "find the rows by a column that is not masked, such as the primary key, and leave masked columns out of expressions and RETURNING"
 	if hit == nil {
-		d.Reason = "this statement changes data and it is not known which columns it reads, so it could copy masked values to where they are shown"
+		d.Reason = "this statement changes data or settings and it is not known which columns it reads, so it could copy masked values to where they are shown"
 		d.Hint = "write it in a simpler form, with literal values and without function calls"
 	}
 	d.Rule = ruleName(hit)

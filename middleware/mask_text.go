@@ -79,9 +79,9 @@ func (m *masking) quotes(msg *protocol.Message) bool {
 }
 
 // keepSetting reports whether the value of a reported setting is shown. The
-// setting's name is Names["parameter"].
+// setting's name is the message's Code.
 func keepSetting(msg *protocol.Message, tool string, strict bool) bool {
-	switch name := msg.Names["parameter"]; strings.ToLower(name) {
+	switch strings.ToLower(msg.Code) {
 	case "server_version", "server_encoding", "client_encoding", "integer_datetimes", "standard_conforming_strings",
 		"datestyle", "intervalstyle", "is_superuser", "in_hot_standby", "default_transaction_read_only",
 		"session_authorization":
