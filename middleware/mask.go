@@ -147,17 +147,17 @@ func (m *masking) written(op *protocol.Operation) *mask.Rule {
 // touches reports whether op changes a table with masked columns, so that an
 // error about it can quote a whole row, or may do so for all that is known.
 func (m *masking) touches(op *protocol.Operation) bool {
-	switch {
-	case op.Access.Has(protocol.Schema):
-		return m.defined(op) != nil
-	case op.Access.Has(protocol.Write):
-		return len(op.Writes) == 0 || m.written(op) != nil
-	}
-	return false
+	return op.Access.Has(changes) && (len(op.Writes) == 0 || m.written(op) != nil)
 }
 
-// defined returns a rule of a table whose definition op changes, or nil.
+// defined returns a rule of a table whose definition op changes in a way that
+// may take a column out of its rule, such as by another name, or nil.
 func (m *masking) defined(op *protocol.Operation) *mask.Rule {
+	switch op.Verb {
+	case "create table", "create index", "create sequence", "create schema", "create type",
+		"drop table", "drop view", "drop index", "drop sequence", "drop schema", "truncate", "comment":
+		return nil
+	}
 	if rule := m.written(op); rule != nil {
 		return rule
 	}

@@ -1,0 +1,89 @@
+package middleware_test
+
+import (
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/middlewaretest"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+func buildMask(text string) (middleware.Step, error) {
+	return middleware.MaskKind().New(func(into any) error { return yaml.UnmarshalWithOptions([]byte(text), into, yaml.Strict()) })
+}
+
+func TestMaskKind(t *testing.T) {
+	t.Setenv("MASK_KEY", "0123456789abcdef0123456789abcdef")
+	step, err := buildMask(`
+rules:
+  - {name: n, columns: [public.t.n], with: null}
+  - {name: q, columns: [public.t.q], with: "null"}
+  - {name: r, columns: [public.t.r], with: redact}
+  - {name: d, columns: [public.t.d], with: default}
+  - {name: e, columns: ["*.*.e"], with: email}
+  - {name: f, columns: [public.t.f], with: {fixed: "hidden"}}
+  - {name: p, columns: [public.t.p], with: {partial: {keep_first: 1, keep_last: 2, mark: "·"}}}
+  - {name: h, columns: [public.t.h], with: {hash: {key_env: MASK_KEY, domain: person}}}
+  - name: k
+    columns:
+      - public.t.k
+    with:
+      hash:
+        key: 0123456789abcdef0123456789abcdef
+        domain: person
+targets: [orders]
+except_groups: [dba, sre]
+`)
+	require.NoError(t, err)
+	session := func(groups ...string) *protocol.SessionInfo {
+		return &protocol.SessionInfo{ID: "s", Protocol: "postgres", Resource: protocol.Resource{Name: "orders"},
+			Identity: &protocol.Identity{Issuer: "i", Subject: "s", Groups: groups}}
+	}
+	op := sel("public.t.*")
+	op.Session = session("dev")
+	var cols []protocol.Column
+	var row [][]byte
+	for _, name := range []string{"n", "q", "r", "d", "e", "f", "p", "h", "k"} {
+		cols = append(cols, col(name, "is public.t."+name))
+		row = append(row, []byte("ada@example.com"))
+	}
+	rows, err := middlewaretest.Rows(step, op, cols, [][][]byte{row})
+	require.NoError(t, err)
+	const pseudonym = "85cada657f66a3469c4f762016b285cd"
+	require.Equal(t, [][][]byte{bytesOf("NULL", "NULL", "***", "", "***@example.com", "hidden", "a············om", pseudonym, pseudonym)}, rows)
+
+	op = sel("public.t.r")
+	op.Session = session("sre")
+	x, err := middlewaretest.Ask(step, op)
+	require.NoError(t, err)
+	require.True(t, x.Plain())
+}
+
+func TestMaskKindRefuses(t *testing.T) {
+	rule := func(with string) string { return "rules: [{name: r, columns: [a.b.c], " + with + "}]" }
+	for text, want := range map[string]string{
+		"rules: []":                                        "has no rules",
+		"rulez: []":                                        `unknown field "rulez"`,
+		rule("wiht: redact"):                               `unknown field "wiht"`,
+		"rules: [{name: r, columns: [a.b.c]}]":             "rule r: has no transform",
+		rule("with: readct"):                               `rule r: with: unknown transform "readct"`,
+		rule("with: hash"):                                 "rule r: with: hash needs settings",
+		rule("with: {fixd: x}"):                            `unknown field "fixd"`,
+		rule("with: {partial: {keep: 4}}"):                 `unknown field "keep"`,
+		rule("with: {partial: {}}"):                        "rule r: partial: nothing is kept",
+		rule(`with: {partial: {keep_last: 1, mark: ab}}`):  `mark "ab" is not one character`,
+		rule("with: {fixed: x, partial: {keep_last: 4}}"):  "rule r: with: takes one of",
+		rule("with: {}"):                                   "rule r: with: takes one of",
+		rule("with: {hash: {}}"):                           "rule r: hash: needs a key",
+		rule("with: {hash: {key_env: NO_SUCH_VARIABLE}}"):  "NO_SUCH_VARIABLE is not set",
+		rule("with: {hash: {key: a, key_env: b}}"):         "both key and key_env",
+		rule("with: {hash: {key: tooshort}}"):              "shorter than 32 characters",
+		"rules: [{name: r, columns: [email], with: null}]": `column "email": has fewer`,
+	} {
+		_, err := buildMask(text)
+		require.ErrorContains(t, err, want, text)
+	}
+}
