@@ -263,6 +263,7 @@ func appendLogin(dst []byte, e *protocol.Event) []byte {
 	l := e.Login
 	dst = appendTarget(dst, l.Resource, l.Protocol, "", nil)
 	dst = appendField(dst, `,"user":`, l.User)
+	dst = appendField(dst, `,"database":`, l.Database)
 	if l.Remote != nil {
 		dst = appendField(dst, `,"remote":`, l.Remote.String())
 	}
@@ -385,6 +386,7 @@ func appendAction(dst []byte, e *protocol.Event, d *Detail) []byte {
 	dst = appendList(dst, `,"risk_why":`, op.RiskWhy)
 	dst = appendBool(dst, `,"pure":`, op.Pure)
 	dst = appendBool(dst, `,"bounded":`, op.Bounded)
+	dst = appendBool(dst, `,"prepare":`, op.Prepare)
 	dst = appendBool(dst, `,"in_tx":`, op.InTx)
 	dst = appendField(dst, `,"why":`, op.Why)
 	return append(dst, '}')

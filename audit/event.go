@@ -110,6 +110,7 @@ type Action struct {
 	RiskWhy     []Text      `json:"risk_why,omitempty"`
 	Pure        bool        `json:"pure,omitempty"`
 	Bounded     bool        `json:"bounded,omitempty"`
+	Prepare     bool        `json:"prepare,omitempty"` // nothing ran: a statement was prepared
 	InTx        bool        `json:"in_tx,omitempty"`
 	Why         Text        `json:"why,omitempty"` // why it could not be analysed
 }
