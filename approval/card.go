@@ -68,12 +68,12 @@ func (r *Request) Card() string {
 			fmt.Fprintf(&b, "%s\n", f.Name)
 			for line := range strings.SplitSeq(f.Text, "\n") {
 				b.WriteString("  | ")
-				fold(&b, line, "  \\ ", cardWidth)
+				fold(&b, line, "  \\ ", cardWidth, false)
 			}
 			continue
 		}
 		fmt.Fprintf(&b, "%-10s ", f.Name)
-		fold(&b, f.Text, strings.Repeat(" ", 11), cardWidth-7)
+		fold(&b, f.Text, strings.Repeat(" ", 11), cardWidth-7, true)
 	}
 	return b.String()
 }
@@ -83,21 +83,35 @@ func (r *Request) Card() string {
 // text could pass for a line of the card.
 const cardWidth = 72
 
-// fold writes line and a line feed, broken after width runes; next stands
-// before each further part.
-func fold(b *strings.Builder, line, next string, width int) {
-	n := 0
-	for _, r := range line {
-		if r == '\t' {
-			n += 7 // at most what a tab takes beside itself
+// fold writes line and a line feed, broken after at most width runes; next
+// stands before each further part. Prose is broken at blanks where it has any.
+func fold(b *strings.Builder, line, next string, width int, prose bool) {
+	rest := []rune(line)
+	for {
+		n, cols, blank := 0, 0, 0
+		for n < len(rest) {
+			cols++
+			if rest[n] == '\t' {
+				cols += 7 // at most what a tab takes beside itself
+			}
+			if cols > width {
+				break
+			}
+			if rest[n] == ' ' {
+				blank = n + 1
+			}
+			n++
 		}
-		if n++; n > width {
-			b.WriteString("\n" + next)
-			n = 1
+		if n == len(rest) {
+			break
 		}
-		b.WriteRune(r)
+		if prose && blank > 0 {
+			n = blank
+		}
+		b.WriteString(string(rest[:n]) + "\n" + next)
+		rest = rest[n:]
 	}
-	b.WriteByte('\n')
+	b.WriteString(string(rest) + "\n")
 }
 
 type fact struct {

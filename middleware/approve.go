@@ -163,7 +163,6 @@ func (r *approveRule) wait(ctx context.Context, b *approval.Broker, q approval.R
 		d.Ticket, d.By, d.Reason = a.ID, deciders(a.Decisions), comments(a.Decisions)
 		return d, nil
 	case approval.StateDenied:
-		deny.By = "approve"
 		deny.Reason = "denied by " + deciders(a.Decisions[len(a.Decisions)-1:])
 		if c := comments(a.Decisions[len(a.Decisions)-1:]); c != "" {
 			deny.Reason += ": " + c

@@ -38,14 +38,20 @@ func NewScramVerifier(password protocol.Secret) (protocol.Secret, error) {
 	}
 	var salt [16]byte
 	_, _ = rand.Read(salt[:]) // never fails: it ends the process if the system has no randomness
-	salted, err := pbkdf2.Key(sha256.New, p, salt[:], minIterations, sha256.Size)
+	v, err := scramVerifier(p, salt[:], minIterations)
+	return protocol.NewSecret(v), err
+}
+
+// scramVerifier does what RFC 5802, section 3, says.
+func scramVerifier(password string, salt []byte, iterations int) (string, error) {
+	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
 	if err != nil {
-		return protocol.Secret{}, err
+		return "", err
 	}
 	stored := sha256.Sum256(scramMAC(salted, "Client Key"))
 	b64 := base64.StdEncoding.EncodeToString
-	return protocol.NewSecret(fmt.Sprintf("%s$%d:%s$%s:%s", scramScheme, minIterations, b64(salt[:]),
-		b64(stored[:]), b64(scramMAC(salted, "Server Key")))), nil
+	return fmt.Sprintf("%s$%d:%s$%s:%s", scramScheme, iterations, b64(salt), b64(stored[:]),
+		b64(scramMAC(salted, "Server Key"))), nil
 }
 
 func scramMAC(key []byte, text string) []byte {
