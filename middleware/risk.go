@@ -167,11 +167,13 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 	if r.seen != nil && a != protocol.Control {
 		if k := keyOf(op); !r.seen.has(k) {
 			add(r.scores.FirstSeen, "first time that this identity runs this here")
-			op.OnEnd(func(out protocol.Outcome) {
-				if out.Status == protocol.StatusOK {
-					r.seen.add(k)
-				}
-			})
+			if !op.Prepare { // preparing runs nothing
+				op.OnEnd(func(out protocol.Outcome) {
+					if out.Status == protocol.StatusOK {
+						r.seen.add(k)
+					}
+				})
+			}
 		}
 	}
 	if r.denyAt > 0 && op.Risk >= r.denyAt {

@@ -137,7 +137,10 @@ func TestFirstSeen(t *testing.T) {
 	}
 	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusDenied))
 	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusFailed), "a refused operation must not become familiar")
-	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusOK), "a failed operation must not become familiar")
+	prepared := stmt("f1")
+	prepared.Prepare = true
+	require.Equal(t, 20, ran(t, s, "ana", "orders", prepared, protocol.StatusOK), "a failed operation must not become familiar")
+	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusOK), "a prepared operation must not become familiar")
 	require.Equal(t, 0, ran(t, s, "ana", "orders", stmt("f1"), protocol.StatusOK))
 	require.Equal(t, 20, ran(t, s, "ana", "orders", stmt("f2"), protocol.StatusOK), "another statement")
 	require.Equal(t, 20, ran(t, s, "ben", "orders", stmt("f1"), protocol.StatusOK), "another identity")

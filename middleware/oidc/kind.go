@@ -11,14 +11,14 @@ import (
 // Kind returns the kind of step "oidc" for configuration files; [Config]
 // explains the settings.
 //
-//   - oidc:
-//     issuer: https://id.example.com
-//     audiences: [sallyport]
-//     groups: realm_access.roles
-//     kinds:
-//   - {claim: sub, match: "ci-*", kind: workload}
-//     require: {hd: example.com}
-//     session: 8h
+//	oidc:
+//	  issuer: https://id.example.com
+//	  audiences: [sallyport]
+//	  groups: realm_access.roles
+//	  kinds:
+//	    - {claim: sub, match: "ci-*", kind: workload}
+//	  require: {hd: example.com}
+//	  session: 8h
 func Kind() middleware.Kind {
 	return middleware.KindOf(stepName, func(s settings) (middleware.Step, error) {
 		c := Config{

@@ -3,9 +3,11 @@ package policy
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/sallyport-dev/gateway/approval"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -14,15 +16,15 @@ import (
 // describe, and everything that could not be analysed unless a rule under
 // opaque excepts it by name:
 //
-//   - block:
-//     rules:
-//   - name: no-drop
-//     when: operation.access.schema && target.labels.env == "prod"
-//     reason: definitions in production change by migration only
-//     hint: open a merge request in the migrations repository
-//     opaque:
-//   - name: nightly-report
-//     when: identity.subject == "job:report"
+//	block:
+//	  rules:
+//	    - name: no-drop
+//	      when: operation.access.schema && target.labels.env == "prod"
+//	      reason: definitions in production change by migration only
+//	      hint: open a merge request in the migrations repository
+//	  opaque:
+//	    - name: nightly-report
+//	      when: identity.subject == "job:report"
 //
 // See [middleware.Block].
 func BlockKind() middleware.Kind {
@@ -57,12 +59,12 @@ func (r *blockRule) UnmarshalYAML(node ast.Node) error {
 }
 
 // AllowKind returns the kind of step "allow", which allows what its rules
-// describe. Something must: what nobody allows is refused.
+// describe: [middleware.Authorize] with conditions in the place of lists.
 //
-//   - allow:
-//     rules:
-//   - name: engineers-read
-//     when: '"engineering" in identity.groups && operation.access.read && operation.pure'
+//	allow:
+//	  rules:
+//	    - name: engineers-read
+//	      when: '"engineering" in identity.groups && operation.access.read && operation.pure'
 //
 // A rule allows an operation that could not be analysed only if it says
 // opaque: true, and then the step block needs an exception for it as well.
@@ -110,17 +112,65 @@ func allow(rules []allowRule) middleware.Step {
 	}
 }
 
+// ApproveKind returns the kind of step "approve", which holds what its rules
+// describe until people have decided about it through b:
+//
+//	approve:
+//	  rules:
+//	    - name: writes-in-production
+//	      when: operation.access.write && target.labels.env == "prod"
+//	      approvers: {groups: [dba-leads], users: ["https://id.example.com|u-7"]}
+//	      need: 2
+//	      for: 10m
+//	      reason: production data changes with four eyes
+//
+// See [middleware.Approve].
+func ApproveKind(b *approval.Broker) middleware.Kind {
+	return middleware.KindOf("approve", func(s approveSettings) (middleware.Step, error) {
+		var rules []middleware.ApproveRule
+		for i := range s.Rules {
+			r := &s.Rules[i]
+			rules = append(rules, middleware.ApproveRule{Name: r.Name, When: r.When.Eval, Groups: r.Approvers.Groups,
+				Users: r.Approvers.Users, Need: r.Need, For: r.For, Reason: r.Reason, AutoDenyInTx: r.AutoDenyInTx})
+		}
+		return middleware.Approve(b, rules...), nil
+	})
+}
+
+type approveSettings struct {
+	Rules []approveRule `yaml:"rules"`
+}
+
+type approveRule struct {
+	Name      string    `yaml:"name"`
+	When      Condition `yaml:"when"`
+	Approvers struct {
+		Groups []string `yaml:"groups"`
+		Users  []string `yaml:"users"`
+	} `yaml:"approvers"`
+	Need         int           `yaml:"need"`
+	For          time.Duration `yaml:"for"`
+	Reason       string        `yaml:"reason"`
+	AutoDenyInTx bool          `yaml:"auto_deny_in_tx"`
+}
+
+// UnmarshalYAML decodes one rule.
+func (r *approveRule) UnmarshalYAML(node ast.Node) error {
+	type plain approveRule
+	return decodeRule(node, (*plain)(r), &r.Name, &r.When)
+}
+
 // RiskKind returns the kind of step "risk", which adds to an operation's risk
 // and says why:
 //
-//   - risk:
-//     sensitive: [public.customers.email, "hr.*.*"]
-//     scores: {first_seen: 10, execute: -1}
-//     deny_at: 90
-//     rules:
-//   - name: outside office hours
-//     when: now.getHours("Europe/Rome") < 7 || now.getHours("Europe/Rome") >= 20
-//     score: 15
+//	risk:
+//	  sensitive: [public.customers.email, "hr.*.*"]
+//	  scores: {first_seen: 10, execute: -1}
+//	  deny_at: 90
+//	  rules:
+//	    - name: at night
+//	      when: now.getHours("Europe/Rome") < 7
+//	      score: 15
 //
 // See [middleware.Risk] and [middleware.RiskScores]: a score of 0 is the
 // default, a negative one leaves the finding out.
@@ -170,6 +220,7 @@ type rule struct {
 	When Condition `yaml:"when"`
 }
 
+// UnmarshalYAML decodes one rule.
 func (r *rule) UnmarshalYAML(node ast.Node) error {
 	type plain rule
 	return decodeRule(node, (*plain)(r), &r.Name, &r.When)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/approval"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/middleware/policy"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -103,6 +105,47 @@ steps:
 	op.Risk, op.Bounded = 0, true
 	require.Equal(t, protocol.Pass, ask(t, s, op))
 	require.Equal(t, 35, op.Risk)
+}
+
+func TestApproveKind(t *testing.T) {
+	b := approval.NewBroker(approval.Options{})
+	file := `
+steps:
+- approve:
+    rules:
+      - name: four-eyes
+        when: operation.access.write
+        approvers: {groups: [leads], users: ["https://id.example.com|u-7"]}
+        need: 2
+        for: 3m
+        reason: production data
+        auto_deny_in_tx: true
+`
+	s, err := build(policy.ApproveKind(b), file)
+	require.NoError(t, err)
+	d := ask(t, s, operation())
+	require.Equal(t, protocol.HoldEffect, d.Effect)
+	require.Equal(t, "four-eyes", d.Rule)
+	require.Equal(t, "production data", d.Reason)
+	require.WithinDuration(t, time.Now().Add(3*time.Minute), d.Until, time.Minute)
+	op := operation()
+	op.InTx = true
+	require.Equal(t, protocol.DenyEffect, ask(t, s, op).Effect)
+	op.Access = protocol.Read
+	require.Equal(t, protocol.Pass, ask(t, s, op))
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() { _, _ = d.Wait(ctx) }()
+	for r := range b.Watch(ctx) {
+		require.Equal(t, 2, r.Approvers.Need)
+		require.Equal(t, []string{"leads"}, r.Approvers.Groups)
+		require.Equal(t, []protocol.Key{{Issuer: "https://id.example.com", Subject: "u-7"}}, r.Approvers.Users)
+		break
+	}
+
+	_, err = build(policy.ApproveKind(b), strings.Replace(file, "access.write", "access.writes", 1))
+	require.ErrorContains(t, err, "[6:15] rule four-eyes: column 17: undefined field 'writes'")
 }
 
 func TestAMistakeInTheFileIsFoundByItsLine(t *testing.T) {
