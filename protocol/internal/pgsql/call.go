@@ -1,0 +1,208 @@
+package pgsql
+
+import (
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// call analyses a function call, an aggregate or a window function.
+func (p *pass) call(x *pg.FuncCall, s *scope) sql.Value {
+	args := constant(0)
+	types := make([]uint32, 0, len(x.Args))
+	for _, n := range x.Args {
+		v := p.expr(n, s)
+		types = append(types, v.Type)
+		args = join(args, v)
+	}
+	beside := p.exprs(x.AggOrder, s)
+	if x.AggWithinGroup {
+		args, beside = join(args, beside), constant(0) // the values aggregated are those ordered
+	}
+	beside = join(beside, p.expr(x.AggFilter, s))
+	if w := x.Over; w != nil {
+		beside = join(beside, p.window(w, s))
+	}
+	t := p.function(x.Funcname, types)
+	p.stateFunction(x)
+	out := through(args, t.edge, t.typ)
+	if len(beside.Sources) > 0 || !beside.Known {
+		out = join(out, through(beside, protocol.EdgeAggregate, 0))
+	}
+	out.Type = t.typ
+	if t.unknown {
+		out.Known = false
+	}
+	return out
+}
+
+// window analyses the definition of a window.
+func (p *pass) window(w *pg.WindowDef, s *scope) sql.Value {
+	v := p.exprs(w.PartitionClause, s)
+	v = join(v, p.exprs(w.OrderClause, s))
+	v = join(v, p.expr(w.StartOffset, s))
+	v = join(v, p.expr(w.EndOffset, s))
+	for _, name := range []string{w.Name, w.Refname} {
+		if named, ok := s.windows[name]; ok && name != "" {
+			v = join(v, named)
+		}
+	}
+	return v
+}
+
+// meaning is what a function's name was found to mean.
+type meaning struct {
+	edge    protocol.Edge
+	unknown bool // the result may hold anything
+	typ     uint32
+	builtin *sql.Builtin // if it is one
+}
+
+// function judges a function by its possibly qualified name and the types of
+// its arguments.
+func (p *pass) function(names []*pg.Node, types []uint32) meaning {
+	parts := strs(names)
+	if len(parts) == 0 || len(parts) > 2 {
+		p.notKnown("a function's name is not understood")
+		p.runs("a function's name is not understood")
+		return meaning{unknown: true}
+	}
+	schema, name := "", parts[len(parts)-1]
+	if len(parts) == 2 {
+		schema = parts[0]
+	}
+	if p.cat == nil {
+		p.notKnown("functions cannot be resolved without the catalog")
+		p.runs("functions cannot be resolved without the catalog")
+		p.object("function", strings.Join(parts, "."), protocol.Execute)
+		return meaning{unknown: true}
+	}
+	user := p.functions(schema, name)
+	b, isBuiltin := p.cat.Builtin(name)
+	isBuiltin = isBuiltin && (schema == "" || schema == "pg_catalog")
+	if isBuiltin && len(user) > 0 && schema == "" && p.builtinTypes(types...) {
+		elsewhere := true
+		for _, f := range user {
+			elsewhere = elsewhere && needsUserType(f.Args...)
+		}
+		if elsewhere {
+			user = nil
+		}
+	}
+	switch {
+	case len(user) > 0:
+		return p.userFunctions(user, name)
+	case isBuiltin:
+		return p.builtinFunction(&b)
+	}
+	if typ, ok := p.functionalCast(schema, name); ok {
+		return meaning{edge: protocol.EdgeTransform, typ: typ}
+	}
+	// Not there, hidden in a temporary schema, or a column of a row written
+	// like a function.
+	why := "function " + strings.Join(parts, ".") + " is not in the catalog"
+	p.notKnown(why)
+	p.runs(why)
+	p.object("function", strings.Join(parts, "."), protocol.Execute)
+	return meaning{unknown: true}
+}
+
+func (p *pass) builtinFunction(b *sql.Builtin) meaning {
+	t := builtinTraits(*b)
+	p.access |= t.access
+	p.effect.Flags |= t.flags
+	if !t.pure {
+		p.notPure("function " + b.Name + " is not known to be harmless")
+	}
+	if t.access != 0 {
+		p.object("function", "pg_catalog."+b.Name, t.access)
+	}
+	if t.leaks {
+		p.notKnown("function " + b.Name + " may show data from anywhere")
+	}
+	m := meaning{edge: t.edge, unknown: t.leaks, builtin: b}
+	switch b.Name {
+	case "count", "row_number", "rank", "dense_rank":
+		m.typ = 20
+	case "lower", "upper", "concat", "concat_ws", "to_char", "btrim", "md5", "replace", "translate", "initcap", "format":
+		m.typ = textOID
+	case "now":
+		m.typ = 1184
+	}
+	return m
+}
+
+// userFunctions judges a call that may mean any of some user-defined functions.
+func (p *pass) userFunctions(list []*sql.Function, name string) meaning {
+	trusted := len(list) > 0
+	for _, f := range list {
+		trusted = trusted && f.Trusted
+	}
+	if trusted {
+		p.notPure("function " + name + " is not built in")
+		return meaning{edge: protocol.EdgeTransform}
+	}
+	p.runs("function " + name + " is user-defined")
+	p.notKnown("function " + name + " is user-defined")
+	for _, f := range list {
+		p.object("function", f.Schema+"."+f.Name, protocol.Execute)
+	}
+	return meaning{unknown: true}
+}
+
+// functionalCast reports whether a call of name is a cast written like a
+// function, such as int4(x).
+func (p *pass) functionalCast(schema, name string) (uint32, bool) {
+	if schema != "" && schema != "pg_catalog" {
+		return 0, false
+	}
+	t := p.cat.LookupType("pg_catalog", name)
+	if t == nil || p.st.Temp || !p.harmlessType(t.OID) {
+		return 0, false
+	}
+	for _, s := range p.path() {
+		if u := p.cat.LookupType(s, name); u != nil && u != t {
+			return 0, false
+		}
+	}
+	return t.OID, true
+}
+
+// stateFunction follows set_config, the function form of SET. What it sets is
+// told only if there is one call with constants.
+func (p *pass) stateFunction(x *pg.FuncCall) {
+	if last(x.Funcname) != "set_config" {
+		return
+	}
+	p.literal = true
+	p.configs++
+	p.effect.Flags |= SetsState
+	p.effect.Setting, p.effect.Values = "", nil
+	if p.configs > 1 || len(x.Args) != 3 {
+		return
+	}
+	name, value, local := x.Args[0].GetAConst(), x.Args[1].GetAConst(), x.Args[2].GetAConst()
+	if name.GetSval() == nil || value.GetSval() == nil || local.GetBoolval() == nil {
+		return
+	}
+	p.effect.Setting = settingName(name.GetSval().Sval)
+	p.effect.Values = []string{value.GetSval().Sval}
+	if local.GetBoolval().Boolval {
+		p.effect.Flags |= Local
+	}
+}
+
+// settingName returns the one form in which a setting's name is compared. Only
+// ASCII letters fold, as on the server.
+func settingName(name string) string {
+	b := []byte(name)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,233 @@
+package pgsql
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// changing analyses INSERT, UPDATE, DELETE or MERGE and returns what its
+// RETURNING clause yields.
+func (p *pass) changing(n *pg.Node, outer *scope) rowset {
+	p.access |= protocol.Write
+	p.notPure("data is changed")
+	s := &scope{parent: outer}
+	switch x := n.GetNode().(type) {
+	case *pg.Node_InsertStmt:
+		return p.insert(x.InsertStmt, s)
+	case *pg.Node_UpdateStmt:
+		return p.update(x.UpdateStmt, s)
+	case *pg.Node_DeleteStmt:
+		return p.delete(x.DeleteStmt, s)
+	case *pg.Node_MergeStmt:
+		return p.merge(x.MergeStmt, s)
+	default:
+		p.notKnown("a change of data is not understood")
+		p.runs("a change of data is not understood")
+		return rowset{open: true}
+	}
+}
+
+// target resolves the table that is changed.
+func (p *pass) target(rv *pg.RangeVar) *item {
+	it := p.table(rv, protocol.Write)
+	if it.rel == nil || it.open || it.rel.Triggers != "" {
+		p.effect.Flags |= RunsCode // triggers and rules, or whatever is there
+	}
+	return it
+}
+
+// write notes that a column of the target is written; "" stands for the row.
+func (p *pass) write(it *item, rv *pg.RangeVar, name string) {
+	if name == "" {
+		name = "*"
+	}
+	if it.rel == nil {
+		p.writes.add(protocol.ColumnRef{Schema: rv.Schemaname, Table: rv.Relname, Column: name})
+		return
+	}
+	p.writes.add(it.rel.Ref(name))
+	lineage := p.cat.Lineage(it.rel, p.chain)
+	for i, c := range it.rel.Columns {
+		if name != "*" && c.Name != name {
+			continue
+		}
+		for _, src := range lineage[i].Sources {
+			if src.Edge == protocol.EdgeIdentity { // the table behind a view, the partition behind a table
+				p.writes.add(src.ColumnRef)
+			}
+		}
+	}
+}
+
+func (p *pass) insert(x *pg.InsertStmt, s *scope) rowset {
+	p.with(x.WithClause, s)
+	it := p.target(x.Relation)
+	if len(x.Cols) == 0 {
+		p.write(it, x.Relation, "")
+	}
+	for _, c := range x.Cols {
+		t := c.GetResTarget()
+		p.write(it, x.Relation, t.GetName())
+		p.exprs(t.GetIndirection(), s)
+	}
+	if sel := x.SelectStmt.GetSelectStmt(); sel != nil {
+		p.query(sel, s)
+	} else if x.SelectStmt != nil {
+		p.notKnown("the rows of INSERT are not understood")
+		p.runs("the rows of INSERT are not understood")
+	}
+	own := &scope{parent: s.parent, with: s.with}
+	own.add(one(it))
+	if c := x.OnConflictClause; c != nil {
+		conflict := own.and(one(it))
+		conflict.cols = own.cols // excluded.* is qualified only
+		excluded := *it
+		excluded.name, excluded.schema = "excluded", ""
+		conflict.items = []*item{it, &excluded}
+		p.exprs(c.Infer.GetIndexElems(), own)
+		p.expr(c.Infer.GetWhereClause(), own)
+		p.assignments(c.TargetList, it, x.Relation, conflict)
+		p.expr(c.WhereClause, conflict)
+	}
+	return p.targets(x.ReturningList, own)
+}
+
+// assignments analyses SET.
+func (p *pass) assignments(list []*pg.Node, it *item, rv *pg.RangeVar, s *scope) {
+	for _, n := range list {
+		t := n.GetResTarget()
+		p.write(it, rv, t.GetName())
+		p.exprs(fields(t.GetIndirection()), s)
+		p.expr(t.GetVal(), s)
+	}
+}
+
+// fields leaves out the plain names of a path, which are no expressions.
+func fields(list []*pg.Node) []*pg.Node {
+	var out []*pg.Node
+	for _, n := range list {
+		if n.GetString_() == nil && n.GetAStar() == nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (p *pass) update(x *pg.UpdateStmt, s *scope) rowset {
+	p.with(x.WithClause, s)
+	it := p.target(x.Relation)
+	s.add(one(it))
+	p.from(x.FromClause, s)
+	p.assignments(x.TargetList, it, x.Relation, s)
+	p.expr(x.WhereClause, s)
+	p.bounded = p.bounded && limits(x.WhereClause)
+	return p.targets(x.ReturningList, s)
+}
+
+func (p *pass) delete(x *pg.DeleteStmt, s *scope) rowset {
+	p.with(x.WithClause, s)
+	it := p.target(x.Relation)
+	p.write(it, x.Relation, "")
+	s.add(one(it))
+	p.from(x.UsingClause, s)
+	p.expr(x.WhereClause, s)
+	p.bounded = p.bounded && limits(x.WhereClause)
+	return p.targets(x.ReturningList, s)
+}
+
+func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
+	p.with(x.WithClause, s)
+	it := p.target(x.Relation)
+	f := p.fromItem(x.SourceRelation, s.outside())
+	// RETURNING * shows the source's columns first.
+	s.add(f)
+	s.add(one(it))
+	p.expr(x.JoinCondition, s)
+	for _, n := range x.MergeWhenClauses {
+		w := n.GetMergeWhenClause()
+		if w == nil {
+			p.notKnown("MERGE is not understood")
+			p.runs("MERGE is not understood")
+			continue
+		}
+		p.expr(w.Condition, s)
+		switch w.CommandType {
+		case pg.CmdType_CMD_UPDATE:
+			p.assignments(w.TargetList, it, x.Relation, s)
+		case pg.CmdType_CMD_DELETE:
+			p.write(it, x.Relation, "")
+		case pg.CmdType_CMD_INSERT:
+			if len(w.TargetList) == 0 {
+				p.write(it, x.Relation, "")
+			}
+			for _, c := range w.TargetList {
+				p.write(it, x.Relation, c.GetResTarget().GetName())
+			}
+			p.exprs(w.Values, s)
+		}
+	}
+	return p.targets(x.ReturningList, s)
+}
+
+// limits reports whether a condition looks as if it limits what is changed: a
+// conjunction does if one of its parts does, a disjunction if all do. What
+// names no column, or compares a column with itself, does not.
+func limits(n *pg.Node) bool {
+	if n == nil || n.Node == nil {
+		return false
+	}
+	if b := n.GetBoolExpr(); b != nil {
+		switch b.Boolop {
+		case pg.BoolExprType_AND_EXPR:
+			for _, a := range b.Args {
+				if limits(a) {
+					return true
+				}
+			}
+			return false
+		case pg.BoolExprType_OR_EXPR:
+			for _, a := range b.Args {
+				if !limits(a) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	if n.GetCurrentOfExpr() != nil {
+		return true
+	}
+	if x := n.GetAExpr(); x != nil {
+		l, r := x.Lexpr.GetColumnRef(), x.Rexpr.GetColumnRef()
+		if l != nil && r != nil && equalNames(strs(l.Fields), strs(r.Fields)) {
+			return false
+		}
+	}
+	return mentionsColumn(n)
+}
+
+// equalNames reports whether two references end in the same column name and
+// may be the same column: one may be qualified and the other not.
+func equalNames(a, b []string) bool {
+	for i := 1; i <= len(a) && i <= len(b); i++ {
+		if a[len(a)-i] != b[len(b)-i] {
+			return false
+		}
+	}
+	return true
+}
+
+// mentionsColumn reports whether an expression depends on a row, through a
+// column of it or a subquery.
+func mentionsColumn(n *pg.Node) bool {
+	found := false
+	walk(n, func(m any) bool {
+		switch m.(type) {
+		case *pg.ColumnRef:
+			found = true
+		}
+		return !found
+	})
+	return found
+}

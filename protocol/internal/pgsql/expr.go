@@ -1,0 +1,371 @@
+package pgsql
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// OIDs of built-in types that expressions yield.
+const (
+	boolOID    = 16
+	textOID    = 25
+	unknownOID = 705
+	varcharOID = 1043
+	numericOID = 1700
+)
+
+// constant is a value that depends on no column.
+func constant(typ uint32) sql.Value { return sql.Value{Known: true, Type: typ} }
+
+// join returns what is computed from both values.
+func join(a, b sql.Value) sql.Value {
+	return sql.Value{Known: a.Known && b.Known, Sources: a.Sources.Merge(b.Sources)}
+}
+
+// through returns the value of an operation on v.
+func through(v sql.Value, e protocol.Edge, typ uint32) sql.Value {
+	return sql.Value{Known: v.Known, Sources: v.Sources.Through(e), Type: typ}
+}
+
+// exprs analyses a list and returns what is computed from all of it.
+func (p *pass) exprs(list []*pg.Node, s *scope) sql.Value {
+	out := constant(0)
+	for _, n := range list {
+		out = join(out, p.expr(n, s))
+	}
+	return out
+}
+
+// transform is what an expression over a list yields in general.
+func (p *pass) transform(typ uint32, s *scope, list ...*pg.Node) sql.Value {
+	return through(p.exprs(list, s), protocol.EdgeTransform, typ)
+}
+
+// expr analyses an expression and returns where its value comes from. Whatever
+// is not understood is unknown and might do anything.
+func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
+	if n == nil || n.Node == nil {
+		return constant(0)
+	}
+	if !p.step(1) {
+		return sql.Value{}
+	}
+	switch x := n.Node.(type) {
+	case *pg.Node_AConst:
+		return constOf(x.AConst)
+	case *pg.Node_ParamRef:
+		return constant(0)
+	case *pg.Node_SetToDefault, *pg.Node_CurrentOfExpr, *pg.Node_MergeSupportFunc:
+		return constant(0)
+	case *pg.Node_ColumnRef:
+		return p.column(x.ColumnRef, s)
+	case *pg.Node_AExpr:
+		return p.operation(x.AExpr, s)
+	case *pg.Node_BoolExpr:
+		return p.transform(boolOID, s, x.BoolExpr.Args...)
+	case *pg.Node_NullTest:
+		return p.transform(boolOID, s, x.NullTest.Arg)
+	case *pg.Node_BooleanTest:
+		return p.transform(boolOID, s, x.BooleanTest.Arg)
+	case *pg.Node_TypeCast:
+		return p.typeCast(x.TypeCast, s)
+	case *pg.Node_CollateClause:
+		return p.expr(x.CollateClause.Arg, s)
+	case *pg.Node_FuncCall:
+		return p.call(x.FuncCall, s)
+	case *pg.Node_NamedArgExpr:
+		return p.expr(x.NamedArgExpr.Arg, s)
+	case *pg.Node_SubLink:
+		return p.subLink(x.SubLink, s)
+	case *pg.Node_CaseExpr:
+		return p.caseExpr(x.CaseExpr, s)
+	case *pg.Node_CoalesceExpr:
+		return p.transform(0, s, x.CoalesceExpr.Args...)
+	case *pg.Node_MinMaxExpr:
+		return p.transform(0, s, x.MinMaxExpr.Args...)
+	case *pg.Node_AArrayExpr:
+		return p.transform(0, s, x.AArrayExpr.Elements...)
+	case *pg.Node_RowExpr:
+		return p.transform(0, s, x.RowExpr.Args...)
+	case *pg.Node_List:
+		return p.transform(0, s, x.List.Items...)
+	case *pg.Node_AIndirection:
+		return p.indirection(x.AIndirection, s)
+	case *pg.Node_AIndices:
+		return p.transform(0, s, x.AIndices.Lidx, x.AIndices.Uidx)
+	case *pg.Node_SqlvalueFunction, *pg.Node_GroupingFunc:
+		return constant(0)
+	case *pg.Node_ResTarget:
+		return p.expr(x.ResTarget.Val, s)
+	case *pg.Node_MultiAssignRef:
+		return p.expr(x.MultiAssignRef.Source, s)
+	case *pg.Node_SortBy:
+		if len(x.SortBy.UseOp) > 0 {
+			p.operator(x.SortBy.UseOp, 0, 0)
+		}
+		return p.expr(x.SortBy.Node, s)
+	case *pg.Node_GroupingSet:
+		return p.exprs(x.GroupingSet.Content, s)
+	case *pg.Node_IndexElem:
+		return p.expr(x.IndexElem.Expr, s)
+	case *pg.Node_XmlExpr:
+		return through(join(p.exprs(x.XmlExpr.NamedArgs, s), p.exprs(x.XmlExpr.Args, s)), protocol.EdgeTransform, 0)
+	case *pg.Node_XmlSerialize:
+		p.castTo(x.XmlSerialize.TypeName)
+		return p.transform(0, s, x.XmlSerialize.Expr)
+	}
+	if v, ok := p.jsonExpr(n, s); ok {
+		return v
+	}
+	p.notKnown("an expression is not understood")
+	p.runs("an expression is not understood")
+	return sql.Value{}
+}
+
+func constOf(c *pg.A_Const) sql.Value {
+	switch c.Val.(type) {
+	case *pg.A_Const_Ival, *pg.A_Const_Fval:
+		return constant(numericOID) // which numeric type depends on the digits and does not matter here
+	case *pg.A_Const_Boolval:
+		return constant(boolOID)
+	default:
+		return constant(unknownOID)
+	}
+}
+
+// operation analyses an operator and what is written like one.
+func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
+	l, r := p.expr(x.Lexpr, s), p.expr(x.Rexpr, s)
+	lt, rt := l.Type, r.Type
+	if x.Lexpr == nil {
+		lt = unknownOID
+	}
+	out := through(join(l, r), protocol.EdgeTransform, 0)
+	names := x.Name
+	switch x.Kind {
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN,
+		pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		ok := p.operatorNamed("", ">=", lt, 0)
+		ok = p.operatorNamed("", "<=", lt, 0) && ok
+		ok = p.operatorNamed("", "<", lt, 0) && p.operatorNamed("", ">", lt, 0) && ok
+		out.Known, out.Type = out.Known && ok, boolOID
+		return out
+	case pg.A_Expr_Kind_AEXPR_IN, pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
+		rt = p.elementOf(x.Rexpr, rt)
+		out.Type = boolOID
+	}
+	if !p.operator(names, lt, rt) {
+		out.Known = false
+	}
+	if out.Type == 0 && len(names) > 0 && comparison(last(names)) {
+		out.Type = boolOID
+	}
+	return out
+}
+
+// elementOf returns the type of the elements of a list or array on the right
+// of IN and ANY, 0 if it is not known.
+func (p *pass) elementOf(n *pg.Node, typ uint32) uint32 {
+	if list := n.GetList(); list != nil {
+		for _, item := range list.Items {
+			if item.GetAConst() == nil {
+				return 0
+			}
+		}
+		return unknownOID
+	}
+	if p.cat != nil {
+		if t := p.cat.Type(typ); t != nil && t.Element != 0 {
+			return t.Element
+		}
+	}
+	return 0
+}
+
+func comparison(op string) bool {
+	switch op {
+	case "=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~", "~*", "!~*":
+		return true
+	}
+	return false
+}
+
+// operator judges an operator by its possibly qualified name and reports
+// whether its result depends on its operands alone.
+func (p *pass) operator(names []*pg.Node, l, r uint32) bool {
+	switch n := strs(names); len(n) {
+	case 1:
+		return p.operatorNamed("", n[0], l, r)
+	case 2:
+		return p.operatorNamed(n[0], n[1], l, r)
+	default:
+		return p.operatorNamed("?", "?", 0, 0)
+	}
+}
+
+func (p *pass) operatorNamed(schema, name string, l, r uint32) bool {
+	if p.cat == nil {
+		p.notPure("operators cannot be resolved without the catalog")
+		p.notKnown("operators cannot be resolved without the catalog")
+		return false
+	}
+	found := p.operators(schema, name)
+	if len(found) == 0 {
+		if schema == "" || schema == "pg_catalog" {
+			return true
+		}
+		p.notKnown("operator " + name + " is not in the catalog")
+		p.runs("operator " + name + " is not in the catalog")
+		return false
+	}
+	if schema == "" && p.builtinTypes(l, r) {
+		elsewhere := true
+		for _, o := range found {
+			elsewhere = elsewhere && needsUserType(o.Left, o.Right)
+		}
+		if elsewhere {
+			return true
+		}
+	}
+	p.notPure("operator " + name + " may be user-defined")
+	for _, o := range found {
+		if !o.Trusted {
+			p.notKnown("operator " + name + " may be user-defined")
+			p.runs("operator " + name + " may be user-defined")
+			return false
+		}
+	}
+	return true
+}
+
+// typeCast analyses a cast. A cast that changes nothing keeps the value.
+func (p *pass) typeCast(x *pg.TypeCast, s *scope) sql.Value {
+	v := p.expr(x.Arg, s)
+	typ, ok := p.castTo(x.TypeName)
+	edge := protocol.EdgeTransform
+	if typ != 0 && len(x.TypeName.Typmods) == 0 && (typ == v.Type || stringType(typ) && stringType(v.Type)) {
+		edge = protocol.EdgeIdentity
+	}
+	out := through(v, edge, typ)
+	if !ok {
+		out.Known = false
+	}
+	return out
+}
+
+func stringType(oid uint32) bool { return oid == textOID || oid == varcharOID }
+
+// castTo judges a cast to a type by what it may run, and reports whether the
+// result depends on the value alone.
+func (p *pass) castTo(t *pg.TypeName) (uint32, bool) {
+	typ, proven := p.typeOf(t)
+	if p.cat == nil {
+		p.notPure("types cannot be resolved without the catalog")
+		p.notKnown("types cannot be resolved without the catalog")
+		return 0, false
+	}
+	switch {
+	case typ == 0:
+		p.notPure("type " + last(t.GetNames()) + " is not in the catalog")
+		p.notKnown("type " + last(t.GetNames()) + " is not in the catalog")
+		return 0, false
+	case !proven:
+		p.notPure("type " + last(t.Names) + " may be a temporary one")
+		p.notKnown("type " + last(t.Names) + " may be a temporary one")
+		return 0, false
+	case !p.harmlessType(typ):
+		p.notPure("type " + last(t.Names) + " is user-defined")
+		if k := p.cat.Type(typ); k != nil && k.Trusted && !p.cat.HasUserCast(typ) {
+			return typ, true
+		}
+		p.runs("type " + last(t.Names) + " is user-defined")
+		p.notKnown("type " + last(t.Names) + " is user-defined")
+		return typ, false
+	}
+	return typ, true
+}
+
+func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
+	arg := p.expr(x.Arg, s)
+	out := join(arg, p.expr(x.Defresult, s))
+	for _, n := range x.Args {
+		if w := n.GetCaseWhen(); w != nil {
+			cond := p.expr(w.Expr, s)
+			if x.Arg != nil && !p.operatorNamed("", "=", arg.Type, cond.Type) {
+				out.Known = false
+			}
+			out = join(out, cond)
+			out = join(out, p.expr(w.Result, s))
+		}
+	}
+	return through(out, protocol.EdgeTransform, 0)
+}
+
+// indirection analyses (x).field, x[1] and (x).*.
+func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
+	v := p.expr(x.Arg, s)
+	for _, n := range x.Indirection {
+		switch {
+		case n.GetAIndices() != nil:
+			v = join(v, p.expr(n, s))
+		case n.GetString_() != nil:
+			// A field, or a function of the row by that name.
+			if f := p.functions("", n.GetString_().Sval); len(f) > 0 || p.cat == nil {
+				p.userFunctions(f, n.GetString_().Sval)
+				v.Known = false
+			}
+		}
+	}
+	return through(v, protocol.EdgeTransform, 0)
+}
+
+// subLink analyses a subquery in an expression.
+func (p *pass) subLink(x *pg.SubLink, s *scope) sql.Value {
+	test := p.expr(x.Testexpr, s)
+	sel := x.Subselect.GetSelectStmt()
+	if sel == nil {
+		p.notKnown("a subquery is not understood")
+		p.runs("a subquery is not understood")
+		return sql.Value{}
+	}
+	var out rowset
+	reads := p.within(func() { out = p.query(sel, s) })
+	v := constant(0)
+	for _, c := range out.cols {
+		v = join(v, c.val)
+	}
+	v.Known = v.Known && !out.open
+	switch x.SubLinkType {
+	case pg.SubLinkType_EXPR_SUBLINK:
+		if len(out.cols) == 1 && !out.open {
+			if p.subname == nil {
+				p.subname = map[*pg.SubLink]string{}
+			}
+			p.subname[x] = out.cols[0].name
+			return out.cols[0].val
+		}
+		return through(v, protocol.EdgeTransform, 0)
+	case pg.SubLinkType_ARRAY_SUBLINK, pg.SubLinkType_MULTIEXPR_SUBLINK:
+		return through(v, protocol.EdgeTransform, 0)
+	case pg.SubLinkType_EXISTS_SUBLINK:
+		// Whether there is a row says something of every column in the
+		// conditions, though of none in the select list.
+		v = sql.Value{Known: v.Known, Sources: reads}
+		return through(v, protocol.EdgeTransform, boolOID)
+	}
+	names := x.OperName
+	elem := uint32(0)
+	if len(out.cols) == 1 {
+		elem = out.cols[0].val.Type
+	}
+	ok := false
+	if len(names) == 0 {
+		ok = p.operatorNamed("", "=", test.Type, elem) // IN
+	} else {
+		ok = p.operator(names, test.Type, elem)
+	}
+	v = join(join(v, test), sql.Value{Known: ok, Sources: reads})
+	return through(v, protocol.EdgeTransform, boolOID)
+}

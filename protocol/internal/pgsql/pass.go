@@ -1,0 +1,191 @@
+package pgsql
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// maxSteps bounds the work on one text: it is counted in nodes and columns
+// looked at. The longest honest statements stay far below.
+const maxSteps = 2 << 20
+
+// A pass is the analysis of one parsed text, or of one view's definition.
+type pass struct {
+	st    *State
+	cat   *sql.Catalog // may be nil
+	chain []uint32     // views that are being expanded
+	steps int
+
+	// literal says that the value of a literal was looked at, so that the
+	// result does not hold for other texts of the same shape.
+	literal bool
+
+	facts
+}
+
+// facts are what is gathered about one statement.
+type facts struct {
+	access  protocol.Access
+	impure  string // why it is not proven to be pure
+	unknown string // why the reads are not complete
+	reads   *refs
+	writes  *refs
+	objects []protocol.Object
+	effect  Effect
+	shape   protocol.Shape
+	columns []protocol.Column
+	bounded bool
+	inner   *Statement
+	configs int                    // calls of set_config
+	subname map[*pg.SubLink]string // the name of a scalar subquery's column
+}
+
+// refs is a set of columns. A pass that wants to know what a part reads puts a
+// set of its own in place for a while.
+type refs struct {
+	set map[protocol.ColumnRef]struct{}
+}
+
+func (r *refs) add(ref protocol.ColumnRef) {
+	if r.set == nil {
+		r.set = map[protocol.ColumnRef]struct{}{}
+	}
+	r.set[ref] = struct{}{}
+}
+
+func (r *refs) addAll(list sql.Sources) {
+	for i := range list {
+		r.add(list[i].ColumnRef)
+	}
+}
+
+func (r *refs) sorted() []protocol.ColumnRef {
+	if len(r.set) == 0 {
+		return nil
+	}
+	out := make([]protocol.ColumnRef, 0, len(r.set))
+	for ref := range r.set {
+		out = append(out, ref)
+	}
+	slices.SortFunc(out, sql.CompareRef)
+	return out
+}
+
+func newPass(st *State) *pass {
+	p := &pass{st: st, cat: st.Catalog}
+	p.reset()
+	if i := slices.Index(st.SearchPath, "pg_catalog"); i > 0 {
+		// A built-in function written in SQL could find somebody's operators
+		// before its own.
+		p.impure = "the search_path puts a schema before pg_catalog"
+	}
+	return p
+}
+
+func (p *pass) reset() {
+	p.facts = facts{reads: &refs{}, writes: &refs{}, bounded: true}
+}
+
+// step counts work and reports whether there may be more.
+func (p *pass) step(n int) bool {
+	p.steps += n
+	if p.steps > maxSteps {
+		p.notKnown("the statement is too large to analyse")
+		p.notPure("the statement is too large to analyse")
+		p.access |= protocol.Opaque
+		return false
+	}
+	return true
+}
+
+func (p *pass) notPure(why string) {
+	if p.impure == "" {
+		p.impure = why
+	}
+}
+
+func (p *pass) notKnown(why string) {
+	if p.unknown == "" {
+		p.unknown = why
+	}
+}
+
+// runs notes that code runs whose effect cannot be seen.
+func (p *pass) runs(why string) {
+	p.access |= protocol.Execute
+	p.effect.Flags |= RunsCode
+	p.notPure(why)
+}
+
+// object notes that the statement touches something.
+func (p *pass) object(kind, name string, a protocol.Access) {
+	for i := range p.objects {
+		if o := &p.objects[i]; o.Kind == kind && o.Name == name {
+			o.Access |= a
+			return
+		}
+	}
+	p.objects = append(p.objects, protocol.Object{Kind: kind, Name: name, Access: a})
+}
+
+// within runs f with a set of reads of its own and returns what f read; the
+// reads count for the statement as well.
+func (p *pass) within(f func()) sql.Sources {
+	outer := p.reads
+	p.reads = &refs{}
+	f()
+	inner := p.reads
+	p.reads = outer
+	list := make(sql.Sources, 0, len(inner.set))
+	for _, ref := range inner.sorted() {
+		outer.add(ref)
+		list = append(list, protocol.Source{ColumnRef: ref, Edge: protocol.EdgeTransform})
+	}
+	return list
+}
+
+// statement analyses one statement.
+func (p *pass) statement(n *pg.Node) Statement {
+	impure := p.impure
+	p.reset()
+	if strings.HasPrefix(impure, "the search_path") {
+		p.impure = impure
+	}
+	verb := p.node(n)
+	return p.finish(verb)
+}
+
+// finish makes a Statement of the facts.
+func (p *pass) finish(verb protocol.Verb) Statement {
+	s := Statement{
+		Verb:       verb,
+		Access:     p.access,
+		Bounded:    p.bounded,
+		Objects:    p.objects,
+		Reads:      p.reads.sorted(),
+		ReadsKnown: p.unknown == "",
+		Writes:     p.writes.sorted(),
+		Columns:    p.columns,
+		Shape:      p.shape,
+		Effect:     p.effect,
+		Inner:      p.inner,
+	}
+	if s.Access == 0 {
+		s.Access = protocol.Opaque
+	}
+	switch verb {
+	case "select", "values", "table", "show", "explain":
+		s.Pure = p.impure == "" && s.Access == protocol.Read
+	}
+	if s.Access.Has(protocol.Opaque) {
+		if s.Why = p.unknown; s.Why == "" {
+			s.Why = p.impure
+		}
+	}
+	return s
+}

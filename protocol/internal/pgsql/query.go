@@ -1,0 +1,344 @@
+package pgsql
+
+import (
+	"fmt"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// maxColumns is more than PostgreSQL lets a query return.
+const maxColumns = 1664
+
+// query analyses SELECT, VALUES, TABLE and set operations over them.
+func (p *pass) query(x *pg.SelectStmt, outer *scope) rowset {
+	if x == nil || !p.step(1) {
+		p.notKnown("a query is not understood")
+		p.runs("a query is not understood")
+		return rowset{open: true}
+	}
+	p.access |= protocol.Read
+	s := &scope{parent: outer}
+	p.with(x.WithClause, s)
+	if x.IntoClause != nil {
+		p.into(x.IntoClause)
+	}
+	if len(x.LockingClause) > 0 {
+		p.notPure("rows are locked")
+	}
+	if x.Op != pg.SetOperation_SETOP_NONE && x.Op != pg.SetOperation_SET_OPERATION_UNDEFINED {
+		return p.setOperation(x, s)
+	}
+	if len(x.ValuesLists) > 0 {
+		return p.values(x, s)
+	}
+	p.from(x.FromClause, s)
+	p.expr(x.WhereClause, s)
+	p.windows(x.WindowClause, s)
+	out := p.targets(x.TargetList, s)
+	p.exprs(distinctOn(x.DistinctClause), s)
+	p.named(x.GroupClause, s, out)
+	p.expr(x.HavingClause, s)
+	p.named(x.SortClause, s, out)
+	p.limits(x, s)
+	return out
+}
+
+// distinctOn returns the expressions of DISTINCT ON; plain DISTINCT is a list
+// of one empty node.
+func distinctOn(list []*pg.Node) []*pg.Node {
+	var out []*pg.Node
+	for _, n := range list {
+		if n != nil && n.Node != nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func (p *pass) limits(x *pg.SelectStmt, s *scope) {
+	p.expr(x.LimitCount, s)
+	p.expr(x.LimitOffset, s)
+}
+
+// named analyses ORDER BY and GROUP BY, whose plain names may be those of
+// output columns.
+func (p *pass) named(list []*pg.Node, s *scope, out rowset) {
+	for _, n := range list {
+		inner := n
+		if sb := n.GetSortBy(); sb != nil {
+			inner = sb.Node
+			if len(sb.UseOp) > 0 {
+				p.operator(sb.UseOp, 0, 0)
+			}
+		}
+		if c := inner.GetColumnRef(); c != nil && len(c.Fields) == 1 {
+			if v, ok := find(out.cols, last(c.Fields)); ok {
+				p.use(v)
+				// It may be the input column of that name as well.
+				if _, ok := find(s.cols, last(c.Fields)); !ok {
+					continue
+				}
+			}
+		}
+		p.expr(inner, s)
+	}
+}
+
+func (p *pass) windows(list []*pg.Node, s *scope) {
+	for _, n := range list {
+		w := n.GetWindowDef()
+		if w == nil {
+			continue
+		}
+		v := p.window(w, s)
+		if s.windows == nil {
+			s.windows = map[string]sql.Value{}
+		}
+		s.windows[w.Name] = v
+	}
+}
+
+// setOperation is UNION, INTERSECT or EXCEPT: a column of the result may be
+// that of either side.
+func (p *pass) setOperation(x *pg.SelectStmt, s *scope) rowset {
+	l := p.query(x.Larg, s)
+	r := p.query(x.Rarg, s)
+	out := rowset{open: l.open || r.open}
+	for i, c := range l.cols {
+		if i < len(r.cols) {
+			typ := c.val.Type
+			c.val = join(c.val, r.cols[i].val)
+			if typ == r.cols[i].val.Type {
+				c.val.Type = typ
+			}
+		} else if !out.open {
+			c.val.Known = false
+		}
+		if out.open {
+			c.val.Known = false // the columns may not line up
+		}
+		out.cols = append(out.cols, c)
+	}
+	if out.open {
+		p.notKnown("a set operation has a side whose columns are not known")
+	}
+	t := &scope{parent: s.parent, with: s.with, cols: out.cols, open: out.open}
+	p.named(x.SortClause, t, out)
+	p.limits(x, s)
+	return out
+}
+
+func (p *pass) values(x *pg.SelectStmt, s *scope) rowset {
+	var out rowset
+	for _, n := range x.ValuesLists {
+		row := n.GetList().GetItems()
+		for i, e := range row {
+			v := p.expr(e, s)
+			if i == len(out.cols) {
+				if i >= maxColumns {
+					out.open = true
+					break
+				}
+				out.cols = append(out.cols, col{fmt.Sprintf("column%d", i+1), v})
+				continue
+			}
+			typ := v.Type
+			if out.cols[i].val.Type != typ {
+				typ = 0
+			}
+			out.cols[i].val = join(out.cols[i].val, v)
+			out.cols[i].val.Type = typ
+		}
+	}
+	t := &scope{parent: s.parent, with: s.with, cols: out.cols}
+	p.named(x.SortClause, t, out)
+	p.limits(x, s)
+	return out
+}
+
+// targets analyses a select list or RETURNING.
+func (p *pass) targets(list []*pg.Node, s *scope) rowset {
+	var out rowset
+	for _, n := range list {
+		t := n.GetResTarget()
+		if t == nil {
+			p.notKnown("a select list is not understood")
+			p.runs("a select list is not understood")
+			out.open = true
+			continue
+		}
+		if p.star(t, s, &out) {
+			continue
+		}
+		v := p.expr(t.Val, s)
+		name := t.Name
+		if name == "" {
+			name = p.figureColumn(t.Val)
+		}
+		out.cols = append(out.cols, col{name, v})
+	}
+	if len(out.cols) > maxColumns {
+		out.cols, out.open = out.cols[:maxColumns], true
+	}
+	return out
+}
+
+// star expands *, t.* and (row).* and reports whether t is one of them.
+func (p *pass) star(t *pg.ResTarget, s *scope, out *rowset) bool {
+	if ind := t.Val.GetAIndirection(); ind != nil {
+		if k := len(ind.Indirection); k == 0 || ind.Indirection[k-1].GetAStar() == nil {
+			return false
+		}
+		p.expr(ind.Arg, s)
+		p.notPure("a row is expanded")
+		p.notKnown("the fields of a row are not known")
+		out.open = true
+		return true
+	}
+	c := t.Val.GetColumnRef()
+	if c == nil || len(c.Fields) == 0 || c.Fields[len(c.Fields)-1].GetAStar() == nil {
+		return false
+	}
+	cols, open := s.cols, s.open
+	if names := strs(c.Fields[:len(c.Fields)-1]); len(names) > 0 {
+		schema := ""
+		if len(names) > 1 {
+			schema = names[len(names)-2]
+		}
+		it := s.item(schema, names[len(names)-1])
+		if it == nil {
+			p.missing("row " + names[len(names)-1])
+			out.open = true
+			return true
+		}
+		cols, open = it.cols, it.open
+	}
+	if !p.step(len(cols)) {
+		out.open = true
+		return true
+	}
+	for _, k := range cols {
+		p.use(k.val)
+	}
+	out.cols = append(out.cols, cols...)
+	if open {
+		p.notKnown("* stands for columns that are not known")
+		p.notPure("* stands for columns that are not known")
+		out.open = true
+	}
+	return true
+}
+
+// with analyses common table expressions into s.
+func (p *pass) with(w *pg.WithClause, s *scope) {
+	if w == nil {
+		return
+	}
+	s.with = map[string]*rowset{}
+	if w.Recursive {
+		// Each may be used by the ones before it.
+		for _, n := range w.Ctes {
+			s.with[n.GetCommonTableExpr().GetCtename()] = nil
+		}
+	}
+	for _, n := range w.Ctes {
+		c := n.GetCommonTableExpr()
+		if c == nil {
+			p.notKnown("WITH is not understood")
+			p.runs("WITH is not understood")
+			continue
+		}
+		rows := p.cte(c, s, w.Recursive)
+		s.with[c.Ctename] = &rows
+	}
+}
+
+// cte analyses one common table expression. A recursive one is analysed until
+// what is known of its columns no longer grows.
+func (p *pass) cte(c *pg.CommonTableExpr, s *scope, recursive bool) rowset {
+	sel := c.Ctequery.GetSelectStmt()
+	if sel == nil {
+		p.notPure("WITH changes data")
+		return p.named1(c, p.changing(c.Ctequery, s))
+	}
+	if !recursive || sel.Op != pg.SetOperation_SETOP_UNION || sel.WithClause != nil {
+		return p.named1(c, p.query(sel, s))
+	}
+	rows := p.named1(c, p.query(sel.Larg, s))
+	for range 8 {
+		s.with[c.Ctename] = &rows
+		next := p.named1(c, p.query(sel, s))
+		if same(rows, next) {
+			return next
+		}
+		rows = next
+	}
+	p.notKnown("recursive WITH " + c.Ctename + " is not understood")
+	for i := range rows.cols {
+		rows.cols[i].val.Known = false
+	}
+	return rows
+}
+
+// named1 gives the columns of a common table expression their names.
+func (p *pass) named1(c *pg.CommonTableExpr, rows rowset) rowset {
+	cols := make([]col, len(rows.cols))
+	copy(cols, rows.cols)
+	for i, n := range strs(c.Aliascolnames) {
+		if i < len(cols) {
+			cols[i].name = n
+		}
+	}
+	rows.cols = cols
+	if c.SearchClause != nil || c.CycleClause != nil {
+		rows.open = true // they add columns
+		p.expr(c.CycleClause.GetCycleMarkValue(), &scope{})
+		p.expr(c.CycleClause.GetCycleMarkDefault(), &scope{})
+	}
+	return rows
+}
+
+func same(a, b rowset) bool {
+	if len(a.cols) != len(b.cols) || a.open != b.open {
+		return false
+	}
+	for i := range a.cols {
+		x, y := a.cols[i].val, b.cols[i].val
+		if x.Known != y.Known || len(x.Sources) != len(y.Sources) {
+			return false
+		}
+		for k := range x.Sources {
+			if x.Sources[k] != y.Sources[k] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// output makes the statement's columns of what its query yields.
+func (p *pass) output(r rowset) {
+	p.shape |= protocol.Rows
+	if r.open {
+		p.columns = nil
+		p.notKnown("the columns of the result are not known")
+		return
+	}
+	p.columns = make([]protocol.Column, len(r.cols))
+	for i, c := range r.cols {
+		p.columns[i] = protocol.Column{Name: c.name, Known: c.val.Known, Sources: c.val.Sources}
+		if !c.val.Known {
+			p.notKnown("where column " + c.name + " comes from is not known")
+		}
+	}
+}
+
+// into is SELECT INTO: it makes a table.
+func (p *pass) into(x *pg.IntoClause) {
+	p.access |= protocol.Write | protocol.Schema
+	p.notPure("a table is made")
+	p.define(x.GetRel(), "table")
+}

@@ -1,0 +1,200 @@
+package pgsql
+
+import (
+	"slices"
+	"strings"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// path returns the schemas in which unqualified names are looked up, in order.
+func (p *pass) path() []string {
+	if slices.Contains(p.st.SearchPath, "pg_catalog") {
+		return p.st.SearchPath
+	}
+	return append([]string{"pg_catalog"}, p.st.SearchPath...)
+}
+
+// isTemp reports whether a schema is one of a session's own.
+func isTemp(schema string) bool {
+	return schema == "pg_temp" || strings.HasPrefix(schema, "pg_temp_") || strings.HasPrefix(schema, "pg_toast_temp")
+}
+
+// relation finds what a name means. proven is false where the session may see
+// something else than the catalog shows; r is nil where nothing is found.
+func (p *pass) relation(schema, name string) (r *sql.Relation, proven bool) {
+	if p.cat == nil || isTemp(schema) {
+		return nil, false
+	}
+	if schema != "" {
+		r = p.cat.Lookup(schema, name)
+		return r, r != nil
+	}
+	for _, s := range p.path() {
+		if r = p.cat.Lookup(s, name); r != nil {
+			return r, !p.st.Temp
+		}
+	}
+	return nil, false
+}
+
+// relationName returns the name to show for a relation in a statement.
+func (p *pass) relationName(rv *pg.RangeVar) (kind, name string) {
+	if r, _ := p.relation(rv.Schemaname, rv.Relname); r != nil {
+		return r.KindName(), r.Schema + "." + r.Name
+	}
+	if rv.Schemaname != "" {
+		return "table", rv.Schemaname + "." + rv.Relname
+	}
+	return "table", rv.Relname
+}
+
+// functions returns the user-defined functions that a call may mean.
+func (p *pass) functions(schema, name string) []*sql.Function {
+	if p.cat == nil {
+		return nil
+	}
+	all := p.cat.Functions(name)
+	if len(all) == 0 {
+		return nil
+	}
+	path := []string{schema}
+	if schema == "" {
+		path = p.path()
+	}
+	var out []*sql.Function
+	for _, f := range all {
+		if slices.Contains(path, f.Schema) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// operators returns the user-defined operators that a use may mean.
+func (p *pass) operators(schema, name string) []*sql.Operator {
+	all := p.cat.Operators(name)
+	if len(all) == 0 {
+		return nil
+	}
+	path := []string{schema}
+	if schema == "" {
+		path = p.path()
+	}
+	var out []*sql.Operator
+	for _, o := range all {
+		if slices.Contains(path, o.Schema) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// builtinTypes reports whether all of types are known and came with the
+// server, so that a function or operator that needs somebody's type cannot be
+// meant: no cast leads there unasked.
+func (p *pass) builtinTypes(types ...uint32) bool {
+	if p.cat.HasImplicitCast() {
+		return false
+	}
+	for _, t := range types {
+		if t == 0 || t >= sql.FirstUserOID {
+			return false
+		}
+	}
+	return true
+}
+
+// needsUserType reports whether one of a signature's types is user-defined.
+func needsUserType(types ...uint32) bool {
+	for _, t := range types {
+		if t >= sql.FirstUserOID {
+			return true
+		}
+	}
+	return false
+}
+
+// harmlessType reports whether reading, showing and comparing values of a type
+// runs built-in code only.
+func (p *pass) harmlessType(oid uint32) bool { return p.harmless(oid, 0) }
+
+func (p *pass) harmless(oid uint32, depth int) bool {
+	if p.cat == nil || depth > 16 {
+		return false
+	}
+	if p.cat.HasUserCast(oid) {
+		return false
+	}
+	if oid < sql.FirstUserOID {
+		return oid != 0
+	}
+	t := p.cat.Type(oid)
+	switch {
+	case t == nil:
+		return false
+	case t.Kind == 'e':
+		return true
+	case t.Kind == 'd':
+		return false // its constraints may call anything
+	case t.Element != 0 && t.Kind == 'b':
+		return p.harmless(t.Element, depth+1)
+	default:
+		return false
+	}
+}
+
+// typeOf resolves the name of a type. proven is false where it cannot be told
+// which type is meant.
+func (p *pass) typeOf(t *pg.TypeName) (oid uint32, proven bool) {
+	if p.cat == nil || t == nil || t.PctType || t.Setof {
+		return 0, false
+	}
+	names := strs(t.Names)
+	var typ *sql.Type
+	switch len(names) {
+	case 1:
+		for _, s := range p.path() {
+			if typ = p.cat.LookupType(s, names[0]); typ != nil {
+				break
+			}
+		}
+		proven = !p.st.Temp
+	case 2:
+		typ = p.cat.LookupType(names[0], names[1])
+		proven = !isTemp(names[0])
+	}
+	if typ == nil {
+		return 0, false
+	}
+	oid = typ.OID
+	if len(t.ArrayBounds) > 0 {
+		arr := p.cat.ArrayOf(oid)
+		if arr == 0 {
+			return 0, false
+		}
+		oid = arr
+	}
+	return oid, proven
+}
+
+// strs returns the strings in a list of nodes.
+func strs(list []*pg.Node) []string {
+	out := make([]string, 0, len(list))
+	for _, n := range list {
+		if s := n.GetString_(); s != nil {
+			out = append(out, s.Sval)
+		}
+	}
+	return out
+}
+
+// last returns the last of the strings in a list of nodes, or "".
+func last(list []*pg.Node) string {
+	if s := strs(list); len(s) > 0 {
+		return s[len(s)-1]
+	}
+	return ""
+}

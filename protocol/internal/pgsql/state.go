@@ -1,0 +1,31 @@
+package pgsql
+
+import "github.com/sallyport-dev/gateway/protocol/internal/sql"
+
+// A State is the part of a session's state that changes what a statement
+// means. It is read during the call only; two States with equal fields are the
+// same state. The zero State knows nothing, so nothing is resolved or proven.
+type State struct {
+	// Catalog is the target's catalog as of now. Without it no name can be
+	// resolved: no statement with a name in it is Pure and no read is known.
+	Catalog *sql.Catalog
+
+	// SearchPath is the effective search_path in order: "$user" is replaced
+	// and schemas that do not exist are left out by the caller. pg_catalog is
+	// searched first unless it is listed, as in PostgreSQL. pg_temp need not
+	// be listed: what is temporary is covered by Temp.
+	SearchPath []string
+
+	// Role is the current role. It does not change the analysis but keys it.
+	Role string
+
+	// StandardStrings is standard_conforming_strings. While it is off a text
+	// with a backslash in it is Opaque: the grammar used here reads backslashes
+	// as the standard does.
+	StandardStrings bool
+
+	// Temp says that the session may have created temporary objects, which the
+	// catalog cannot show: an unqualified name may then mean one of them, so it
+	// proves nothing.
+	Temp bool
+}

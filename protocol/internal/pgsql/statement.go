@@ -1,0 +1,61 @@
+package pgsql
+
+import "github.com/sallyport-dev/gateway/protocol"
+
+// A Script is the analysis of one text. It is immutable and shared between
+// callers; a Script without statements is an empty query.
+type Script struct {
+	Statements []Statement
+
+	// Where the statements are: by the ordinal of the semicolon that ends
+	// each, which is the same in every text of the shape, or by offset where
+	// the analysis is of one exact text.
+	ends    []int
+	offsets [][2]int
+}
+
+// A Statement is what is known of one statement before it runs.
+type Statement struct {
+	// Verb is the command in lower case: "select", "create table". What does
+	// not parse is protocol.Unknown.
+	Verb protocol.Verb
+
+	// Access holds every class of effect the statement may have. A statement
+	// that calls a function which is not known to be harmless has Execute.
+	Access protocol.Access
+
+	// Pure is set only where it is proven that the statement changes nothing.
+	Pure bool
+
+	// Bounded is false for an UPDATE or DELETE without a condition, or with one
+	// that names no column or compares a column with itself.
+	Bounded bool
+
+	Objects []protocol.Object
+
+	// Reads are the base columns that the result, or what is written, may
+	// depend on, conditions included. ReadsKnown says that the list is complete.
+	Reads      []protocol.ColumnRef
+	ReadsKnown bool
+
+	// Writes are the columns that are written; "*" stands for whole rows.
+	Writes []protocol.ColumnRef
+
+	// Columns are the result's columns as far as they can be predicted; nil
+	// where even their number cannot.
+	Columns []protocol.Column
+
+	// Fingerprint is equal for statements that differ only in literals.
+	Fingerprint string
+
+	// Why says why the statement is Opaque, for people.
+	Why string
+
+	Shape  protocol.Shape
+	Effect Effect
+
+	// Inner is the statement within PREPARE, DECLARE, EXPLAIN, COPY (query) and
+	// CREATE TABLE AS. What it does is already part of the outer statement's
+	// facts, except for PREPARE, which runs nothing.
+	Inner *Statement
+}

@@ -1,0 +1,162 @@
+package sql
+
+import (
+	"slices"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A Value is what is known of where a value comes from. The zero Value is
+// unknown.
+type Value struct {
+	Known   bool // Sources is complete
+	Sources Sources
+	Type    uint32 // OID, 0 if not known
+}
+
+// An Expansion is what reading a view means.
+type Expansion struct {
+	Columns    []Value // one for each of the view's columns
+	Reads      Sources // every column read, conditions included
+	ReadsKnown bool    // Reads is complete
+	Pure       bool    // proven to change nothing
+	Access     protocol.Access
+	Objects    []protocol.Object
+	Why        string // why it is not pure or not known
+}
+
+// maxChain bounds how deep views may stand on views.
+const maxChain = 64
+
+// Expansion returns what reading the view r means. chain holds the views that
+// are being expanded already: a view that contains itself, which no server
+// allows, is unknown.
+func (c *Catalog) Expansion(r *Relation, chain []uint32) *Expansion {
+	if x := r.expansion.Load(); x != nil {
+		return x
+	}
+	if c.expand == nil || slices.Contains(chain, r.OID) || len(chain) >= maxChain {
+		return &Expansion{Access: protocol.Opaque, Why: "view " + r.Schema + "." + r.Name + " cannot be expanded"}
+	}
+	x := c.expand(c, r, append(slices.Clip(chain), r.OID))
+	r.expansion.Store(x)
+	return x
+}
+
+// Lineage returns where each of the columns of r comes from, the columns
+// themselves first of all. A rule on any of the sources convicts: a column's
+// own name, what a view or a generated column computes it from, and the same
+// column of the tables that r inherits from or that inherit from r.
+func (c *Catalog) Lineage(r *Relation, chain []uint32) []Value {
+	if v := r.lineage.Load(); v != nil {
+		return *v
+	}
+	out := make([]Value, len(r.Columns))
+	viewed := !r.System() && (r.Kind == View || r.Kind == MaterializedView)
+	family := c.family(r)
+	for i := range r.Columns {
+		col := &r.Columns[i]
+		list := []protocol.Source{{ColumnRef: r.Ref(col.Name), Edge: protocol.EdgeIdentity}}
+		for _, f := range family {
+			if k := f.Find(col.Name); k >= 0 {
+				list = append(list, protocol.Source{ColumnRef: f.Ref(col.Name), Edge: protocol.EdgeIdentity})
+				list = appendGenerated(list, f, k)
+			}
+		}
+		list = appendGenerated(list, r, i)
+		out[i] = Value{Known: !leaks(r), Sources: sorted(list), Type: col.Type}
+	}
+	if viewed {
+		x := c.Expansion(r, chain)
+		for i := range out {
+			if i >= len(x.Columns) {
+				out[i].Known = false
+				continue
+			}
+			out[i].Known = out[i].Known && x.Columns[i].Known
+			out[i].Sources = out[i].Sources.Merge(x.Columns[i].Sources)
+		}
+		if r.expansion.Load() == nil {
+			return out // part of a chain that was cut short
+		}
+	}
+	r.lineage.Store(&out)
+	return out
+}
+
+// appendGenerated adds the columns that column i of r is generated from. A
+// generated column cannot depend on another.
+func appendGenerated(list []protocol.Source, r *Relation, i int) []protocol.Source {
+	for _, num := range r.Columns[i].From {
+		for k := range r.Columns {
+			if r.Columns[k].Num == num {
+				list = append(list, protocol.Source{ColumnRef: r.Ref(r.Columns[k].Name), Edge: protocol.EdgeTransform})
+			}
+		}
+	}
+	return list
+}
+
+// family returns the ancestors and descendants of r, without r.
+func (c *Catalog) family(r *Relation) []*Relation {
+	if len(r.Parents) == 0 && len(r.children) == 0 {
+		return nil
+	}
+	seen := map[uint32]bool{r.OID: true}
+	var out []*Relation
+	var walk func(oids []uint32, next func(*Relation) []uint32)
+	walk = func(oids []uint32, next func(*Relation) []uint32) {
+		for _, oid := range oids {
+			if k := c.byOID[oid]; k != nil && !seen[oid] {
+				seen[oid] = true
+				out = append(out, k)
+				walk(next(k), next)
+			}
+		}
+	}
+	walk(r.Parents, func(k *Relation) []uint32 { return k.Parents })
+	walk(r.children, func(k *Relation) []uint32 { return k.children })
+	return out
+}
+
+// Sources returns where the column of a relation comes from, by what results
+// say of it on the wire. What is not known contains a source with EdgeUnknown;
+// the list is never empty. Number 0 is the whole row, through an opaque edge.
+func (c *Catalog) Sources(relOID uint32, num int16) []protocol.Source {
+	r := c.byOID[relOID]
+	if r == nil {
+		return []protocol.Source{{Edge: protocol.EdgeUnknown}}
+	}
+	lineage := c.Lineage(r, nil)
+	if num == 0 {
+		v := WholeRow(r, lineage)
+		if !v.Known {
+			return append(slices.Clone(v.Sources), protocol.Source{Edge: protocol.EdgeUnknown})
+		}
+		return v.Sources
+	}
+	for i := range r.Columns {
+		if r.Columns[i].Num != num {
+			continue
+		}
+		if !lineage[i].Known {
+			return append(slices.Clone(lineage[i].Sources), protocol.Source{Edge: protocol.EdgeUnknown})
+		}
+		return lineage[i].Sources
+	}
+	if num < 0 { // a system column: where a row lies, not what is in it
+		return Of(r.Ref("*"), protocol.EdgeTransform)
+	}
+	return []protocol.Source{{Edge: protocol.EdgeUnknown}}
+}
+
+// WholeRow returns the value of a row of r: every column, and "*" for the row
+// itself, through opaque edges.
+func WholeRow(r *Relation, lineage []Value) Value {
+	out := Value{Known: true, Sources: Of(r.Ref("*"), protocol.EdgeOpaque)}
+	for _, v := range lineage {
+		out.Known = out.Known && v.Known
+		out.Sources = out.Sources.Merge(v.Sources.Through(protocol.EdgeOpaque))
+	}
+	return out
+}
