@@ -109,6 +109,15 @@ var plain = func() (t [256]bool) {
 
 // appendText appends s as a [Text].
 func appendText(dst []byte, s string) []byte {
+	i := 0
+	for i < len(s) && s[i] < utf8.RuneSelf && plain[s[i]] {
+		i++
+	}
+	if i == len(s) { // nearly always
+		dst = append(dst, '"')
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
 	if !utf8.ValidString(s) {
 		dst = append(dst, `{"base64":"`...)
 		dst = base64.StdEncoding.AppendEncode(dst, []byte(s))

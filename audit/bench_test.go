@@ -1,0 +1,148 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// typical is a command.decided as a connector would fill it.
+func typical(s *protocol.SessionInfo) *protocol.Event {
+	op := &protocol.Operation{Session: s, ID: 42, Verb: "select", Text: "select id, email, created_at from users where id = $1",
+		Access: protocol.Read, Pure: true, Args: []protocol.Arg{{Text: "12345", Type: "int4"}},
+		Objects: []protocol.Object{{Kind: "table", Name: "public.users", Access: protocol.Read}}, Fingerprint: "02a281c251c3a43d",
+		Reads: []protocol.ColumnRef{{Schema: "public", Table: "users", Column: "id"}, {Schema: "public", Table: "users", Column: "email"}}, ReadsKnown: true}
+	d := protocol.Decision{Effect: protocol.AllowEffect, By: "authorize", Rule: "readers"}
+	op.Decide(d, nil)
+	return &protocol.Event{Kind: protocol.Decided, Time: noon, Session: s, Op: op, Decision: d}
+}
+
+func TestRecordDoesNotAllocate(t *testing.T) {
+	j := openTest(t, t.TempDir(), Options{})
+	a := newActor(t, j, "s1")
+	a.connect()
+	e := typical(a.s)
+	for range 2 { // both buffers have grown to what a batch needs
+		for range 3000 {
+			a.record(e)
+		}
+		require.NoError(t, j.Flush(t.Context(), j.End()))
+	}
+	require.Zero(t, testing.AllocsPerRun(2000, func() {
+		if _, err := j.Record(e, Detail{}); err != nil {
+			t.Fatal(err)
+		}
+	}))
+}
+
+func BenchmarkAppend(b *testing.B) {
+	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")
+	e := typical(s)
+	session := appendSession(nil, s)
+	buf := appendBody(appendHead(nil, 123456), CommandDecided, e, session, &Detail{})
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = appendBody(appendHead(buf[:0], 123456), CommandDecided, e, session, &Detail{})
+	}
+	b.ReportMetric(float64(len(buf)), "B/event")
+}
+
+func BenchmarkSeal(b *testing.B) {
+	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")
+	leaf := appendBody(appendHead(make([]byte, headerSize), 123456), CommandDecided, typical(s), appendSession(nil, s), &Detail{})
+	var c chain
+	var scratch []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		c, scratch = c.next(leaf[headerSize:], scratch)
+		seal(leaf, c)
+	}
+}
+
+func BenchmarkRecord(b *testing.B) {
+	j := openTest(b, b.TempDir(), Options{})
+	a := newActor(b, j, "s1")
+	a.connect()
+	e := typical(a.s)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		p, err := j.Record(e, Detail{})
+		if err == nil && i%64 == 0 { // a write for each 64 events
+			err = j.Flush(context.Background(), p)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRecordFlush(b *testing.B) { waiters(b, (*Journal).Flush) }
+func BenchmarkRecordSync(b *testing.B)  { waiters(b, (*Journal).Sync) }
+
+func waiters(b *testing.B, commit func(*Journal, context.Context, Position) error) {
+	for _, n := range []int{1, 16, 128} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			j := openTest(b, b.TempDir(), Options{})
+			var mu sync.Mutex
+			var took []time.Duration
+			var wg sync.WaitGroup
+			b.ReportAllocs()
+			b.ResetTimer()
+			for w := range n {
+				wg.Go(func() {
+					a := newActor(b, j, fmt.Sprint(w))
+					a.connect()
+					e := typical(a.s)
+					mine := make([]time.Duration, 0, b.N/n+1)
+					for i := w; i < b.N; i += n {
+						start := time.Now()
+						p, err := j.Record(e, Detail{})
+						if err == nil {
+							err = commit(j, context.Background(), p)
+						}
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						mine = append(mine, time.Since(start))
+					}
+					mu.Lock()
+					took = append(took, mine...)
+					mu.Unlock()
+				})
+			}
+			wg.Wait()
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-us")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	dir := b.TempDir()
+	j := openTest(b, dir, Options{})
+	a := newActor(b, j, "s1")
+	a.connect()
+	e := typical(a.s)
+	for range 50_000 {
+		a.record(e)
+	}
+	require.NoError(b, j.Close())
+	for b.Loop() {
+		rep, err := Verify(dir, j.Head())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(rep.Bytes)
+	}
+}
