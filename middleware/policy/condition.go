@@ -17,6 +17,9 @@ const (
 	maxSize = 8 << 10
 	// maxDepth bounds how deep expressions nest, and so the parser's stack.
 	maxDepth = 64
+	// maxRegex bounds a regular expression, which may come from a value, by
+	// the size of its program.
+	maxRegex = 10_000
 	// maxCost stops an evaluation that loops over lists in lists. It is about
 	// a tenth of a second of work; a usual condition costs less than 100.
 	maxCost = 1_000_000
@@ -47,14 +50,12 @@ func Compile(expr string) (*Condition, error) {
 	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) {
 		return nil, fmt.Errorf("the condition is of type %s, not bool", t)
 	}
-	loops, err := lint(checked.NativeRep(), expr)
+	cheap, err := lint(checked.NativeRep(), expr)
 	if err != nil {
 		return nil, err
 	}
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
-	if loops {
-		// Without a loop the work is proportional to the expression and to the
-		// text it looks at, and counting would only cost time.
+	if !cheap {
 		opts = append(opts, cel.CostLimit(maxCost))
 	}
 	p, err := e.Program(checked, opts...)

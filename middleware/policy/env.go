@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
@@ -35,13 +36,17 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.CustomTypeProvider(world),
 		cel.CustomTypeAdapter(world),
 		cel.OptionalTypes(),
-		ext.Strings(),
 		ext.Network(),
 		cel.DefaultUTCTimeZone(true),
+		cel.RegexProgramSizeLimit(maxRegex),
 		cel.ParserExpressionSizeLimit(maxSize),
 		cel.ParserRecursionLimit(maxDepth),
 		cel.ParserErrorRecoveryLimit(1), // only the first error is shown
 		cel.EagerlyValidateDeclarations(true),
+		// Of CEL's string extensions only what cannot make a long text longer:
+		// costs are counted when the harm is done.
+		cel.Function("lowerAscii", cel.MemberOverload("string_lower_ascii", []*cel.Type{cel.StringType}, cel.StringType,
+			cel.UnaryBinding(lowerASCII))),
 		cel.Function("glob", cel.Overload("glob_string_string", []*cel.Type{cel.StringType, cel.StringType}, cel.BoolType,
 			cel.BinaryBinding(glob))),
 		cel.Function(mayReadName, cel.MemberOverload("operation_mayRead_string", []*cel.Type{operationType.cel, cel.StringType}, cel.BoolType,
@@ -72,6 +77,19 @@ func glob(text, pattern ref.Val) ref.Val {
 		return types.NewErr("glob takes two strings")
 	}
 	return types.Bool(middleware.Glob(string(p), string(t)))
+}
+
+func lowerASCII(text ref.Val) ref.Val {
+	s, ok := text.(types.String)
+	if !ok {
+		return types.NewErr("lowerAscii takes a string")
+	}
+	return types.String(strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}, string(s)))
 }
 
 const mayReadName = "mayRead"

@@ -12,7 +12,7 @@ import (
 
 // An ExprError is the first thing that is wrong with an expression.
 type ExprError struct {
-	Line, Column int // from 1, within the expression
+	Line, Column int // from 1, within the expression; 0 if it is about the whole
 	Message      string
 
 	multiline bool
@@ -20,14 +20,17 @@ type ExprError struct {
 
 // Error returns the message behind its place.
 func (e *ExprError) Error() string {
-	if e.multiline {
+	switch {
+	case e.Line < 1 || e.Column < 1:
+		return e.Message
+	case e.multiline:
 		return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
 	}
 	return fmt.Sprintf("column %d: %s", e.Column, e.Message)
 }
 
 func exprError(expr string, line, column int, msg string) *ExprError {
-	return &ExprError{Line: max(line, 1), Column: column + 1, Message: msg,
+	return &ExprError{Line: line, Column: column + 1, Message: msg,
 		multiline: strings.Contains(strings.TrimSpace(expr), "\n")}
 }
 

@@ -15,8 +15,11 @@ import (
 
 // lint looks for what has the right type and can still never work: a kind of
 // identity that does not exist, a column pattern that is none. It also reports
-// whether the expression loops over anything.
-func lint(a *ast.AST, expr string) (loops bool, err error) {
+// whether the expression is cheap: without a loop and with such functions only
+// its work is proportional to its length and to the text it looks at, and
+// counting costs would only cost time.
+func lint(a *ast.AST, expr string) (cheap bool, err error) {
+	cheap = true
 	fail := func(e ast.Expr, format string, args ...any) {
 		if err == nil {
 			at := a.SourceInfo().GetStartLocation(e.ID())
@@ -26,11 +29,12 @@ func lint(a *ast.AST, expr string) (loops bool, err error) {
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.ComprehensionKind:
-			loops = true
+			cheap = false
 		case ast.StructKind:
 			fail(e, "a condition cannot make a new %s", e.AsStruct().TypeName())
 		case ast.CallKind:
 			c := e.AsCall()
+			cheap = cheap && slices.Contains(cheapFunctions, c.FunctionName())
 			switch c.FunctionName() {
 			case mayReadName:
 				if s, ok := constant(c.Args()[0]); ok {
@@ -54,7 +58,16 @@ func lint(a *ast.AST, expr string) (loops bool, err error) {
 			}
 		}
 	}))
-	return loops, err
+	return cheap, err
+}
+
+// cheapFunctions make nothing longer than what they look at.
+var cheapFunctions = []string{
+	operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional,
+	operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals,
+	operators.In, operators.Index, operators.OptIndex, operators.OptSelect,
+	"contains", "startsWith", "endsWith", "matches", "size", "lowerAscii", "glob", mayReadName,
+	"ip", "cidr", "containsIP", "timestamp", "duration", "getHours", "getMinutes", "getDayOfWeek", "orValue", "hasValue",
 }
 
 var kinds = []string{"", string(protocol.Human), string(protocol.Workload), string(protocol.Agent)}

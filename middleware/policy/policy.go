@@ -31,10 +31,10 @@
 //
 // # Functions
 //
-// Besides CEL's own, its optional values, its string functions (such as
-// lowerAscii) and its network functions (such as
-// cidr("10.0.0.0/8").containsIP(session.remote)) there are:
+// Besides CEL's own, its optional values and its network functions, such as
+// cidr("10.0.0.0/8").containsIP(session.remote), there are:
 //
+//	text.lowerAscii()               A to Z in lower case
 //	glob(text, pattern)             * is any run of characters, ? any one
 //	operation.mayRead(pattern)      may read a column schema.table.column
 //

@@ -41,7 +41,7 @@ func syntaxError(tk *token.Token, msg string) error {
 func place(node ast.Node, err error) *token.Token {
 	n, literal := node.(*ast.LiteralNode)
 	var e *ExprError
-	if !literal || !errors.As(err, &e) || !strings.HasPrefix(n.Start.Value, "|") {
+	if !literal || !errors.As(err, &e) || e.Line < 1 || !strings.HasPrefix(n.Start.Value, "|") {
 		return node.GetToken()
 	}
 	tk := *n.Value.GetToken()
