@@ -204,7 +204,9 @@ func TestIDsAreUnique(t *testing.T) {
 func TestRequestIsACopy(t *testing.T) {
 	b := approval.NewBroker(approval.Options{})
 	r := ask()
+	r.Requester.Claims = map[string]any{"raw": "token"}
 	p := submit(t, b, r)
+	require.Nil(t, p.Request().Requester.Claims, "claims are not for approvers")
 	r.Args[0].Text = "43"
 	r.Requester.Subject = "mallory"
 	r.Approvers.Groups[0] = "interns"
@@ -327,5 +329,40 @@ func TestDecidedOnce(t *testing.T) {
 		require.LessOrEqual(t, counted.Load(), int32(1))
 		require.Equal(t, int32(1), ends.Load())
 		require.Len(t, got.Decisions, int(counted.Load()))
+	}
+}
+
+// BenchmarkDecide asks, decides and waits for the answer. On 2 cores of an AMD
+// EPYC that others used too:
+//
+//	Decide-2   10 us/op    5.0 KiB/op     55 allocs/op
+//	List-2    1.1 ms/op    917 KiB/op   4022 allocs/op
+func BenchmarkDecide(b *testing.B) {
+	br := approval.NewBroker(approval.Options{})
+	r, bob := ask(), person("bob", "dba")
+	r.Until = time.Time{}
+	b.ReportAllocs()
+	for b.Loop() {
+		p, err := br.Submit(b.Context(), r)
+		require.NoError(b, err)
+		_, err = br.Decide(b.Context(), yes(p, bob))
+		require.NoError(b, err)
+		_, err = p.Wait(b.Context())
+		require.NoError(b, err)
+	}
+}
+
+// BenchmarkList lists 1000 pending requests.
+func BenchmarkList(b *testing.B) {
+	br := approval.NewBroker(approval.Options{PerIdentity: 1000})
+	for range 1000 {
+		r := ask()
+		r.Until = time.Time{}
+		_, err := br.Submit(b.Context(), r)
+		require.NoError(b, err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		require.Len(b, br.List(approval.StatePending), 1000)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -94,7 +95,8 @@ func (h *handler) login(r *http.Request) (*protocol.Identity, error) {
 		return nil, ErrLogin
 	}
 	id, err := h.auth(r)
-	if err != nil || id == nil || id.Issuer == "" || id.Subject == "" {
+	if err != nil || id == nil || id.Issuer == "" || id.Subject == "" ||
+		!id.Expires.IsZero() && !time.Now().Before(id.Expires) {
 		return nil, ErrLogin // why is in the record of the login, not for whoever tries
 	}
 	return id, nil

@@ -139,6 +139,37 @@ func TestHTTPRefuses(t *testing.T) {
 	}
 }
 
+// TestHTTPNeedsABearerToken gives the handler an auth function that would know
+// the caller by a cookie: it must not even be asked.
+func TestHTTPNeedsABearerToken(t *testing.T) {
+	b := approval.NewBroker(approval.Options{})
+	p := submit(t, b, ask())
+	expired := person("bob", "dba")
+	expired.Expires = time.Now().Add(-time.Second)
+	s := httptest.NewServer(approval.Handler(b, func(r *http.Request) (*protocol.Identity, error) {
+		switch r.Header.Get("Authorization") {
+		case "Bearer nobody":
+			return nil, nil
+		case "Bearer nameless":
+			return &protocol.Identity{Issuer: "x", Kind: protocol.Human, Groups: []string{"dba"}}, nil
+		case "Bearer expired":
+			return expired, nil
+		}
+		return person("bob", "dba"), nil
+	}))
+	defer s.Close()
+	for _, token := range []string{"", "nobody", "nameless", "expired"} {
+		for _, method := range []string{"GET", "POST"} {
+			status, body, _ := call(t, method, s.URL+"/approvals/"+p.Request().ID, token, jsonType, verdict("approve", ""), "Cookie", "session=bob")
+			require.Equal(t, 401, status, "%s as %q", method, token)
+			require.NotContains(t, body, "delete from")
+		}
+	}
+	require.Equal(t, approval.StatePending, p.Request().State)
+	status, _, _ := call(t, "POST", s.URL+"/approvals/"+p.Request().ID, "bob", jsonType, verdict("approve", ""))
+	require.Equal(t, 200, status)
+}
+
 func TestHTTPDoubleDecide(t *testing.T) {
 	b, s := serve(t)
 	p := submit(t, b, ask())
