@@ -1,0 +1,233 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+const (
+	catalogPoll   = 5 * time.Second  // how often changes made past the gateway are looked for, while it is used
+	catalogLinger = 60 * time.Second // how long a catalog is kept after its last session
+	catalogLoad   = 30 * time.Second // limit for one load
+	catalogRetry  = time.Second      // pause after a failed load
+)
+
+// catalogKey says which sessions may share a catalog: those that log in alike.
+type catalogKey struct{ target, addr, user, database string }
+
+// catalogs are the catalogs of all databases with open sessions.
+type catalogs struct {
+	mu sync.Mutex
+	m  map[catalogKey]*catalog
+}
+
+// A catalog is the latest snapshot of one database's catalog, read over a
+// connection of the gateway's own.
+type catalog struct {
+	key     catalogKey
+	connect func(context.Context) (*target, error)
+	refs    int // under catalogs.mu
+	linger  *time.Timer
+
+	used   atomic.Bool  // since the last poll
+	wanted atomic.Int64 // counts changes that sessions know of
+	now    atomic.Pointer[sql.Catalog]
+
+	loaded atomic.Int64 // wanted at the last load, -1 before the first
+
+	mu     sync.Mutex // one loader at a time
+	failed time.Time
+	conn   *target
+	probe  string
+	poll   *time.Timer
+	closed bool
+}
+
+func (cs *catalogs) open(key catalogKey, connect func(context.Context) (*target, error)) *catalog {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.m == nil {
+		cs.m = map[catalogKey]*catalog{}
+	}
+	k := cs.m[key]
+	if k == nil {
+		k = &catalog{key: key}
+		k.loaded.Store(-1)
+		cs.m[key] = k
+		k.poll = time.AfterFunc(catalogPoll, k.check)
+	}
+	k.connect = connect
+	k.refs++
+	if k.linger != nil {
+		k.linger.Stop()
+	}
+	return k
+}
+
+func (cs *catalogs) release(k *catalog) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if k.refs--; k.refs > 0 {
+		return
+	}
+	k.linger = time.AfterFunc(catalogLinger, func() {
+		cs.mu.Lock()
+		defer cs.mu.Unlock()
+		if k.refs > 0 {
+			return
+		}
+		delete(cs.m, k.key)
+		k.close()
+	})
+}
+
+func (k *catalog) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed = true
+	k.poll.Stop()
+	k.disconnect()
+}
+
+func (k *catalog) disconnect() {
+	if k.conn != nil {
+		_ = k.conn.conn.Close()
+		k.conn.r.Release()
+		k.conn = nil
+	}
+}
+
+// stale says that definitions have changed.
+func (k *catalog) stale() { k.wanted.Add(1) }
+
+// current returns a snapshot that is newer than every change noted by stale,
+// or nil if the target's catalog cannot be read.
+func (k *catalog) current() *sql.Catalog {
+	if !k.used.Load() {
+		k.used.Store(true)
+	}
+	want := k.wanted.Load()
+	if k.loaded.Load() >= want {
+		return k.now.Load()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.loaded.Load() >= want {
+		return k.now.Load()
+	}
+	if time.Since(k.failed) < catalogRetry || k.closed {
+		return nil
+	}
+	want = k.wanted.Load()
+	if err := k.load(); err != nil {
+		k.failed = time.Now()
+		k.now.Store(nil)
+		k.disconnect()
+		return nil
+	}
+	k.loaded.Store(want)
+	return k.now.Load()
+}
+
+// fresh returns the snapshot if no change is known that it lacks, else nil. It
+// does not wait.
+func (k *catalog) fresh() *sql.Catalog {
+	if k.loaded.Load() >= k.wanted.Load() {
+		return k.now.Load()
+	}
+	return nil
+}
+
+// load reads the catalog. The caller holds mu.
+func (k *catalog) load() error {
+	ctx, cancel := context.WithTimeout(context.Background(), catalogLoad)
+	defer cancel()
+	if k.conn == nil {
+		t, err := k.connect(ctx)
+		if err != nil {
+			return err
+		}
+		k.conn = t
+	}
+	probe, err := k.probeNow(ctx)
+	if err != nil {
+		return err
+	}
+	c, err := pgsql.Load(ctx, k.conn)
+	if err != nil {
+		return err
+	}
+	k.probe = probe
+	k.now.Store(c)
+	return nil
+}
+
+func (k *catalog) probeNow(ctx context.Context) (v string, err error) {
+	err = k.conn.Query(ctx, pgsql.Probe(), func(row [][]byte) error {
+		if len(row) > 0 {
+			v = string(row[0])
+		}
+		return nil
+	})
+	return v, err
+}
+
+// check looks for changes made past the gateway.
+func (k *catalog) check() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return
+	}
+	defer k.poll.Reset(catalogPoll)
+	if !k.used.Swap(false) || k.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), catalogLoad)
+	defer cancel()
+	if v, err := k.probeNow(ctx); err != nil || v != k.probe {
+		k.stale()
+	}
+}
+
+// Query implements [pgsql.Querier] with the simple protocol.
+func (t *target) Query(ctx context.Context, text string, row func([][]byte) error) error {
+	stop := context.AfterFunc(ctx, func() { _ = t.conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_, err := t.conn.Write(appendMessage(nil, msgQuery, func(b []byte) []byte { return append(append(b, text...), 0) }))
+	if err != nil {
+		return err
+	}
+	var failed error
+	var values [][]byte
+	for {
+		frame, err := t.next(maxCatalogRow)
+		if err != nil {
+			return errors.Join(failed, err)
+		}
+		switch frame[0] {
+		case msgDataRow:
+			if values, err = decodeRow(frame[5:], values); err != nil {
+				return err
+			}
+			if failed == nil {
+				failed = row(values)
+			}
+		case msgErrorResponse:
+			failed = errors.Join(failed, errors.New("the target refuses: "+sqlstate(frame[5:])))
+		case msgReadyForQuery:
+			return failed
+		case msgCopyInResponse, msgCopyOutResponse, msgCopyBothResponse:
+			return io.ErrUnexpectedEOF
+		}
+	}
+}
+
+const maxCatalogRow = 64 << 20 // a view's definition, at most

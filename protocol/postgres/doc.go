@@ -1,0 +1,44 @@
+// Package postgres is the PostgreSQL connector: a [Server] that clients of any
+// kind use unchanged, with protocol 3.0 and 3.2, simple and extended, COPY,
+// pipelines and cancel requests.
+//
+// # Which target a client means
+//
+// One rule: the part of the user name behind its last '@'; else, if
+// [Server].Domain is set, the first label of the TLS server name below it; else
+// the part of the database name before the first '/'. So with a target called
+// orders, all of these reach its database shop:
+//
+//	psql -h gateway -U alice -d orders/shop
+//	psql -h gateway -U alice@orders -d shop
+//	psql -h orders.db.example.com -U alice -d shop     (Domain "db.example.com")
+//
+// Without a database the target's option dbname is used, else the database
+// that is called like the gateway's account there.
+//
+// # Options of a target
+//
+//	sslmode      disable, prefer, require, verify-ca, verify-full; the default is
+//	             verify-full, over a Unix socket disable. prefer and require
+//	             encrypt but do not prove who answers.
+//	sslrootcert  file with the certificates that may have signed the target's
+//	sslcert, sslkey   files with the gateway's own certificate and key
+//	dbname       the database for clients that name none
+//	replication  allow: clients may ask for replication connections
+//
+// # What is an operation
+//
+// Each statement of a Query, each Parse (with Prepare set), each Bind with its
+// Execute, each FunctionCall and each cancel request. Denied and held ones are
+// answered as PostgreSQL would answer an error: in order, with the transaction
+// left failed and one ReadyForQuery.
+//
+// # Limits
+//
+// Clients cannot use channel binding through a gateway (channel_binding=require
+// fails) nor GSSAPI. Statements, the arguments of one execution and rows that a
+// step masks are bounded by [Server].MaxMessage; COPY data and other rows are
+// streamed. Changes of definitions that go past the gateway are noticed within
+// a few seconds; changes within the open transaction make names unknown, which
+// counts as the worst, until it ends.
+package postgres

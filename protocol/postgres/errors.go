@@ -1,0 +1,200 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// SQLSTATE codes that the gateway itself answers with (PostgreSQL
+// documentation, appendix A).
+const (
+	codeProtocolViolation   = "08P01"
+	codeConnectionFailure   = "08006"
+	codeCannotConnect       = "08001"
+	codeFeatureNotSupported = "0A000"
+	codeInvalidAuth         = "28000"
+	codeInvalidPassword     = "28P01"
+	codePrivilege           = "42501"
+	codeLimitExceeded       = "54000"
+	codeCanceled            = "57014"
+	codeAdminShutdown       = "57P01"
+	codeIOError             = "58030"
+	codeInternal            = "XX000"
+)
+
+// An Error is a failure of one connection. Side says whose it was.
+type Error struct {
+	Side Side
+	Code string // SQLSTATE shown to the client
+	Msg  string // shown to the client
+	Err  error  // the cause, for the operator
+}
+
+// A Side is the party that a failure comes from.
+type Side string
+
+// The sides.
+const (
+	SideClient  Side = "client"
+	SideTarget  Side = "target"
+	SidePolicy  Side = "policy"
+	SideGateway Side = "gateway"
+)
+
+// Error returns side, message and cause.
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Side, e.Msg, e.Err)
+	}
+	return fmt.Sprintf("%s: %s", e.Side, e.Msg)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// report is an ErrorResponse or NoticeResponse of the gateway's own.
+type report struct {
+	severity, code, msg, detail, hint string
+}
+
+func (r report) append(dst []byte, typ byte) []byte {
+	return appendMessage(dst, typ, func(b []byte) []byte {
+		for _, f := range []struct {
+			code byte
+			val  string
+		}{{'S', r.severity}, {'V', r.severity}, {'C', r.code}, {'M', r.msg}, {'D', r.detail}, {'H', r.hint}} {
+			if f.val == "" {
+				continue
+			}
+			b = append(b, f.code)
+			b = appendText(b, f.val)
+			b = append(b, 0)
+		}
+		return append(b, 0)
+	})
+}
+
+// appendText appends s without the NULs that would end a field early.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] != 0 {
+			b = append(b, s[i])
+		}
+	}
+	return b
+}
+
+// refusal returns what the client reads when err keeps something from running.
+func refusal(err error) report {
+	r := report{severity: "ERROR", code: codePrivilege, msg: protocol.Reason(err)}
+	var d *protocol.DeniedError
+	var e *Error
+	switch {
+	case errors.As(err, &d):
+		if d.Rule != "" {
+			r.detail = "Refused by rule " + d.Rule + "."
+		} else if d.Step != "" {
+			r.detail = "Refused by " + d.Step + "."
+		}
+		if d.Ticket != "" {
+			r.detail += " Request " + d.Ticket + "."
+		}
+		r.hint = d.Hint
+	case errors.As(err, &e):
+		r.code, r.msg = e.Code, e.Msg
+	case errors.Is(err, errCancelled), errors.Is(err, protocol.ErrClientGone):
+		r.code, r.msg = codeCanceled, "canceling statement due to user request"
+		r.detail = "The statement was held for approval and has been withdrawn; it did not run."
+	default:
+		r.code = codeIOError
+	}
+	return r
+}
+
+// fatal returns the last message of a connection that ends because of err.
+func fatal(err error) report {
+	r := refusal(err)
+	r.severity = "FATAL"
+	return r
+}
+
+// field is one field of an ErrorResponse or NoticeResponse.
+type field struct {
+	code byte
+	val  string
+}
+
+func decodeFields(body []byte) ([]field, error) {
+	c := cursor{b: body}
+	var fs []field
+	for {
+		code := c.u8()
+		if c.bad {
+			return nil, errMalformed
+		}
+		if code == 0 {
+			return fs, c.done()
+		}
+		fs = append(fs, field{code, string(c.str())})
+	}
+}
+
+// sqlstate returns the code of an ErrorResponse without decoding the rest.
+func sqlstate(body []byte) string {
+	c := cursor{b: body}
+	for {
+		code := c.u8()
+		if code == 0 || c.bad {
+			return ""
+		}
+		v := c.str()
+		if code == 'C' {
+			return string(v)
+		}
+	}
+}
+
+// rewriteFields shows an error or notice to the taps of x and returns the
+// message that the client gets.
+func rewriteFields(x *protocol.Exchange, kind protocol.MessageKind, frame []byte) ([]byte, error) {
+	fs, err := decodeFields(frame[5:])
+	if err != nil {
+		return nil, err
+	}
+	m := protocol.Message{Kind: kind, Names: map[string]string{}}
+	at := map[byte]*string{'C': &m.Code, 'M': &m.Text, 'D': &m.Detail, 'H': &m.Hint, 'W': &m.Where, 'q': &m.Query}
+	names := map[byte]string{'s': "schema", 't': "table", 'c': "column", 'd': "type", 'n': "constraint"}
+	for _, f := range fs {
+		if p := at[f.code]; p != nil {
+			*p = f.val
+		} else if n := names[f.code]; n != "" {
+			m.Names[n] = f.val
+		}
+	}
+	if err := x.Text(&m); err != nil {
+		return nil, err
+	}
+	// Positions (P, p) are kept: they count characters of text that the client
+	// sent itself, but for p when the internal query is withheld.
+	return appendMessage(nil, frame[0], func(b []byte) []byte {
+		for _, f := range fs {
+			v := f.val
+			if p := at[f.code]; p != nil {
+				v = *p
+			} else if n := names[f.code]; n != "" {
+				v = m.Names[n]
+			} else if f.code == 'p' && m.Query == "" {
+				v = ""
+			}
+			if v == "" && f.code != 'M' {
+				continue
+			}
+			b = append(b, f.code)
+			b = appendText(b, v)
+			b = append(b, 0)
+		}
+		return append(b, 0)
+	}), nil
+}

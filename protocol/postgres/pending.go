@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"sync/atomic"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+)
+
+// A run is one operation while it passes: asked for on the client's side,
+// answered on the target's.
+type run struct {
+	op   protocol.Operation
+	stmt *pgsql.Statement // nil for function calls and the like
+	next *run             // the next statement of the same Query
+
+	committed atomic.Bool  // its record survives a crash: results may be released
+	bytesIn   atomic.Int64 // COPY data from the client
+	sent      bool         // under session.mu: the tracker counts it
+
+	// The target's side only.
+	tag       string // what the target said, while more may follow
+	announced bool   // the taps know the columns of the current result
+	rows      protocol.RowFunc
+	bytes     protocol.BytesFunc
+	count     int64 // rows
+	out       int64 // bytes of rows and COPY data
+	touched   bool  // is in the list for the next commit
+}
+
+func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
+
+// end ends the operation with what has been counted so far.
+func (r *run) end(out protocol.Outcome) {
+	if out.Rows == 0 {
+		out.Rows = r.count
+	}
+	out.Bytes = r.out
+	out.BytesIn = r.bytesIn.Load()
+	r.x().End(out)
+}
+
+// statement is a prepared statement, of the extended protocol or of SQL
+// PREPARE, which share their names.
+type statement struct {
+	name string
+	text []byte
+	stmt *pgsql.Statement // nil: empty query
+	oids []byte           // parameter types as the client gave them, 4 bytes each
+
+	params []uint32          // parameter types as the target described them
+	cols   []protocol.Column // as described, formats unknown; nil before
+
+	prev *statement // what had the name before, until the target has accepted this one
+}
+
+// portal is a portal of the extended protocol or a cursor of SQL.
+type portal struct {
+	name      string
+	run       *run // the operation of its Bind; nil for an empty query
+	stmt      *pgsql.Statement
+	described bool // a Describe is under way or answered
+	cols      []protocol.Column
+	pending   int // messages about it whose answers are outstanding
+	prev      *portal
+}
+
+// Kinds of entry that are no message type.
+const (
+	entryProbe    = 1 // a question of the gateway's own; everything up to ReadyForQuery is its answer
+	entryDescribe = 2 // a Describe that the gateway put in; the answer is not the client's
+	entryCopyEnd  = 3 // CopyDone or CopyFail; has no answer
+)
+
+// An entry is one message whose answer is outstanding.
+type entry struct {
+	kind    byte // the message's type, or one of the above
+	run     *run // Query: the statement whose result comes now
+	refused *report
+	stmt    *statement // Parse, Describe of a statement
+	portal  *portal    // Bind, Execute, Describe of a portal
+	named   namedMsg   // Close and Describe; name is a copy
+	failed  bool       // Query, FunctionCall: an error has come
+}
+
+// queue is the entries in the order in which the target answers them.
+type queue struct {
+	items []entry
+	head  int
+}
+
+func (q *queue) len() int { return len(q.items) - q.head }
+
+func (q *queue) push(e entry) {
+	if e.portal != nil {
+		e.portal.pending++
+	}
+	q.items = append(q.items, e)
+}
+
+func (q *queue) first() *entry {
+	if q.head == len(q.items) {
+		return nil
+	}
+	return &q.items[q.head]
+}
+
+func (q *queue) pop() {
+	q.items[q.head] = entry{}
+	q.head++
+	switch {
+	case q.head == len(q.items):
+		q.items, q.head = q.items[:0], 0
+	case q.head >= 64 && q.head*2 >= len(q.items):
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
+	}
+}
+
+// dropSyncs removes the Syncs behind the head that the target ignores because
+// it is reading COPY data: those before the client's CopyDone or CopyFail. It
+// returns their number and whether that end has been sent yet.
+func (q *queue) dropSyncs() (n int, ended bool) {
+	kept := q.items[:q.head+1]
+	rest := q.items[q.head+1:]
+	for i, e := range rest {
+		if e.kind == entryCopyEnd {
+			ended = true
+			kept = append(kept, rest[i:]...)
+			break
+		}
+		if e.kind == msgSync {
+			n++
+			continue
+		}
+		kept = append(kept, e)
+	}
+	clear(q.items[len(kept):])
+	q.items = kept
+	return n, ended
+}

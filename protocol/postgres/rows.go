@@ -1,0 +1,56 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"unsafe"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// rowRewriter shows rows to a tap and puts back what the tap changed. It is
+// for one goroutine and reuses its memory.
+type rowRewriter struct {
+	row, before [][]byte
+}
+
+// rewrite shows the row in frame, a whole DataRow message, to f. If the values
+// keep their lengths the frame is changed in place and rewrite returns dst as it
+// was and true; otherwise it appends the new message to dst and returns false.
+func (w *rowRewriter) rewrite(dst, frame []byte, f protocol.RowFunc) (_ []byte, inPlace bool, err error) {
+	if w.row, err = decodeRow(frame[5:], w.row); err != nil {
+		return dst, false, err
+	}
+	w.before = append(w.before[:0], w.row...)
+	if err := f(w.row); err != nil {
+		return dst, false, err
+	}
+	inPlace = true
+	for i, v := range w.row {
+		b := w.before[i]
+		if len(v) != len(b) || (v == nil) != (b == nil) {
+			inPlace = false
+			break
+		}
+	}
+	if inPlace {
+		for i, v := range w.row {
+			if b := w.before[i]; len(v) > 0 && unsafe.SliceData(v) != unsafe.SliceData(b) {
+				copy(b, v)
+			}
+		}
+		return dst, true, nil
+	}
+	at := len(dst)
+	dst = append(dst, msgDataRow, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(w.row)))
+	for _, v := range w.row {
+		if v == nil {
+			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			continue
+		}
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(v)))
+		dst = append(dst, v...)
+	}
+	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-1))
+	return dst, false, nil
+}

@@ -1,0 +1,156 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+)
+
+// An AuthMethod is how clients of a listener prove who they are, if they do
+// not do so by certificate.
+type AuthMethod string
+
+// The methods.
+const (
+	AuthPassword AuthMethod = "password" // a token in the password's place; the default
+	AuthSCRAM    AuthMethod = "scram"    // SCRAM-SHA-256 against secrets that the gateway knows
+)
+
+// A Server serves PostgreSQL clients. Set its fields before the first
+// connection; it must not be copied. The zero Server offers no TLS and, since
+// passwords are accepted over TLS only, lets nobody in: set TLS, or
+// AllowPlaintext where the network itself is trusted.
+type Server struct {
+	// TLS is offered to clients. A client certificate that TLS verifies is the
+	// client's proof, before any password. nil: no TLS.
+	TLS *tls.Config
+	// RequireTLS refuses clients that do not use TLS.
+	RequireTLS bool
+	// AllowPlaintext takes passwords and tokens without TLS.
+	AllowPlaintext bool
+	// Auth is how clients without a certificate prove who they are; empty
+	// means AuthPassword.
+	Auth AuthMethod
+	// Domain, if set, makes the TLS server name "<target>.<Domain>" name the
+	// target.
+	Domain string
+	// MaxMessage bounds a message that has to be looked at as a whole: a
+	// statement, the arguments of one execution, a row that a step masks. 0
+	// means 256 MiB. What only passes through is streamed and has no limit.
+	MaxMessage int
+	// LoginTimeout bounds the login at the target; 0 means 15 s.
+	LoginTimeout time.Duration
+	// Logger is for the operator; nil: nothing is logged.
+	Logger *slog.Logger
+
+	once     sync.Once
+	log      *slog.Logger
+	tls      *tls.Config
+	keys     keyCache
+	cancels  cancels
+	analyzer *pgsql.Analyzer
+	catalogs catalogs
+}
+
+// Name returns "postgres".
+func (s *Server) Name() string { return "postgres" }
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.log = s.Logger
+		if s.log == nil {
+			s.log = slog.New(slog.DiscardHandler)
+		}
+		if s.TLS != nil {
+			s.tls = s.TLS.Clone()
+			if !slices.Contains(s.tls.NextProtos, alpn) {
+				s.tls.NextProtos = append(s.tls.NextProtos, alpn)
+			}
+			s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)
+		}
+		s.analyzer = pgsql.NewAnalyzer(pgsql.Options{})
+	})
+}
+
+func (s *Server) clientTLS() *tls.Config { return s.tls }
+
+func (s *Server) maxMessage() int {
+	if s.MaxMessage > 0 {
+		return s.MaxMessage
+	}
+	return 256 << 20
+}
+
+func (s *Server) loginTimeout() time.Duration {
+	if s.LoginTimeout > 0 {
+		return s.LoginTimeout
+	}
+	return 15 * time.Second
+}
+
+// ServeConn implements [protocol.Server].
+func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) (err error) {
+	s.init()
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	st, err := s.start(ctx, conn)
+	if err != nil {
+		tellFatal(conn, err)
+		return err
+	}
+	defer st.conn.Close()
+	if st.cancel != nil {
+		return s.cancel(ctx, conn.RemoteAddr(), st.cancel)
+	}
+	login, err := s.login(st)
+	if err != nil {
+		tellFatal(st.conn, err)
+		return err
+	}
+	c := newSession(s, st)
+	login.WhileHeld = c.whileHeld
+	ps, err := h.Open(ctx, login)
+	login.Proof = nil
+	if err != nil {
+		// Until the login is accepted a refusal is an authentication failure,
+		// which drivers treat as final and do not retry.
+		r := fatal(err)
+		if r.code == codePrivilege || r.code == codeIOError {
+			r.code = codeInvalidAuth
+		}
+		_, _ = st.conn.Write(r.append(nil, msgErrorResponse))
+		return err
+	}
+	defer func() { ps.Close(orderly(err)) }()
+	stop()
+	return c.serve(ps)
+}
+
+// orderly turns the ways in which a session normally ends into nil.
+func orderly(err error) error {
+	if errors.Is(err, errTerminated) || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// tellFatal tells a client why its connection ends, if the fault is one that a
+// client may know.
+func tellFatal(conn net.Conn, err error) {
+	var e *Error
+	if errors.As(err, &e) {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = conn.Write(fatal(err).append(nil, msgErrorResponse))
+	}
+}

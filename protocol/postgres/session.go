@@ -1,0 +1,363 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/wire"
+)
+
+var (
+	errTerminated = errors.New("the client has said good-bye")
+	errCancelled  = errors.New("the client asked to cancel")
+)
+
+// maxPending bounds the messages of a pipeline whose answers are outstanding.
+// A client that sends more waits until the target has answered some.
+const maxPending = 16 << 10
+
+// A session relays between one client and one target. Two goroutines do so,
+// one for each direction: front reads the client, decides and sends; back
+// reads the target, shows results to the taps and answers. What they share is
+// under mu.
+type session struct {
+	srv    *Server
+	st     *startup
+	client net.Conn
+	ps     *protocol.Session
+	t      *target
+	limit  int
+
+	told   bool       // AuthenticationOk has been sent
+	wmu    sync.Mutex // one writer to the client at a time
+	inside bool       // under wmu: the last write ended inside a message
+
+	mu         sync.Mutex
+	changed    *sync.Cond // the queue has shrunk, or the session has ended
+	q          queue
+	skipping   bool // the target ignores everything up to the next Sync
+	copying    *run // the target reads COPY data
+	status     byte // transaction status of the last ReadyForQuery
+	ended      error
+	draining   bool
+	statements map[string]*statement
+	portals    map[string]*portal
+	tracker    tracker
+	hold       context.CancelCauseFunc // ends the current hold
+
+	front front
+	back  back
+
+	cancelID  cancelID
+	cancelKey []byte
+	refuseAs  string // a name that no prepared statement has
+	catalog   *catalog
+}
+
+func newSession(s *Server, st *startup) *session {
+	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), status: 'I',
+		statements: map[string]*statement{}, portals: map[string]*portal{}}
+	c.changed = sync.NewCond(&c.mu)
+	return c
+}
+
+// serve logs in at the target and relays until either side ends.
+func (c *session) serve(ps *protocol.Session) error {
+	c.ps = ps
+	ctx := ps.Context()
+	defer context.AfterFunc(ctx, func() { c.kill(context.Cause(ctx)) })()
+	if err := c.login(ctx); err != nil {
+		c.writeClient(fatal(err).append(nil, msgErrorResponse), false)
+		return err
+	}
+	defer c.srv.cancels.remove(c.cancelID)
+	defer c.t.conn.Close()
+	defer c.srv.catalogs.release(c.catalog)
+	defer ps.OnDrain(c.drain)()
+
+	c.front.init(c)
+	c.back.init(c)
+	defer c.front.r.Release()
+	defer c.t.r.Release()
+
+	backDone := make(chan error, 1)
+	ps.Go(func() error {
+		err := protocol.Guard(c.back.loop)
+		c.finish(err)
+		backDone <- err
+		// Whatever ended the target's side ends the client's: front is woken
+		// from its read.
+		_ = c.client.SetReadDeadline(time.Unix(1, 0))
+		var p *protocol.PanicError
+		if errors.As(err, &p) {
+			return err
+		}
+		return nil
+	})
+	err := protocol.Guard(c.front.loop)
+	c.finish(err)
+	if errors.Is(err, io.EOF) && c.halfClose() {
+		// The client may only have closed its sending side: what it asked for
+		// is still answered.
+		return first(<-backDone, errTerminated)
+	}
+	_ = c.t.conn.Close()
+	berr := <-backDone
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if errors.Is(err, errTerminated) || berr == nil {
+		return err
+	}
+	if e := (*Error)(nil); errors.As(berr, &e) || isPanic(berr) {
+		return berr
+	}
+	return first(err, berr)
+}
+
+func isPanic(err error) bool {
+	var p *protocol.PanicError
+	return errors.As(err, &p)
+}
+
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+	}
+	return nil
+}
+
+// halfClose passes the client's end of sending on to the target.
+func (c *session) halfClose() bool {
+	cw, ok := c.t.conn.(interface{ CloseWrite() error })
+	return ok && cw.CloseWrite() == nil
+}
+
+// finish notes why the session ends and wakes whoever waits for the queue.
+func (c *session) finish(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended == nil {
+		if err == nil {
+			err = io.EOF
+		}
+		c.ended = err
+	}
+	c.changed.Broadcast()
+}
+
+// kill ends the session at once: revoked, shut down, or broken.
+func (c *session) kill(cause error) {
+	if cause == nil || errors.Is(cause, context.Canceled) {
+		cause = errTerminated
+	}
+	c.finish(cause)
+	if c.t != nil {
+		r := report{severity: "FATAL", code: codeAdminShutdown, msg: "terminating connection due to administrator command"}
+		var d *protocol.DeniedError
+		if errors.As(cause, &d) {
+			r.msg, r.hint = "terminating connection: "+d.Reason, d.Hint
+		}
+		_ = c.client.SetWriteDeadline(time.Now().Add(time.Second))
+		if !errors.Is(cause, errTerminated) {
+			c.writeClient(r.append(nil, msgErrorResponse), false)
+		}
+		_ = c.t.conn.Close()
+	}
+	_ = c.client.Close()
+}
+
+// drain ends the session as soon as no transaction is open.
+func (c *session) drain() {
+	c.mu.Lock()
+	c.draining = true
+	idle := c.idle()
+	c.mu.Unlock()
+	if idle {
+		c.ps.Terminate(errDrained)
+	}
+}
+
+var errDrained = &protocol.DeniedError{Step: "gateway", Reason: "the gateway is shutting down", Hint: "connect again"}
+
+// idle reports that the client loses nothing if the session ends now. The
+// caller holds mu.
+func (c *session) idle() bool { return c.q.len() == 0 && c.status == 'I' && c.hold == nil }
+
+// writeClient writes whole messages, or with partial a chunk whose last message
+// goes on in the next. A writer that would cut into another's message does
+// nothing.
+func (c *session) writeClient(b []byte, partial bool) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	if c.inside {
+		return errors.New("inside a message")
+	}
+	c.inside = partial
+	_, err := c.client.Write(b)
+	return err
+}
+
+// login logs the gateway in at the target and lets the client in.
+func (c *session) login(ctx context.Context) error {
+	res := c.ps.Info().Resource
+	creds, err := c.ps.Credentials(ctx)
+	if err != nil {
+		return &Error{Side: SideGateway, Code: codeInternal, Msg: protocol.FixedReason, Err: err}
+	}
+	database := c.ps.Info().Database
+	if database == "" {
+		database = res.Options[optDatabase]
+	}
+	if database == "" {
+		database = creds.User
+	}
+	var params []param
+	for _, p := range c.st.params {
+		switch p.name {
+		case "user", "database":
+			continue
+		case "replication":
+			if !isFalse(p.value) && res.Options[optReplication] != "allow" {
+				return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "replication connections are not allowed for this target"}
+			}
+			c.tracker.replication = !isFalse(p.value)
+		}
+		params = append(params, p)
+	}
+	dial := c.ps.Dial
+	if c.t, err = c.srv.connectTarget(ctx, res, dial, creds, database, params); err != nil {
+		return err
+	}
+	c.status = c.t.status
+	var raw [8]byte
+	_, _ = rand.Read(raw[:]) // never fails
+	c.refuseAs = "sallyport refused " + hex.EncodeToString(raw[:])
+	c.catalog = c.srv.catalogs.open(catalogKey{res.Name, res.Addr, creds.User, database}, func(ctx context.Context) (*target, error) {
+		return c.srv.connectTarget(ctx, res, dial, creds, database, []param{{"application_name", "sallyport catalog"}})
+	})
+	c.tracker.init(c.t.settings, database)
+
+	c.cancelKey = make([]byte, 4)
+	if c.st.minor >= 2 {
+		c.cancelKey = make([]byte, 32)
+	}
+	_, _ = rand.Read(c.cancelKey) // never fails
+	c.cancelID = c.srv.cancels.add(c)
+
+	var b []byte
+	if !c.told {
+		b = authRequest(authOK, nil)
+	}
+	greeting, err := c.tapGreeting()
+	if err != nil {
+		return err
+	}
+	b = append(b, greeting...)
+	b = appendMessage(b, msgBackendKeyData, func(b []byte) []byte {
+		return append(binary.BigEndian.AppendUint32(b, c.t.pid), c.cancelKey...)
+	})
+	b = append(b, msgReadyForQuery, 0, 0, 0, 5, c.status)
+	return c.writeClient(b, false)
+}
+
+func isFalse(v string) bool {
+	switch strings.ToLower(v) {
+	case "", "0", "off", "false", "no", "f", "n":
+		return true
+	}
+	return false
+}
+
+// tapGreeting shows the settings and notices of the login to the taps of the
+// session.
+func (c *session) tapGreeting() ([]byte, error) {
+	x := c.ps.Exchange()
+	if !x.WantsText() {
+		return c.t.greeting, nil
+	}
+	var out []byte
+	for b := c.t.greeting; len(b) > 0; {
+		_, n, err := wire.Frame(b, maxLoginMessage)
+		if err != nil {
+			return nil, err
+		}
+		frame, err := tapMessage(x, b[:n])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, frame...)
+		b = b[n:]
+	}
+	return out, nil
+}
+
+// tapMessage shows a message that carries text to the taps of x and returns
+// what the client gets.
+func tapMessage(x *protocol.Exchange, frame []byte) ([]byte, error) {
+	switch frame[0] {
+	case msgErrorResponse:
+		return rewriteFields(x, protocol.ErrorMessage, frame)
+	case msgNoticeResponse:
+		return rewriteFields(x, protocol.NoticeMessage, frame)
+	case msgParameterStatus:
+		c := cursor{b: frame[5:]}
+		m := protocol.Message{Kind: protocol.ParameterMessage, Code: string(c.str()), Text: string(c.str())}
+		if err := c.done(); err != nil {
+			return nil, err
+		}
+		if err := x.Text(&m); err != nil {
+			return nil, err
+		}
+		return appendMessage(nil, frame[0], func(b []byte) []byte {
+			b = append(appendText(b, m.Code), 0)
+			return append(appendText(b, m.Text), 0)
+		}), nil
+	case msgNotification:
+		c := cursor{b: frame[5:]}
+		pid := c.u32()
+		m := protocol.Message{Kind: protocol.NotificationMessage, Code: string(c.str()), Text: string(c.str())}
+		if err := c.done(); err != nil {
+			return nil, err
+		}
+		if err := x.Text(&m); err != nil {
+			return nil, err
+		}
+		return appendMessage(nil, frame[0], func(b []byte) []byte {
+			b = binary.BigEndian.AppendUint32(b, pid)
+			b = append(appendText(b, m.Code), 0)
+			return append(appendText(b, m.Text), 0)
+		}), nil
+	}
+	return frame, nil
+}
+
+// analyze returns what is known about text in the session's present state.
+func (c *session) analyze(text []byte) *pgsql.Script {
+	c.mu.Lock()
+	replication := c.tracker.replication
+	st := c.tracker.state
+	cat := c.tracker.certain()
+	c.mu.Unlock()
+	if replication && isReplicationCommand(text) {
+		return replicationScript
+	}
+	if cat {
+		st.Catalog = c.catalog.current()
+	} else {
+		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
+	}
+	return c.srv.analyzer.Analyze(text, &st)
+}

@@ -1,0 +1,400 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/wire"
+)
+
+// Options of a target, as in [protocol.Resource]. The names that PostgreSQL's
+// own clients have too mean the same.
+const (
+	optSSLMode     = "sslmode"     // disable, prefer, require, verify-ca, verify-full (default)
+	optSSLRootCert = "sslrootcert" // file with the CAs that may sign the target's certificate; default: the system's
+	optSSLCert     = "sslcert"     // file with the gateway's client certificate
+	optSSLKey      = "sslkey"      // file with its key
+	optDatabase    = "dbname"      // database for clients that name none
+	optReplication = "replication" // "allow": replication connections may be asked for; default: refused
+)
+
+var sslModes = []string{"disable", "prefer", "require", "verify-ca", "verify-full"}
+
+// CheckTarget implements [protocol.TargetChecker].
+func (s *Server) CheckTarget(r protocol.Resource) error {
+	known := []string{optSSLMode, optSSLRootCert, optSSLCert, optSSLKey, optDatabase, optReplication}
+	for k := range r.Options {
+		if !slices.Contains(known, k) {
+			return fmt.Errorf("unknown option %q; known are %s", k, strings.Join(known, ", "))
+		}
+	}
+	if m := r.Options[optSSLMode]; m != "" && !slices.Contains(sslModes, m) {
+		return fmt.Errorf("option sslmode: %q is none of %s", m, strings.Join(sslModes, ", "))
+	}
+	if v := r.Options[optReplication]; v != "" && v != "allow" {
+		return fmt.Errorf("option replication: %q is not \"allow\"", v)
+	}
+	_, err := targetTLS(r)
+	return err
+}
+
+func sslMode(r protocol.Resource) string {
+	if m := r.Options[optSSLMode]; m != "" {
+		return m
+	}
+	if strings.HasPrefix(r.Addr, "/") {
+		return "disable" // a Unix socket does not speak TLS
+	}
+	return "verify-full"
+}
+
+// targetTLS returns the TLS configuration for r, nil for none.
+func targetTLS(r protocol.Resource) (*tls.Config, error) {
+	mode := sslMode(r)
+	if mode == "disable" {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(r.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", r.Addr, err)
+	}
+	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, NextProtos: []string{alpn}}
+	if f := r.Options[optSSLRootCert]; f != "" {
+		pem, err := os.ReadFile(f)
+		if err != nil {
+			return nil, fmt.Errorf("option sslrootcert: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("option sslrootcert: no certificate in %s", f)
+		}
+	}
+	if f := r.Options[optSSLCert]; f != "" {
+		cert, err := tls.LoadX509KeyPair(f, r.Options[optSSLKey])
+		if err != nil {
+			return nil, fmt.Errorf("options sslcert and sslkey: %w", err)
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	switch mode {
+	case "prefer", "require":
+		c.InsecureSkipVerify = true // encrypts, proves nothing: said so in the package documentation
+	case "verify-ca":
+		c.InsecureSkipVerify = true // the name is not checked, the chain is, below
+		roots := c.RootCAs
+		c.VerifyConnection = func(cs tls.ConnectionState) error {
+			o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
+			for _, ic := range cs.PeerCertificates[1:] {
+				o.Intermediates.AddCert(ic)
+			}
+			_, err := cs.PeerCertificates[0].Verify(o)
+			return err
+		}
+	}
+	return c, nil
+}
+
+// target is a connection to a target at which the gateway has logged in.
+type target struct {
+	conn     net.Conn
+	r        *wire.Reader
+	greeting []byte // what the client gets of the login: settings and notices
+	settings map[string]string
+	pid      uint32
+	key      []byte
+	status   byte // of the first ReadyForQuery
+}
+
+// connectTarget dials with dial and logs in with creds. params are the startup
+// parameters beside user and database.
+func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial func(context.Context) (net.Conn, error),
+	creds protocol.Credentials, database string, params []param) (t *target, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.loginTimeout())
+	defer cancel()
+	conn, _, err := s.dialTarget(ctx, r, dial)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = conn.Close()
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	t = &target{conn: conn, r: wire.NewReader(conn), settings: map[string]string{}}
+	if err := t.login(s, r, creds, database, params); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// dialTarget connects and encrypts. secure says that the target's certificate
+// was verified against its name or CA.
+func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(context.Context) (net.Conn, error)) (conn net.Conn, secure bool, err error) {
+	cfg, err := targetTLS(r)
+	if err != nil {
+		return nil, false, &Error{Side: SideGateway, Code: codeCannotConnect, Msg: "the target's TLS settings are wrong", Err: err}
+	}
+	if conn, err = dial(ctx); err != nil {
+		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target cannot be reached", Err: err}
+	}
+	if cfg == nil {
+		return conn, false, nil
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var answer [1]byte
+	req := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), codeSSLRequest)
+	if _, err = conn.Write(req); err == nil {
+		_, err = io.ReadFull(conn, answer[:])
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not answer", Err: err}
+	}
+	switch answer[0] {
+	case 'S':
+	case 'N':
+		if sslMode(r) == "prefer" {
+			return conn, false, nil
+		}
+		fallthrough
+	default:
+		_ = conn.Close()
+		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not offer TLS",
+			Err: errors.New("set the target's option sslmode=disable if its network is trusted")}
+	}
+	tc := tls.Client(conn, cfg)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target's TLS certificate was not accepted", Err: err}
+	}
+	m := sslMode(r)
+	return tc, m == "verify-full" || m == "verify-ca", nil
+}
+
+// startupMessage asks for protocol 3.0: all that a newer minor version brings
+// to a gateway is longer cancel keys.
+func startupMessage(user, database string, params []param) []byte {
+	b := binary.BigEndian.AppendUint32([]byte{0, 0, 0, 0}, 3<<16)
+	put := func(k, v string) { b = append(append(append(append(b, k...), 0), v...), 0) }
+	put("user", user)
+	if database != "" {
+		put("database", database)
+	}
+	for _, p := range params {
+		put(p.name, p.value)
+	}
+	b = append(b, 0)
+	binary.BigEndian.PutUint32(b, uint32(len(b)))
+	return b
+}
+
+const maxLoginMessage = 64 << 10
+
+// next returns the next message from the target; it is valid until the next
+// call.
+func (t *target) next(limit int) (frame []byte, err error) {
+	for {
+		b := t.r.Buffered()
+		_, n, err := wire.Frame(b, limit)
+		if err != nil {
+			return nil, &Error{Side: SideTarget, Code: codeProtocolViolation, Msg: "the target sent a malformed message", Err: err}
+		}
+		if n > 0 && n <= len(b) {
+			t.r.Discard(n)
+			return b[:n], nil
+		}
+		if err := t.r.Fill(n); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (t *target) login(s *Server, r protocol.Resource, creds protocol.Credentials, database string, params []param) error {
+	fail := func(msg string, err error) error {
+		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: msg, Err: err}
+	}
+	if _, err := t.conn.Write(startupMessage(creds.User, database, params)); err != nil {
+		return fail("the target closed the connection", err)
+	}
+	var scram *scramClient
+	authenticated := false
+	for {
+		frame, err := t.next(maxLoginMessage)
+		if err != nil {
+			return fail("the target closed the connection during the login", err)
+		}
+		body := frame[5:]
+		switch frame[0] {
+		case msgErrorResponse:
+			return t.refused(frame)
+		case msgAuthentication:
+			if authenticated {
+				return fail("the target asks for authentication twice", nil)
+			}
+			c := cursor{b: body}
+			kind := c.u32()
+			if c.bad {
+				return fail("the target sent a malformed message", errMalformed)
+			}
+			answer, err := t.authenticate(s, kind, c.b, r, creds, &scram)
+			if err != nil {
+				return fail("the gateway could not log in at the target", err)
+			}
+			authenticated = kind == authOK
+			if answer != nil {
+				if _, err := t.conn.Write(appendMessage(nil, msgPassword, func(b []byte) []byte { return append(b, answer...) })); err != nil {
+					return fail("the target closed the connection during the login", err)
+				}
+			}
+		case msgParameterStatus:
+			t.setting(body)
+			t.greeting = append(t.greeting, frame...)
+		case msgNoticeResponse:
+			t.greeting = append(t.greeting, frame...)
+		case msgNegotiateVersion: // only about options, of which we asked for none
+		case msgBackendKeyData:
+			if len(body) < 8 || len(body) > 4+maxKey {
+				return fail("the target sent a malformed message", errMalformed)
+			}
+			t.pid = binary.BigEndian.Uint32(body)
+			t.key = append([]byte(nil), body[4:]...)
+		case msgReadyForQuery:
+			if !authenticated || len(body) != 1 {
+				return fail("the target skips the authentication", nil)
+			}
+			t.status = body[0]
+			return nil
+		default:
+			return fail("the target sent an unexpected message during the login", fmt.Errorf("type %q", frame[0]))
+		}
+		if len(t.greeting) > maxLoginMessage {
+			return fail("the target sends too much during the login", nil)
+		}
+	}
+}
+
+func (t *target) setting(body []byte) {
+	c := cursor{b: body}
+	k, v := string(c.str()), string(c.str())
+	if c.done() == nil && len(t.settings) < 256 {
+		t.settings[k] = v
+	}
+}
+
+// authenticate answers one authentication request; nil means no answer.
+func (t *target) authenticate(s *Server, kind uint32, data []byte, r protocol.Resource, creds protocol.Credentials, scram **scramClient) ([]byte, error) {
+	secretFor := func(what string) error {
+		if creds.Secret.Empty() {
+			return fmt.Errorf("the target asks for %s and no secret is configured", what)
+		}
+		return nil
+	}
+	tc, _ := t.conn.(*tls.Conn)
+	switch kind {
+	case authOK:
+		if *scram != nil && !(*scram).verified {
+			return nil, errors.New("the target did not prove that it knows the password")
+		}
+		return nil, nil
+	case authCleartext:
+		if err := secretFor("a password"); err != nil {
+			return nil, err
+		}
+		m := sslMode(r)
+		if tc == nil || m != "verify-full" && m != "verify-ca" {
+			return nil, errors.New("the target asks for a clear-text password, which is sent under verified TLS only (sslmode=verify-full)")
+		}
+		return append([]byte(creds.Secret.Reveal()), 0), nil
+	case authMD5:
+		if err := secretFor("an md5 password"); err != nil {
+			return nil, err
+		}
+		if len(data) != 4 {
+			return nil, errMalformed
+		}
+		return append([]byte(md5Password(creds.User, creds.Secret, data)), 0), nil
+	case authSASL:
+		if err := secretFor("SCRAM"); err != nil {
+			return nil, err
+		}
+		if *scram != nil {
+			return nil, errors.New("the target starts SCRAM twice")
+		}
+		var offered []string
+		c := cursor{b: data}
+		for {
+			m := string(c.str())
+			if c.bad {
+				return nil, errMalformed
+			}
+			if m == "" {
+				break
+			}
+			offered = append(offered, m)
+		}
+		var state *tls.ConnectionState
+		if tc != nil {
+			cs := tc.ConnectionState()
+			state = &cs
+		}
+		mech, sc, err := newScramClient(&s.keys, creds.Secret, offered, state)
+		if err != nil {
+			return nil, err
+		}
+		*scram = sc
+		first := sc.first()
+		b := append([]byte(mech), 0)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(first)))
+		return append(b, first...), nil
+	case authSASLContinue:
+		if *scram == nil || (*scram).server != nil {
+			return nil, errors.New("SCRAM out of order")
+		}
+		answer, err := (*scram).final(string(data))
+		return []byte(answer), err
+	case authSASLFinal:
+		if *scram == nil {
+			return nil, errors.New("SCRAM out of order")
+		}
+		return nil, (*scram).verify(string(data))
+	}
+	return nil, fmt.Errorf("the target asks for authentication method %d, which is not supported", kind)
+}
+
+// refused turns the target's own refusal of the gateway into an error. What it
+// says about the gateway's account is for the operator only; what it says
+// about the database or its load is for the client too.
+func (t *target) refused(frame []byte) error {
+	fs, err := decodeFields(frame[5:])
+	if err != nil {
+		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target sent a malformed message", Err: err}
+	}
+	var code, msg string
+	for _, f := range fs {
+		switch f.code {
+		case 'C':
+			code = f.val
+		case 'M':
+			msg = f.val
+		}
+	}
+	e := &Error{Side: SideTarget, Code: code, Msg: msg}
+	if strings.HasPrefix(code, "28") || len(code) != 5 {
+		e.Code, e.Msg, e.Err = codeConnectionFailure, "the gateway could not log in at the target", errors.New(msg)
+	}
+	return e
+}

@@ -1,0 +1,169 @@
+package postgres
+
+import (
+	"strings"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+)
+
+// A tracker knows the session state that changes what a statement means, or
+// knows that it does not know. Guarded by session.mu.
+type tracker struct {
+	replication bool
+	database    string
+	state       pgsql.State // without Catalog
+	key         string      // the state in words, for digests
+	utf8        bool        // client_encoding is one that texts can be read in
+
+	dirty  bool // something may have changed the state: the target has to be asked
+	unsure int  // statements under way that may change it
+	set    bool // the open transaction changed it: its end may change it back
+	ddl    bool // the open transaction changed definitions that only it can see
+}
+
+func (t *tracker) init(settings map[string]string, database string) {
+	t.database = database
+	t.dirty = true
+	for k, v := range settings {
+		t.setting(k, v)
+	}
+}
+
+// setting notes a setting that the target reports.
+func (t *tracker) setting(name, value string) {
+	switch name {
+	case "standard_conforming_strings":
+		t.state.StandardStrings = value == "on"
+	case "client_encoding":
+		t.utf8 = value == "UTF8" || value == "SQL_ASCII"
+	}
+}
+
+// certain reports whether names can be resolved now.
+func (t *tracker) certain() bool { return !t.dirty && t.unsure == 0 && !t.ddl && t.utf8 }
+
+// touches reports whether stmt may change the state or definitions.
+func touches(stmt *pgsql.Statement) bool {
+	if stmt == nil {
+		return true
+	}
+	e := stmt.Effect
+	if e.Has(pgsql.SetsState) {
+		switch e.Setting {
+		case "search_path", "role", "session_authorization", "standard_conforming_strings", "client_encoding", "":
+			return true
+		}
+	}
+	return e.Has(pgsql.DDL|pgsql.CreatesTemp|pgsql.Discard) || stmt.Access.Has(protocol.Execute|protocol.Opaque)
+}
+
+// sent notes that stmt is on its way.
+func (t *tracker) sent(stmt *pgsql.Statement) {
+	if !touches(stmt) {
+		return
+	}
+	t.unsure++
+	if stmt != nil && stmt.Effect.Has(pgsql.CreatesTemp) {
+		t.state.Temp = true
+	}
+}
+
+// done notes that stmt is over.
+func (t *tracker) done(stmt *pgsql.Statement, ok bool) {
+	if !touches(stmt) {
+		return
+	}
+	t.unsure--
+	if !ok {
+		return
+	}
+	t.dirty, t.set = true, true
+	if stmt == nil || stmt.Effect.Has(pgsql.DDL) || stmt.Access.Has(protocol.Opaque|protocol.Execute) {
+		t.ddl = true // until the end of the transaction, when others can see it
+	}
+}
+
+// transactionEnded notes that no transaction is open any more, and reports
+// whether definitions may have changed.
+func (t *tracker) transactionEnded() (stale bool) {
+	stale = t.ddl
+	if t.set || t.ddl {
+		t.dirty = true
+	}
+	t.set, t.ddl = false, false
+	return stale
+}
+
+// probeText asks for the state. Every name is qualified, so that nothing the
+// session has done can change its meaning.
+const probeText = "select pg_catalog.current_schemas(true)::pg_catalog.text, current_user::pg_catalog.text, " +
+	"pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.pg_my_temp_schema() operator(pg_catalog.<>) 0"
+
+// probed takes the answer to probeText.
+func (t *tracker) probed(row [][]byte) {
+	if len(row) != 4 {
+		return
+	}
+	t.state.SearchPath = nil
+	for _, s := range parseNameArray(string(row[0])) {
+		if !strings.HasPrefix(s, "pg_temp_") {
+			t.state.SearchPath = append(t.state.SearchPath, s)
+		}
+	}
+	t.state.Role = string(row[1])
+	t.state.StandardStrings = string(row[2]) == "on"
+	t.state.Temp = string(row[3]) == "t"
+	t.key = "database=" + t.database + " search_path=" + string(row[0]) + " role=" + t.state.Role +
+		" standard_conforming_strings=" + string(row[2])
+	t.dirty = false
+}
+
+// parseNameArray reads the text form of a name[].
+func parseNameArray(s string) []string {
+	s = strings.TrimSuffix(strings.TrimPrefix(s, "{"), "}")
+	var out []string
+	for s != "" {
+		var item strings.Builder
+		if s[0] == '"' {
+			i := 1
+			for ; i < len(s) && s[i] != '"'; i++ {
+				if s[i] == '\\' && i+1 < len(s) {
+					i++
+				}
+				item.WriteByte(s[i])
+			}
+			s = s[min(i+1, len(s)):]
+		} else {
+			i := strings.IndexByte(s, ',')
+			if i < 0 {
+				i = len(s)
+			}
+			item.WriteString(s[:i])
+			s = s[i:]
+		}
+		out = append(out, item.String())
+		s = strings.TrimPrefix(s, ",")
+	}
+	return out
+}
+
+var replicationCommands = []string{"IDENTIFY_SYSTEM", "TIMELINE_HISTORY", "BASE_BACKUP", "START_REPLICATION",
+	"CREATE_REPLICATION_SLOT", "DROP_REPLICATION_SLOT", "ALTER_REPLICATION_SLOT", "READ_REPLICATION_SLOT", "UPLOAD_MANIFEST"}
+
+// isReplicationCommand reports whether text is a command of the replication
+// protocol, which has a grammar of its own (55.4).
+func isReplicationCommand(text []byte) bool {
+	word := strings.TrimSpace(string(text[:min(len(text), 64)]))
+	for _, c := range replicationCommands {
+		if len(word) >= len(c) && strings.EqualFold(word[:len(c)], c) {
+			return true
+		}
+	}
+	return false
+}
+
+var replicationScript = &pgsql.Script{Statements: []pgsql.Statement{{
+	Verb: "replicate", Access: protocol.Read | protocol.Admin, Bounded: true, Shape: protocol.Rows | protocol.Bytes,
+	Effect: pgsql.Effect{Flags: pgsql.ReplicationLike},
+}}}
