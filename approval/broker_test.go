@@ -3,6 +3,7 @@ package approval_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -365,4 +366,15 @@ func BenchmarkList(b *testing.B) {
 	for b.Loop() {
 		require.Len(b, br.List(approval.StatePending), 1000)
 	}
+}
+
+// TestNoGoroutineForARequest holds many requests, which wait without a
+// goroutine of their own.
+func TestNoGoroutineForARequest(t *testing.T) {
+	b := approval.NewBroker(approval.Options{PerIdentity: 1000})
+	before := runtime.NumGoroutine()
+	for range 500 {
+		submit(t, b, ask())
+	}
+	require.Less(t, runtime.NumGoroutine(), before+50)
 }

@@ -222,7 +222,9 @@ func TestApproveInAChain(t *testing.T) {
 	require.NoError(t, err)
 	op := deletion()
 	s := protocol.NewSession(t.Context(), protocol.SessionConfig{Info: op.Session, Engine: c,
-		WhileHeld: func(ctx context.Context, _ protocol.Waiting, wait func(context.Context) error) error { return wait(ctx) }})
+		WhileHeld: func(ctx context.Context, _ protocol.Waiting, wait func(context.Context) error) error {
+			return wait(ctx)
+		}})
 	defer s.Close(nil)
 
 	op.Verb = "truncate"
@@ -246,8 +248,10 @@ func TestApproveInAChain(t *testing.T) {
 func ExampleApprove() {
 	broker := approval.NewBroker(approval.Options{Command: "gateway approve"})
 	step := middleware.Approve(broker, middleware.ApproveRule{
-		Name:   "changes",
-		When:   func(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Write | protocol.Opaque), nil },
+		Name: "changes",
+		When: func(op *protocol.Operation) (bool, error) {
+			return op.Access.Has(protocol.Write | protocol.Opaque), nil
+		},
 		Groups: []string{"dba"},
 		Reason: "changes data in production",
 	})
