@@ -50,9 +50,8 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 //
 // Refused are operations that could not be analysed, results that are not rows
 // (COPY ... TO STDOUT), and what [MaskConfig.AllowDerived] speaks of. A DELETE
-// may use a masked column in its condition. A connector must name every column
-// that a statement gives a value in Operation.Writes, "*" for whole rows that
-// are deleted, and set protocol.Rows in Shape for every statement.
+// may use a masked column in its condition. A connector must set protocol.Rows
+// in Shape for every statement that can return rows.
 func MaskWith(c MaskConfig) Step {
 	s := Step{Name: "mask", Role: RoleMasks}
 	m := &masking{except: c.Except, allowDerived: c.AllowDerived}
@@ -108,23 +107,29 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return protocol.Pass, op.OnText(m.messages(op, false)) // BEGIN, SET: no result
 	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
 		return denyShape(hit), nil
-	case carries(op) && !m.allowDerived && !m.deletes(op):
+	case carries(op) && !m.allowDerived && !deletes(op):
 		return denyDerived(hit), nil
+	case silent(op), m.allowDerived && op.Shape == 0 && op.Access.Has(changes):
+		return protocol.Pass, op.OnText(m.messages(op, !op.Prepare))
 	}
 	if err := op.OnRows(m.rows(op)); errors.Is(err, protocol.ErrShape) {
 		return denyShape(hit), nil
 	} else if err != nil {
 		return protocol.Pass, err
 	}
-	return protocol.Pass, op.OnText(m.messages(op, true))
+	return protocol.Pass, op.OnText(m.messages(op, !op.Prepare))
 }
 
 // read returns a rule for one of the columns that op reads, or nil.
 func (m *masking) read(op *protocol.Operation) *mask.Rule {
+	ruled := false
 	for i := range op.Reads {
 		r := &op.Reads[i]
-		if i > 0 && r.Table == op.Reads[i-1].Table && r.Schema == op.Reads[i-1].Schema &&
-			!m.set.Table(r.Schema, r.Table) {
+		// A table's columns mostly stand together: look the table up once.
+		if i == 0 || r.Table != op.Reads[i-1].Table || r.Schema != op.Reads[i-1].Schema {
+			ruled = m.set.Table(r.Schema, r.Table)
+		}
+		if !ruled {
 			continue
 		}
 		if rule := m.set.Match(r.Schema, r.Table, r.Column); rule != nil {
@@ -154,8 +159,11 @@ func (m *masking) touches(op *protocol.Operation) bool {
 // may take a column out of its rule, such as by another name, or nil.
 func (m *masking) defined(op *protocol.Operation) *mask.Rule {
 	switch op.Verb {
-	case "create table", "create index", "create sequence", "create schema", "create type",
-		"drop table", "drop view", "drop index", "drop sequence", "drop schema", "truncate", "comment":
+	case "create table", "create table as", "create view", "create materialized view", "create index",
+		"create sequence", "create schema", "create type", "comment", "analyze", "vacuum":
+		return nil // what these read is looked at like any other reading
+	}
+	if strings.HasPrefix(string(op.Verb), "drop ") {
 		return nil
 	}
 	if rule := m.written(op); rule != nil {
@@ -196,11 +204,29 @@ func carries(op *protocol.Operation) bool {
 	return false
 }
 
-// deletes reports whether all that op changes is to delete rows of a table
-// with masked columns, so that no value can flow anywhere but into its result.
-func (m *masking) deletes(op *protocol.Operation) bool {
-	return op.ReadsKnown && op.Verb == "delete" && op.Access&^(protocol.Read|protocol.Write) == 0 &&
-		len(op.Writes) == 1 && op.Writes[0].Column == "*" && m.written(op) != nil
+// deletes reports whether all that op changes is to delete rows, so that no
+// value can flow anywhere but into its result. The text has to begin with the
+// word: before it a WITH could insert.
+func deletes(op *protocol.Operation) bool {
+	const word = "delete"
+	text := strings.TrimLeft(op.Text, " \t\r\n")
+	return op.ReadsKnown && op.Verb == word && op.Access&^(protocol.Read|protocol.Write) == 0 &&
+		len(text) > len(word) && strings.EqualFold(text[:len(word)], word)
+}
+
+// silent reports whether op is known to return nothing: what is analysed and
+// has no shape, such as an UPDATE without RETURNING or the declaration of a
+// cursor. A query without a shape is not, nor what hands its result to a file
+// or a program, nor what may hand it to code.
+func silent(op *protocol.Operation) bool {
+	if op.Shape != 0 || !op.ReadsKnown || op.Access.Has(protocol.Execute|protocol.Admin) {
+		return false
+	}
+	switch op.Verb {
+	case "declare", "prepare":
+		return true
+	}
+	return op.Access.Has(changes)
 }
 
 func ruleName(r *mask.Rule) string {

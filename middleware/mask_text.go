@@ -13,7 +13,9 @@ const withheld = "details are withheld, because masked columns may be in them"
 //
 // Strict is for an operation that reads or changes masked columns, or may:
 // every error and notice loses its text, also one about names, since
-// email::regclass puts a value into "relation ... does not exist". Otherwise,
+// email::regclass puts a value into "relation ... does not exist". While it is
+// only prepared nothing reads a row, so its errors are the statement's own and
+// help to write a better one. Otherwise,
 // and for messages that belong to no operation, an error or notice loses its
 // text if it comes from inside a function or trigger, which may speak of any
 // table, or if it quotes a row of a table with masked columns, as a deferred

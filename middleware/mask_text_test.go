@@ -14,6 +14,7 @@ func TestMaskMessages(t *testing.T) {
 	step := middleware.Mask(maskRules()...)
 	const secret = "ada@example.com"
 	reads := func() *protocol.Operation { return sel("public.customers.email") }
+	prepare := func() *protocol.Operation { op := reads(); op.Prepare = true; return op }
 	connect := func() *protocol.Operation {
 		return &protocol.Operation{Verb: protocol.Connect, Access: protocol.Control,
 			Session: &protocol.SessionInfo{ID: "s", Protocol: "postgres", Tool: protocol.Tool{Raw: "psql"}}}
@@ -40,6 +41,7 @@ func TestMaskMessages(t *testing.T) {
 		"error while reading": {reads(), protocol.Message{Code: "22P02", Text: `invalid input syntax for type integer: "` + secret + `"`, Detail: secret, Hint: secret, Where: secret, Query: secret},
 			"a value does not fit its type or function"},
 		"name that is a value": {reads(), protocol.Message{Code: "42P01", Text: `relation "` + secret + `" does not exist`}, "the statement names something that does not exist"},
+		"while it is prepared": {prepare(), protocol.Message{Code: "42883", Text: "function lowr(text) does not exist"}, kept},
 		"no such class":        {reads(), protocol.Message{Code: "ZZ000", Text: secret}, "the statement failed"},
 		"no code":              {reads(), protocol.Message{Text: secret}, "the statement failed"},
 		"notice while reading": {reads(), protocol.Message{Kind: protocol.NoticeMessage, Code: "00000", Text: secret}, "a notice was withheld"},
@@ -51,6 +53,8 @@ func TestMaskMessages(t *testing.T) {
 		"row of no named table":     {insert("orders"), protocol.Message{Code: "23514", Text: "null value", Detail: secret}, "a check constraint was violated"},
 		"trigger on another":        {insert("orders"), protocol.Message{Code: "P0001", Text: secret, Where: "PL/pgSQL function f()"}, "a function raised an error"},
 		"own literal":               {insert("orders"), protocol.Message{Code: "22P02", Text: `invalid input syntax for type integer: "x"`}, kept},
+		"check on a ruled table":    {insert("customers"), protocol.Message{Code: "22P02", Text: secret}, "a value does not fit its type or function"},
+		"inner query":               {insert("orders"), protocol.Message{Code: "22P02", Text: secret, Query: "select"}, "a value does not fit its type or function"},
 		"line of COPY":              {insert("orders"), protocol.Message{Code: "22P02", Text: "invalid", Where: "COPY orders, line 3"}, kept},
 		"trigger under COPY":        {insert("orders"), protocol.Message{Code: "22P02", Text: secret, Where: "COPY f()\nCOPY orders, line 3"}, "a value does not fit its type or function"},
 		"deferred constraint":       {commit(), protocol.Message{Code: "23P01", Text: "conflicting key", Detail: "Key (email)=(" + secret + ")", Names: names("customers")}, "an integrity constraint was violated"},
