@@ -89,9 +89,6 @@ func (r *Rule) check() error {
 	return nil
 }
 
-// Len returns the number of rules.
-func (s *Set) Len() int { return len(s.rules) }
-
 // Match returns the first rule for the column, or nil if there is none. The
 // column "*" is the whole row: it matches if any column of the table would. An
 // empty schema, table or column is one that is not known, and matches every

@@ -72,6 +72,7 @@ func TestEmail(t *testing.T) {
 		"a@b@example.com":                        "***",
 		"secret@password":                        "***",
 		"call me @ 5.pm":                         "***",
+		"x@10.2.3.44":                            "***",
 		"x@1.2.3.4":                              "***",
 		"x@a..com":                               "***",
 		"x@" + strings.Repeat("a", 64) + ".com":  "***",

@@ -109,7 +109,7 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return denyShape(hit), nil
 	case carries(op) && !m.allowDerived && !deletes(op):
 		return denyDerived(hit), nil
-	case silent(op), m.allowDerived && op.Shape == 0 && op.Access.Has(changes):
+	case silent(op), m.allowDerived && op.Shape == 0 && op.Access.Has(changes) && !op.Access.Has(protocol.Admin):
 		return protocol.Pass, op.OnText(m.messages(op, !op.Prepare))
 	}
 	if err := op.OnRows(m.rows(op)); errors.Is(err, protocol.ErrShape) {
