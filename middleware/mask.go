@@ -82,7 +82,10 @@ type masking struct {
 const changes = protocol.Write | protocol.Schema
 
 func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
-	if m.targets != nil && op.Session != nil && !m.targets[op.Session.Resource.Name] || op.Verb == protocol.Cancel {
+	if m.targets != nil && op.Session != nil && !m.targets[op.Session.Resource.Name] {
+		return protocol.Pass, nil
+	}
+	if op.Verb == protocol.Cancel {
 		return protocol.Pass, nil
 	}
 	var hit *mask.Rule
