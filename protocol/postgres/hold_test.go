@@ -1,0 +1,240 @@
+package postgres_test
+
+import (
+	"context"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/approval"
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
+)
+
+var approver = &protocol.Identity{Issuer: "test", Subject: "bob", Name: "Bob", Kind: protocol.Human, Groups: []string{"approvers"}}
+
+// holdDeletes returns a rig on which DELETE waits for Bob.
+func holdDeletes(t *testing.T) (*rig, *approval.Broker) {
+	t.Helper()
+	b := approval.NewBroker(approval.Options{Command: "gateway approve"})
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{
+		Name: "deletes", Reason: "deletes need a second pair of eyes", Groups: []string{"approvers"}, For: time.Minute,
+		When: func(op *protocol.Operation) (bool, error) { return op.Verb == "delete", nil },
+	})}})
+	return r, b
+}
+
+// pending waits until one request is open and returns it.
+func pending(t *testing.T, b *approval.Broker) approval.Request {
+	t.Helper()
+	var list []approval.Request
+	require.Eventually(t, func() bool { list = b.List(approval.StatePending); return len(list) == 1 }, 5*time.Second, 5*time.Millisecond)
+	return list[0]
+}
+
+func decide(t *testing.T, b *approval.Broker, yes bool) approval.Request {
+	t.Helper()
+	r := pending(t, b)
+	_, err := b.Decide(context.Background(), approval.Verdict{Request: r.ID, Digest: r.Digest, By: approver, Approve: yes, Comment: "not today"})
+	require.NoError(t, err)
+	return r
+}
+
+func withdrawn(t *testing.T, b *approval.Broker, within time.Duration) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return len(b.List(approval.StatePending)) == 0 && len(b.List(approval.StateWithdrawn)) == 1
+	}, within, 5*time.Millisecond)
+}
+
+func count(t *testing.T, r *rig, table string) string {
+	t.Helper()
+	return strings.TrimSpace(pgtest.Exec(t, r.pg, "select count(*) from "+table))
+}
+
+func TestHeldInPsqlIsToldAndRunsOnceApproved(t *testing.T) {
+	r, b := holdDeletes(t)
+	pgtest.Exec(t, r.pg, "create table doomed as select 1 as a")
+	done := make(chan string)
+	go func() {
+		out, _ := r.psql(t, "-c", "delete from doomed")
+		done <- out
+	}()
+	req := pending(t, b)
+	require.Equal(t, "delete from doomed", req.Text)
+	require.Equal(t, "1", count(t, r, "doomed"))
+	decide(t, b, true)
+	out := <-done
+	require.Contains(t, out, "NOTICE:  held for approval: deletes need a second pair of eyes")
+	require.Contains(t, out, req.ID)
+	require.Contains(t, out, "DELETE 1")
+	require.Equal(t, "0", count(t, r, "doomed"))
+}
+
+func TestHeldAndRefusedLeavesTheSessionAlive(t *testing.T) {
+	r, b := holdDeletes(t)
+	for _, mode := range []string{"simple_protocol", "cache_statement", "exec"} {
+		t.Run(mode, func(t *testing.T) {
+			conn := r.connect(t, "&default_query_exec_mode="+mode)
+			ctx := t.Context()
+			go decide(t, b, false)
+			_, err := conn.Exec(ctx, "delete from customers where name = 'nobody'")
+			var pe *pgconn.PgError
+			require.ErrorAs(t, err, &pe)
+			require.Equal(t, "42501", pe.Code)
+			require.Contains(t, pe.Message, "not today")
+			var n int
+			require.NoError(t, conn.QueryRow(ctx, "select 1").Scan(&n))
+		})
+	}
+}
+
+func TestHeldWithArgumentsShowsThemToTheApprover(t *testing.T) {
+	r, b := holdDeletes(t)
+	conn := r.connect(t, "")
+	shown := make(chan approval.Request, 1)
+	go func() { shown <- decide(t, b, true) }()
+	_, err := conn.Exec(t.Context(), "delete from customers where name = $1", "nobody")
+	require.NoError(t, err)
+	req := <-shown
+	require.Equal(t, "nobody", req.Args[0].Text)
+}
+
+func TestCancelWithdrawsAHeldStatement(t *testing.T) {
+	r, b := holdDeletes(t)
+	conn := r.connect(t, "&default_query_exec_mode=simple_protocol")
+	done := make(chan error, 1)
+	go func() { _, err := conn.Exec(context.Background(), "delete from customers"); done <- err }()
+	pending(t, b)
+	require.NoError(t, conn.PgConn().CancelRequest(t.Context()))
+	var pe *pgconn.PgError
+	require.ErrorAs(t, <-done, &pe)
+	require.Equal(t, "57014", pe.Code)
+	withdrawn(t, b, time.Second)
+	var n int
+	require.NoError(t, conn.QueryRow(t.Context(), "select count(*) from customers").Scan(&n))
+	require.Positive(t, n)
+}
+
+func TestInterruptedPsqlWithdraws(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) {
+			r, b := holdDeletes(t)
+			cmd := exec.Command(pgtest.Tool(t, "psql"), "-X", "-h", r.host, "-p", r.port, "-U", "alice", "-d", "pg/postgres", "-c", "delete from customers")
+			cmd.Env = append(cmd.Environ(), "PGPASSWORD="+r.token)
+			require.NoError(t, cmd.Start())
+			pending(t, b)
+			require.NoError(t, cmd.Process.Signal(sig))
+			withdrawn(t, b, time.Second)
+			_ = cmd.Wait()
+			require.NotEqual(t, "0", count(t, r, "customers"))
+		})
+	}
+}
+
+func TestHoldInAPipelineDeliversEarlierResultsFirst(t *testing.T) {
+	r, b := holdDeletes(t)
+	conn := r.connect(t, "")
+	p := conn.PgConn().StartPipeline(t.Context())
+	p.SendQueryParams("select 1", nil, nil, nil, nil)
+	p.SendQueryParams("delete from customers where name = 'nobody'", nil, nil, nil, nil)
+	p.SendQueryParams("select 2", nil, nil, nil, nil)
+	require.NoError(t, p.Sync())
+	res, err := p.GetResults()
+	require.NoError(t, err)
+	v := res.(*pgconn.ResultReader).Read()
+	require.NoError(t, v.Err)
+	require.Equal(t, "1", string(v.Rows[0][0]), "the result before the held statement has arrived")
+	decide(t, b, true)
+	res, err = p.GetResults()
+	require.NoError(t, err)
+	v = res.(*pgconn.ResultReader).Read()
+	require.NoError(t, v.Err)
+	require.Equal(t, "DELETE 0", v.CommandTag.String())
+	res, err = p.GetResults()
+	require.NoError(t, err)
+	require.Equal(t, "2", string(res.(*pgconn.ResultReader).Read().Rows[0][0]))
+	require.NoError(t, p.Close())
+}
+
+func TestNobodyIsAskedAboutWhatAFailedPipelineSkips(t *testing.T) {
+	r, b := holdDeletes(t)
+	conn := r.connect(t, "")
+	p := conn.PgConn().StartPipeline(t.Context())
+	p.SendQueryParams("select 1/0", nil, nil, nil, nil)
+	p.SendQueryParams("delete from customers", nil, nil, nil, nil)
+	require.NoError(t, p.Sync())
+	_, err := p.GetResults()
+	if err == nil {
+		res, _ := p.GetResults()
+		require.NotNil(t, res)
+	}
+	_ = p.Close()
+	require.Empty(t, b.List())
+	var n int
+	require.NoError(t, conn.QueryRow(t.Context(), "select count(*) from customers").Scan(&n))
+	require.Positive(t, n)
+}
+
+// A client that has pipelined far more than the gateway reads while it holds
+// is still seen to leave.
+func TestHangUpIsSeenBehindPipelinedBytes(t *testing.T) {
+	r, b := holdDeletes(t)
+	conn := r.connect(t, "")
+	hj, err := conn.PgConn().Hijack()
+	require.NoError(t, err)
+	q := func(s string) []byte {
+		m := append([]byte{'Q', 0, 0, byte((len(s) + 5) >> 8), byte(len(s) + 5)}, s...)
+		return append(m, 0)
+	}
+	_, err = hj.Conn.Write(q("delete from customers"))
+	require.NoError(t, err)
+	pending(t, b)
+	_ = hj.Conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+	big := q("select '" + strings.Repeat("x", 8000) + "'")
+	for range 4000 { // more than any buffer takes
+		if _, err := hj.Conn.Write(big); err != nil {
+			break
+		}
+	}
+	require.Len(t, b.List(approval.StatePending), 1)
+	require.NoError(t, hj.Conn.Close())
+	withdrawn(t, b, time.Second)
+}
+
+func TestTerminateBehindAHeldStatementWithdraws(t *testing.T) {
+	r, b := holdDeletes(t)
+	conn := r.connect(t, "")
+	hj, err := conn.PgConn().Hijack()
+	require.NoError(t, err)
+	defer hj.Conn.Close()
+	_, err = hj.Conn.Write([]byte("Q\x00\x00\x00\x1adelete from customers\x00" + "Q\x00\x00\x00\x0dselect 1\x00" + "X\x00\x00\x00\x04"))
+	require.NoError(t, err)
+	withdrawn(t, b, 2*time.Second)
+	require.NotEqual(t, "0", count(t, r, "customers"))
+}
+
+func TestConnectCanBeHeld(t *testing.T) {
+	b := approval.NewBroker(approval.Options{})
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{
+		Name: "connect", Reason: "access is granted for one session at a time", Groups: []string{"approvers"},
+		When: func(op *protocol.Operation) (bool, error) { return op.Verb == protocol.Connect, nil },
+	})}})
+	go decide(t, b, true)
+	out, err := r.psql(t, "-Atc", "select 5")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "5")
+	go decide(t, b, false)
+	out, err = r.psql(t, "-Atc", "select 5")
+	require.Error(t, err)
+	require.Contains(t, out, "not today")
+}
+
+var _ = pgx.ErrNoRows
