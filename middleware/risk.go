@@ -12,7 +12,7 @@ import (
 // RiskScores are the points that [Risk] adds for each finding. Zero takes the
 // default, a negative number leaves the finding out.
 type RiskScores struct {
-	Unbounded    int // 40: changes or deletes rows without a condition
+	Unbounded    int // 40: changes data, and no condition limits how much (Operation.Bounded)
 	Schema       int // 30: changes definitions
 	Admin        int // 40: changes privileges, roles or the server
 	Execute      int // 30: runs code whose effect cannot be seen here
@@ -134,8 +134,8 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 		}
 		add(r.scores.Opaque, why)
 	}
-	if unbounded(op) {
-		add(r.scores.Unbounded, "changes or deletes rows without a condition")
+	if a.Has(protocol.Write) && !op.Bounded {
+		add(r.scores.Unbounded, "changes data, and no condition limits how much")
 	}
 	if a.Has(protocol.Schema) {
 		add(r.scores.Schema, "changes definitions")
@@ -182,21 +182,6 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 		return d, nil
 	}
 	return protocol.Pass, nil
-}
-
-// unbounded reports whether op changes existing rows without a condition. A
-// select that writes hides its update or delete in a WITH clause.
-func unbounded(op *protocol.Operation) bool {
-	if op.Bounded {
-		return false
-	}
-	switch op.Verb {
-	case "truncate", "truncate table":
-		return true
-	case "update", "delete", "merge", "select", "with":
-		return op.Access.Has(protocol.Write)
-	}
-	return false
 }
 
 // sensitiveReads returns the first few sensitive columns that op reads.

@@ -34,11 +34,11 @@ func TestRisk(t *testing.T) {
 		"wildcard":          {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{salary}}, 40, "reads sensitive columns: hr.staff.salary"},
 		"no schema known":   {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{{Table: "CUSTOMERS", Column: "Email"}}}, 40, "reads sensitive columns: .CUSTOMERS.Email"},
 		"unknown reads":     {&protocol.Operation{Verb: "select", Access: protocol.Read}, 15, "may read sensitive columns: what it reads could not be determined"},
-		"unbounded delete":  {&protocol.Operation{Verb: "delete", Access: protocol.Write, ReadsKnown: true}, 40, "changes or deletes rows without a condition"},
+		"unbounded delete":  {&protocol.Operation{Verb: "delete", Access: protocol.Write, ReadsKnown: true}, 40, "changes data, and no condition limits how much"},
 		"bounded delete":    {&protocol.Operation{Verb: "delete", Access: protocol.Write, Bounded: true, ReadsKnown: true}, 0, ""},
-		"insert":            {&protocol.Operation{Verb: "insert", Access: protocol.Write, ReadsKnown: true}, 0, ""},
-		"delete in a with":  {&protocol.Operation{Verb: "select", Access: protocol.Read | protocol.Write, ReadsKnown: true}, 40, "changes or deletes rows without a condition"},
-		"truncate":          {&protocol.Operation{Verb: "truncate", Access: protocol.Write, ReadsKnown: true}, 40, "changes or deletes rows without a condition"},
+		"insert":            {&protocol.Operation{Verb: "insert", Access: protocol.Write, Bounded: true, ReadsKnown: true}, 0, ""},
+		"delete in a with":  {&protocol.Operation{Verb: "select", Access: protocol.Read | protocol.Write, ReadsKnown: true}, 40, "changes data, and no condition limits how much"},
+		"truncate":          {&protocol.Operation{Verb: "truncate", Access: protocol.Write, ReadsKnown: true}, 40, "changes data, and no condition limits how much"},
 		"schema":            {&protocol.Operation{Verb: "drop table", Access: protocol.Schema, ReadsKnown: true}, 30, "changes definitions"},
 		"admin":             {&protocol.Operation{Verb: "grant", Access: protocol.Admin, ReadsKnown: true}, 40, "changes privileges, roles or the server"},
 		"execute":           {&protocol.Operation{Verb: "do", Access: protocol.Execute, ReadsKnown: true}, 30, "runs code whose effect cannot be seen here"},
@@ -186,6 +186,29 @@ func TestGlob(t *testing.T) {
 	}
 }
 
+// On a shared machine with 2 cores (AMD EPYC), Go 1.26.8:
+//
+//	403 ns/op    88 B/op    2 allocs/op
+//
+// for a statement that has not been seen before.
+func BenchmarkRisk(b *testing.B) {
+	s := middleware.Risk(middleware.RiskConfig{Sensitive: []string{"public.customers.email", "hr.*.*"}})
+	op := &protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{city, city, city}, Fingerprint: "3fa2",
+		Session: &protocol.SessionInfo{Identity: &protocol.Identity{Issuer: "https://id.example.com", Subject: "u-1"}, Resource: protocol.Resource{Name: "orders"}}}
+	if _, err := s.Operation(b.Context(), op); err != nil {
+		b.Fatal(err)
+	}
+	op.Decide(protocol.Deny("not now"), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		op.Risk, op.RiskWhy = 0, op.RiskWhy[:0]
+		if _, err := s.Operation(b.Context(), op); err != nil {
+			b.Fatal(err)
+		}
+		op.Decide(protocol.Deny("not now"), nil) // lets go of what the step registered
+	}
+}
+
 func ExampleRisk() {
 	step := middleware.Risk(middleware.RiskConfig{
 		Sensitive: []string{"public.customers.email", "hr.*.*"},
@@ -202,7 +225,7 @@ func ExampleRisk() {
 	}
 	// Output:
 	// 100 deny
-	// - changes or deletes rows without a condition
+	// - changes data, and no condition limits how much
 	// - reads sensitive columns: public.customers.email
 	// - first time that this identity runs this here
 }

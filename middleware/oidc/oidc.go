@@ -109,8 +109,9 @@ var algorithms = []string{
 // Authenticate returns the step "oidc", which accepts tokens of one issuer.
 // Several issuers are several steps: about another issuer's token, and about
 // what is not a token at all, a step has no opinion. A token of its issuer
-// that is not good refuses the login, with a reason for whoever sent it. ctx
-// is used only if Config.Eager is set.
+// that is not good refuses the login, with a reason for whoever sent it; so one
+// issuer is one step, with all its audiences. ctx is used only if Config.Eager
+// is set.
 func Authenticate(ctx context.Context, c Config) (middleware.Step, error) {
 	if err := c.check(); err != nil {
 		return middleware.Step{}, err

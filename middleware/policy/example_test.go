@@ -127,5 +127,5 @@ steps:
 	op := &protocol.Operation{Verb: "delete", Access: protocol.Write, ReadsKnown: true}
 	_, err = step.Operation(context.Background(), op)
 	fmt.Println(op.Risk, op.RiskWhy, err)
-	// Output: 50 [changes or deletes rows without a condition not a known tool] <nil>
+	// Output: 50 [changes data, and no condition limits how much not a known tool] <nil>
 }

@@ -99,7 +99,7 @@ steps:
 	op.Risk, op.RiskWhy = 0, nil
 	require.Equal(t, "deny_at", ask(t, s, op).Rule)
 	require.Equal(t, 75, op.Risk)
-	require.Equal(t, []string{"changes or deletes rows without a condition",
+	require.Equal(t, []string{"changes data, and no condition limits how much",
 		"reads sensitive columns: public.customers.email", "from psql"}, op.RiskWhy)
 	op = operation()
 	op.Risk, op.Bounded = 0, true

@@ -19,7 +19,7 @@
 //	target     name protocol labels
 //	session    user database remote tls
 //	operation  verb text args access pure bounded objects reads reads_known
-//	           writes fingerprint why risk risk_why in_tx no_wait
+//	           writes fingerprint why risk risk_why prepare in_tx no_wait
 //	now        when the operation was asked for
 //
 // identity.kind is "human", "workload", "agent" or "". identity.on_behalf_of
@@ -27,7 +27,8 @@
 // operation.access has the fields read, write, schema, admin, execute, control
 // and opaque. operation.objects is a list of objects with kind, name and
 // access; reads and writes are lists of "schema.table.column". session.remote
-// is the client's IP address without the port.
+// is the client's IP address without the port. operation.prepare says that a
+// statement is only being prepared; it is asked about again when it runs.
 //
 // # Functions
 //

@@ -176,6 +176,7 @@ func newOperationType() *objectType {
 		"pure":        boolField(func(o oper) bool { return o.Pure }),
 		"bounded":     boolField(func(o oper) bool { return o.Bounded }),
 		"reads_known": boolField(func(o oper) bool { return o.ReadsKnown }),
+		"prepare":     boolField(func(o oper) bool { return o.Prepare }),
 		"in_tx":       boolField(func(o oper) bool { return o.InTx }),
 		"no_wait":     boolField(func(o oper) bool { return o.NoWait }),
 		"access":      field(accessType.cel, func(o oper) any { return o.Access }),
