@@ -156,4 +156,3 @@ func TestAttacks(t *testing.T) {
 		})
 	}
 }
-
