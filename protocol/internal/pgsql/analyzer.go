@@ -3,7 +3,9 @@ package pgsql
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -27,6 +29,9 @@ type Options struct {
 // any number of sessions and targets.
 type Analyzer struct {
 	maxText int
+	cache   *cache
+	bufs    sync.Pool
+	parsing chan struct{} // bounds the threads that the C parser takes
 }
 
 // NewAnalyzer returns an Analyzer.
@@ -34,41 +39,130 @@ func NewAnalyzer(o Options) *Analyzer {
 	if o.MaxText == 0 {
 		o.MaxText = 4 << 20
 	}
-	return &Analyzer{maxText: o.MaxText}
+	if o.CacheEntries == 0 {
+		o.CacheEntries = 10_000
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	a := &Analyzer{maxText: o.MaxText, parsing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+	if o.CacheEntries > 0 && o.CacheBytes > 0 {
+		a.cache = newCache(o.CacheEntries, o.CacheBytes)
+	}
+	a.bufs.New = func() any { b := make([]byte, 0, 1<<10); return &b }
+	return a
 }
 
-// Analyze says what the statements in text do in a session with state st. It
-// never returns nil: what cannot be analysed is one Opaque statement that says
-// why. text is neither changed nor kept.
+// Analyze says what the statements in text do in a session with state st; nil
+// is the zero State. It never returns nil: what cannot be analysed is one
+// Opaque statement that says why. text is neither changed nor kept.
+//
+// A text that was analysed before, or one like it that differs in literals
+// which do not matter, white space and comments only, is not parsed again: that
+// takes no memory and a fraction of a microsecond.
 func (a *Analyzer) Analyze(text []byte, st *State) *Script {
 	if st == nil {
 		st = &State{}
 	}
-	s, _ := a.analyze(text, st)
+	if why := refuse(text, st, a.maxText); why != "" {
+		return opaqueScript(why)
+	}
+	if a.cache == nil || len(text) > maxShaped {
+		s, _ := a.analyze(text, st)
+		return s
+	}
+	buf := a.bufs.Get().(*[]byte)
+	defer a.bufs.Put(buf)
+	prefix := appendState((*buf)[:0], st)
+	key, shaped := appendShape(append(prefix, 's'), text)
+	*buf = key
+	if shaped {
+		s, found := a.cache.get(key)
+		if s != nil {
+			return s
+		}
+		if found {
+			shaped = false // its literals matter
+		}
+	}
+	var exactKey []byte
+	if !shaped {
+		// The shape is no longer needed.
+		exactKey = append(append(key[:len(prefix)], 'x'), text...)
+		*buf = exactKey
+		if s, _ := a.cache.get(exactKey); s != nil {
+			return s
+		}
+	}
+	s, exact := a.analyze(text, st)
+	switch {
+	case !shaped:
+		a.cache.put(exactKey, s)
+	case exact:
+		a.cache.put(key, nil)
+		exactKey = append(append(key[:len(prefix)], 'x'), text...)
+		*buf = exactKey
+		a.cache.put(exactKey, s)
+	default:
+		a.cache.put(key, s)
+	}
 	return s
+}
+
+// appendState appends to dst all of st that changes what a text means. The role
+// does not: what depends on it is expanded in the search_path.
+func appendState(dst []byte, st *State) []byte {
+	if st.Catalog != nil {
+		k := st.Catalog.Key()
+		dst = append(append(dst, 'c'), k[:]...)
+	} else {
+		dst = append(dst, 'n')
+	}
+	flags := byte('0')
+	if st.StandardStrings {
+		flags |= 1
+	}
+	if st.Temp {
+		flags |= 2
+	}
+	dst = append(dst, flags)
+	for _, s := range st.SearchPath {
+		dst = append(dst, byte(len(s)>>8), byte(len(s)), '/')
+		dst = append(dst, s...)
+	}
+	return append(dst, 0xff, 0xff, 0xff)
 }
 
 // analyze parses and analyses text. exact says that the result holds for this
 // text only.
 func (a *Analyzer) analyze(text []byte, st *State) (s *Script, exact bool) {
-	if why := refuse(text, st, a.maxText); why != "" {
-		return opaqueScript(why), true
-	}
-	str := string(text)
-	tree, why := parseBounded(str, a.maxText)
+	a.parsing <- struct{}{}
+	defer func() { <-a.parsing }()
+	defer func() {
+		// A fault in the analysis must not pass for an answer.
+		if r := recover(); r != nil {
+			s, exact = opaqueScript(fmt.Sprintf("the analysis failed: %v", r)), true
+		}
+	}()
+	tree, why := parseBounded(text, a.maxText)
 	if why != "" {
 		return opaqueScript(why), true
 	}
 	p := newPass(st)
 	s = &Script{}
+	semis, known := semicolons(text)
 	for _, raw := range tree.Stmts {
-		from, to := extent(str, raw)
-		st := p.statement(raw.Stmt)
-		if f, err := fingerprintText(str[from:to]); err == nil {
-			st.Fingerprint = fmt.Sprintf("%016x", f)
+		from, to := extent(text, raw)
+		one := p.statement(raw.Stmt)
+		if f, err := fingerprintText(string(text[from:to])); err == nil {
+			one.Fingerprint = fmt.Sprintf("%016x", f)
 		}
-		s.Statements = append(s.Statements, st)
-		s.offsets = append(s.offsets, [2]int{from, to})
+		s.Statements = append(s.Statements, one)
+		if known {
+			s.between = append(s.between, [2]int{before(semis, from), before(semis, to)})
+		} else {
+			s.offsets = append(s.offsets, [2]int{from, to})
+		}
 	}
 	return s, p.literal
 }
@@ -89,49 +183,28 @@ func refuse(text []byte, st *State, limit int) string {
 }
 
 // parseBounded parses text unless it could exhaust the parser's stack.
-func parseBounded(text string, limit int) (tree *pg.ParseResult, why string) {
+func parseBounded(text []byte, limit int) (tree *pg.ParseResult, why string) {
 	if len(text) > limit {
 		return nil, "the text is longer than " + strconv.Itoa(limit) + " bytes"
 	}
-	tree, err := parseText(text)
+	if tooDeep(text) {
+		return nil, "the text is nested too deep"
+	}
+	tree, err := parseText(string(text))
 	if err != nil {
 		return nil, "the text does not parse: " + err.Error()
 	}
 	return tree, ""
 }
 
-// extent returns where a statement is in the text, without the white space
-// around it and without the semicolon after it.
-func extent(text string, raw *pg.RawStmt) (from, to int) {
-	from, to = int(raw.StmtLocation), len(text)
-	if raw.StmtLen > 0 {
-		to = from + int(raw.StmtLen)
-	}
-	for from < to && space(text[from]) {
-		from++
-	}
-	for to > from && space(text[to-1]) {
-		to--
-	}
-	return from, to
-}
-
-func space(c byte) bool {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v'
-}
-
-// Texts returns the text of each statement in text, which must be the one that
-// was analysed, in order and byte for byte, without the white space around.
-func (s *Script) Texts(text []byte) []string {
-	out := make([]string, len(s.Statements))
-	for i := range out {
-		out[i] = string(text[s.offsets[i][0]:s.offsets[i][1]])
-	}
-	return out
-}
-
 func opaqueScript(why string) *Script {
 	return &Script{
-		Statements: []Statement{{Verb: protocol.Unknown, Access: protocol.Opaque, Why: why, Effect: Effect{Flags: RunsCode | DDL | SetsState | CreatesTemp}}},
+		Statements: []Statement{{
+			Verb:   protocol.Unknown,
+			Access: protocol.Opaque,
+			Why:    why,
+			Effect: Effect{Flags: RunsCode | DDL | SetsState | CreatesTemp},
+		}},
+		between: [][2]int{{0, -1}},
 	}
 }

@@ -40,8 +40,8 @@ type Effect struct {
 
 	// Setting is what a statement with SetsState sets, in lower case: a
 	// setting's name, "role", "session_authorization", "transaction", or ""
-	// where it may be any or all. With Discard it is "plans", "sequences",
-	// "temp", or "" for all.
+	// where it may be any or all. With Discard it is "all", "plans",
+	// "sequences" or "temp".
 	Setting string
 
 	// Values are the constants that Setting is set to, unquoted and in order;

@@ -253,7 +253,7 @@ func (p *pass) rangeFunction(x *pg.RangeFunction, s *scope) source {
 			defs = parts[1].GetList().Items
 		}
 		v := p.expr(parts[0], s)
-		rows, scalar := p.functionRows(parts[0], v, defs)
+		rows, scalar := p.functionRows(parts[0], v, defs, s)
 		it.cols = append(it.cols, rows.cols...)
 		it.open = it.open || rows.open
 		if scalar && len(x.Functions) == 1 {
@@ -276,7 +276,7 @@ func (p *pass) rangeFunction(x *pg.RangeFunction, s *scope) source {
 // functionRows returns the columns that a function in FROM yields, given what
 // its value depends on; scalar says that it is one column with the function's
 // name.
-func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node) (r rowset, scalar bool) {
+func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node, s *scope) (r rowset, scalar bool) {
 	v = through(v, protocol.EdgeTransform, 0)
 	if len(defs) > 0 {
 		for _, d := range defs {
@@ -303,48 +303,50 @@ func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node) (r rowset,
 	}
 	b, ok := p.cat.Builtin(name)
 	switch {
-	case !ok, b.Record && len(b.Out) == 0:
+	case !ok:
 		r.open = true
 		return r, false
+	case name == "unnest":
+		for _, arg := range call.Args {
+			if !p.plainArray(arg, s) {
+				r.open = true // rows of several columns, for all that is known
+				return r, false
+			}
+			r.cols = append(r.cols, col{name, v})
+		}
+		return r, len(r.cols) == 1
 	case len(b.Out) > 0:
 		for _, o := range b.Out {
 			r.cols = append(r.cols, col{o, v})
 		}
 		return r, false
-	case name == "unnest" && len(call.Args) > 1:
-		for range call.Args {
-			r.cols = append(r.cols, col{name, v})
-		}
+	case b.Record, name == "json_populate_record", name == "jsonb_populate_record":
+		r.open = true
 		return r, false
-	case name == "unnest", name == "json_populate_record", name == "jsonb_populate_record",
-		name == "json_populate_recordset", name == "jsonb_populate_recordset":
-		// The elements may be rows of several columns.
-		if !p.scalarElements(call) {
-			r.open = true
-			return r, false
-		}
 	}
 	r.cols = []col{{name, v}}
 	return r, true
 }
 
-// scalarElements reports whether the one argument of unnest is surely an array
-// of plain values.
-func (p *pass) scalarElements(call *pg.FuncCall) bool {
-	if last(call.Funcname) != "unnest" || len(call.Args) != 1 {
-		return false
+// plainArray reports whether an argument of unnest is surely an array of plain
+// values.
+func (p *pass) plainArray(n *pg.Node, s *scope) bool {
+	plain := func(elem uint32) bool {
+		t := p.cat.Type(elem)
+		return elem == unknownOID || t != nil && (t.Kind == 'b' || t.Kind == 'e')
 	}
-	if arr := call.Args[0].GetAArrayExpr(); arr != nil {
-		for _, e := range arr.Elements {
-			if e.GetAConst() == nil {
+	switch x := n.GetNode().(type) {
+	case *pg.Node_AArrayExpr:
+		for _, e := range x.AArrayExpr.Elements {
+			if v := p.expr(e, s); !plain(v.Type) {
 				return false
 			}
 		}
 		return true
-	}
-	if c := call.Args[0].GetTypeCast(); c != nil && len(c.GetTypeName().GetArrayBounds()) > 0 {
-		t, ok := p.typeOf(c.TypeName)
-		return ok && t < sql.FirstUserOID
+	case *pg.Node_TypeCast, *pg.Node_ColumnRef:
+		v := p.expr(n, s)
+		t := p.cat.Type(v.Type)
+		return t != nil && t.Element != 0 && plain(t.Element)
 	}
 	return false
 }

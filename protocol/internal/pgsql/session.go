@@ -153,7 +153,7 @@ func (p *pass) discard(x *pg.DiscardStmt) protocol.Verb {
 	switch x.Target {
 	case pg.DiscardMode_DISCARD_ALL:
 		p.effect.Flags |= SetsState | Deallocate | CloseCursor | Listen
-		p.effect.Setting = ""
+		p.effect.Setting = "all"
 	case pg.DiscardMode_DISCARD_PLANS:
 		p.effect.Setting = "plans"
 	case pg.DiscardMode_DISCARD_SEQUENCES:

@@ -7,10 +7,10 @@ import "github.com/sallyport-dev/gateway/protocol"
 type Script struct {
 	Statements []Statement
 
-	// Where the statements are: by the ordinal of the semicolon that ends
-	// each, which is the same in every text of the shape, or by offset where
-	// the analysis is of one exact text.
-	ends    []int
+	// Where the statements are: between which semicolons, counted from the
+	// beginning, which is the same in every text of the shape; or at which
+	// offsets, where the analysis is of one exact text.
+	between [][2]int
 	offsets [][2]int
 }
 

@@ -12,7 +12,7 @@ func ExpandView(c *sql.Catalog, r *sql.Relation, chain []uint32) *sql.Expansion 
 	unknown := func(why string) *sql.Expansion {
 		return &sql.Expansion{Access: protocol.Read | protocol.Opaque, Why: why}
 	}
-	tree, why := parseBounded(r.Definition, maxDefinition)
+	tree, why := parseBounded([]byte(r.Definition), maxDefinition)
 	if why != "" {
 		return unknown(why)
 	}

@@ -119,7 +119,30 @@ func (c *Catalog) Column(relOID uint32, num int16) (ref protocol.ColumnRef, ok b
 			return r.Ref(r.Columns[i].Name), true
 		}
 	}
+	if name := systemColumn(num); name != "" {
+		return r.Ref(name), true
+	}
 	return protocol.ColumnRef{}, false
+}
+
+// systemColumn names the columns that every PostgreSQL table has: they say
+// where a row lies and who wrote it when, not what is in it.
+func systemColumn(num int16) string {
+	switch num {
+	case -1:
+		return "ctid"
+	case -2:
+		return "xmin"
+	case -3:
+		return "cmin"
+	case -4:
+		return "xmax"
+	case -5:
+		return "cmax"
+	case -6:
+		return "tableoid"
+	}
+	return ""
 }
 
 // Functions returns the user-defined functions with a name, in all schemas.

@@ -144,8 +144,8 @@ func (c *Catalog) Sources(relOID uint32, num int16) []protocol.Source {
 		}
 		return lineage[i].Sources
 	}
-	if num < 0 { // a system column: where a row lies, not what is in it
-		return Of(r.Ref("*"), protocol.EdgeTransform)
+	if name := systemColumn(num); name != "" {
+		return Of(r.Ref(name), protocol.EdgeIdentity)
 	}
 	return []protocol.Source{{Edge: protocol.EdgeUnknown}}
 }

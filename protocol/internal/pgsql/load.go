@@ -1,0 +1,390 @@
+package pgsql
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// A Querier runs one query over a connection of the gateway's own and calls row
+// for each row with the values as text; nil is NULL. The values are valid
+// during the call only. An error of row ends the query and is returned.
+type Querier interface {
+	Query(ctx context.Context, sql string, row func(values [][]byte) error) error
+}
+
+// maxRows bounds what is taken of any one catalog table: a target that never
+// stops sending must not fill the gateway's memory.
+const maxRows = 5_000_000
+
+// Load reads the catalog of the database that q is connected to. It works on
+// PostgreSQL 10 and later and needs no privilege. It sets the search_path of
+// the connection to pg_catalog, so that the server writes every name in a
+// view's definition with its schema; the connection must not be a client's.
+//
+// Objects in the temporary schemas of sessions are left out.
+func Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
+	l := loader{ctx: ctx, q: q, sum: sha256.New(), rels: map[uint32]*sql.Relation{}, schemas: map[string]string{}, names: map[string]string{}}
+	for _, step := range []struct {
+		what  string
+		query string
+		row   func(r *record) error
+	}{
+		{"settings", "SELECT pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.current_setting('server_version_num')", l.settings},
+		{"relations", relationsQuery, l.relation},
+		{"columns", columnsQuery, l.column},
+		{"inheritance", "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno", l.inherits},
+		{"views", viewsQuery, l.view},
+		{"code behind relations", behindQuery, l.behind},
+		{"types", typesQuery, l.typ},
+		{"functions", "", l.function},
+		{"built-in functions", "", l.builtin},
+		{"operators", operatorsQuery, l.operator},
+		{"casts", castsQuery, l.cast},
+		{"generated columns", "", l.generated},
+	} {
+		query := step.query
+		switch step.what {
+		case "functions":
+			query = l.byVersion(functionsQuery)
+		case "built-in functions":
+			query = l.byVersion(builtinsQuery)
+		case "generated columns":
+			if l.version < 120000 {
+				continue
+			}
+			query = generatedQuery
+		}
+		if err := l.run(query, step.row); err != nil {
+			return nil, fmt.Errorf("catalog: %s: %w", step.what, err)
+		}
+	}
+	copy(l.snap.Key[:], l.sum.Sum(nil))
+	return sql.New(l.snap, ExpandView), nil
+}
+
+// Probe returns a query whose one text value changes whenever a definition
+// that Load reads has changed and been committed, temporary objects apart. It
+// sums the transaction numbers of the rows of the catalog's tables: any row
+// that was added, changed or removed changes a count or a sum.
+func Probe() string {
+	const lasting = "(SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relpersistence OPERATOR(pg_catalog.<>) 't')"
+	const named = "(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname OPERATOR(pg_catalog.!~) '^pg_(toast_)?temp')"
+	tables := []struct{ name, where string }{
+		{"pg_namespace", "t.nspname OPERATOR(pg_catalog.!~) '^pg_(toast_)?temp'"},
+		{"pg_class", "t.relpersistence OPERATOR(pg_catalog.<>) 't'"},
+		{"pg_attribute", "t.attrelid IN " + lasting},
+		{"pg_attrdef", "t.adrelid IN " + lasting},
+		{"pg_index", "t.indrelid IN " + lasting},
+		{"pg_inherits", "t.inhrelid IN " + lasting},
+		{"pg_rewrite", "t.ev_class IN " + lasting},
+		{"pg_trigger", "t.tgrelid IN " + lasting},
+		{"pg_constraint", "t.connamespace IN " + named},
+		{"pg_type", "t.typnamespace IN " + named},
+		{"pg_proc", "t.pronamespace IN " + named},
+		{"pg_operator", "t.oprnamespace IN " + named},
+		{"pg_cast", "true"},
+	}
+	var b strings.Builder
+	b.WriteString("SELECT pg_catalog.concat_ws(' '")
+	for _, t := range tables {
+		fmt.Fprintf(&b, ", (SELECT pg_catalog.concat(pg_catalog.count(*), ':', pg_catalog.sum(t.xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.%s t WHERE %s)", t.name, t.where)
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+const relationsQuery = `SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
+ORDER BY c.oid`
+
+const columnsQuery = `SELECT a.attrelid, a.attnum, a.attname, a.atttypid
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+ORDER BY a.attrelid, a.attnum`
+
+// The definitions of the server's own views are not read: their columns count
+// as they are.
+const viewsQuery = `SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid)
+FROM pg_catalog.pg_class c
+WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
+ORDER BY c.oid`
+
+// What may run when a relation is read (r) or written (w): functions and
+// operators that are not built in, in expressions of indexes, constraints and
+// partition keys, which the planner may evaluate; triggers, rules, defaults.
+const behindQuery = `SELECT i.indrelid, 'r', 'an index' FROM pg_catalog.pg_index i JOIN pg_catalog.pg_depend d
+ ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
+ WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
+UNION SELECT c.conrelid, 'r', 'a constraint' FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_depend d
+ ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = c.oid
+ WHERE c.conrelid <> 0 AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
+UNION SELECT d.objid, 'r', 'a partition key' FROM pg_catalog.pg_depend d
+ WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = 0 AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
+UNION SELECT t.tgrelid, 'w', 'a trigger' FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal
+UNION SELECT r.ev_class, 'w', 'a rule' FROM pg_catalog.pg_rewrite r WHERE r.ev_type <> '1'
+UNION SELECT a.adrelid, 'w', 'a default' FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d
+ ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
+ WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
+ORDER BY 1, 2, 3`
+
+// Array types and the row types of relations follow from others, but arrays of
+// built-in types are needed to resolve casts.
+const typesQuery = `SELECT t.oid, n.nspname, t.typname, t.typtype, CASE WHEN e.oid IS NULL THEN 0 ELSE e.oid END,
+ CASE WHEN t.typtype = 'b' AND t.oid >= 16384 AND NOT EXISTS (
+  SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE p.oid IN (t.typinput, t.typoutput, t.typsend, t.typreceive, t.typmodin, t.typmodout) AND NOT (p.oid < 16384 OR l.lanname IN ('c', 'internal')))
+  AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
+ THEN 't' ELSE 'f' END
+FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid
+LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+WHERE n.nspname !~ '^pg_(temp|toast)' AND (t.typrelid = 0 OR c.relkind = 'c' OR t.oid >= 16384)
+ AND NOT (t.oid < 16384 AND t.typname ~ '^_' AND n.nspname <> 'pg_catalog')
+ORDER BY t.oid`
+
+const functionsQuery = `SELECT p.oid, n.nspname, p.proname, p.proargtypes::text, p.provolatile, $KIND, p.prorettype,
+ CASE WHEN p.provolatile = 'i' AND NOT p.prosecdef AND l.lanname IN ('c', 'internal') AND EXISTS (
+  SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
+ THEN 't' ELSE 'f' END
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE p.oid >= 16384 AND n.nspname !~ '^pg_temp'
+ORDER BY p.oid`
+
+// One row for each name: the worst volatility, whether there are aggregates,
+// window functions, sets and records among them, and the names of the columns
+// if all agree.
+const builtinsQuery = `SELECT p.proname, pg_catalog.max(p.provolatile::text), pg_catalog.bool_or($KIND = 'a'), pg_catalog.bool_or($KIND = 'w'),
+ pg_catalog.bool_or(p.proretset), pg_catalog.bool_or(p.prorettype IN (2249, 2283, 2776, 3500, 5077, 5078) AND p.proretset OR p.prorettype = 2249),
+ CASE WHEN pg_catalog.count(*) = pg_catalog.count(p.proallargtypes) AND pg_catalog.count(DISTINCT p.proargnames::text || p.proargmodes::text) = 1
+  THEN pg_catalog.min((SELECT pg_catalog.string_agg(p.proargnames[i], ',' ORDER BY i) FROM pg_catalog.generate_series(1, pg_catalog.array_length(p.proargmodes, 1)) AS i WHERE p.proargmodes[i] IN ('o', 't', 'b'))) END
+FROM pg_catalog.pg_proc p WHERE p.oid < 16384 AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+GROUP BY p.proname ORDER BY 1`
+
+const operatorsQuery = `SELECT n.nspname, o.oprname, o.oprleft, o.oprright,
+ CASE WHEN p.oid < 16384 OR p.provolatile = 'i' AND NOT p.prosecdef AND l.lanname IN ('c', 'internal') AND EXISTS (
+  SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
+ THEN 't' ELSE 'f' END
+FROM pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace
+LEFT JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE o.oid >= 16384 AND n.nspname !~ '^pg_temp'
+ORDER BY o.oid`
+
+const castsQuery = `SELECT castsource, casttarget, castcontext = 'i' FROM pg_catalog.pg_cast WHERE oid >= 16384 ORDER BY oid`
+
+const generatedQuery = `SELECT a.attrelid, a.attnum, d.refobjsubid
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = a.attrelid AND d.refobjsubid > 0 AND d.refobjsubid <> a.attnum
+ AND (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid
+  OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum)
+WHERE a.attgenerated <> ''
+ORDER BY 1, 2, 3`
+
+type loader struct {
+	ctx     context.Context
+	q       Querier
+	version int
+	sum     hash.Hash
+	snap    sql.Snapshot
+	rels    map[uint32]*sql.Relation
+	schemas map[string]string
+	names   map[string]string
+}
+
+// byVersion fills in what differs between versions: pg_proc says what kind of
+// function it is since 11.
+func (l *loader) byVersion(query string) string {
+	kind := "p.prokind"
+	if l.version < 110000 {
+		kind = "(CASE WHEN p.proisagg THEN 'a' WHEN p.proiswindow THEN 'w' ELSE 'f' END)"
+	}
+	return strings.ReplaceAll(query, "$KIND", kind)
+}
+
+// intern keeps one copy of each name: thousands of columns share a few.
+func (l *loader) intern(b string) string {
+	if s, ok := l.names[b]; ok {
+		return s
+	}
+	l.names[b] = b
+	return b
+}
+
+// run runs a query, adds all that comes back to the catalog's key and hands
+// each row on.
+func (l *loader) run(query string, row func(r *record) error) error {
+	var n int
+	var size [4]byte
+	l.sum.Write([]byte(query))
+	return l.q.Query(l.ctx, query, func(values [][]byte) error {
+		if n++; n > maxRows {
+			return fmt.Errorf("more than %d rows", maxRows)
+		}
+		for _, v := range values {
+			binary.BigEndian.PutUint32(size[:], uint32(len(v)))
+			l.sum.Write(size[:])
+			l.sum.Write(v)
+		}
+		r := record{values: values}
+		if err := row(&r); err != nil {
+			return err
+		}
+		return r.err
+	})
+}
+
+// A record reads the values of a row one after the other.
+type record struct {
+	values [][]byte
+	next   int
+	err    error
+}
+
+func (r *record) text() string {
+	if r.next >= len(r.values) {
+		if r.err == nil {
+			r.err = fmt.Errorf("a row has %d values", len(r.values))
+		}
+		return ""
+	}
+	r.next++
+	return string(r.values[r.next-1])
+}
+
+func (r *record) oid() uint32 {
+	n, err := strconv.ParseUint(r.text(), 10, 32)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return uint32(n)
+}
+
+func (r *record) num() int16 {
+	n, err := strconv.ParseInt(r.text(), 10, 16)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return int16(n)
+}
+
+func (r *record) bool() bool { return r.text() == "t" }
+
+func (r *record) char() byte {
+	s := r.text()
+	if s == "" {
+		return 0
+	}
+	return s[0]
+}
+
+func (l *loader) settings(r *record) error {
+	r.text()
+	n, err := strconv.Atoi(r.text())
+	l.version = n
+	return err
+}
+
+func (l *loader) relation(r *record) error {
+	rel := &sql.Relation{OID: r.oid(), Schema: l.intern(r.text()), Name: r.text(), Kind: r.char()}
+	if r.bool() {
+		rel.Unproven = "row security"
+	}
+	l.rels[rel.OID] = rel
+	l.snap.Relations = append(l.snap.Relations, rel)
+	return nil
+}
+
+func (l *loader) column(r *record) error {
+	rel := l.rels[r.oid()]
+	c := sql.Column{Num: r.num(), Name: l.intern(r.text()), Type: r.oid()}
+	if rel != nil {
+		rel.Columns = append(rel.Columns, c)
+	}
+	return nil
+}
+
+func (l *loader) inherits(r *record) error {
+	rel := l.rels[r.oid()]
+	if parent := r.oid(); rel != nil {
+		rel.Parents = append(rel.Parents, parent)
+	}
+	return nil
+}
+
+func (l *loader) view(r *record) error {
+	if rel := l.rels[r.oid()]; rel != nil {
+		rel.Definition = r.text()
+	}
+	return nil
+}
+
+func (l *loader) behind(r *record) error {
+	rel, when, what := l.rels[r.oid()], r.text(), r.text()
+	switch {
+	case rel == nil:
+	case when == "r":
+		rel.Unproven, rel.Triggers = what, what
+	default:
+		rel.Triggers = what
+	}
+	return nil
+}
+
+func (l *loader) typ(r *record) error {
+	t := &sql.Type{OID: r.oid(), Schema: l.intern(r.text()), Name: l.intern(r.text()), Kind: r.char(), Element: r.oid(), Trusted: r.bool()}
+	l.snap.Types = append(l.snap.Types, t)
+	return nil
+}
+
+func (l *loader) function(r *record) error {
+	f := &sql.Function{OID: r.oid(), Schema: l.intern(r.text()), Name: r.text()}
+	for _, s := range strings.Fields(r.text()) {
+		n, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return err
+		}
+		f.Args = append(f.Args, uint32(n))
+	}
+	f.Volatility, f.Kind, f.Returns, f.Trusted = r.char(), r.char(), r.oid(), r.bool()
+	l.snap.Functions = append(l.snap.Functions, f)
+	return nil
+}
+
+func (l *loader) builtin(r *record) error {
+	b := sql.Builtin{Name: r.text(), Volatility: r.char(), Aggregate: r.bool(), Window: r.bool(), Set: r.bool(), Record: r.bool()}
+	if out := r.text(); out != "" {
+		b.Out = strings.Split(out, ",")
+	}
+	l.snap.Builtins = append(l.snap.Builtins, b)
+	return nil
+}
+
+func (l *loader) operator(r *record) error {
+	l.snap.Operators = append(l.snap.Operators, &sql.Operator{Schema: l.intern(r.text()), Name: r.text(), Left: r.oid(), Right: r.oid(), Trusted: r.bool()})
+	return nil
+}
+
+func (l *loader) cast(r *record) error {
+	l.snap.Casts = append(l.snap.Casts, sql.Cast{From: r.oid(), To: r.oid(), Implicit: r.bool()})
+	return nil
+}
+
+func (l *loader) generated(r *record) error {
+	rel, num, from := l.rels[r.oid()], r.num(), r.num()
+	if rel == nil {
+		return nil
+	}
+	for i := range rel.Columns {
+		if rel.Columns[i].Num == num {
+			rel.Columns[i].From = append(rel.Columns[i].From, from)
+		}
+	}
+	return nil
+}
