@@ -1,25 +1,27 @@
 package gateway
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/config"
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
@@ -91,8 +93,7 @@ type Config struct {
 	// keep-alive.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 
-	// HandshakeTimeout bounds the time from accept to an accepted login, held
-	// approval of the login not counted; 0 means 15 s.
+	// HandshakeTimeout bounds the time from accept to a known identity; 0: 15 s.
 	HandshakeTimeout time.Duration
 	// MaxHandshakes bounds the connections that have not logged in yet; 0
 	// means 4096. When more come, the oldest of them is closed.
@@ -159,20 +160,12 @@ func (g *Gateway) acquire() *state {
 // New returns a gateway. It reports every mistake in c that can be known
 // without a client or a target.
 func New(c Config) (*Gateway, error) {
-	g := &Gateway{log: c.Logger, dial: c.Dial, handshake: c.HandshakeTimeout, maxPending: c.MaxHandshakes,
+	g := &Gateway{log: cmp.Or(c.Logger, slog.New(slog.DiscardHandler)), dial: c.Dial,
+		handshake: cmp.Or(c.HandshakeTimeout, 15*time.Second), maxPending: cmp.Or(c.MaxHandshakes, 4096),
 		listeners: c.Listeners, tracer: c.TracerProvider, meter: c.MeterProvider,
 		sessions: map[string]*protocol.Session{}, pending: list.New(), open: map[net.Listener]struct{}{}}
-	if g.log == nil {
-		g.log = slog.New(slog.DiscardHandler)
-	}
 	if g.dial == nil {
 		g.dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	}
-	if g.handshake == 0 {
-		g.handshake = 15 * time.Second
-	}
-	if g.maxPending == 0 {
-		g.maxPending = 4096
 	}
 	st, err := g.build(c)
 	if err != nil {
@@ -186,25 +179,9 @@ func New(c Config) (*Gateway, error) {
 func (g *Gateway) build(c Config) (*state, error) {
 	st := &state{targets: map[string]Target{}, log: g.log}
 	st.refs.Store(1)
-	for _, t := range c.Targets {
-		switch _, twice := st.targets[t.Name]; {
-		case t.Name == "":
-			return nil, errors.New("a target without a name")
-		case twice:
-			return nil, fmt.Errorf("target %s: there are two of this name", t.Name)
-		case strings.ContainsAny(t.Name, "/@ \t\r\n\x00"):
-			return nil, fmt.Errorf("target %q: a name has no spaces, '/' or '@', which separate it from other parts", t.Name)
-		case t.Addr == "":
-			return nil, fmt.Errorf("target %s: no address", t.Name)
-		case t.Protocol == "":
-			return nil, fmt.Errorf("target %s: no protocol", t.Name)
-		}
-		for _, l := range c.Listeners {
-			if ch, ok := l.Server.(protocol.TargetChecker); ok && l.Server.Name() == t.Protocol {
-				if err := ch.CheckTarget(t.resource()); err != nil {
-					return nil, fmt.Errorf("target %s: %w", t.Name, err)
-				}
-			}
+	for i, t := range c.Targets {
+		if err := checkTarget(t, c.Targets[:i], c.Listeners); err != nil {
+			return nil, err
 		}
 		st.targets[t.Name] = t
 	}
@@ -212,11 +189,41 @@ func (g *Gateway) build(c Config) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	if chain, err = chain.WithLogger(g.log).WithTelemetry(g.tracer, g.meter); err != nil {
+	if st.chain, err = chain.WithLogger(g.log).WithTelemetry(g.tracer, g.meter); err != nil {
 		return nil, err
 	}
-	st.chain = chain
 	return st, nil
+}
+
+// checkTarget reports what is wrong with t, which stands behind others.
+func checkTarget(t Target, others []Target, ls []Listener) error {
+	fail := func(what error) error { return fmt.Errorf("target %s: %w", t.Name, what) }
+	switch {
+	case t.Name == "":
+		return errors.New("a target without a name")
+	case slices.ContainsFunc(others, func(o Target) bool { return o.Name == t.Name }):
+		return fail(errors.New("there are two of this name"))
+	case strings.ContainsAny(t.Name, "/@ \t\r\n\x00"):
+		return fmt.Errorf("target %q: a name has no spaces, '/' or '@', which separate it from other parts", t.Name)
+	case t.Addr == "" || t.Protocol == "":
+		return fail(errors.New("needs an address and a protocol"))
+	}
+	served := len(ls) == 0 // by Serve and ListenAndServe, as nobody knows yet
+	for _, l := range ls {
+		if l.Server.Name() != t.Protocol {
+			continue
+		}
+		served = true
+		if ch, ok := l.Server.(protocol.TargetChecker); ok {
+			if err := ch.CheckTarget(t.resource()); err != nil {
+				return fail(err)
+			}
+		}
+	}
+	if !served {
+		return fail(fmt.Errorf("no listener serves the protocol %s", t.Protocol))
+	}
+	return nil
 }
 
 // Reload replaces steps and targets by those of c, at once and for open
@@ -251,45 +258,42 @@ func (g *Gateway) Reload(ctx context.Context, c Config) error {
 func (g *Gateway) Sessions() []*protocol.Session {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := make([]*protocol.Session, 0, len(g.sessions))
-	for _, s := range g.sessions {
-		out = append(out, s)
-	}
-	return out
+	return slices.Collect(maps.Values(g.sessions))
 }
 
 // engine runs every session on the current chain, so that a reload takes
 // effect with the next operation.
-type engine struct{ g *Gateway }
-
-func (e engine) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.Identity, error) {
-	st := e.g.acquire()
-	defer st.release()
-	return st.chain.Authenticate(ctx, l)
-}
+type engine struct{ *Gateway }
 
 func (e engine) Ask(ctx context.Context, s *protocol.Session, ops []*protocol.Operation) error {
-	st := e.g.acquire()
+	st := e.acquire()
 	defer st.release()
 	return st.chain.Ask(ctx, s, ops)
 }
 
 func (e engine) Commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
-	st := e.g.acquire()
+	st := e.acquire()
 	defer st.release()
 	return st.chain.Commit(ctx, p, ops)
 }
 
 func (e engine) End(s *protocol.Session, op *protocol.Operation, out protocol.Outcome) {
-	st := e.g.acquire()
+	st := e.acquire()
 	defer st.release()
 	st.chain.End(s, op, out)
 }
 
+// Authenticate returns who is behind l, by the steps that clients log in with,
+// for further doors of the program: see approval.Bearer.
+func (g *Gateway) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.Identity, error) {
+	st := g.acquire()
+	defer st.release()
+	return st.chain.Authenticate(ctx, l)
+}
+
 // Open implements [protocol.Handler]. ctx must come from ServeConn.
 func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Session, error) {
-	e := engine{g}
-	id, err := e.Authenticate(ctx, l)
+	id, err := g.Authenticate(ctx, l)
 	if err != nil {
 		g.log.Info("login refused", "protocol", l.Protocol, "user", l.User, "target", l.Resource, "remote", addr(l.Remote), "err", err)
 		return nil, err
@@ -310,22 +314,17 @@ func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Sessio
 		User: l.User, Database: l.Database, Tool: l.Tool, Remote: addr(l.Remote), TLS: l.TLS != nil, Started: time.Now()}
 	pc, _ := ctx.Value(pendingKey{}).(*pendingConn)
 	s := protocol.NewSession(g.ctx, protocol.SessionConfig{
-		Info: info, Engine: e, WhileHeld: l.WhileHeld,
+		Info: info, Engine: engine{g}, WhileHeld: l.WhileHeld,
 		Dial: func(ctx context.Context) (net.Conn, error) {
-			network := "tcp"
-			if strings.HasPrefix(t.Addr, "/") {
-				network = "unix"
-			}
-			return g.dial(ctx, network, t.Addr)
+			return g.dial(ctx, network(t.Addr), t.Addr)
 		},
 		Credentials: func(ctx context.Context) (protocol.Credentials, error) {
 			c := protocol.Credentials{User: t.User}
-			if t.Secret == nil {
-				return c, nil
-			}
-			var err error
-			if c.Secret, err = t.Secret(ctx); err != nil {
-				return c, fmt.Errorf("secret of target %s: %w", t.Name, err)
+			if t.Secret != nil {
+				var err error
+				if c.Secret, err = t.Secret(ctx); err != nil {
+					return c, fmt.Errorf("secret of target %s: %w", t.Name, err)
+				}
 			}
 			return c, nil
 		},
@@ -350,6 +349,13 @@ func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Sessio
 	}
 	g.log.Info("session opened", "session", info.ID, "identity", id.Subject, "issuer", id.Issuer, "target", t.Name, "tool", l.Tool.Name, "remote", info.Remote)
 	return s, nil
+}
+
+func network(addr string) string {
+	if strings.HasPrefix(addr, "/") {
+		return "unix"
+	}
+	return "tcp"
 }
 
 func addr(a net.Addr) string {
@@ -399,11 +405,7 @@ func (pc *pendingConn) identified() {
 // ListenAndServe listens on addr, a host:port or the path of a Unix socket, and
 // serves it; see [Gateway.Serve].
 func (g *Gateway) ListenAndServe(ctx context.Context, addr string, s protocol.Server) error {
-	network := "tcp"
-	if strings.HasPrefix(addr, "/") {
-		network = "unix"
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, network, addr)
+	l, err := (&net.ListenConfig{}).Listen(ctx, network(addr), addr)
 	if err != nil {
 		return err
 	}
@@ -421,8 +423,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 	}
 	g.open[l] = struct{}{}
 	g.mu.Unlock()
-	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
-	defer stop()
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	defer func() {
 		_ = l.Close()
 		g.mu.Lock()
@@ -433,10 +434,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 	for {
 		conn, err := l.Accept()
 		if err != nil {
-			g.mu.Lock()
-			closing := g.closing
-			g.mu.Unlock()
-			if closing || ctx.Err() != nil {
+			if g.isClosing() || ctx.Err() != nil {
 				return nil
 			}
 			if errors.Is(err, net.ErrClosed) {
@@ -461,6 +459,12 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 		g.mu.Unlock()
 		go g.serveConn(conn, s)
 	}
+}
+
+func (g *Gateway) isClosing() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closing
 }
 
 func (g *Gateway) serveConn(conn net.Conn, s protocol.Server) {
@@ -545,145 +549,51 @@ type ServerKind struct {
 type Kinds struct {
 	Steps   []middleware.Kind
 	Servers []ServerKind
+
+	// Sections are further top-level keys, for the program's own settings, and
+	// what they are decoded into. That happens before anything is built.
+	Sections map[string]any
 }
 
-type file struct {
-	Listen []struct {
-		Protocol string   `yaml:"protocol"`
-		Address  string   `yaml:"address"`
-		Settings ast.Node `yaml:"settings"`
-	} `yaml:"listen"`
-	Targets []struct {
-		Name     string            `yaml:"name"`
-		Protocol string            `yaml:"protocol"`
-		Address  string            `yaml:"address"`
-		User     string            `yaml:"user"`
-		Secret   secretConfig      `yaml:"secret"`
-		Labels   map[string]string `yaml:"labels"`
-		Options  map[string]string `yaml:"options"`
-	} `yaml:"targets"`
-	Steps []map[string]ast.Node `yaml:"steps"`
-}
-
-type secretConfig struct {
-	Env   string          `yaml:"env"`
-	File  string          `yaml:"file"`
-	Value protocol.Secret `yaml:"value"`
-}
-
-func (s secretConfig) source() (SecretSource, error) {
-	n := 0
-	var src SecretSource
-	if s.Env != "" {
-		n, src = n+1, Env(s.Env)
-	}
-	if s.File != "" {
-		n, src = n+1, File(s.File)
-	}
-	if !s.Value.Empty() {
-		n, src = n+1, Fixed(s.Value)
-	}
-	if n > 1 {
-		return nil, errors.New("secret: give one of env, file and value")
-	}
-	return src, nil
-}
-
-// Load reads a YAML configuration; name is the file's name for messages. A key
-// that nobody knows, a value of the wrong type and a step that cannot be built
-// are errors that name the line. Steps that were built before an error are
-// closed again.
-func Load(r io.Reader, name string, kinds Kinds) (Config, error) {
-	var c Config
-	src, err := io.ReadAll(io.LimitReader(r, maxConfig+1))
-	if err != nil {
-		return c, err
-	}
-	if len(src) > maxConfig {
-		return c, fmt.Errorf("%s: larger than %d bytes", name, maxConfig)
-	}
-	var f file
-	if err := yaml.UnmarshalWithOptions(src, &f, yaml.Strict()); err != nil {
-		return c, fmt.Errorf("%s: %w", name, err)
-	}
-	if c, err = f.config(kinds); err != nil {
-		for _, s := range c.Steps {
-			if s.Close != nil {
-				err = errors.Join(err, s.Close())
-			}
+// Load reads a YAML configuration, in the form that package config describes;
+// name is the file's name for messages. It reports all mistakes that can be
+// known without a client or a target, each with its place in the file. After an
+// error it has closed the steps that it built.
+func Load(r io.Reader, name string, kinds Kinds) (c Config, err error) {
+	f, err := config.Read(r, name, kinds.Sections)
+	errs := []error{err}
+	fail := func(s config.Section, what string, err error) {
+		if err != nil {
+			errs = append(errs, s.Fail(what, err))
 		}
-		return Config{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return c, nil
-}
-
-// maxConfig keeps a mistyped path, such as a device, from filling the memory.
-const maxConfig = 4 << 20
-
-func decoder(n ast.Node) func(into any) error {
-	return func(into any) error {
-		if n == nil || n.Type() == ast.NullType {
-			return nil
-		}
-		return yaml.NodeToValue(n, into, yaml.Strict())
-	}
-}
-
-func (f *file) config(kinds Kinds) (c Config, err error) {
 	for _, l := range f.Listen {
-		var kind *ServerKind
-		for i := range kinds.Servers {
-			if kinds.Servers[i].Name == l.Protocol {
-				kind = &kinds.Servers[i]
-			}
-		}
-		if kind == nil {
-			return c, fmt.Errorf("listen: unknown protocol %q", l.Protocol)
-		}
-		s, err := kind.New(decoder(l.Settings))
+		kind, err := config.Named(l.Protocol, kinds.Servers, func(k ServerKind) string { return k.Name })
 		if err != nil {
-			return c, fmt.Errorf("listen %s: %w", l.Protocol, err)
+			fail(l.Section, "listen: protocol", err)
+			continue
 		}
-		c.Listeners = append(c.Listeners, Listener{Addr: l.Address, Server: s})
-	}
-	for _, t := range f.Targets {
-		src, err := t.Secret.source()
-		if err != nil {
-			return c, fmt.Errorf("target %s: %w", t.Name, err)
-		}
-		c.Targets = append(c.Targets, Target{Name: t.Name, Protocol: t.Protocol, Addr: t.Address, User: t.User,
-			Secret: src, Labels: t.Labels, Options: t.Options})
-	}
-	for i, m := range f.Steps {
-		if len(m) != 1 {
-			return c, fmt.Errorf("steps: entry %d has %d keys; each entry is one step, such as '- record:'", i+1, len(m))
-		}
-		for key, node := range m {
-			s, err := buildStep(kinds, key, node)
-			if err != nil {
-				return c, err
-			}
-			c.Steps = append(c.Steps, s)
+		s, err := kind.New(l.Settings.Decode)
+		if fail(l.Settings, "listen "+l.Protocol, err); err == nil {
+			c.Listeners = append(c.Listeners, Listener{Addr: l.Address, Server: s})
 		}
 	}
-	return c, nil
-}
-
-func buildStep(kinds Kinds, key string, node ast.Node) (middleware.Step, error) {
-	known := make([]string, 0, len(kinds.Steps))
-	for _, k := range kinds.Steps {
-		if k.Name == key {
-			s, err := k.New(decoder(node))
-			if err != nil {
-				return s, fmt.Errorf("step %s: %w", key, err)
-			}
-			return s, nil
+	for _, ft := range f.Targets {
+		t := Target{Name: ft.Name, Protocol: ft.Protocol, Addr: ft.Address, User: ft.User, Labels: ft.Labels, Options: ft.Options}
+		switch {
+		case ft.Secret.Env != "":
+			t.Secret = Env(ft.Secret.Env)
+		case ft.Secret.File != "":
+			t.Secret = File(ft.Secret.File)
+		case !ft.Secret.Value.Empty():
+			t.Secret = Fixed(ft.Secret.Value)
 		}
-		known = append(known, k.Name)
+		fail(ft.Section, "", checkTarget(t, c.Targets, c.Listeners))
+		c.Targets = append(c.Targets, t)
 	}
-	line := 0
-	if node != nil && node.GetToken() != nil {
-		line = node.GetToken().Position.Line
+	c.Steps, err = f.Build(kinds.Steps)
+	if err = errors.Join(append(errs, err)...); err == nil {
+		return c, nil
 	}
-	return middleware.Step{}, fmt.Errorf("line %d: unknown step %q; known are %s", line, key, strings.Join(known, ", "))
+	return Config{}, errors.Join(err, config.Close(c.Steps))
 }

@@ -1,0 +1,120 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/config"
+	"github.com/sallyport-dev/gateway/middleware/policy"
+)
+
+func kinds() []middleware.Kind {
+	return []middleware.Kind{middleware.TokenKind(), middleware.AuthorizeKind(), middleware.MaskKind(), policy.BlockKind(), policy.AllowKind()}
+}
+
+// problems returns the messages about a file, steps included.
+func problems(t *testing.T, text string) []string {
+	t.Helper()
+	var log struct {
+		Level string `yaml:"level"`
+	}
+	f, err := config.Read(strings.NewReader(text), "g.yaml", map[string]any{"log": &log})
+	require.NotNil(t, f)
+	_, err2 := f.Build(kinds())
+	var out []string
+	for _, e := range []error{err, err2} {
+		if e != nil {
+			out = append(out, strings.Split(e.Error(), "\n")...)
+		}
+	}
+	return out
+}
+
+func TestMistakesHaveTheirPlace(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"empty", "", nil},
+		{"comment", "# nothing yet\n", nil},
+		{"unknown key", "listen: []\ntargetz: []\n", []string{`g.yaml:2:1: unknown key "targetz"; known are listen, log, steps, targets`}},
+		{"not a mapping", "- a\n", []string{`g.yaml:1:1: want keys with values here, not sequence`}},
+		{"not a list", "targets: {name: a}\n", []string{`g.yaml:1:1: targets: want a list here, each entry behind a dash`}},
+		{"section", "log: {lvl: x}\n", []string{`g.yaml:1:7: log: unknown field "lvl"`}},
+		{"listen", "listen:\n  - protocol: postgres\n  - {protocol: x, address: y, tls: z}\n", []string{
+			"g.yaml:2:5: listen: an entry without address", `g.yaml:3:31: listen: unknown key "tls"; known are address, protocol, settings`}},
+		{"target", "targets:\n  - name: a\n    secrt: x\n  - name: b\n    secret: {env: A, file: b}\n", []string{
+			`g.yaml:3:5: target a: unknown field "secrt"`, "g.yaml:4:5: target b: secret: give one of env, file and value"}},
+		{"two steps in one", "steps:\n  - tokens: {}\n    record: {}\n", []string{
+			"g.yaml:2:5: steps: an entry with 2 keys; each entry is one step, such as '- record: {dir: ...}'"}},
+		{"unknown step", "steps:\n  - tokns:\n      tokens: []\n", []string{
+			`g.yaml:2:5: step: "tokns" is unknown; known are tokens, authorize, mask, block, allow`}},
+		{"everything at once", `steps:
+  - tokens:
+      tokens:
+        - {hash: zz, subject: alice, kind: human}
+  - authorize:
+      rules:
+        - name: a
+          grups: [x]
+  - block:
+      rules:
+        - name: no-drop
+          when: operation.access.shema
+  - allow: {rules: []}
+  - mask:
+      rules:
+        - {name: mail, columns: [a], with: emale}
+`, []string{
+			"g.yaml:2:5: step tokens: token 1 (subject alice): the hash is not 64 hexadecimal digits",
+			`g.yaml:8:11: step authorize: unknown field "grups"`,
+			"g.yaml:12:17: step block: rule no-drop: column 17: undefined field 'shema' (did you mean 'schema'?)",
+			"g.yaml:14:5: step mask: mask rule mail: with: unknown transform \"emale\"; known are null, redact, default, email, fixed, partial, hash"}},
+		{"a key twice", "listen: []\nlisten: []\n", []string{`g.yaml:2:1: mapping key "listen" already defined at [1:1]`}},
+		{"second document", "listen: []\n---\nsteps: []\n", []string{"g.yaml:3:1: a second document; everything belongs into one"}},
+		{"syntax", "steps:\n  - a: [1\n", []string{"g.yaml:2:8: sequence end token ']' not found"}},
+		{"merge", "targets:\n  - {<<: {name: a}}\nsteps:\n  - <<: {tokens: {}}\n", []string{"g.yaml:4:5: merge keys are not supported"}},
+	} {
+		t.Run(c.name, func(t *testing.T) { require.Equal(t, c.want, problems(t, c.text)) })
+	}
+}
+
+// An error is read by more people than the file.
+func TestErrorsDoNotQuoteTheFile(t *testing.T) {
+	for _, text := range []string{
+		"targets:\n  - name: a\n    secret: {value: hunter2, env: X}\n    x: 1\n",
+		"targets:\n  - name: a\n    secret: {value: [hunter2]}\n",
+		"targets:\n  - name: a\n    secret: {valu: hunter2}\n",
+		"targets:\n  - name: a\n    secret: {value: hunter2\n",
+		"targets:\n  - name: a\n    secret: hunter2\n",
+	} {
+		p := problems(t, text)
+		require.NotEmpty(t, p)
+		require.NotContains(t, strings.Join(p, "\n"), "hunter2")
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	_, err := config.Read(strings.NewReader(strings.Repeat("#", 4<<20+1)), "g.yaml", nil)
+	require.EqualError(t, err, "g.yaml: larger than 4194304 bytes")
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("listen:\n  - {protocol: postgres, address: ':1', settings: {a: 1}}\ntargets: [{name: a}]\nsteps:\n  - block:\n")
+	f.Add("a: &x [1]\nb: *x\n<<: {}\n---\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		file, err := config.Read(strings.NewReader(text), "f", map[string]any{"log": &map[string]any{}})
+		if file == nil {
+			t.Fatal("no file", err)
+		}
+		for _, s := range file.Steps {
+			var into any
+			_ = s.Settings.Decode(&into)
+		}
+		steps, _ := file.Build(kinds())
+		_ = config.Close(steps)
+	})
+}
