@@ -656,7 +656,7 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 	texts := script.Texts(text)
 	var first, last *run
 	for i := range script.Statements {
-		r := f.newRun(&script.Statements[i], texts[i], first)
+		r := f.newRun(&script.Statements[i], texts[i], script.Statements[:i])
 		if last == nil {
 			first = r
 		} else {
@@ -667,41 +667,63 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 	return first
 }
 
-// newRun returns the run of one statement. earlier are the runs of the same
-// text before it, in which names may be defined that it uses.
-func (f *front) newRun(stmt *pgsql.Statement, text string, earlier *run) *run {
-	r := &run{stmt: stmt}
-	facts := stmt
-	switch {
-	case stmt.Effect.Has(pgsql.Execute):
-		facts = f.prepared(stmt.Effect.Name, earlier)
-	case stmt.Effect.Has(pgsql.Fetch):
-		facts = f.cursor(stmt.Effect.Name, earlier)
-	}
-	if facts == nil {
-		facts = stmt
-	}
+// newRun returns the run of one statement; earlier are the statements of the
+// same text before it.
+func (f *front) newRun(stmt *pgsql.Statement, text string, earlier []pgsql.Statement) *run {
+	facts := f.resolve(stmt, earlier)
+	r := &run{stmt: facts}
 	r.op = protocol.Operation{
-		Verb: stmt.Verb, Text: text, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
+		Verb: facts.Verb, Text: text, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
-	}
-	if stmt.Effect.Has(pgsql.Execute) && facts != stmt {
-		r.op.Verb = facts.Verb
-		r.stmt = mergedEffect(facts, stmt)
-	} else if facts != stmt {
-		r.stmt = mergedEffect(facts, stmt)
 	}
 	f.describeOp(r)
 	return r
 }
 
-// mergedEffect returns facts with the effect of the statement that names them.
-func mergedEffect(facts, stmt *pgsql.Statement) *pgsql.Statement {
-	m := *facts
+// resolve returns what stmt does. EXECUTE and FETCH do what the statement does
+// that their name stands for: an EXECUTE counts as that statement, so that no
+// rule is got round by preparing first.
+func (f *front) resolve(stmt *pgsql.Statement, earlier []pgsql.Statement) *pgsql.Statement {
+	var named *pgsql.Statement
+	switch {
+	case stmt.Effect.Has(pgsql.Execute):
+		named = f.named(stmt.Effect.Name, pgsql.Prepare, earlier)
+	case stmt.Effect.Has(pgsql.Fetch):
+		named = f.named(stmt.Effect.Name, pgsql.DeclareCursor, earlier)
+	}
+	if named == nil {
+		return stmt
+	}
+	m := *named
 	m.Effect = stmt.Effect
-	m.Effect.Flags |= facts.Effect.Flags
+	m.Effect.Flags |= named.Effect.Flags
+	m.Access |= stmt.Access &^ protocol.Opaque // what its arguments do
+	m.Pure = named.Pure && stmt.Access&^(protocol.Opaque|protocol.Read) == 0
+	if stmt.Effect.Has(pgsql.Fetch) {
+		m.Verb = stmt.Verb
+	}
 	return &m
+}
+
+// named returns the statement that a name stands for which a statement with the
+// effect kind has given it; nil if it is not known.
+func (f *front) named(name string, kind pgsql.Flags, earlier []pgsql.Statement) *pgsql.Statement {
+	for i := len(earlier) - 1; i >= 0; i-- {
+		if s := &earlier[i]; s.Effect.Has(kind) && s.Effect.Name == name {
+			return s.Inner
+		}
+	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if kind == pgsql.Prepare {
+		if s := f.c.statements[name]; s != nil {
+			return s.stmt
+		}
+	} else if p := f.c.portals[name]; p != nil {
+		return p.stmt
+	}
+	return nil
 }
 
 func (f *front) describeOp(r *run) {
@@ -709,42 +731,6 @@ func (f *front) describeOp(r *run) {
 	r.op.InTx = f.c.status == 'T'
 	r.op.State = f.c.tracker.key
 	f.c.mu.Unlock()
-}
-
-func (f *front) prepared(name string, earlier *run) *pgsql.Statement {
-	var found *pgsql.Statement
-	for r := earlier; r != nil; r = r.next {
-		if r.stmt.Effect.Has(pgsql.Prepare) && r.stmt.Effect.Name == name {
-			found = r.stmt.Inner
-		}
-	}
-	if found != nil {
-		return found
-	}
-	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
-	if s := f.c.statements[name]; s != nil {
-		return s.stmt
-	}
-	return nil
-}
-
-func (f *front) cursor(name string, earlier *run) *pgsql.Statement {
-	var found *pgsql.Statement
-	for r := earlier; r != nil; r = r.next {
-		if r.stmt.Effect.Has(pgsql.DeclareCursor) && r.stmt.Effect.Name == name {
-			found = r.stmt.Inner
-		}
-	}
-	if found != nil {
-		return found
-	}
-	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
-	if p := f.c.portals[name]; p != nil {
-		return p.stmt
-	}
-	return nil
 }
 
 // analyze returns what text does, after the session's state has been read anew
@@ -762,7 +748,7 @@ func (f *front) analyze(text []byte) (*pgsql.Script, error) {
 		script = c.analyze(text)
 	}
 	for i := range script.Statements {
-		if i+1 < len(script.Statements) && touches(&script.Statements[i]) {
+		if i+1 < len(script.Statements) && touches(f.resolve(&script.Statements[i], script.Statements[:i])) {
 			// What comes later in the same text may mean something else by then.
 			return c.analyzeBlind(text), nil
 		}

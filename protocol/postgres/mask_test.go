@@ -1,0 +1,191 @@
+package postgres_test
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/mask"
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
+)
+
+func maskCustomers() middleware.Step {
+	return middleware.Mask(
+		mask.Rule{Name: "mail", Columns: []string{"public.customers.email"}, Transform: mask.Email()},
+		mask.Rule{Name: "ssn", Columns: []string{"public.customers.ssn"}, Transform: mask.KeepLast(4)},
+		mask.Rule{Name: "card", Columns: []string{"public.customers.card"}, Transform: mask.Null()},
+		mask.Rule{Name: "born", Columns: []string{"public.customers.birthday"}, Transform: mask.Default()},
+	)
+}
+
+// secrets are values that no client may see while maskCustomers is on.
+var secrets = []string{"ada.marlowe", "900-12-3456", "12-3456", "4111", "1984-02-29", "bela@", "5555-5555"}
+
+func requireClean(t *testing.T, out string) {
+	t.Helper()
+	for _, s := range secrets {
+		require.NotContains(t, out, s)
+	}
+}
+
+func TestMaskBySourceNotByName(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	for _, q := range []string{
+		"select * from customers order by id",
+		"select name, email as city, ssn s, card c, birthday from customers order by id",
+		"select x.e from (select email as e from customers) x",
+		"with c as (select ssn from customers) select * from c",
+		"select contact from customer_orders limit 3",
+		"select upper(email), reverse(ssn), card || '', left(email, 3), birthday::text from customers",
+		"select email from customers union all select ssn from customers",
+		"select row_to_json(c) from customers c",
+		"select c from customers c",
+		"select array_agg(email) from customers",
+		"select max(ssn), min(birthday) from customers",
+		"select (select email from customers limit 1)",
+		"table customers",
+		"begin; declare c cursor for select email, ssn from customers; fetch all from c; commit",
+		"prepare p as select email from customers; execute p",
+	} {
+		out, err := r.psql(t, "-Atc", q)
+		require.NoError(t, err, "%s: %s", q, out)
+		requireClean(t, out)
+		require.NotEmpty(t, out, q)
+	}
+	out, err := r.psql(t, "-Atc", "select id, name, email, ssn, card, birthday from customers where id = 1")
+	require.NoError(t, err)
+	require.Equal(t, "1|Ada Marlowe|***@example.com|*******3456||1970-01-01", strings.TrimSpace(out))
+	out, err = r.psql(t, "-Atc", "select id, name, notes from customers where id = 4; select count(*) from customers; select item from orders where id = 1")
+	require.NoError(t, err)
+	require.Equal(t, "4|Dara O'Sullivan|two\nlines\n5\nitem 1", strings.TrimSpace(out))
+}
+
+// Drivers that prepare once and execute many times see no RowDescription
+// again; the binary format has masks of its own.
+func TestMaskPreparedAndBinary(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	for _, mode := range []string{"cache_statement", "cache_describe", "describe_exec", "exec", "simple_protocol"} {
+		conn := r.connect(t, "&default_query_exec_mode="+mode)
+		for range 3 {
+			rows, err := conn.Query(t.Context(), "select id, email, ssn, card, birthday, name from customers order by id")
+			require.NoError(t, err)
+			n := 0
+			for rows.Next() {
+				v, err := rows.Values()
+				require.NoError(t, err)
+				requireClean(t, fmt.Sprint(v...))
+				require.Nil(t, v[3])
+				n++
+			}
+			require.NoError(t, rows.Err(), mode)
+			require.Equal(t, 5, n)
+		}
+	}
+	conn := r.connect(t, "")
+	// Execute without any Describe: the gateway has to ask for itself.
+	sd, err := conn.PgConn().Prepare(t.Context(), "s", "select email, ssn from customers", nil)
+	require.NoError(t, err)
+	for _, f := range []int16{0, 1} {
+		res := conn.PgConn().ExecPrepared(t.Context(), sd.Name, nil, nil, []int16{f}).Read()
+		require.NoError(t, res.Err)
+		require.Len(t, res.Rows, 5)
+		requireClean(t, fmt.Sprintf("%s", res.Rows))
+	}
+}
+
+func TestMaskCoversCopyErrorsAndNotices(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	pgtest.Exec(t, r.pg, `create function tell() returns int language plpgsql as $$ declare e text; begin select email into e from customers where id = 1; raise notice 'the mail is %', e; return 1; end $$`)
+	conn := r.connect(t, "")
+	var buf bytes.Buffer
+	_, err := conn.PgConn().CopyTo(t.Context(), &buf, "copy customers to stdout")
+	require.Error(t, err)
+	requireClean(t, buf.String()+err.Error())
+	_, err = conn.PgConn().CopyTo(t.Context(), &buf, "copy (select email from customers) to stdout (format csv)")
+	require.Error(t, err)
+	buf.Reset()
+	_, err = conn.PgConn().CopyTo(t.Context(), &buf, "copy orders (id, item) to stdout")
+	require.NoError(t, err)
+	require.Contains(t, buf.String(), "item 7")
+	for _, q := range []string{
+		"select email::int from customers",
+		"select 1/length(email) from customers where email::date is null",
+		"select tell()",
+		"insert into customers (id, name, email, ssn) select id, name, email, ssn from customers",
+		"update customers set notes = email",
+		"create table leak as select email from customers",
+		"do $$ begin raise exception '%', (select email from customers limit 1); end $$",
+	} {
+		out, _ := r.psql(t, "-Atc", q)
+		requireClean(t, out)
+	}
+	out, err := r.psql(t, "-Atc", "select notes from customers where id in (1, 2) order by id")
+	require.NoError(t, err)
+	requireClean(t, out)
+}
+
+// A definition that changes between two executions of one prepared statement
+// takes nothing out of the mask.
+func TestMaskFollowsRenames(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	conn := r.connect(t, "")
+	read := func() string {
+		rows, err := conn.Query(t.Context(), "select * from customers order by id")
+		if err != nil {
+			return err.Error()
+		}
+		var out []string
+		for rows.Next() {
+			v, err := rows.Values()
+			require.NoError(t, err)
+			out = append(out, fmt.Sprint(v...))
+		}
+		return strings.Join(out, "\n")
+	}
+	requireClean(t, read())
+	// Past the gateway: until it has noticed, names it does not know are the
+	// worst.
+	pgtest.Exec(t, r.pg, "create view v as select name, email from customers", "alter table customers rename column ssn to renamed")
+	for _, q := range []string{"select * from v", "select renamed from customers"} {
+		out, _ := r.psql(t, "-Atc", q)
+		requireClean(t, out)
+	}
+	requireClean(t, read())
+	// Within the transaction that makes it nobody else can see the definition.
+	_, err := conn.Exec(t.Context(), "create view w as select name, phone from customers")
+	require.NoError(t, err)
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "alter view w rename to w2")
+	require.NoError(t, err)
+	rows, err := tx.Query(t.Context(), "select * from w2")
+	require.NoError(t, err)
+	rows.Close()
+	require.NoError(t, tx.Commit(t.Context()))
+	out, err := r.psql(t, "-Atc", "select * from w2 order by name limit 1")
+	require.NoError(t, err)
+	require.Contains(t, out, "Ada Marlowe|+1 202-555-0142")
+}
+
+func TestUnmaskedResultIsByteForByteTheServers(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	direct, err := pgx.Connect(t.Context(), r.pg.SuperuserDSN())
+	require.NoError(t, err)
+	defer direct.Close(t.Context())
+	through := r.connect(t, "")
+	q := "select id, name, notes, created_at, phone from customers order by id"
+	read := func(c *pgx.Conn) []*pgconn.Result {
+		res, err := c.PgConn().Exec(t.Context(), q).ReadAll()
+		require.NoError(t, err)
+		return res
+	}
+	a, b := read(direct), read(through)
+	require.Equal(t, a[0].Rows, b[0].Rows)
+	require.Equal(t, a[0].FieldDescriptions, b[0].FieldDescriptions)
+}
