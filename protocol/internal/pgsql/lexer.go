@@ -73,7 +73,7 @@ func (l *lexer) next() kind {
 	}
 	switch c {
 	case '\'':
-		return l.quoted(i+1, false, kindString)
+		return l.quoted(i+1, false)
 	case '"':
 		return l.identifier(i + 1)
 	case '$':
@@ -111,9 +111,14 @@ func (l *lexer) word(i int) kind {
 			if j-i == 1 {
 				switch t[i] {
 				case 'e', 'E':
-					return l.quoted(j+1, true, kindString)
+					return l.quoted(j+1, true)
 				case 'b', 'B', 'x', 'X':
-					return l.quoted(j+1, false, kindBits)
+					// No quote can be part of it by being doubled.
+					if end := bytes.IndexByte(t[j+1:], '\''); end >= 0 {
+						l.pos = j + 1 + end + 1
+						return kindBits
+					}
+					return kindUnclear
 				}
 			}
 		case '&':
@@ -199,7 +204,7 @@ func (l *lexer) number(i int) kind {
 }
 
 // quoted skips the rest of a string that begins before i.
-func (l *lexer) quoted(i int, escapes bool, k kind) kind {
+func (l *lexer) quoted(i int, escapes bool) kind {
 	t := l.text
 	for i < len(t) {
 		switch t[i] {
@@ -209,7 +214,7 @@ func (l *lexer) quoted(i int, escapes bool, k kind) kind {
 				continue
 			}
 			l.pos = i + 1
-			return k
+			return kindString
 		case '\\':
 			if escapes {
 				// The harmless escapes are passed over; others may be wrong in

@@ -2,7 +2,6 @@ package pgsql
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash"
@@ -30,43 +29,59 @@ const maxRows = 5_000_000
 //
 // Objects in the temporary schemas of sessions are left out.
 func Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
-	l := loader{ctx: ctx, q: q, sum: sha256.New(), rels: map[uint32]*sql.Relation{}, schemas: map[string]string{}, names: map[string]string{}}
-	for _, step := range []struct {
-		what  string
-		query string
-		row   func(r *record) error
-	}{
-		{"settings", "SELECT pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.current_setting('server_version_num')", l.settings},
-		{"relations", relationsQuery, l.relation},
-		{"columns", columnsQuery, l.column},
+	return new(Loader).Load(ctx, q)
+}
+
+// step is one query of a load.
+type step struct {
+	what  string
+	query string
+	row   func(r *record) error
+}
+
+// own are the steps that read what came with the server: most of what there is,
+// and what hardly ever changes.
+func (l *loader) own() []step {
+	return []step{
+		{"relations", which(relationsQuery, "<"), l.relation},
+		{"columns", which(columnsQuery, "<"), l.column},
+		{"types", which(typesQuery, "<"), l.typ},
+		{"built-in functions", l.byVersion(builtinsQuery), l.builtin},
+	}
+}
+
+// users are the steps that read everything else.
+func (l *loader) users() []step {
+	steps := []step{
+		{"relations", which(relationsQuery, ">="), l.relation},
+		{"columns", which(columnsQuery, ">="), l.column},
 		{"inheritance", "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno", l.inherits},
 		{"views", viewsQuery, l.view},
 		{"code behind relations", behindQuery, l.behind},
-		{"types", typesQuery, l.typ},
-		{"functions", "", l.function},
-		{"built-in functions", "", l.builtin},
+		{"types", which(typesQuery, ">="), l.typ},
+		{"functions", l.byVersion(functionsQuery), l.function},
 		{"operators", operatorsQuery, l.operator},
 		{"casts", castsQuery, l.cast},
-		{"generated columns", "", l.generated},
-	} {
-		query := step.query
-		switch step.what {
-		case "functions":
-			query = l.byVersion(functionsQuery)
-		case "built-in functions":
-			query = l.byVersion(builtinsQuery)
-		case "generated columns":
-			if l.version < 120000 {
-				continue
-			}
-			query = generatedQuery
-		}
-		if err := l.run(query, step.row); err != nil {
-			return nil, fmt.Errorf("catalog: %s: %w", step.what, err)
+	}
+	if l.version >= 120000 {
+		steps = append(steps, step{"generated columns", generatedQuery, l.generated})
+	}
+	return steps
+}
+
+// which makes a query read the objects that came with the server (<) or the
+// others (>=).
+func which(query, op string) string {
+	return strings.ReplaceAll(query, "$WHICH", op+" 16384")
+}
+
+func (l *loader) steps(steps []step) error {
+	for _, s := range steps {
+		if err := l.run(s.query, s.row); err != nil {
+			return fmt.Errorf("catalog: %s: %w", s.what, err)
 		}
 	}
-	copy(l.snap.Key[:], l.sum.Sum(nil))
-	return sql.New(l.snap, ExpandView), nil
+	return nil
 }
 
 // Probe returns a query whose one text value changes whenever a definition
@@ -102,12 +117,12 @@ func Probe() string {
 
 const relationsQuery = `SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
+WHERE c.oid $WHICH AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
 ORDER BY c.oid`
 
 const columnsQuery = `SELECT a.attrelid, a.attnum, a.attname, a.atttypid
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+WHERE a.attrelid $WHICH AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
 ORDER BY a.attrelid, a.attnum`
 
 // The definitions of the server's own views are not read: their columns count
@@ -144,9 +159,9 @@ const typesQuery = `SELECT t.oid, n.nspname, t.typname, t.typtype, CASE WHEN e.o
   AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
  THEN 't' ELSE 'f' END
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid
+LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
 LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
-WHERE n.nspname !~ '^pg_(temp|toast)' AND (t.typrelid = 0 OR c.relkind = 'c' OR t.oid >= 16384)
+WHERE t.oid $WHICH AND n.nspname !~ '^pg_(temp|toast)' AND (t.typrelid = 0 OR c.relkind = 'c' OR t.oid >= 16384)
  AND NOT (t.oid < 16384 AND t.typname ~ '^_' AND n.nspname <> 'pg_catalog')
 ORDER BY t.oid`
 
@@ -184,7 +199,7 @@ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.att
 JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = a.attrelid AND d.refobjsubid > 0 AND d.refobjsubid <> a.attnum
  AND (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid
   OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum)
-WHERE a.attgenerated <> ''
+WHERE a.attrelid >= 16384 AND a.attgenerated <> ''
 ORDER BY 1, 2, 3`
 
 type loader struct {
@@ -282,13 +297,6 @@ func (r *record) char() byte {
 		return 0
 	}
 	return s[0]
-}
-
-func (l *loader) settings(r *record) error {
-	r.text()
-	n, err := strconv.Atoi(r.text())
-	l.version = n
-	return err
 }
 
 func (l *loader) relation(r *record) error {

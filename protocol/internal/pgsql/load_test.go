@@ -248,7 +248,9 @@ var corpus = []struct {
 
 type failing struct{ simple }
 
-func (f failing) Query(context.Context, string, func([][]byte) error) error { return errors.New("gone") }
+func (f failing) Query(context.Context, string, func([][]byte) error) error {
+	return errors.New("gone")
+}
 
 func TestLoadFails(t *testing.T) {
 	_, err := Load(context.Background(), failing{})

@@ -102,4 +102,3 @@ func probe(tb testing.TB, conn *pgconn.PgConn) string {
 	require.NoError(tb, simple{conn}.Query(context.Background(), Probe(), func(v [][]byte) error { out = string(v[0]); return nil }))
 	return out
 }
-

@@ -1,12 +1,15 @@
 package pgsql
 
+import "math"
+
 // Marks that stand for literals in a shape. A valid text holds no control
 // characters outside of literals and quoted names: the shape keeps quoted
 // names, but always between their quotes.
 const (
-	markNumber = 0x01
-	markString = 0x02
-	markBits   = 0x03
+	markInteger = 0x01 // what the grammar takes for an integer
+	markNumeric = 0x02 // any other number
+	markString  = 0x03
+	markBits    = 0x04
 )
 
 // maxShaped is the longest text whose shape is worth keeping.
@@ -31,10 +34,13 @@ func appendShape(dst, text []byte) (shape []byte, ok bool) {
 			}
 			continue
 		case kindNumber:
-			if typmod(dst) {
+			switch {
+			case typmod(dst):
 				dst = append(dst, text[from:l.pos]...)
-			} else {
-				dst = append(dst, markNumber)
+			case integer(text[from:l.pos]):
+				dst = append(dst, markInteger)
+			default:
+				dst = append(dst, markNumeric)
 			}
 		case kindString, kindBits:
 			if afterString {
@@ -64,6 +70,21 @@ func appendShape(dst, text []byte) (shape []byte, ok bool) {
 		}
 		afterString = false
 	}
+}
+
+// integer reports whether a number is one of 31 bits, without a point or an
+// exponent: the grammar has places where only such a number may stand.
+func integer(b []byte) bool {
+	n := 0
+	for _, c := range b {
+		if classes[c]&classDigit == 0 {
+			return false
+		}
+		if n = n*10 + int(c-'0'); n > math.MaxInt32 {
+			return false
+		}
+	}
+	return true
 }
 
 // hasUescape reports whether a word is UESCAPE, which changes the meaning of

@@ -80,7 +80,7 @@ func compareScan(t *testing.T, text string) {
 	}
 	for i := range got {
 		require.Less(t, i, len(want), "%q: the scanner sees no %q", text, text[got[i].from:got[i].to])
-		if got[i].kind == kindString && strings.Contains(text[got[i].from:min(len(text), got[i].to+1)], "'") && want[i].to != got[i].to {
+		if (got[i].kind == kindString || got[i].kind == kindBits) && strings.Contains(text[got[i].from:min(len(text), got[i].to+1)], "'") && want[i].to != got[i].to {
 			// A string that goes on in the next line is one token there and
 			// two here; such a text has no shape.
 			_, ok := appendShape(nil, []byte(text))
