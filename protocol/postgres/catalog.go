@@ -45,7 +45,8 @@ type catalog struct {
 	mu     sync.Mutex // one loader at a time
 	failed time.Time
 	conn   *target
-	probe  string
+	loader *pgsql.Loader // of conn
+	probe  string        // at the last check
 	poll   *time.Timer
 	closed bool
 }
@@ -100,7 +101,7 @@ func (k *catalog) disconnect() {
 	if k.conn != nil {
 		_ = k.conn.conn.Close()
 		k.conn.r.Release()
-		k.conn = nil
+		k.conn, k.loader = nil, nil
 	}
 }
 
@@ -154,17 +155,12 @@ func (k *catalog) load() error {
 		if err != nil {
 			return err
 		}
-		k.conn = t
+		k.conn, k.loader = t, &pgsql.Loader{}
 	}
-	probe, err := k.probeNow(ctx)
+	c, err := k.loader.Load(ctx, k.conn)
 	if err != nil {
 		return err
 	}
-	c, err := pgsql.Load(ctx, k.conn)
-	if err != nil {
-		return err
-	}
-	k.probe = probe
 	k.now.Store(c)
 	return nil
 }
@@ -192,7 +188,14 @@ func (k *catalog) check() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), catalogLoad)
 	defer cancel()
-	if v, err := k.probeNow(ctx); err != nil || v != k.probe {
+	if same, err := k.loader.Unchanged(ctx, k.conn); same && err == nil {
+		return
+	}
+	// Transactions have ended since the last load. Whether they changed
+	// definitions is seen by comparing with the check before.
+	v, err := k.probeNow(ctx)
+	if err != nil || v != k.probe {
+		k.probe = v
 		k.stale()
 	}
 }
