@@ -42,11 +42,17 @@ type Section struct {
 // Decode fills the pointed-to value from the section, strictly, and leaves it
 // as it is if the section is empty. It has the form that middleware.Kind asks
 // for.
-func (s Section) Decode(into any) error {
+func (s Section) Decode(into any) error { return s.decode(into, yaml.Strict()) }
+
+// Peek is Decode for readers that understand a part of the section only: keys
+// that the pointed-to value does not have are passed over.
+func (s Section) Peek(into any) error { return s.decode(into) }
+
+func (s Section) decode(into any, opts ...yaml.DecodeOption) error {
 	if s.node == nil || s.node.Type() == ast.NullType {
 		return nil
 	}
-	if err := yaml.NodeToValue(s.node, into, yaml.Strict()); err != nil {
+	if err := yaml.NodeToValue(s.node, into, opts...); err != nil {
 		return s.at("", err)
 	}
 	return nil

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"reflect"
+	"time"
+
+	"github.com/sallyport-dev/gateway"
+	"github.com/sallyport-dev/gateway/approval"
+	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/oidc"
+	"github.com/sallyport-dev/gateway/middleware/policy"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// defaultConfig is where a package would install the configuration.
+const defaultConfig = "/etc/sallyport/gateway.yaml"
+
+// settings are the sections of the configuration that are this program's own.
+type settings struct {
+	Admin adminSettings
+	Log   logSettings
+	Drain time.Duration // how long sessions may take to end; 0 means 30 s
+}
+
+type logSettings struct {
+	Level  slog.Level `yaml:"level"`  // debug, info, warn, error
+	Format string     `yaml:"format"` // text or json
+}
+
+// sections returns what [gateway.Kinds] asks for.
+func (s *settings) sections() map[string]any {
+	return map[string]any{"admin": &s.Admin, "log": &s.Log, "drain": &s.Drain}
+}
+
+func (s *settings) check() error {
+	if s.Drain == 0 {
+		s.Drain = 30 * time.Second
+	}
+	switch {
+	case s.Drain < 0:
+		return errors.New("drain: must not be negative")
+	case s.Log.Format != "" && s.Log.Format != "text" && s.Log.Format != "json":
+		return fmt.Errorf("log: format %q is not text or json", s.Log.Format)
+	}
+	return s.Admin.check()
+}
+
+// An assembly holds what lives longer than one configuration: the journals,
+// which sessions of the old one still write to, and the requests that wait.
+type assembly struct {
+	dry      bool // only look: open nothing, change nothing
+	out      io.Writer
+	journals audit.Set
+	broker   *approval.Broker
+
+	level slog.LevelVar
+	log   *slog.Logger
+}
+
+// A configuration is what a file came to.
+type configuration struct {
+	gateway.Config
+	settings settings
+	fixed    []any // what a reload cannot change, to be compared
+}
+
+// load reads the file at path and builds what it describes.
+func (a *assembly) load(path string) (*configuration, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c := &configuration{}
+	kinds := gateway.Kinds{Sections: c.settings.sections(), Servers: []gateway.ServerKind{a.postgresKind(c)}, Steps: a.stepKinds(c)}
+	c.Config, err = gateway.Load(f, path, kinds)
+	if serr := c.settings.check(); serr != nil {
+		err = errors.Join(err, fmt.Errorf("%s: %w", path, serr), closeSteps(c.Steps))
+	}
+	if err == nil && len(c.Listeners) == 0 {
+		err = errors.Join(fmt.Errorf("%s: nothing to listen on: add an entry to listen", path), closeSteps(c.Steps))
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range c.Listeners {
+		c.fixed = append(c.fixed, l.Addr)
+	}
+	c.fixed = append(c.fixed, c.settings.Admin, c.settings.Log.Format)
+	c.Logger = a.logger(&c.settings)
+	a.level.Set(c.settings.Log.Level)
+	return c, nil
+}
+
+// needsRestart reports whether next differs in what a reload cannot change.
+func (c *configuration) needsRestart(next *configuration) bool {
+	return !reflect.DeepEqual(c.fixed, next.fixed)
+}
+
+// logger returns the program's logger, which the first configuration makes.
+func (a *assembly) logger(s *settings) *slog.Logger {
+	if a.log != nil {
+		return a.log
+	}
+	opts := &slog.HandlerOptions{Level: &a.level}
+	if s.Log.Format == "json" {
+		a.log = slog.New(slog.NewJSONHandler(a.out, opts))
+	} else {
+		a.log = slog.New(slog.NewTextHandler(a.out, opts))
+	}
+	return a.log
+}
+
+// stepKinds are the steps that a configuration can name.
+func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
+	record := middleware.RecordKind(&a.journals)
+	if a.dry {
+		record = dryRecordKind()
+	}
+	return []middleware.Kind{
+		middleware.TokenKind(), middleware.ScramKind(), middleware.CertificateKind(), oidc.Kind(),
+		middleware.AuthorizeKind(), policy.AllowKind(), policy.BlockKind(), policy.RiskKind(),
+		a.approveKind(c), middleware.MaskKind(), record,
+	}
+}
+
+// approveKind makes the broker when the first step needs it, because what it
+// tells requesters stands in the section admin of the same file.
+func (a *assembly) approveKind(c *configuration) middleware.Kind {
+	return middleware.Kind{Name: "approve", New: func(decode func(any) error) (middleware.Step, error) {
+		if c.settings.Admin.Address == "" {
+			return middleware.Step{}, errors.New("without an admin listener nobody can decide: add 'admin: {address: 127.0.0.1:7443}'")
+		}
+		if a.broker == nil {
+			a.broker = a.newBroker(c.settings.Admin)
+		}
+		return policy.ApproveKind(a.broker).New(decode)
+	}}
+}
+
+func (a *assembly) newBroker(s adminSettings) *approval.Broker {
+	return approval.NewBroker(approval.Options{
+		URL: s.url(), Command: "gateway approve",
+		OnEvent: func(_ context.Context, e approval.Event) error {
+			if a.log != nil {
+				a.log.Info("approval", "request", e.Request.ID, "state", string(e.Request.State), "target", e.Request.Target,
+					"requester", e.Request.Requester.Subject, "rule", e.Request.Rule)
+			}
+			return nil
+		},
+	})
+}
+
+// dryRecordKind understands the settings of the step record and opens no
+// journal: it may belong to a gateway that runs, or to another account.
+func dryRecordKind() middleware.Kind {
+	type dry struct {
+		Dir         string          `yaml:"dir"`
+		Strict      bool            `yaml:"strict"`
+		SegmentSize int64           `yaml:"segment_size"`
+		MinFree     uint64          `yaml:"min_free"`
+		AcceptGap   bool            `yaml:"accept_gap"`
+		HideArgs    bool            `yaml:"hide_args"`
+		HideText    bool            `yaml:"hide_text"`
+		HideKey     protocol.Secret `yaml:"hide_key"`
+	}
+	return middleware.KindOf("record", func(d dry) (middleware.Step, error) {
+		switch {
+		case d.Dir == "":
+			return middleware.Step{}, errors.New("dir is missing: name the directory of the journal")
+		case d.SegmentSize < 0:
+			return middleware.Step{}, errors.New("segment_size is negative")
+		}
+		return middleware.Step{Name: "record", Role: middleware.RoleRecords,
+			Event:  func(context.Context, *protocol.Event) error { return nil },
+			Commit: func(context.Context, protocol.Point, []*protocol.Operation) error { return nil }}, nil
+	})
+}

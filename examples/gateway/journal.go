@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/sallyport-dev/gateway/middleware/config"
+)
+
+// journalDir returns the directory of the journal that a command is about: its
+// argument, or where the configuration's step record writes.
+func journalDir(args []string, configFile string) (string, error) {
+	if len(args) > 0 {
+		return args[0], nil
+	}
+	f, err := readConfig(configFile)
+	if err != nil {
+		return "", fmt.Errorf("%w (name the journal's directory, or the configuration with -config)", err)
+	}
+	dir := ""
+	for _, s := range f.Steps {
+		if s.Name != "record" {
+			continue
+		}
+		var c struct {
+			Dir string `yaml:"dir"`
+		}
+		if err := s.Settings.Peek(&c); err != nil {
+			return "", s.Settings.Fail("step record", err)
+		}
+		if dir != "" && dir != c.Dir {
+			return "", fmt.Errorf("%s: there are several journals: name the directory of one", configFile)
+		}
+		dir = c.Dir
+	}
+	if dir == "" {
+		return "", fmt.Errorf("%s: no step record with a dir", configFile)
+	}
+	return dir, nil
+}
+
+// readConfig reads a configuration without building anything: whoever reads a
+// journal need not have the gateway's keys.
+func readConfig(path string) (*config.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var s settings
+	file, err := config.Read(f, path, s.sections())
+	if err != nil {
+		return nil, lines(err)
+	}
+	return file, nil
+}

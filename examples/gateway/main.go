@@ -1,0 +1,177 @@
+// Gateway is the reference binary: everything that the library has, from one
+// configuration file. README.md explains its use; 'gateway help' lists the
+// commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+// A program is one run of the binary, with what a test may replace.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// A command is a subcommand.
+type command struct {
+	name  string
+	args  string // for the usage line
+	short string
+	long  string
+	// run adds its flags to fs, parses args with [parse] and does the work.
+	run func(p *program, ctx context.Context, fs *flag.FlagSet, args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"run", "", "serve what the configuration describes", runHelp, (*program).run},
+		{"check", "", "report everything that is wrong with a configuration", checkHelp, (*program).check},
+		{"approvals", "", "list what waits for a decision", approvalsHelp, (*program).approvals},
+		{"approve", "ID", "show one request and decide about it", approveHelp, (*program).approve},
+		{"tail", "[DIR]", "print the journal", tailHelp, (*program).tail},
+		{"verify", "[DIR]", "check that the journal is what was written", verifyHelp, (*program).verify},
+		{"unused", "[DIR]", "name the targets and rules that nobody used", unusedHelp, (*program).unused},
+		{"token", "", "make a token for a static identity", tokenHelp, (*program).token},
+		{"password", "", "make a password for a SCRAM account", passwordHelp, (*program).password},
+		{"version", "", "print the version", "", (*program).version},
+	}
+}
+
+// The exit statuses.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// A usageError is a mistake in how a command was called.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func main() { os.Exit(realMain()) }
+
+func realMain() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p := &program{os.Stdin, os.Stdout, os.Stderr}
+	return p.main(ctx, os.Args[1:])
+}
+
+func (p *program) main(ctx context.Context, args []string) int {
+	if len(args) == 0 {
+		p.usage(p.stderr)
+		return exitUsage
+	}
+	name, rest := args[0], args[1:]
+	switch name {
+	case "help", "-h", "-help", "--help":
+		if len(rest) == 0 {
+			p.usage(p.stdout)
+			return exitOK
+		}
+		name, rest = rest[0], []string{"-h"}
+	}
+	for _, c := range commands() {
+		if c.name == name {
+			return p.command(ctx, c, rest)
+		}
+	}
+	_, _ = fmt.Fprintf(p.stderr, "gateway: there is no command %q; 'gateway help' lists them\n", name)
+	return exitUsage
+}
+
+func (p *program) command(ctx context.Context, c command, args []string) int {
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // its complaints are printed below
+	help := func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "usage: gateway %s", c.name)
+		fs.VisitAll(func(f *flag.Flag) { _, _ = fmt.Fprintf(w, " [-%s]", f.Name) })
+		if c.args != "" {
+			_, _ = fmt.Fprintf(w, " %s", c.args)
+		}
+		_, _ = fmt.Fprintf(w, "\n\n%s.\n%s", upperFirst(c.short), c.long)
+		flags := false
+		if fs.VisitAll(func(*flag.Flag) { flags = true }); flags {
+			_, _ = fmt.Fprintln(w, "\nFlags:")
+			fs.SetOutput(w)
+			fs.PrintDefaults()
+			fs.SetOutput(io.Discard)
+		}
+	}
+	err := c.run(p, ctx, fs, args)
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, flag.ErrHelp):
+		help(p.stdout)
+		return exitOK
+	case errors.As(err, &usage):
+		_, _ = fmt.Fprintf(p.stderr, "gateway %s: %v\nusage: gateway %s [flags] %s ('gateway help %s' explains them)\n", c.name, err, c.name, c.args, c.name)
+		return exitUsage
+	}
+	_, _ = fmt.Fprintf(p.stderr, "gateway %s: %v\n", c.name, err)
+	return exitError
+}
+
+// parse parses flags that may stand before and behind other arguments, of
+// which there have to be at least low and at most high.
+func parse(fs *flag.FlagSet, args []string, low, high int) ([]string, error) {
+	var rest []string
+	for {
+		if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		} else if err != nil {
+			return nil, usageError{err}
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
+	}
+	switch {
+	case len(rest) < low:
+		return nil, usagef("an argument is missing")
+	case len(rest) > high:
+		return nil, usagef("unexpected argument %q", rest[high])
+	}
+	return rest, nil
+}
+
+func (p *program) usage(w io.Writer) {
+	_, _ = fmt.Fprint(w, "Gateway stands between people and production and lets through what is allowed.\n\nusage: gateway <command> [flags] [arguments]\n\n")
+	for _, c := range commands() {
+		_, _ = fmt.Fprintf(w, "  %-10s %s\n", c.name, c.short)
+	}
+	_, _ = fmt.Fprint(w, "\n'gateway help <command>' explains one of them.\nExit status: 0 done, 1 it failed or the answer is no, 2 the command was not understood.\n")
+}
+
+func (p *program) version(_ context.Context, fs *flag.FlagSet, args []string) error {
+	if _, err := parse(fs, args, 0, 0); err != nil {
+		return err
+	}
+	version, revision := "(unknown)", ""
+	if b, ok := debug.ReadBuildInfo(); ok {
+		version = b.Main.Version
+		for _, s := range b.Settings {
+			if s.Key == "vcs.revision" {
+				revision = " " + s.Value
+			}
+		}
+		version += revision + " " + b.GoVersion
+	}
+	_, err := fmt.Fprintln(p.stdout, "gateway", version)
+	return err
+}
+
+func upperFirst(s string) string { return string(s[0]-'a'+'A') + s[1:] }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport-dev/gateway/audit"
+)
+
+const tailHelp = `
+Prints one line for each event of the journal in DIR, by default the journal of
+the configuration. It takes no lock and changes nothing. Each line names the
+session by the last digits of its id, and the operation by its number.
+`
+
+func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) error {
+	path := fs.String("config", defaultConfig, "the configuration `file` that names the journal")
+	follow := fs.Bool("follow", false, "wait for more")
+	asJSON := fs.Bool("json", false, "print one JSON object for each event, with everything")
+	from := fs.Uint64("from", 0, "begin with the event of this `number`")
+	rest, err := parse(fs, args, 0, 1)
+	if err != nil {
+		return err
+	}
+	dir, err := journalDir(rest, *path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(p.stdout)
+	print := func(e audit.Event) error { _, err := fmt.Fprintln(w, eventLine(&e)); return err }
+	if *asJSON {
+		enc := json.NewEncoder(w)
+		print = func(e audit.Event) error { return enc.Encode(e) }
+	}
+	err = audit.Tail(ctx, dir, *from, *follow, func(e audit.Event) error {
+		if err := print(e); err != nil || !*follow {
+			return err
+		}
+		return w.Flush()
+	})
+	if *follow && errors.Is(err, context.Canceled) {
+		err = nil // whoever watched has seen enough
+	}
+	return errors.Join(err, w.Flush())
+}
+
+// eventLine is an event for people: number, time, who at what, what happened.
+func eventLine(e *audit.Event) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%5d  %s  ", e.Seq, e.Time.UTC().Format("2006-01-02 15:04:05.000"))
+	if e.Session != "" {
+		fmt.Fprintf(&b, "%s/%-3d ", e.Session[max(0, len(e.Session)-6):], e.Command)
+		fmt.Fprintf(&b, "%s@%s  ", who(e.Identity), oneLine(targetName(e), 30))
+	}
+	b.WriteString(happened(e))
+	return strings.TrimRight(b.String(), " ")
+}
+
+func happened(e *audit.Event) string {
+	var parts []string
+	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	switch e.Kind {
+	case audit.LoginRefused:
+		add("login refused: user %s for %s from %s", quoted(e.User), quoted(audit.Text(targetName(e))), oneLine(string(e.Remote), 60))
+	case audit.SessionOpened:
+		add("session opened by %s %s of %s, from %s", e.Identity.Kind, quoted(e.Identity.Subject), oneLine(string(e.Identity.Issuer), 80), oneLine(string(e.Remote), 60))
+		if e.Tool != nil && e.Tool.Raw != "" {
+			add("with %s (%s)", quoted(e.Tool.Raw), e.Tool.Trust)
+		}
+	case audit.SessionClosed:
+		add("session closed")
+	case audit.ApprovalRequested:
+		add("HELD   %s", action(e.Action))
+	case audit.CommandDecided:
+		verdict := "?"
+		if e.Decision != nil {
+			verdict = strings.ToUpper(e.Decision.Effect)
+		}
+		add("%-6s %s", verdict, action(e.Action))
+	case audit.CommandCompleted:
+		add("ended ")
+	case audit.CommandUnknown:
+		add("UNKNOWN how it ended: the gateway crashed meanwhile")
+	case audit.JournalGap:
+		add("GAP: %s", quoted(e.Journal.What))
+	default:
+		add("%s", e.Kind)
+	}
+	s := strings.Join(parts, ", ")
+	if d := decision(e); d != "" {
+		s += "  [" + d + "]"
+	}
+	if r := result(e.Result); r != "" && e.Kind != audit.CommandDecided {
+		s += " " + r
+	}
+	if e.Error != "" {
+		s += "  error: " + oneLine(string(e.Error), 200)
+	}
+	return s
+}
+
+func action(a *audit.Action) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Text == nil || a.Text.Text == "" && !a.Text.Hidden:
+		return string(a.Verb)
+	case a.Text.Hidden:
+		return fmt.Sprintf("%s (%d bytes, hidden)", a.Verb, a.Text.Len)
+	case a.Prepare:
+		return "prepare " + oneLine(string(a.Text.Text), 120)
+	}
+	return oneLine(string(a.Text.Text), 120)
+}
+
+func decision(e *audit.Event) string {
+	d := e.Decision
+	if d == nil {
+		return ""
+	}
+	var parts []string
+	add := func(name string, t audit.Text) {
+		if t != "" {
+			parts = append(parts, name+oneLine(string(t), 160))
+		}
+	}
+	by := d.By
+	if d.Rule != "" {
+		by += " " + d.Rule
+	}
+	add("", by)
+	add("request ", d.Ticket)
+	if d.Effect != "allow" {
+		add("", d.Reason)
+	}
+	if e.Action != nil && e.Action.Risk > 0 && e.Kind != audit.SessionOpened {
+		parts = append(parts, fmt.Sprintf("risk %d", e.Action.Risk))
+	}
+	for _, g := range d.Grants {
+		add("approved by ", g.By)
+		add("saying ", g.Reason)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func result(r *audit.Result) string {
+	if r == nil {
+		return ""
+	}
+	s := r.Status
+	if r.Code != "" {
+		s += " " + oneLine(string(r.Code), 20)
+	}
+	if r.Rows > 0 {
+		s += fmt.Sprintf(", %d rows", r.Rows)
+	}
+	if len(r.Masked) > 0 {
+		var names []string
+		for _, m := range r.Masked {
+			names = append(names, string(m))
+		}
+		s += ", masked " + oneLine(strings.Join(names, " "), 120)
+	}
+	return s + ", " + time.Duration(r.Duration*1000).Round(10*time.Microsecond).String()
+}
+
+func targetName(e *audit.Event) string {
+	if e.Target == nil {
+		return ""
+	}
+	return string(e.Target.Name)
+}
+
+func who(id *audit.Identity) string {
+	if id == nil {
+		return "nobody"
+	}
+	s := oneLine(string(id.Subject), 40)
+	if id.OnBehalfOf != nil {
+		s += " for " + who(id.OnBehalfOf)
+	}
+	return s
+}
+
+func quoted(t audit.Text) string { return "\"" + oneLine(string(t), 80) + "\"" }
