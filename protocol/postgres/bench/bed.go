@@ -76,7 +76,7 @@ func newBed(ctx context.Context, s settings) (_ *bed, err error) {
 	if err := b.fill(ctx); err != nil {
 		return nil, err
 	}
-	if b.fake, err = startChild(nil, "role-fake"); err != nil {
+	if b.fake, err = startChild(self, nil, "role-fake"); err != nil {
 		return nil, err
 	}
 	for _, name := range s.parties {
@@ -140,7 +140,7 @@ func (b *bed) check(ctx context.Context) error {
 		if got[0] != plain {
 			return fmt.Errorf("%s: a row of wide is %q", name, got[0])
 		}
-		if masked := name == "gateway"; masked == (got[1] == plain) || masked && !strings.Contains(got[1], "0042|") {
+		if masked := name == "gateway" || name == "before"; masked == (got[1] == plain) || masked && !strings.Contains(got[1], "0042|") {
 			return fmt.Errorf("%s: a row of person is %q", name, got[1])
 		}
 	}
@@ -160,8 +160,11 @@ func (b *bed) close() {
 	_ = os.RemoveAll(b.dir) // a temporary folder
 }
 
-// partyNames are the parties in the order in which they take turns.
-func partyNames() []string { return []string{"direct", "haproxy", "pgbouncer", "relay", "gateway"} }
+// partyNames are the parties in the order in which they take turns. "before" is
+// the gateway of another build, for comparing two of them.
+func partyNames() []string {
+	return []string{"direct", "haproxy", "pgbouncer", "relay", "before", "gateway"}
+}
 
 // A party is one way to the target.
 type party struct {
@@ -184,15 +187,19 @@ func (b *bed) start(ctx context.Context, name, target string) (*party, error) {
 	case "pgbouncer":
 		err = b.startPgBouncer(ctx, p, target)
 	case "relay":
-		p.child, err = startChild(nil, "role-relay", "-target", target)
-	case "gateway":
+		p.child, err = startChild(self, nil, "role-relay", "-target", target)
+	case "gateway", "before":
+		program := self
+		if name == "before" {
+			program = b.before
+		}
 		token, hash := middleware.NewToken()
 		var journal string
 		if journal, err = os.MkdirTemp(b.dir, "journal-"); err != nil {
 			return nil, err
 		}
 		p.user, p.password, p.database = "bench", token.Reveal(), "pg/postgres"
-		p.child, err = startChild([]string{secretEnv + "=" + b.password},
+		p.child, err = startChild(program, []string{secretEnv + "=" + b.password},
 			"role-gateway", "-target", target, "-user", b.pg.Superuser.User, "-hash", hash, "-journal", journal)
 	}
 	if err != nil {

@@ -26,9 +26,12 @@ type child struct {
 	addr string
 }
 
-// startChild starts a role and waits until it listens.
-func startChild(env []string, args ...string) (*child, error) {
-	c := &child{cmd: exec.Command("/proc/self/exe", args...)}
+// self is this program.
+const self = "/proc/self/exe"
+
+// startChild starts a role of program and waits until it listens.
+func startChild(program string, env []string, args ...string) (*child, error) {
+	c := &child{cmd: exec.Command(program, args...)}
 	c.cmd.Env = append(os.Environ(), env...)
 	c.cmd.Stderr = os.Stderr
 	var err error

@@ -15,10 +15,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"runtime/debug"
 	"slices"
@@ -37,9 +39,10 @@ func main() {
 	s := settings{}
 	short := flag.Bool("short", false, "about three minutes: short rounds, small tables")
 	rounds := flag.Int("rounds", 0, "rounds over all parties; 0: 5, or 2 with -short")
-	party := flag.String("party", strings.Join(partyNames(), ","), "parties to measure")
+	party := flag.String("party", "direct,haproxy,pgbouncer,relay,gateway", "parties to measure")
+	flag.StringVar(&s.before, "before", "", "another build of this program, whose gateway is measured too, as the party before")
 	only := flag.String("work", "", "regular expression: works to measure; empty: all")
-	flag.StringVar(&s.profiles, "profile", "", "folder for CPU and allocation profiles of the gateway, one for each work")
+	flag.StringVar(&s.profiles, "profile", "", "folder for CPU and allocation profiles of the relay and the gateway, by work")
 	flag.Parse()
 
 	s.rounds, s.run, s.rows, s.sessions, s.idle, s.logins = 5, 5*time.Second, 1_000_000, 3000, 10*time.Second, 400
@@ -49,11 +52,18 @@ func main() {
 	if *rounds > 0 {
 		s.rounds = *rounds
 	}
-	s.parties = strings.Split(*party, ",")
-	for _, p := range s.parties {
+	asked := strings.Split(*party, ",")
+	if s.before != "" {
+		asked = append(asked, "before")
+	}
+	for _, p := range asked {
 		if !slices.Contains(partyNames(), p) {
 			exitOn(fmt.Errorf("party %q is none of %s", p, strings.Join(partyNames(), ", ")))
 		}
+	}
+	s.parties = slices.DeleteFunc(partyNames(), func(p string) bool { return !slices.Contains(asked, p) })
+	if slices.Contains(s.parties, "before") && s.before == "" {
+		exitOn(errors.New("the party before needs -before"))
 	}
 	pattern, err := regexp.Compile(*only)
 	exitOn(err)
@@ -75,6 +85,7 @@ type settings struct {
 	rounds   int
 	parties  []string
 	profiles string
+	before   string
 
 	run      time.Duration // of one pgbench
 	rows     int           // of a wide read
@@ -124,13 +135,14 @@ func (b *bed) measure(ctx context.Context, w *work) error {
 		rounds = 1
 	}
 	w.samples = map[string][]sample{}
-	if b.profiles != "" {
-		if g := b.parties["gateway"]; g != nil {
-			if err := g.child.ask("profile " + b.profiles + "/" + w.name); err != nil {
-				return err
-			}
-			defer func() { _ = g.child.ask("stop") }()
+	for name, p := range b.parties {
+		if b.profiles == "" || p.child == nil || w.once {
+			continue
 		}
+		if err := p.child.ask("profile " + filepath.Join(b.profiles, w.name+"."+name)); err != nil {
+			return err
+		}
+		defer func() { _ = p.child.ask("stop") }() // a run that fails has no use for its profile
 	}
 	for round := range rounds {
 		for _, name := range b.settings.parties {

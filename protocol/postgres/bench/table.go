@@ -20,8 +20,11 @@ func printTable(w io.Writer, s settings, done []*work) {
 	fmt.Fprintf(w, "%s, %d cores, load %s at the end; %d rounds of %v, %d rows, %d idle sessions; %s\n\n", runtime.Version(),
 		runtime.NumCPU(), one, s.rounds, s.run, s.rows, s.sessions, time.Now().UTC().Format(time.DateOnly))
 	head := []string{"work", "unit"}
-	head = append(head, partyNames()...)
-	head = append(head, "÷ direct", "÷ haproxy", "÷ pgbouncer", "÷ relay", "asked, and what came")
+	head = append(head, s.parties...)
+	for _, party := range s.others() {
+		head = append(head, "÷ "+party)
+	}
+	head = append(head, "asked, and what came")
 	fmt.Fprintf(w, "| %s |\n|%s\n", strings.Join(head, " | "), strings.Repeat("---|", len(head)))
 	for _, k := range done {
 		for i, l := range k.lines {
@@ -29,15 +32,23 @@ func printTable(w io.Writer, s settings, done []*work) {
 			if i == 0 {
 				cells[0] = k.name
 			}
-			for _, party := range partyNames() {
+			for _, party := range s.parties {
 				cells = append(cells, number(k.median(l, party)))
 			}
-			for _, party := range partyNames()[:4] {
+			for _, party := range s.others() {
 				cells = append(cells, ratio(k.ratio(l, party)))
 			}
 			fmt.Fprintf(w, "| %s |\n", strings.Join(append(cells, k.verdicts(l)), " | "))
 		}
 	}
+}
+
+// others are the parties that the gateway is compared with.
+func (s settings) others() []string {
+	if !slices.Contains(s.parties, "gateway") {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(s.parties), func(p string) bool { return p == "gateway" })
 }
 
 // median returns the median of l's value over party's rounds, NaN if there is
