@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -62,6 +63,9 @@ func (j *Journal) Flush(ctx context.Context, p Position) error {
 		if j.written.Load() >= uint64(p) {
 			return nil
 		}
+		if err := j.known(p); err != nil {
+			return err
+		}
 		if err := j.flushes.share(ctx, j.flush); err != nil {
 			return err
 		}
@@ -79,10 +83,21 @@ func (j *Journal) Sync(ctx context.Context, p Position) error {
 		if j.synced.Load() >= uint64(p) {
 			return nil
 		}
+		if err := j.known(p); err != nil {
+			return err
+		}
 		if err := j.syncs.share(ctx, j.sync); err != nil {
 			return err
 		}
 	}
+}
+
+// known refuses a position that would never be reached.
+func (j *Journal) known(p Position) error {
+	if end := j.End(); p > end {
+		return fmt.Errorf("journal %s: position %d is not of this journal, which ends at %d", j.dir, p, end)
+	}
+	return nil
 }
 
 // A round lets many callers share one run of a function: one runs it, the
@@ -242,7 +257,10 @@ func (j *Journal) sync() error {
 	}
 	// What was written to earlier segments was made durable when they ended.
 	h := j.head
-	if err := j.file.Sync(); err != nil {
+	j.syncing.Store(time.Now().UnixNano())
+	err := j.file.Sync()
+	j.syncing.Store(0)
+	if err != nil {
 		return j.fail(fmt.Errorf("journal %s: fsync: %w", j.dir, err))
 	}
 	j.durable.Store(&h)

@@ -40,7 +40,7 @@ var kinds = map[Kind]bool{LoginRefused: true, SessionOpened: true, SessionClosed
 type Event struct {
 	V       int       `json:"v"`
 	Seq     uint64    `json:"seq"`  // the leaf's number in the journal
-	Time    time.Time `json:"time"` // UTC
+	Time    time.Time `json:"time"` // UTC; a decision has the time at which it was asked for, so Seq is the order
 	Kind    Kind      `json:"kind"`
 	Command uint64    `json:"command,omitempty"` // the operation's number in its session; Connect is one too
 

@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -28,6 +27,7 @@ type faultyDisk struct {
 	write    func(b []byte) (int, error) // in place of a write: how much is written, and what is returned
 	syncErr  error
 	syncTime time.Duration
+	syncWait chan struct{} // an fsync waits until it is closed
 	truncErr error
 	syncs    atomic.Int64
 	writes   atomic.Int64
@@ -74,6 +74,12 @@ func (f *faultyFile) Sync() error {
 	f.d.syncs.Add(1)
 	size := f.size.Load()
 	time.Sleep(f.d.syncTime)
+	f.d.mu.Lock()
+	hold := f.d.syncWait
+	f.d.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if f.d.syncErr != nil {
@@ -269,6 +275,61 @@ func TestWaitEndsWithContext(t *testing.T) {
 	wg.Wait()
 }
 
+func TestSlowDisk(t *testing.T) {
+	d := &faultyDisk{}
+	j := openTest(t, t.TempDir(), Options{disk: d})
+	j.slow = 10 * time.Millisecond
+	a := newActor(t, j, "s1")
+	a.connect()
+	running := a.op("update", "update t set a = 1")
+	a.allow(running)
+	release := make(chan struct{})
+	d.mu.Lock()
+	d.syncWait = release
+	d.mu.Unlock()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = j.Sync(context.Background(), j.End()) })
+	try := func() error {
+		_, err := j.Record(&protocol.Event{Kind: protocol.Decided, Session: a.s, Op: a.op("select", ""), Decision: protocol.Allow("x")}, Detail{})
+		return err
+	}
+	require.Eventually(t, func() bool { return errors.Is(try(), ErrSlow) }, 5*time.Second, time.Millisecond)
+	a.end(running, protocol.StatusOK)
+	d.mu.Lock()
+	d.syncWait = nil
+	d.mu.Unlock()
+	close(release)
+	wg.Wait()
+	require.NoError(t, try())
+}
+
+func TestForeignPosition(t *testing.T) {
+	j := openTest(t, t.TempDir(), Options{})
+	require.ErrorContains(t, j.Flush(t.Context(), j.End()+1), "not of this journal")
+	require.ErrorContains(t, j.Sync(t.Context(), j.End()+1), "not of this journal")
+}
+
+// TestLastCoversOwnEvents holds what Commit relies on when one session runs
+// operations side by side.
+func TestLastCoversOwnEvents(t *testing.T) {
+	j := openTest(t, t.TempDir(), Options{})
+	a := newActor(t, j, "s1")
+	a.connect()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 5000 {
+				p, err := j.Record(&protocol.Event{Kind: protocol.Decided, Session: a.s, Op: &protocol.Operation{Session: a.s}}, Detail{})
+				if err != nil || j.Last(a.s) < p {
+					t.Errorf("recorded at %d, but the session's last is %d: %v", p, j.Last(a.s), err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestLowSpace(t *testing.T) {
 	d := &faultyDisk{}
 	d.freeNow.Store(1 << 40)
@@ -348,5 +409,3 @@ func TestPowerFailure(t *testing.T) {
 		require.Empty(t, unfinished)
 	}
 }
-
-var _ io.Writer = (*faultyFile)(nil)

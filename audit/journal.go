@@ -23,6 +23,9 @@ var (
 	// ErrLowSpace says that the disk is nearly full: operations are refused
 	// while there is still room to write down how the running ones end.
 	ErrLowSpace = errors.New("audit: too little disk space")
+	// ErrSlow says that the disk does not answer: operations are refused
+	// until it does, instead of piling up.
+	ErrSlow = errors.New("audit: the disk does not answer")
 	// ErrTooLarge says that an event is too large to be kept.
 	ErrTooLarge = errors.New("audit: the event is too large")
 )
@@ -75,6 +78,9 @@ const (
 	// lazyFlush is how long an event waits for a write at most when nobody
 	// asks for one.
 	lazyFlush = 100 * time.Millisecond
+
+	// slowSync is how long an fsync may run before new operations are refused.
+	slowSync = 2 * time.Second
 )
 
 // A Journal is an open journal. Its methods may be called from many goroutines
@@ -103,6 +109,8 @@ type Journal struct {
 	flushes, syncs round
 	written        atomic.Uint64 // Position
 	synced         atomic.Uint64
+	syncing        atomic.Int64 // when the fsync that runs began, Unix ns; 0 if none does
+	slow           time.Duration
 	tasks          sync.WaitGroup // lazy flushes under way
 
 	// Owned by whoever flushes.
@@ -145,7 +153,7 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, opts: o, lock: lock}
+	j := &Journal{dir: dir, opts: o, lock: lock, slow: slowSync}
 	defer func() {
 		if err != nil {
 			if j.file != nil {
@@ -196,7 +204,7 @@ func (j *Journal) Record(e *protocol.Event, d Detail) (Position, error) {
 		now.Time = time.Now()
 		e = &now
 	}
-	if err := j.space.admit(e); err != nil {
+	if err := j.admit(e); err != nil {
 		return 0, err
 	}
 	var st *sessionState
@@ -206,18 +214,33 @@ func (j *Journal) Record(e *protocol.Event, d Detail) (Position, error) {
 	var body []byte
 	if textSize(e) > largeEvent {
 		body = appendBody(nil, kind, e, st.bytes(), &d)
-		if len(body) > maxLeaf/2 && e.Kind == protocol.Decided && e.Decision.Effect != protocol.AllowEffect {
+		if len(body)+len(leafStart)+20 > maxLeaf && e.Kind == protocol.Decided && e.Decision.Effect != protocol.AllowEffect {
 			// A refusal is kept even if what was refused is not.
 			d.HideText, d.HideArgs = true, true
 			body = appendBody(nil, kind, e, st.bytes(), &d)
 		}
 	}
 	p, err := j.add(kind, e, st, body, &d)
-	if err != nil {
-		return 0, err
+	if err == nil && (kind == SessionClosed || kind == CommandDecided && e.Op.Verb == protocol.Connect) {
+		if _, was := j.sessions.LoadAndDelete(e.Session); was {
+			j.open.Add(-1)
+		}
 	}
-	j.track(kind, e, st, p)
-	return p, nil
+	return p, err
+}
+
+// admit refuses events of which more are better not begun: when the disk is
+// nearly full, or does not answer. Ends are always welcome.
+func (j *Journal) admit(e *protocol.Event) error {
+	if e.Kind == protocol.Ended {
+		return nil
+	}
+	if began := j.syncing.Load(); began != 0 {
+		if d := time.Since(time.Unix(0, began)); d > j.slow {
+			return fmt.Errorf("%w: an fsync in %s has been running for %s", ErrSlow, j.dir, d.Round(time.Millisecond))
+		}
+	}
+	return j.space.admit(e)
 }
 
 func (st *sessionState) bytes() []byte {
@@ -240,28 +263,12 @@ func textSize(e *protocol.Event) int {
 }
 
 // session returns what is known about s, which is kept only from the Connect
-// operation's first event to its last (see track).
+// operation's allowance to its end.
 func (j *Journal) session(s *protocol.SessionInfo) *sessionState {
 	if v, ok := j.sessions.Load(s); ok {
 		return v.(*sessionState)
 	}
 	return &sessionState{constant: appendSession(nil, s)}
-}
-
-// track keeps the list of open sessions.
-func (j *Journal) track(kind Kind, e *protocol.Event, st *sessionState, p Position) {
-	if st == nil {
-		return
-	}
-	st.last.Store(uint64(p))
-	switch {
-	case kind == SessionOpened:
-		// st.segment was set by add, under the lock.
-	case kind == SessionClosed, kind == CommandDecided && e.Op.Verb == protocol.Connect:
-		if _, was := j.sessions.LoadAndDelete(e.Session); was {
-			j.open.Add(-1)
-		}
-	}
 }
 
 // add appends one frame. body is the leaf behind its number, or nil if it is
@@ -290,6 +297,10 @@ func (j *Journal) add(kind Kind, e *protocol.Event, st *sessionState, body []byt
 		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, maxLeaf)
 	}
 	done = true
+	p := j.added(start)
+	if st != nil {
+		st.last.Store(uint64(p)) // in order, because the lock is held
+	}
 	if kind == SessionOpened {
 		// In the same breath as the event, so that no segment begins between
 		// the two without counting this session as open.
@@ -298,7 +309,7 @@ func (j *Journal) add(kind Kind, e *protocol.Event, st *sessionState, body []byt
 			j.open.Add(1)
 		}
 	}
-	return j.added(start), nil
+	return p, nil
 }
 
 // room makes sure that the buffer can take another frame, in the segment that

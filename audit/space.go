@@ -44,11 +44,10 @@ func (s *space) look(now time.Time) {
 	s.known.Store(free)
 }
 
-// admit refuses events of which more are better not begun. Every write
-// refreshes what it goes by; when it refuses there may be no writes, so it
-// looks itself.
+// admit refuses what the free space is too little for. Every write refreshes
+// what it goes by; when it refuses there may be no writes, so it looks itself.
 func (s *space) admit(e *protocol.Event) error {
-	if e.Kind == protocol.Ended || s.known.Load() >= s.min {
+	if s.known.Load() >= s.min {
 		return nil
 	}
 	s.refresh()

@@ -49,6 +49,9 @@ const pollEvery = 100 * time.Millisecond
 // on. Tail checks each frame by itself; the chain is [Verify]'s business.
 func Tail(ctx context.Context, dir string, from uint64, follow bool, f func(Event) error) error {
 	t := tailer{dir: dir, from: from, follow: follow, f: f}
+	if err := t.start(); err != nil {
+		return err
+	}
 	for {
 		more, err := t.segment(ctx)
 		if err != nil || !more {
@@ -64,6 +67,28 @@ type tailer struct {
 	f      func(Event) error
 	number uint64 // the last segment that was read
 	lost   *Damage
+}
+
+// start skips the segments whose successor begins at or before from.
+func (t *tailer) start() error {
+	segs, err := segments(t.dir)
+	if err != nil {
+		return err
+	}
+	for _, s := range slices.Backward(segs) {
+		r, err := openReader(s)
+		if err != nil {
+			return err
+		}
+		var f frame
+		err = r.next(&f)
+		r.close()
+		if err == nil && f.head.seq <= t.from {
+			t.number = s.number - 1
+			return nil
+		}
+	}
+	return nil
 }
 
 // behind returns the first segment behind the one that was read last.
