@@ -76,6 +76,7 @@ type recordSettings struct {
 	Strict      bool            `yaml:"strict"`
 	SegmentSize int64           `yaml:"segment_size"` // bytes
 	MinFree     uint64          `yaml:"min_free"`     // bytes
+	AcceptGap   bool            `yaml:"accept_gap"`
 	HideArgs    bool            `yaml:"hide_args"`
 	HideText    bool            `yaml:"hide_text"`
 	HideKey     protocol.Secret `yaml:"hide_key"`
@@ -83,7 +84,7 @@ type recordSettings struct {
 
 // RecordKind is the kind "record": [Record] with a journal from set. Its
 // settings are dir (needed), strict, segment_size and min_free in bytes,
-// hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
+// accept_gap, hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
 func RecordKind(set *audit.Set) Kind {
 	return KindOf("record", func(c recordSettings) (Step, error) {
 		if c.Dir == "" {
@@ -92,7 +93,7 @@ func RecordKind(set *audit.Set) Kind {
 		if c.SegmentSize < 0 {
 			return Step{}, errors.New("record: segment_size is negative")
 		}
-		j, release, err := set.Open(c.Dir, audit.Options{SegmentSize: c.SegmentSize, MinFree: c.MinFree})
+		j, release, err := set.Open(c.Dir, audit.Options{SegmentSize: c.SegmentSize, MinFree: c.MinFree, AcceptGap: c.AcceptGap})
 		if err != nil {
 			return Step{}, err
 		}
