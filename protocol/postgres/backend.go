@@ -211,6 +211,7 @@ func (bk *back) pop() {
 		p.pending--
 	}
 	bk.c.q.pop()
+	bk.head() // the end of a COPY has no answer: nobody must wait for one
 	bk.run, bk.mode = nil, dataUnset
 	if bk.c.q.len() == 0 || bk.c.q.len() == maxPending/2 {
 		bk.c.changed.Broadcast()
@@ -806,10 +807,7 @@ func (bk *back) ready(b, frame []byte) error {
 		bk.transactionEnded()
 	}
 	bk.keep(len(frame))
-	if c.draining && c.idle() {
-		if err := bk.release(c.t.r.Buffered()); err != nil {
-			return err
-		}
+	if c.draining.Load() && c.idle() && !c.front.busy.Load() {
 		return errDrained
 	}
 	return nil
@@ -843,9 +841,7 @@ func (bk *back) probeAnswer(typ byte, b, frame []byte) error {
 	case msgErrorResponse:
 		bk.probe = bk.probe[:0]
 	case msgReadyForQuery:
-		if len(bk.probe) > 0 {
-			c.tracker.probed(bk.probe)
-		}
+		c.tracker.probed(bk.probe)
 		bk.probe = bk.probe[:0]
 		c.status = frame[len(frame)-1]
 		bk.pop()

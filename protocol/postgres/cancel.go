@@ -135,7 +135,7 @@ func (s *Server) cancelAtTarget(ctx context.Context, c *session) error {
 	}
 	ctx, done := context.WithTimeout(ctx, s.loginTimeout())
 	defer done()
-	conn, _, err := s.dialTarget(ctx, c.ps.Info().Resource, c.ps.Dial)
+	conn, err := s.dialTarget(ctx, c.ps.Info().Resource, c.ps.Dial)
 	if err != nil {
 		return err
 	}

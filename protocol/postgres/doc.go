@@ -20,7 +20,8 @@
 //
 //	sslmode      disable, prefer, require, verify-ca, verify-full; the default is
 //	             verify-full, over a Unix socket disable. prefer and require
-//	             encrypt but do not prove who answers.
+//	             encrypt but do not prove who answers; as in libpq, require with
+//	             an sslrootcert means verify-ca.
 //	sslrootcert  file with the certificates that may have signed the target's
 //	sslcert, sslkey   files with the gateway's own certificate and key
 //	dbname       the database for clients that name none

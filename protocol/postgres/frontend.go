@@ -29,7 +29,8 @@ type front struct {
 
 	segment  uint64        // Syncs sent
 	skipped  atomic.Uint64 // set by back: 1 + the segment that the target skips
-	unsynced bool          // extended messages since the last Sync
+	unsynced atomic.Bool   // extended messages since the last Sync
+	busy     atomic.Bool   // something was read that may not be in the queue yet
 	dropping bool          // a message was refused: the target skips to the next Sync
 	copyRun  *run          // what CopyData belongs to
 	bind     [][]byte
@@ -53,9 +54,14 @@ func (f *front) loop() error {
 		}
 		f.r.Discard(f.i)
 		f.start, f.i = 0, 0
+		f.busy.Store(false)
+		if f.c.draining.Load() {
+			f.c.drain()
+		}
 		if err := f.r.Fill(f.need); err != nil {
 			return err
 		}
+		f.busy.Store(true)
 	}
 }
 
@@ -63,7 +69,7 @@ func (f *front) loop() error {
 func (f *front) explain(err error) error {
 	var e *Error
 	if errors.As(err, &e) && e.Side != SideTarget {
-		f.c.writeClient(fatal(err).append(nil, msgErrorResponse), false)
+		f.c.farewell(err)
 	}
 	return err
 }
@@ -156,8 +162,10 @@ func (f *front) message(typ byte, frame []byte) error {
 			return nil
 		}
 		f.copyRun = nil
-		f.push(entry{kind: entryCopyEnd})
 		f.c.mu.Lock()
+		if f.c.q.len() > 0 { // else the COPY has failed before
+			f.c.q.push(entry{kind: entryCopyEnd})
+		}
 		f.c.copying = nil
 		f.c.mu.Unlock()
 		f.keep(len(frame))
@@ -350,7 +358,8 @@ func (f *front) refuse(kind byte, n int, name []byte, err error) error {
 		})
 	}
 	if kind != msgQuery && kind != msgFunctionCall {
-		f.unsynced, f.dropping = true, true
+		f.dropping = true
+		f.unsynced.Store(true)
 	}
 	f.replace(n, b)
 	return nil
@@ -427,7 +436,7 @@ func (f *front) parse(frame, body []byte) error {
 			return f.refuse(msgParse, len(frame), m.name, err)
 		}
 	}
-	f.unsynced = true
+	f.unsynced.Store(true)
 	c := f.c
 	c.mu.Lock()
 	s.prev = c.statements[s.name]
@@ -509,7 +518,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 			return f.refuse(msgBind, len(frame), nil, err)
 		}
 	}
-	f.unsynced = true
+	f.unsynced.Store(true)
 	c.mu.Lock()
 	if s.cols != nil {
 		p.cols = withFormats(s.cols, append([]byte(nil), m.resultFormats...))
@@ -543,7 +552,7 @@ func (f *front) execute(frame, body []byte) error {
 		}
 		p = &portal{name: p.name, stmt: p.stmt, run: r}
 	}
-	f.unsynced = true
+	f.unsynced.Store(true)
 	c.mu.Lock()
 	if p.run != nil && p.run.x().WantsRows() && !p.described {
 		p.described = true
@@ -569,7 +578,7 @@ func (f *front) describe(frame, body []byte) error {
 	if err != nil {
 		return malformed("Describe")
 	}
-	f.unsynced = true
+	f.unsynced.Store(true)
 	c := f.c
 	e := entry{kind: msgDescribe}
 	c.mu.Lock()
@@ -590,7 +599,7 @@ func (f *front) close(frame, body []byte) error {
 	if err != nil {
 		return malformed("Close")
 	}
-	f.unsynced = true
+	f.unsynced.Store(true)
 	f.push(entry{kind: msgClose, named: namedMsg{m.kind, append([]byte(nil), m.name...)}})
 	f.keep(len(frame))
 	return nil
@@ -632,7 +641,7 @@ func (f *front) functionCall(frame, body []byte) error {
 
 func (f *front) sync(n int) {
 	c := f.c
-	f.unsynced, f.dropping = false, false
+	f.dropping = false
 	c.mu.Lock()
 	if c.copying == nil {
 		// While the target reads COPY data it ignores Sync, so there will be no
@@ -640,6 +649,7 @@ func (f *front) sync(n int) {
 		c.q.push(entry{kind: msgSync})
 		f.segment++
 	}
+	f.unsynced.Store(false)
 	c.mu.Unlock()
 	f.keep(n)
 }
@@ -772,7 +782,7 @@ func resolves(s *pgsql.Script) bool {
 func (f *front) settle() error {
 	c := f.c
 	c.mu.Lock()
-	ask := c.tracker.dirty && c.tracker.utf8 && !f.unsynced && f.copyRun == nil && !c.tracker.replication
+	ask := c.tracker.dirty && c.tracker.utf8 && !f.unsynced.Load() && f.copyRun == nil && !c.tracker.replication
 	c.mu.Unlock()
 	if !ask {
 		return nil

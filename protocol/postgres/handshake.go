@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -44,10 +46,12 @@ type cancelRequest struct {
 	key []byte
 }
 
+// param returns the value of a parameter. The last of several counts, as it
+// does for the target, which gets them all.
 func (st *startup) param(name string) string {
-	for _, p := range st.params {
-		if p.name == name {
-			return p.value
+	for i := len(st.params) - 1; i >= 0; i-- {
+		if st.params[i].name == name {
+			return st.params[i].value
 		}
 	}
 	return ""
@@ -71,47 +75,51 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 // start brings a connection to its startup message or cancel request. Every
 // read is of exactly what is needed, so that no byte which belongs into TLS is
 // taken from outside of it, and none from outside is taken as if it had been
-// inside (CVE-2021-23214).
-func (s *Server) start(ctx context.Context, conn net.Conn) (*startup, error) {
-	st := &startup{conn: conn}
+// inside (CVE-2021-23214). After an error st.conn is what the client can be
+// told through.
+func (s *Server) start(ctx context.Context, conn net.Conn) (st *startup, err error) {
+	st = &startup{conn: conn}
 	var first [1]byte
 	if _, err := io.ReadFull(conn, first[:]); err != nil {
-		return nil, err
+		return st, err
 	}
 	if first[0] == 0x16 { // a TLS handshake record: direct TLS, as PostgreSQL 17 does it
 		if s.TLS == nil {
-			return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "this gateway does not offer TLS"}
+			return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "this gateway does not offer TLS"}
 		}
 		if err := st.startTLS(ctx, s, &prefixConn{conn, first[:]}); err != nil {
-			return nil, err
+			return st, err
 		}
 		if st.tls.NegotiatedProtocol != alpn {
-			return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "direct TLS needs the ALPN protocol postgresql"}
+			return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "direct TLS needs the ALPN protocol postgresql"}
 		}
 		if _, err := io.ReadFull(st.conn, first[:]); err != nil {
-			return nil, err
+			return st, err
 		}
 	}
 	asked := map[uint32]bool{}
 	for {
 		var head [8]byte
 		head[0] = first[0]
-		if _, err := io.ReadFull(st.conn, head[1:]); err != nil {
-			return nil, err
+		if _, err := io.ReadFull(st.conn, head[1:4]); err != nil {
+			return st, err
 		}
 		n := binary.BigEndian.Uint32(head[:4])
-		code := binary.BigEndian.Uint32(head[4:])
 		if n < 8 || n > maxStartup {
-			return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid length of startup packet"}
+			return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid length of startup packet"}
 		}
+		if _, err := io.ReadFull(st.conn, head[4:]); err != nil {
+			return st, err
+		}
+		code := binary.BigEndian.Uint32(head[4:])
 		body := make([]byte, n-8)
 		if _, err := io.ReadFull(st.conn, body); err != nil {
-			return nil, err
+			return st, err
 		}
 		switch code {
 		case codeSSLRequest, codeGSSENCRequest:
 			if asked[code] || n != 8 || st.tls != nil {
-				return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "unexpected request for encryption"}
+				return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "unexpected request for encryption"}
 			}
 			asked[code] = true
 			answer := byte('N')
@@ -119,31 +127,31 @@ func (s *Server) start(ctx context.Context, conn net.Conn) (*startup, error) {
 				answer = 'S'
 			}
 			if _, err := st.conn.Write([]byte{answer}); err != nil {
-				return nil, err
+				return st, err
 			}
 			if answer == 'S' {
 				if err := st.startTLS(ctx, s, st.conn); err != nil {
-					return nil, err
+					return st, err
 				}
 			}
 			if _, err := io.ReadFull(st.conn, first[:]); err != nil {
-				return nil, err
+				return st, err
 			}
 			continue
 		case codeCancelRequest:
 			if len(body) < 4+4 || len(body) > 4+maxKey {
-				return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid cancel request"}
+				return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid cancel request"}
 			}
 			st.cancel = &cancelRequest{pid: binary.BigEndian.Uint32(body), key: body[4:]}
 			return st, nil
 		}
 		if code>>16 != 3 {
-			return nil, &Error{Side: SideClient, Code: codeFeatureNotSupported,
+			return st, &Error{Side: SideClient, Code: codeFeatureNotSupported,
 				Msg: fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.%d", code>>16, code&0xffff, minorMax)}
 		}
 		st.minor = int(code & 0xffff)
 		if err := st.readParams(body); err != nil {
-			return nil, err
+			return st, err
 		}
 		return st, st.negotiate()
 	}
@@ -233,13 +241,14 @@ func (s *Server) route(st *startup) (user, target, database string) {
 }
 
 // login fills a Login with what the client has said and the proof it offers.
-func (s *Server) login(st *startup) (*protocol.Login, error) {
+// The challenge is nil unless the proof is one.
+func (s *Server) login(st *startup) (*protocol.Login, *challenge, error) {
 	user, target, database := s.route(st)
 	if user == "" {
-		return nil, &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "no PostgreSQL user name specified in startup packet"}
+		return nil, nil, &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "no PostgreSQL user name specified in startup packet"}
 	}
 	if s.RequireTLS && st.tls == nil {
-		return nil, &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "this gateway accepts connections over TLS only: use sslmode=require or stronger"}
+		return nil, nil, &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "this gateway accepts connections over TLS only: use sslmode=require or stronger"}
 	}
 	l := &protocol.Login{Protocol: s.Name(), User: user, Resource: target, Database: database,
 		Remote: st.conn.RemoteAddr(), TLS: st.tls}
@@ -251,18 +260,20 @@ func (s *Server) login(st *startup) (*protocol.Login, error) {
 			l.Tool.Name, l.Tool.Version = name, strings.Fields(rest)[0]
 		}
 	}
+	var ch *challenge
 	var err error
 	switch {
 	case st.tls != nil && len(st.tls.VerifiedChains) > 0:
 		l.Proof = protocol.Certificate{Chain: st.tls.VerifiedChains[0]}
 	case s.Auth == AuthSCRAM:
-		l.Proof = s.challenge(st)
+		ch = s.newChallenge(st, user)
+		l.Proof = protocol.Challenge{Scheme: scramSHA256, Verify: ch.verify}
 	case st.tls == nil && !s.AllowPlaintext:
 		err = &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "this gateway takes passwords and tokens over TLS only: use sslmode=require or stronger"}
 	default:
 		l.Proof, err = readPassword(st)
 	}
-	return l, err
+	return l, ch, err
 }
 
 func authRequest(kind uint32, data []byte) []byte {
@@ -315,44 +326,108 @@ func readPasswordMessage(r io.Reader) ([]byte, error) {
 	return body, err
 }
 
-// challenge offers SCRAM-SHA-256. The exchange runs when a step that knows the
-// account's secret asks for it.
-func (s *Server) challenge(st *startup) protocol.Proof {
-	used := false
-	return protocol.Challenge{Scheme: scramSHA256, Verify: func(ctx context.Context, secret protocol.Secret) (bool, error) {
-		if used {
-			return false, errors.New("the exchange has already run")
-		}
-		used = true
-		if _, err := st.conn.Write(authRequest(authSASL, []byte(scramSHA256+"\x00\x00"))); err != nil {
+// A challenge is one SCRAM-SHA-256 exchange with a client. It runs when a step
+// that knows the account's secret asks for it, and otherwise as a mock, so that
+// a client cannot tell an account that nobody knows from a wrong password.
+type challenge struct {
+	st     *startup
+	salt   []byte // for secrets that have none of their own
+	ran    bool
+	proven bool // the client knows the secret
+}
+
+// newChallenge returns the challenge for a client that says it is user.
+func (s *Server) newChallenge(st *startup, user string) *challenge {
+	return &challenge{st: st, salt: s.mockSalt(user)}
+}
+
+// mockSalt returns the salt of an account that has none. It is the same each
+// time, as that of an account which exists would be (mock_scram_secret in
+// PostgreSQL's auth-scram.c).
+func (s *Server) mockSalt(user string) []byte {
+	s.saltOnce.Do(func() {
+		s.saltKey = make([]byte, sha256.Size)
+		_, _ = rand.Read(s.saltKey) // never fails
+	})
+	return hmacSHA256(s.saltKey, user)[:16]
+}
+
+// verify is the challenge's [protocol.Challenge].Verify.
+func (c *challenge) verify(_ context.Context, secret protocol.Secret) (bool, error) {
+	if c.ran {
+		return false, errors.New("the exchange has already run")
+	}
+	c.ran = true
+	keys, salt, iterations, ok := parseVerifier(secret.Reveal())
+	if !ok {
+		salt, iterations = c.salt, minIterations
+		var err error
+		if keys, err = deriveKeys(secret.Reveal(), salt, iterations); err != nil {
 			return false, err
 		}
-		body, err := readPasswordMessage(st.conn)
-		if err != nil {
-			return false, err
-		}
-		c := cursor{b: body}
-		mech := string(c.str())
-		first := c.value()
-		if c.done() != nil || mech != scramSHA256 {
-			return false, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "malformed SASL response"}
-		}
-		var srv scramServer
-		answer, err := srv.start(first, secret)
-		if err != nil {
-			return false, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: err.Error()}
-		}
-		if _, err := st.conn.Write(authRequest(authSASLContinue, []byte(answer))); err != nil {
-			return false, err
-		}
-		if body, err = readPasswordMessage(st.conn); err != nil {
-			return false, err
-		}
-		sig, ok := srv.finish(body)
-		if !ok {
-			return false, nil
-		}
-		_, err = st.conn.Write(authRequest(authSASLFinal, []byte(sig)))
-		return true, err
-	}}
+	}
+	ok, err := c.exchange(scramServer{keys: keys, salt: salt, iterations: iterations})
+	c.proven = ok
+	return ok, err
+}
+
+// mock runs the exchange for an account that nobody knows, unless the exchange
+// has run. No client passes it.
+func (c *challenge) mock() error {
+	if c.ran {
+		return nil
+	}
+	c.ran = true
+	keys := scramKeys{stored: make([]byte, sha256.Size), server: make([]byte, sha256.Size)}
+	_, _ = rand.Read(keys.stored) // never fails
+	_, err := c.exchange(scramServer{keys: keys, salt: c.salt, iterations: minIterations})
+	return err
+}
+
+// exchange talks to the client. An error that is the client's fault is an
+// [Error].
+func (c *challenge) exchange(srv scramServer) (bool, error) {
+	conn := c.st.conn
+	if _, err := conn.Write(authRequest(authSASL, []byte(scramSHA256+"\x00\x00"))); err != nil {
+		return false, err
+	}
+	body, err := readPasswordMessage(conn)
+	if err != nil {
+		return false, err
+	}
+	first, err := decodeSASLInitial(body)
+	if err != nil {
+		return false, err
+	}
+	answer, err := srv.start(first)
+	if err != nil {
+		return false, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: err.Error()}
+	}
+	if _, err := conn.Write(authRequest(authSASLContinue, []byte(answer))); err != nil {
+		return false, err
+	}
+	if body, err = readPasswordMessage(conn); err != nil {
+		return false, err
+	}
+	sig, ok := srv.finish(body)
+	if !ok {
+		return false, nil
+	}
+	_, err = conn.Write(authRequest(authSASLFinal, []byte(sig)))
+	return err == nil, err
+}
+
+// decodeSASLInitial returns the client's first SCRAM message out of a
+// SASLInitialResponse.
+func decodeSASLInitial(body []byte) ([]byte, error) {
+	c := cursor{b: body}
+	mech := string(c.str())
+	first := c.value()
+	switch {
+	case c.done() != nil:
+		return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "malformed SASL response"}
+	case mech != scramSHA256:
+		return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "client selected an invalid SASL authentication mechanism"}
+	}
+	return first, nil
 }

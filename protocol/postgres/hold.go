@@ -50,11 +50,7 @@ func (c *session) whileHeld(ctx context.Context, w protocol.Waiting, wait func(c
 	defer func() {
 		c.mu.Lock()
 		c.hold = nil
-		draining := c.draining && c.idle()
 		c.mu.Unlock()
-		if draining {
-			c.ps.Terminate(errDrained)
-		}
 	}()
 	stop := make(chan struct{})
 	done := make(chan struct{})
@@ -139,7 +135,7 @@ func waitNotice(w protocol.Waiting) report {
 // until the client has the results. If the pipeline has failed meanwhile, the
 // held statement will not run and nobody needs to be asked.
 func (f *front) settleBeforeHold() error {
-	if f.unsynced {
+	if f.unsynced.Load() {
 		f.insert([]byte{msgFlush, 0, 0, 0, 4})
 	}
 	if err := f.flush(); err != nil {

@@ -33,6 +33,7 @@ const (
 const (
 	minIterations = 4096   // RFC 7677, section 4
 	maxIterations = 600000 // a peer must not make us work for minutes
+	maxSCRAM      = 4096   // bytes of one message; real ones have about 100
 )
 
 func hmacSHA256(key []byte, parts ...string) []byte {
@@ -146,6 +147,9 @@ func newScramClient(cache *keyCache, password protocol.Secret, offered []string,
 			mech = scramSHA256Plus
 			break
 		}
+		if !plain { // a certificate whose hash is not defined, such as Ed25519
+			return "", nil, errors.New("the target offers SCRAM with channel binding only, and its certificate has no binding defined")
+		}
 		fallthrough
 	case plain:
 		mech = scramSHA256
@@ -228,8 +232,11 @@ func (c *scramClient) verify(serverFinal string) error {
 // start of a SCRAM message; further extensions are ignored, but for mandatory
 // ones.
 func scramAttrs(msg, names string) ([]string, error) {
+	if len(msg) > maxSCRAM {
+		return nil, errors.New("malformed SCRAM message")
+	}
 	parts := strings.Split(msg, ",")
-	if len(parts) < len(names) || len(msg) > 4096 {
+	if len(parts) < len(names) {
 		return nil, errors.New("malformed SCRAM message")
 	}
 	out := make([]string, len(names))
@@ -243,16 +250,19 @@ func scramAttrs(msg, names string) ([]string, error) {
 	return out, nil
 }
 
-// scramServer checks a client against a secret that the gateway knows.
+// scramServer checks a client against keys that the gateway knows.
 type scramServer struct {
+	keys       scramKeys
+	salt       []byte
+	iterations int
+
 	header, bare string
 	nonce        string
-	keys         scramKeys
 	first        string
 }
 
 // start reads the client's first message and returns the answer to it.
-func (s *scramServer) start(clientFirst []byte, secret protocol.Secret) (string, error) {
+func (s *scramServer) start(clientFirst []byte) (string, error) {
 	msg := string(clientFirst)
 	// gs2-header = "n,," / "y,,": no authzid, no channel binding, since the
 	// gateway does not offer it.
@@ -271,20 +281,10 @@ func (s *scramServer) start(clientFirst []byte, secret protocol.Secret) (string,
 	if len(attrs[1]) < 8 {
 		return "", errors.New("the client's nonce is too short")
 	}
-	keys, salt, it, ok := parseVerifier(secret.Reveal())
-	if !ok {
-		salt = make([]byte, 16)
-		_, _ = rand.Read(salt) // never fails
-		it = minIterations
-		if keys, err = deriveKeys(secret.Reveal(), salt, it); err != nil {
-			return "", err
-		}
-	}
-	s.keys = keys
 	var raw [18]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	s.nonce = attrs[1] + base64.StdEncoding.EncodeToString(raw[:])
-	s.first = "r=" + s.nonce + ",s=" + base64.StdEncoding.EncodeToString(salt) + ",i=" + strconv.Itoa(it)
+	s.first = "r=" + s.nonce + ",s=" + base64.StdEncoding.EncodeToString(s.salt) + ",i=" + strconv.Itoa(s.iterations)
 	return s.first, nil
 }
 

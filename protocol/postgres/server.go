@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -57,6 +58,8 @@ type Server struct {
 	tls      *tls.Config
 	keys     keyCache
 	cancels  cancels
+	saltOnce sync.Once
+	saltKey  []byte
 	analyzer *pgsql.Analyzer
 	catalogs catalogs
 }
@@ -106,14 +109,14 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 
 	st, err := s.start(ctx, conn)
 	if err != nil {
-		tellFatal(conn, err)
+		tellFatal(st.conn, err)
 		return err
 	}
 	defer st.conn.Close()
 	if st.cancel != nil {
 		return s.cancel(ctx, conn.RemoteAddr(), st.cancel)
 	}
-	login, err := s.login(st)
+	login, ch, err := s.login(st)
 	if err != nil {
 		tellFatal(st.conn, err)
 		return err
@@ -123,18 +126,34 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 	ps, err := h.Open(ctx, login)
 	login.Proof = nil
 	if err != nil {
-		// Until the login is accepted a refusal is an authentication failure,
-		// which drivers treat as final and do not retry.
-		r := fatal(err)
-		if r.code == codePrivilege || r.code == codeIOError {
-			r.code = codeInvalidAuth
-		}
-		_, _ = st.conn.Write(r.append(nil, msgErrorResponse))
+		s.refuse(st, login, ch, err)
 		return err
 	}
 	defer func() { ps.Close(orderly(err)) }()
 	stop()
 	return c.serve(ps)
+}
+
+// refuse tells a client that its login was not accepted.
+func (s *Server) refuse(st *startup, l *protocol.Login, ch *challenge, err error) {
+	r := fatal(err)
+	if r.code == codePrivilege || r.code == codeIOError {
+		// Until the login is accepted a refusal is an authentication failure,
+		// which drivers treat as final and do not retry.
+		r.code = codeInvalidAuth
+	}
+	if ch != nil && !ch.proven {
+		if merr := ch.mock(); merr != nil {
+			tellFatal(st.conn, merr)
+			return
+		}
+		if e := (*Error)(nil); !errors.As(err, &e) {
+			// One answer to a wrong password and to an account that nobody knows.
+			r = report{severity: "FATAL", code: codeInvalidPassword, msg: fmt.Sprintf("password authentication failed for user \"%s\"", l.User)}
+		}
+	}
+	_ = st.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, _ = st.conn.Write(r.append(nil, msgErrorResponse))
 }
 
 // orderly turns the ways in which a session normally ends into nil.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -41,6 +42,7 @@ type session struct {
 	told   bool       // AuthenticationOk has been sent
 	wmu    sync.Mutex // one writer to the client at a time
 	inside bool       // under wmu: the last write ended inside a message
+	bye    sync.Once
 
 	mu         sync.Mutex
 	changed    *sync.Cond // the queue has shrunk, or the session has ended
@@ -49,7 +51,7 @@ type session struct {
 	copying    *run // the target reads COPY data
 	status     byte // transaction status of the last ReadyForQuery
 	ended      error
-	draining   bool
+	draining   atomic.Bool
 	statements map[string]*statement
 	portals    map[string]*portal
 	tracker    tracker
@@ -76,13 +78,11 @@ func (c *session) serve(ps *protocol.Session) error {
 	c.ps = ps
 	ctx := ps.Context()
 	defer context.AfterFunc(ctx, func() { c.kill(context.Cause(ctx)) })()
+	defer c.leave()
 	if err := c.login(ctx); err != nil {
-		c.writeClient(fatal(err).append(nil, msgErrorResponse), false)
+		c.farewell(err)
 		return err
 	}
-	defer c.srv.cancels.remove(c.cancelID)
-	defer c.t.conn.Close()
-	defer c.srv.catalogs.release(c.catalog)
 	defer ps.OnDrain(c.drain)()
 
 	c.front.init(c)
@@ -94,6 +94,7 @@ func (c *session) serve(ps *protocol.Session) error {
 	ps.Go(func() error {
 		err := protocol.Guard(c.back.loop)
 		c.finish(err)
+		c.farewell(err)
 		backDone <- err
 		// Whatever ended the target's side ends the client's: front is woken
 		// from its read.
@@ -123,6 +124,20 @@ func (c *session) serve(ps *protocol.Session) error {
 		return berr
 	}
 	return first(err, berr)
+}
+
+// leave gives back what login took, as far as it came.
+func (c *session) leave() {
+	if c.t == nil {
+		return
+	}
+	_ = c.t.conn.Close()
+	if c.catalog != nil {
+		c.srv.catalogs.release(c.catalog)
+	}
+	if c.cancelKey != nil {
+		c.srv.cancels.remove(c.cancelID)
+	}
 }
 
 func isPanic(err error) bool {
@@ -164,26 +179,45 @@ func (c *session) kill(cause error) {
 		cause = errTerminated
 	}
 	c.finish(cause)
-	if c.t != nil {
-		r := report{severity: "FATAL", code: codeAdminShutdown, msg: "terminating connection due to administrator command"}
-		var d *protocol.DeniedError
-		if errors.As(cause, &d) {
-			r.msg, r.hint = "terminating connection: "+d.Reason, d.Hint
-		}
-		_ = c.client.SetWriteDeadline(time.Now().Add(time.Second))
-		if !errors.Is(cause, errTerminated) {
-			c.writeClient(r.append(nil, msgErrorResponse), false)
-		}
-		_ = c.t.conn.Close()
+	c.mu.Lock()
+	t := c.t
+	c.mu.Unlock()
+	c.farewell(cause)
+	if t != nil {
+		_ = t.conn.Close()
 	}
 	_ = c.client.Close()
 }
 
+// farewell is the last thing that a client hears, if it may know why.
+func (c *session) farewell(err error) {
+	var d *protocol.DeniedError
+	var e *Error
+	r := report{severity: "FATAL", code: codeAdminShutdown, msg: "terminating connection due to administrator command"}
+	switch {
+	case errors.As(err, &d):
+		r.msg, r.hint = "terminating connection: "+d.Reason, d.Hint
+	case errors.As(err, &e):
+		r = fatal(err)
+	case err == nil, errors.Is(err, errTerminated), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return
+	case isPanic(err):
+		r.code, r.msg = codeInternal, protocol.FixedReason
+	case !errors.Is(err, errDrained) && c.ps.Context().Err() == nil:
+		return // a connection broke
+	}
+	c.bye.Do(func() {
+		// A client that does not read must not hold up the end.
+		_ = c.client.SetWriteDeadline(time.Now().Add(time.Second))
+		_ = c.writeClient(r.append(nil, msgErrorResponse), false)
+	})
+}
+
 // drain ends the session as soon as no transaction is open.
 func (c *session) drain() {
+	c.draining.Store(true)
 	c.mu.Lock()
-	c.draining = true
-	idle := c.idle()
+	idle := c.idle() && !c.front.busy.Load()
 	c.mu.Unlock()
 	if idle {
 		c.ps.Terminate(errDrained)
@@ -194,7 +228,9 @@ var errDrained = &protocol.DeniedError{Step: "gateway", Reason: "the gateway is 
 
 // idle reports that the client loses nothing if the session ends now. The
 // caller holds mu.
-func (c *session) idle() bool { return c.q.len() == 0 && c.status == 'I' && c.hold == nil }
+func (c *session) idle() bool {
+	return c.q.len() == 0 && c.status == 'I' && c.hold == nil && !c.front.unsynced.Load()
+}
 
 // writeClient writes whole messages, or with partial a chunk whose last message
 // goes on in the next. A writer that would cut into another's message does
@@ -238,10 +274,13 @@ func (c *session) login(ctx context.Context) error {
 		params = append(params, p)
 	}
 	dial := c.ps.Dial
-	if c.t, err = c.srv.connectTarget(ctx, res, dial, creds, database, params); err != nil {
+	t, err := c.srv.connectTarget(ctx, res, dial, creds, database, params)
+	if err != nil {
 		return err
 	}
-	c.status = c.t.status
+	c.mu.Lock()
+	c.t, c.status = t, t.status
+	c.mu.Unlock()
 	var raw [8]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	c.refuseAs = "sallyport refused " + hex.EncodeToString(raw[:])

@@ -49,8 +49,13 @@ func (s *Server) CheckTarget(r protocol.Resource) error {
 	return err
 }
 
+// sslMode returns what the target's sslmode comes to. As for libpq, require
+// with a file of CAs means verify-ca.
 func sslMode(r protocol.Resource) string {
-	if m := r.Options[optSSLMode]; m != "" {
+	switch m := r.Options[optSSLMode]; {
+	case m == "require" && r.Options[optSSLRootCert] != "":
+		return "verify-ca"
+	case m != "":
 		return m
 	}
 	if strings.HasPrefix(r.Addr, "/") {
@@ -86,6 +91,8 @@ func targetTLS(r protocol.Resource) (*tls.Config, error) {
 			return nil, fmt.Errorf("options sslcert and sslkey: %w", err)
 		}
 		c.Certificates = []tls.Certificate{cert}
+	} else if r.Options[optSSLKey] != "" {
+		return nil, errors.New("option sslkey needs sslcert")
 	}
 	switch mode {
 	case "prefer", "require":
@@ -122,7 +129,7 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 	creds protocol.Credentials, database string, params []param) (t *target, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.loginTimeout())
 	defer cancel()
-	conn, _, err := s.dialTarget(ctx, r, dial)
+	conn, err := s.dialTarget(ctx, r, dial)
 	if err != nil {
 		return nil, err
 	}
@@ -134,24 +141,28 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	t = &target{conn: conn, r: wire.NewReader(conn), settings: map[string]string{}}
-	if err := t.login(s, r, creds, database, params); err != nil {
+	err = t.login(s, r, creds, database, params)
+	if !stop() { // the deadline is set, or about to be
+		err = &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target did not complete the login in time", Err: first(err, context.Cause(ctx))}
+	}
+	if err != nil {
+		t.r.Release()
 		return nil, err
 	}
 	return t, nil
 }
 
-// dialTarget connects and encrypts. secure says that the target's certificate
-// was verified against its name or CA.
-func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(context.Context) (net.Conn, error)) (conn net.Conn, secure bool, err error) {
+// dialTarget connects and encrypts as the target's sslmode says.
+func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(context.Context) (net.Conn, error)) (conn net.Conn, err error) {
 	cfg, err := targetTLS(r)
 	if err != nil {
-		return nil, false, &Error{Side: SideGateway, Code: codeCannotConnect, Msg: "the target's TLS settings are wrong", Err: err}
+		return nil, &Error{Side: SideGateway, Code: codeCannotConnect, Msg: "the target's TLS settings are wrong", Err: err}
 	}
 	if conn, err = dial(ctx); err != nil {
-		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target cannot be reached", Err: err}
+		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target cannot be reached", Err: err}
 	}
 	if cfg == nil {
-		return conn, false, nil
+		return conn, nil
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -162,27 +173,26 @@ func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not answer", Err: err}
+		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not answer", Err: err}
 	}
 	switch answer[0] {
 	case 'S':
 	case 'N':
 		if sslMode(r) == "prefer" {
-			return conn, false, nil
+			return conn, nil
 		}
 		fallthrough
 	default:
 		_ = conn.Close()
-		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not offer TLS",
+		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not offer TLS",
 			Err: errors.New("set the target's option sslmode=disable if its network is trusted")}
 	}
 	tc := tls.Client(conn, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, false, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target's TLS certificate was not accepted", Err: err}
+		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target's TLS certificate was not accepted", Err: err}
 	}
-	m := sslMode(r)
-	return tc, m == "verify-full" || m == "verify-ca", nil
+	return tc, nil
 }
 
 // startupMessage asks for protocol 3.0: all that a newer minor version brings
@@ -202,7 +212,10 @@ func startupMessage(user, database string, params []param) []byte {
 	return b
 }
 
-const maxLoginMessage = 64 << 10
+const (
+	maxLoginMessage  = 64 << 10 // bytes of one message, and of all that the client gets to see
+	maxLoginMessages = 1 << 10  // PostgreSQL sends about 20
+)
 
 // next returns the next message from the target; it is valid until the next
 // call.
@@ -228,151 +241,87 @@ func (t *target) login(s *Server, r protocol.Resource, creds protocol.Credential
 		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: msg, Err: err}
 	}
 	if _, err := t.conn.Write(startupMessage(creds.User, database, params)); err != nil {
-		return fail("the target closed the connection", err)
+		return fail("the target closed the connection during the login", err)
 	}
-	var scram *scramClient
-	authenticated := false
-	for {
+	a := authenticator{keys: &s.keys, conn: t.conn, mode: sslMode(r), creds: creds}
+	for range maxLoginMessages {
 		frame, err := t.next(maxLoginMessage)
+		if e := (*Error)(nil); errors.As(err, &e) {
+			return err
+		}
 		if err != nil {
 			return fail("the target closed the connection during the login", err)
 		}
 		body := frame[5:]
-		switch frame[0] {
+		switch typ := frame[0]; typ {
 		case msgErrorResponse:
 			return t.refused(frame)
+		case msgNegotiateVersion: // only about options, of which we asked for none
+			continue
 		case msgAuthentication:
-			if authenticated {
-				return fail("the target asks for authentication twice", nil)
-			}
-			c := cursor{b: body}
-			kind := c.u32()
-			if c.bad {
-				return fail("the target sent a malformed message", errMalformed)
-			}
-			answer, err := t.authenticate(s, kind, c.b, r, creds, &scram)
+			answer, err := a.answer(body)
 			if err != nil {
 				return fail("the gateway could not log in at the target", err)
 			}
-			authenticated = kind == authOK
-			if answer != nil {
-				if _, err := t.conn.Write(appendMessage(nil, msgPassword, func(b []byte) []byte { return append(b, answer...) })); err != nil {
-					return fail("the target closed the connection during the login", err)
-				}
+			if answer == nil {
+				continue
 			}
-		case msgParameterStatus:
-			t.setting(body)
-			t.greeting = append(t.greeting, frame...)
-		case msgNoticeResponse:
-			t.greeting = append(t.greeting, frame...)
-		case msgNegotiateVersion: // only about options, of which we asked for none
-		case msgBackendKeyData:
-			if len(body) < 8 || len(body) > 4+maxKey {
-				return fail("the target sent a malformed message", errMalformed)
+			if _, err := t.conn.Write(appendMessage(nil, msgPassword, func(b []byte) []byte { return append(b, answer...) })); err != nil {
+				return fail("the target closed the connection during the login", err)
 			}
-			t.pid = binary.BigEndian.Uint32(body)
-			t.key = append([]byte(nil), body[4:]...)
-		case msgReadyForQuery:
-			if !authenticated || len(body) != 1 {
-				return fail("the target skips the authentication", nil)
+			continue
+		case msgParameterStatus, msgNoticeResponse, msgBackendKeyData, msgReadyForQuery:
+			if !a.done {
+				return fail("the target skips the authentication", fmt.Errorf("type %q", typ))
 			}
-			t.status = body[0]
-			return nil
 		default:
-			return fail("the target sent an unexpected message during the login", fmt.Errorf("type %q", frame[0]))
+			return fail("the target sent an unexpected message during the login", fmt.Errorf("type %q", typ))
+		}
+		if err := t.greeted(frame); err != nil {
+			return fail("the target sent a malformed message", err)
+		}
+		if t.status != 0 {
+			return nil
 		}
 		if len(t.greeting) > maxLoginMessage {
 			return fail("the target sends too much during the login", nil)
 		}
 	}
+	return fail("the target sends too much during the login", nil)
 }
 
-func (t *target) setting(body []byte) {
-	c := cursor{b: body}
-	k, v := string(c.str()), string(c.str())
-	if c.done() == nil && len(t.settings) < 256 {
-		t.settings[k] = v
-	}
-}
-
-// authenticate answers one authentication request; nil means no answer.
-func (t *target) authenticate(s *Server, kind uint32, data []byte, r protocol.Resource, creds protocol.Credentials, scram **scramClient) ([]byte, error) {
-	secretFor := func(what string) error {
-		if creds.Secret.Empty() {
-			return fmt.Errorf("the target asks for %s and no secret is configured", what)
+// greeted takes what the target says between the authentication and its first
+// ReadyForQuery.
+func (t *target) greeted(frame []byte) error {
+	body := frame[5:]
+	switch frame[0] {
+	case msgParameterStatus:
+		c := cursor{b: body}
+		k, v := string(c.str()), string(c.str())
+		if err := c.done(); err != nil {
+			return err
 		}
+		t.settings[k] = v
+	case msgNoticeResponse:
+		if _, err := decodeFields(body); err != nil {
+			return err
+		}
+	case msgBackendKeyData:
+		if len(body) != 4+4 { // protocol 3.0, for which we asked, has no other
+			return errMalformed
+		}
+		t.pid = binary.BigEndian.Uint32(body)
+		t.key = append([]byte(nil), body[4:]...)
+		return nil
+	case msgReadyForQuery:
+		if len(body) != 1 || body[0] != 'I' && body[0] != 'T' && body[0] != 'E' {
+			return errMalformed
+		}
+		t.status = body[0]
 		return nil
 	}
-	tc, _ := t.conn.(*tls.Conn)
-	switch kind {
-	case authOK:
-		if *scram != nil && !(*scram).verified {
-			return nil, errors.New("the target did not prove that it knows the password")
-		}
-		return nil, nil
-	case authCleartext:
-		if err := secretFor("a password"); err != nil {
-			return nil, err
-		}
-		m := sslMode(r)
-		if tc == nil || m != "verify-full" && m != "verify-ca" {
-			return nil, errors.New("the target asks for a clear-text password, which is sent under verified TLS only (sslmode=verify-full)")
-		}
-		return append([]byte(creds.Secret.Reveal()), 0), nil
-	case authMD5:
-		if err := secretFor("an md5 password"); err != nil {
-			return nil, err
-		}
-		if len(data) != 4 {
-			return nil, errMalformed
-		}
-		return append([]byte(md5Password(creds.User, creds.Secret, data)), 0), nil
-	case authSASL:
-		if err := secretFor("SCRAM"); err != nil {
-			return nil, err
-		}
-		if *scram != nil {
-			return nil, errors.New("the target starts SCRAM twice")
-		}
-		var offered []string
-		c := cursor{b: data}
-		for {
-			m := string(c.str())
-			if c.bad {
-				return nil, errMalformed
-			}
-			if m == "" {
-				break
-			}
-			offered = append(offered, m)
-		}
-		var state *tls.ConnectionState
-		if tc != nil {
-			cs := tc.ConnectionState()
-			state = &cs
-		}
-		mech, sc, err := newScramClient(&s.keys, creds.Secret, offered, state)
-		if err != nil {
-			return nil, err
-		}
-		*scram = sc
-		first := sc.first()
-		b := append([]byte(mech), 0)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(first)))
-		return append(b, first...), nil
-	case authSASLContinue:
-		if *scram == nil || (*scram).server != nil {
-			return nil, errors.New("SCRAM out of order")
-		}
-		answer, err := (*scram).final(string(data))
-		return []byte(answer), err
-	case authSASLFinal:
-		if *scram == nil {
-			return nil, errors.New("SCRAM out of order")
-		}
-		return nil, (*scram).verify(string(data))
-	}
-	return nil, fmt.Errorf("the target asks for authentication method %d, which is not supported", kind)
+	t.greeting = append(t.greeting, frame...)
+	return nil
 }
 
 // refused turns the target's own refusal of the gateway into an error. What it

@@ -16,7 +16,8 @@ type tracker struct {
 	key         string      // the state in words, for digests
 	utf8        bool        // client_encoding is one that texts can be read in
 
-	dirty  bool // something may have changed the state: the target has to be asked
+	known  bool // the target has told the state
+	dirty  bool // something may have changed it since: the target has to be asked
 	unsure int  // statements under way that may change it
 	set    bool // the open transaction changed it: its end may change it back
 	ddl    bool // the open transaction changed definitions that only it can see
@@ -41,7 +42,7 @@ func (t *tracker) setting(name, value string) {
 }
 
 // certain reports whether names can be resolved now.
-func (t *tracker) certain() bool { return !t.dirty && t.unsure == 0 && !t.ddl && t.utf8 }
+func (t *tracker) certain() bool { return t.known && !t.dirty && t.unsure == 0 && !t.ddl && t.utf8 }
 
 // touches reports whether stmt may change the state or definitions.
 func touches(stmt *pgsql.Statement) bool {
@@ -100,9 +101,11 @@ func (t *tracker) transactionEnded() (stale bool) {
 const probeText = "select pg_catalog.current_schemas(true)::pg_catalog.text, current_user::pg_catalog.text, " +
 	"pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.pg_my_temp_schema() operator(pg_catalog.<>) 0"
 
-// probed takes the answer to probeText.
+// probed takes the answer to probeText. Anything else than one row of its form
+// leaves the state unknown until something changes it again.
 func (t *tracker) probed(row [][]byte) {
-	if len(row) != 4 {
+	t.dirty, t.known = false, len(row) == 4
+	if !t.known {
 		return
 	}
 	t.state.SearchPath = nil
@@ -116,7 +119,6 @@ func (t *tracker) probed(row [][]byte) {
 	t.state.Temp = string(row[3]) == "t"
 	t.key = "database=" + t.database + " search_path=" + string(row[0]) + " role=" + t.state.Role +
 		" standard_conforming_strings=" + string(row[2])
-	t.dirty = false
 }
 
 // parseNameArray reads the text form of a name[].
