@@ -153,6 +153,7 @@ func (p *pass) maintain() { p.access |= protocol.Schema }
 
 // selectStmt is a query as a statement.
 func (p *pass) selectStmt(x *pg.SelectStmt) protocol.Verb {
+	p.access |= protocol.Read
 	p.output(p.query(x, nil))
 	left := x
 	for left.Larg != nil {

@@ -90,7 +90,7 @@ func (p *pass) insert(x *pg.InsertStmt, s *scope) rowset {
 		p.assignments(c.TargetList, it, x.Relation, conflict)
 		p.expr(c.WhereClause, conflict)
 	}
-	return p.targets(x.ReturningList, own)
+	return p.returning(x.ReturningList, own)
 }
 
 // assignments analyses SET.
@@ -122,7 +122,7 @@ func (p *pass) update(x *pg.UpdateStmt, s *scope) rowset {
 	p.assignments(x.TargetList, it, x.Relation, s)
 	p.expr(x.WhereClause, s)
 	p.bounded = p.bounded && limits(x.WhereClause)
-	return p.targets(x.ReturningList, s)
+	return p.returning(x.ReturningList, s)
 }
 
 func (p *pass) delete(x *pg.DeleteStmt, s *scope) rowset {
@@ -133,7 +133,7 @@ func (p *pass) delete(x *pg.DeleteStmt, s *scope) rowset {
 	p.from(x.UsingClause, s)
 	p.expr(x.WhereClause, s)
 	p.bounded = p.bounded && limits(x.WhereClause)
-	return p.targets(x.ReturningList, s)
+	return p.returning(x.ReturningList, s)
 }
 
 func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
@@ -167,7 +167,7 @@ func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
 			p.exprs(w.Values, s)
 		}
 	}
-	return p.targets(x.ReturningList, s)
+	return p.returning(x.ReturningList, s)
 }
 
 // limits reports whether a condition looks as if it limits what is changed: a
@@ -230,4 +230,12 @@ func mentionsColumn(n *pg.Node) bool {
 		return !found
 	})
 	return found
+}
+
+// returning analyses RETURNING, which reads like a query.
+func (p *pass) returning(list []*pg.Node, s *scope) rowset {
+	if len(list) > 0 {
+		p.access |= protocol.Read
+	}
+	return p.targets(list, s)
 }

@@ -254,5 +254,5 @@ func (f failing) Query(context.Context, string, func([][]byte) error) error {
 
 func TestLoadFails(t *testing.T) {
 	_, err := Load(context.Background(), failing{})
-	require.ErrorContains(t, err, "catalog: settings: gone")
+	require.ErrorContains(t, err, "catalog: state: gone")
 }

@@ -19,7 +19,6 @@ func (p *pass) query(x *pg.SelectStmt, outer *scope) rowset {
 		p.runs("a query is not understood")
 		return rowset{open: true}
 	}
-	p.access |= protocol.Read
 	s := &scope{parent: outer}
 	p.with(x.WithClause, s)
 	if x.IntoClause != nil {

@@ -106,9 +106,10 @@ func TestShape(t *testing.T) {
 		}
 		return string(b)
 	}
-	require.Equal(t, shape("select 1, 'a'"), shape("select  42.5, $$b$$"))
+	require.Equal(t, shape("select 1, 'a'"), shape("select  42, $$b$$"))
 	require.Equal(t, shape("select 1 -- a\n, 'a'"), shape("select 2 /* b */ , E'\\n'"))
 	require.NotEqual(t, shape("select 1"), shape("select '1'"))
+	require.NotEqual(t, shape("select 1"), shape("select 1.5"))
 	require.NotEqual(t, shape("select b'1'"), shape("select x'1'"))
 	require.NotEqual(t, shape("select $1"), shape("select $2"))
 	require.NotEqual(t, shape(`select "a"`), shape(`select "b"`))

@@ -21,6 +21,7 @@ func ExpandView(c *sql.Catalog, r *sql.Relation, chain []uint32) *sql.Expansion 
 	}
 	p := newPass(&State{Catalog: c, SearchPath: []string{"pg_catalog"}, StandardStrings: true})
 	p.chain = chain
+	p.access = protocol.Read
 	rows := p.query(tree.Stmts[0].Stmt.GetSelectStmt(), nil)
 	out := &sql.Expansion{
 		ReadsKnown: p.unknown == "" && !rows.open,
