@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	small = 2 << 10  // holds most requests; what an idle session keeps
-	large = 32 << 10 // four of the 8 KiB pieces that PostgreSQL writes
+	small = 2 << 10 // holds most requests; what an idle session keeps
+	piece = 8 << 10 // what PostgreSQL writes at a time (PQ_SEND_BUFFER_SIZE)
+	large = 4 * piece
 )
 
 // ErrTooLarge says that a peer announced or sent a message over the limit.
@@ -87,14 +88,18 @@ func (r *Reader) room(need int) {
 	have := r.end - r.pos
 	if have == 0 {
 		r.pos, r.end = 0, 0
-		switch {
-		case r.buf == nil, r.last <= small/2 && len(r.buf) > small && need <= small:
-			r.resize(small)
-		case r.last > small/2 && len(r.buf) < large:
-			r.resize(large)
-		}
 	}
-	if r.end < len(r.buf) && need <= len(r.buf)-r.pos {
+	switch {
+	case r.buf == nil, have == 0 && r.last <= small/2 && len(r.buf) > small && need <= small:
+		r.resize(small)
+	case r.last > small/2 && len(r.buf) < large:
+		// Also with the beginning of a message left over: a stream of messages
+		// that are looked at one by one nearly always leaves some.
+		r.resize(large)
+	}
+	// What is left over is moved to the front as long as that makes more room
+	// than it moves, so that reads stay long.
+	if free := len(r.buf) - r.end; free > 0 && need <= len(r.buf)-r.pos && (free >= piece || have > r.pos) {
 		return
 	}
 	if r.pos > 0 {
