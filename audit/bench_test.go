@@ -42,6 +42,20 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 	}))
 }
 
+// On a shared machine with 2 cores (AMD EPYC), ext4 on a virtual disk, load 5
+// to 8, an event of 997 bytes:
+//
+//	BenchmarkAppend            440-730 ns/op         0 allocs/op   (0.25 us of CPU)
+//	BenchmarkSeal              910-1140 ns/op        0 allocs/op   SHA-256, chain, CRC: in the flush, not in Record
+//	BenchmarkRecord            3.6-5.1 us/op         0 allocs/op   with a write for each 64
+//	BenchmarkRecordFlush/1     151,000 events/s      p50 2 us      p99 10 us
+//	BenchmarkRecordFlush/16    211,000 events/s      p50 2 us      p99 0.4 ms
+//	BenchmarkRecordFlush/128   197,000 events/s      p50 5 us      p99 6.5 ms
+//	BenchmarkRecordSync/1          930 events/s      p50 0.2 ms    p99 5 ms
+//	BenchmarkRecordSync/16      10,000 events/s      p50 0.5 ms    p99 10 ms
+//	BenchmarkRecordSync/128     46,000 events/s      p50 1.3 ms    p99 16 ms
+//	BenchmarkVerify            370-560 MB/s
+
 func BenchmarkAppend(b *testing.B) {
 	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")
 	e := typical(s)

@@ -252,6 +252,23 @@ func TestFlushIsCheapWhenCovered(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { _ = j.Flush(context.Background(), j.Last(a.s)) }))
 }
 
+func TestFlushAndSyncWaitForTheDisk(t *testing.T) {
+	d := &faultyDisk{}
+	j := openTest(t, t.TempDir(), Options{disk: d})
+	a := newActor(t, j, "s1")
+	for name, commit := range map[string]func(context.Context, Position) error{"flush": j.Flush, "sync": j.Sync} {
+		a.connect()
+		var written atomic.Bool
+		d.fail(func(b []byte) (int, error) {
+			time.Sleep(20 * time.Millisecond)
+			written.Store(true)
+			return len(b), nil
+		})
+		require.NoError(t, commit(t.Context(), j.End()))
+		require.True(t, written.Load(), name)
+	}
+}
+
 func TestWaitEndsWithContext(t *testing.T) {
 	d := &faultyDisk{}
 	j := openTest(t, t.TempDir(), Options{disk: d})
