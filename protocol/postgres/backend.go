@@ -416,6 +416,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 			e.run.bytes = f
 		}
 		if typ != msgCopyOutResponse {
+			e.run.copyIn = true
 			dropped, ended := c.q.dropSyncs()
 			bk.segment += uint64(dropped)
 			if !ended {
@@ -594,6 +595,9 @@ func (bk *back) complete(e *entry, tag string, n int) error {
 	r := e.run
 	bk.touch(r)
 	bk.c.copying = nil
+	if r.copyIn {
+		bk.c.q.dropCopyEnd()
+	}
 	bk.run, bk.mode = nil, dataUnset
 	if e.kind == msgQuery && r.next == nil && r.op.Access.Has(protocol.Opaque) {
 		// The target may see more statements in the text than the analysis did.

@@ -161,7 +161,7 @@ func (f *front) message(typ byte, frame []byte) error {
 			f.drop(len(frame))
 			return nil
 		}
-		f.copyRun = nil
+		f.copyRun = nextCopy(f.copyRun.next)
 		f.c.mu.Lock()
 		if f.c.q.len() > 0 { // else the COPY has failed before
 			f.c.q.push(entry{kind: entryCopyEnd})
@@ -389,16 +389,24 @@ func (f *front) query(frame, body []byte) error {
 	c.q.push(entry{kind: msgQuery, run: first})
 	for r := first; r != nil; r = r.next {
 		c.sent(r)
-		if r.stmt.Effect.Has(pgsql.CopyIn | pgsql.ReplicationLike) {
-			f.copyRun = r
-		}
 	}
+	f.copyRun = nextCopy(first)
 	c.mu.Unlock()
 	if t := first.op.Rewritten(); t != "" {
 		f.replace(len(frame), appendMessage(nil, msgQuery, func(b []byte) []byte { return append(appendText(b, t), 0) }))
 		return nil
 	}
 	f.keep(len(frame))
+	return nil
+}
+
+// nextCopy returns the first run from r on that takes COPY data from the client.
+func nextCopy(r *run) *run {
+	for ; r != nil; r = r.next {
+		if r.stmt.Effect.Has(pgsql.CopyIn | pgsql.ReplicationLike) {
+			return r
+		}
+	}
 	return nil
 }
 

@@ -25,6 +25,7 @@ type run struct {
 	bytes     protocol.BytesFunc
 	count     int64 // rows
 	out       int64 // bytes of rows and COPY data
+	copyIn    bool  // the target has asked for COPY data
 	touched   bool  // is in the list for the next commit
 }
 
@@ -139,4 +140,15 @@ func (q *queue) dropSyncs() (n int, ended bool) {
 	clear(q.items[len(kept):])
 	q.items = kept
 	return n, ended
+}
+
+// dropCopyEnd removes the first end of COPY data behind the head: the COPY that
+// it ended is complete, another may follow in the same Query.
+func (q *queue) dropCopyEnd() {
+	for i := q.head + 1; i < len(q.items); i++ {
+		if q.items[i].kind == entryCopyEnd {
+			q.items = append(q.items[:i], q.items[i+1:]...)
+			return
+		}
+	}
 }
