@@ -245,7 +245,7 @@ func TestNotPure(t *testing.T) {
 	} {
 		require.False(t, analyze1(t, st, q).Pure, q)
 	}
-	for _, q := range []string{"select m from typed", "select lower(email), id + 1, id::text from customers", "select mail from v", "select count(*), now(), random() from customers where id = 1", "explain select 1", "show search_path"} {
+	for _, q := range []string{"select m from typed", "select email from customers where id = $1", "select m from typed where m = $1", "select lower(email), id + 1, id::text from customers", "select mail from v", "select count(*), now(), random() from customers where id = 1", "explain select 1", "show search_path"} {
 		require.True(t, analyze1(t, st, q).Pure, "%s: %s", q, why(st, q))
 	}
 	shadow := &State{Catalog: st.Catalog, SearchPath: []string{"app", "public"}, StandardStrings: true}

@@ -1,6 +1,7 @@
 package pgsql
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -15,6 +16,9 @@ func (p *pass) call(x *pg.FuncCall, s *scope) sql.Value {
 	types := make([]uint32, 0, len(x.Args))
 	for _, n := range x.Args {
 		v := p.expr(n, s)
+		if n.GetNamedArgExpr() != nil {
+			v.Type = 0 // it may stand in another place
+		}
 		types = append(types, v.Type)
 		args = join(args, v)
 	}
@@ -83,14 +87,8 @@ func (p *pass) function(names []*pg.Node, types []uint32) meaning {
 	user := p.functions(schema, name)
 	b, isBuiltin := p.cat.Builtin(name)
 	isBuiltin = isBuiltin && (schema == "" || schema == "pg_catalog")
-	if isBuiltin && len(user) > 0 && schema == "" && p.builtinTypes(types...) {
-		elsewhere := true
-		for _, f := range user {
-			elsewhere = elsewhere && needsUserType(f.Args...)
-		}
-		if elsewhere {
-			user = nil
-		}
+	if isBuiltin && schema == "" {
+		user = slices.DeleteFunc(user, func(f *sql.Function) bool { return p.ruledOut(f.Args, types) })
 	}
 	switch {
 	case len(user) > 0:

@@ -184,9 +184,6 @@ func (p *pass) dml(verb protocol.Verb, n *pg.Node, returning []*pg.Node) protoco
 func (p *pass) nested(n *pg.Node, runs bool) *Statement {
 	outer := p.facts
 	p.reset()
-	if strings.HasPrefix(outer.impure, "the search_path") {
-		p.impure = outer.impure
-	}
 	st := p.finish(p.node(n))
 	inner := p.facts
 	p.facts = outer
@@ -251,7 +248,7 @@ func (p *pass) explain(x *pg.ExplainStmt) protocol.Verb {
 			analyze = option(d)
 		}
 	}
-	p.impure = ""
+	p.impure = p.mistrust
 	in := p.nested(x.Query, analyze)
 	p.access |= protocol.Read
 	if !analyze {
@@ -311,7 +308,6 @@ func (p *pass) refresh(x *pg.RefreshMatViewStmt) protocol.Verb {
 }
 
 func (p *pass) copyStmt(x *pg.CopyStmt) protocol.Verb {
-	p.shape = 0
 	for _, o := range x.Options {
 		d := o.GetDefElem()
 		if d.GetDefname() == "format" && d.GetArg().GetString_().GetSval() == "binary" {
@@ -320,11 +316,11 @@ func (p *pass) copyStmt(x *pg.CopyStmt) protocol.Verb {
 	}
 	switch {
 	case x.Query != nil:
-		in := p.nested(x.Query, true)
-		p.columns = in.Columns
+		p.columns = p.nested(x.Query, true).Columns
 	case x.Relation != nil:
 		p.copyTable(x)
 	}
+	p.shape = 0 // rows of a COPY come as bytes
 	switch {
 	case x.IsProgram:
 		p.access |= protocol.Execute | protocol.Admin
@@ -337,7 +333,7 @@ func (p *pass) copyStmt(x *pg.CopyStmt) protocol.Verb {
 		p.shape |= protocol.Bytes
 	default:
 		p.effect.Flags |= CopyOut
-		p.shape |= protocol.Bytes | protocol.Rows
+		p.shape |= protocol.Bytes
 	}
 	return "copy"
 }

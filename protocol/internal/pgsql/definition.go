@@ -14,17 +14,22 @@ func (p *pass) define(rv *pg.RangeVar, kind string) {
 	if rv == nil {
 		return
 	}
-	name := rv.Relname
+	schema := rv.Schemaname
 	switch {
-	case rv.Relpersistence == "t" || isTemp(rv.Schemaname):
+	case rv.Relpersistence == "t" || isTemp(schema):
 		p.effect.Flags |= CreatesTemp
-		name = "pg_temp." + name
-	case rv.Schemaname != "":
-		name = rv.Schemaname + "." + name
-	case p.cat != nil && len(p.st.SearchPath) > 0:
-		name = p.st.SearchPath[0] + "." + name
+		schema = "pg_temp"
+	case schema == "" && p.cat != nil && len(p.st.SearchPath) > 0:
+		schema = p.st.SearchPath[0]
+	}
+	name := rv.Relname
+	if schema != "" {
+		name = schema + "." + name
 	}
 	p.object(kind, name, protocol.Schema)
+	if p.access.Has(protocol.Write) { // it is filled at once
+		p.writes.add(protocol.ColumnRef{Schema: schema, Table: rv.Relname, Column: "*"})
+	}
 }
 
 // change notes that an existing relation is changed or dropped.

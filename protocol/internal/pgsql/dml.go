@@ -33,6 +33,12 @@ func (p *pass) target(rv *pg.RangeVar) *item {
 	it := p.table(rv, protocol.Write)
 	if it.rel == nil || it.open || it.rel.Triggers != "" {
 		p.effect.Flags |= RunsCode // triggers and rules, or whatever is there
+		return it
+	}
+	for _, d := range p.cat.Descendants(it.rel) {
+		if d.Triggers != "" {
+			p.effect.Flags |= RunsCode
+		}
 	}
 	return it
 }

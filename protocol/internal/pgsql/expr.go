@@ -211,23 +211,20 @@ func (p *pass) operatorNamed(schema, name string, l, r uint32) bool {
 		p.notKnown("operators cannot be resolved without the catalog")
 		return false
 	}
-	found := p.operators(schema, name)
-	if len(found) == 0 {
-		if schema == "" || schema == "pg_catalog" {
-			return true
-		}
+	all := p.operators(schema, name)
+	if len(all) == 0 && schema != "" && schema != "pg_catalog" {
 		p.notKnown("operator " + name + " is not in the catalog")
 		p.runs("operator " + name + " is not in the catalog")
 		return false
 	}
-	if schema == "" && p.builtinTypes(l, r) {
-		elsewhere := true
-		for _, o := range found {
-			elsewhere = elsewhere && needsUserType(o.Left, o.Right)
+	found := all[:0:0]
+	for _, o := range all {
+		if !p.ruledOut([]uint32{o.Left, o.Right}, []uint32{l, r}) {
+			found = append(found, o)
 		}
-		if elsewhere {
-			return true
-		}
+	}
+	if len(found) == 0 {
+		return true
 	}
 	p.notPure("operator " + name + " may be user-defined")
 	for _, o := range found {

@@ -131,14 +131,12 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 
 // readable notes what reading a relation as such amounts to.
 func (p *pass) readable(r *sql.Relation) {
-	if r.Unproven != "" {
-		p.notPure("reading " + r.Schema + "." + r.Name + " may run code: " + r.Unproven)
+	p.provenTable(r)
+	for _, d := range p.cat.Descendants(r) {
+		p.provenTable(d)
 	}
-	switch {
-	case r.Leaks():
+	if r.Leaks() {
 		p.notKnown(r.Schema + "." + r.Name + " may show data from anywhere")
-	case r.Kind == sql.ForeignTable:
-		p.notPure(r.Schema + "." + r.Name + " is read from another server")
 	}
 	if r.System() || r.Kind != sql.View && r.Kind != sql.MaterializedView {
 		return
@@ -155,11 +153,21 @@ func (p *pass) readable(r *sql.Relation) {
 		p.notPure("view " + r.Schema + "." + r.Name + ": " + x.Why)
 	}
 	p.access |= x.Access
-	if x.Access.Has(protocol.Execute) {
+	if x.Access != protocol.Read {
 		p.effect.Flags |= RunsCode
 	}
 	for _, o := range x.Objects {
 		p.object(o.Kind, o.Name, o.Access)
+	}
+}
+
+// provenTable notes what of a table itself speaks against being pure.
+func (p *pass) provenTable(r *sql.Relation) {
+	if r.Unproven != "" {
+		p.notPure("reading " + r.Schema + "." + r.Name + " may run code: " + r.Unproven)
+	}
+	if r.Kind == sql.ForeignTable {
+		p.notPure(r.Schema + "." + r.Name + " is read from another server")
 	}
 }
 
@@ -181,10 +189,15 @@ func (p *pass) joinExpr(x *pg.JoinExpr, s *scope) source {
 	r := p.fromItem(x.Rarg, s.and(l))
 	out := source{items: append(append([]*item(nil), l.items...), r.items...)}
 	out.open = l.open || r.open
+	if !p.step(len(l.cols) + len(r.cols)) {
+		out.open = true
+		return out
+	}
 
 	using := strs(x.UsingClause)
 	if x.IsNatural {
 		for _, c := range l.cols {
+			p.step(1 + len(r.cols)/8)
 			if _, ok := find(r.cols, c.name); ok {
 				using = append(using, c.name)
 			}

@@ -157,6 +157,10 @@ const typesQuery = `SELECT t.oid, n.nspname, t.typname, t.typtype, CASE WHEN e.o
   SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   WHERE p.oid IN (t.typinput, t.typoutput, t.typsend, t.typreceive, t.typmodin, t.typmodout) AND NOT (p.oid < 16384 OR l.lanname IN ('c', 'internal')))
   AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
+ THEN 't'
+ WHEN t.typtype = 'd' AND t.typbasetype < 16384 AND NOT EXISTS (
+  SELECT 1 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
+  WHERE k.contypid = t.oid AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384)
  THEN 't' ELSE 'f' END
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
@@ -192,7 +196,12 @@ LEFT JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode LEFT JOIN pg_catalog.pg_lang
 WHERE o.oid >= 16384 AND n.nspname !~ '^pg_temp'
 ORDER BY o.oid`
 
-const castsQuery = `SELECT castsource, casttarget, castcontext = 'i' FROM pg_catalog.pg_cast WHERE oid >= 16384 ORDER BY oid`
+const castsQuery = `SELECT c.castsource, c.casttarget, c.castcontext = 'i',
+ CASE WHEN c.castmethod <> 'f' OR p.oid < 16384 OR p.provolatile = 'i' AND NOT p.prosecdef AND l.lanname IN ('c', 'internal') AND EXISTS (
+  SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
+ THEN 't' ELSE 'f' END
+FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+WHERE c.oid >= 16384 ORDER BY c.oid`
 
 const generatedQuery = `SELECT a.attrelid, a.attnum, d.refobjsubid
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
@@ -209,7 +218,6 @@ type loader struct {
 	sum     hash.Hash
 	snap    sql.Snapshot
 	rels    map[uint32]*sql.Relation
-	schemas map[string]string
 	names   map[string]string
 }
 
@@ -380,7 +388,7 @@ func (l *loader) operator(r *record) error {
 }
 
 func (l *loader) cast(r *record) error {
-	l.snap.Casts = append(l.snap.Casts, sql.Cast{From: r.oid(), To: r.oid(), Implicit: r.bool()})
+	l.snap.Casts = append(l.snap.Casts, sql.Cast{From: r.oid(), To: r.oid(), Implicit: r.bool(), Trusted: r.bool()})
 	return nil
 }
 

@@ -39,6 +39,19 @@ CREATE TRIGGER fire BEFORE INSERT ON fired FOR EACH ROW EXECUTE FUNCTION trg();
 CREATE FUNCTION sure(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
 CREATE TABLE indexed (id int, v text);
 CREATE INDEX ON indexed (sure(id));
+CREATE EXTENSION citext;
+CREATE TABLE nocase (id int, tag citext);
+CREATE FUNCTION checks(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RETURN true; END';
+CREATE DOMAIN checked AS int CHECK (checks(VALUE));
+CREATE TABLE under (id int);
+CREATE TABLE under_child () INHERITS (under);
+ALTER TABLE under_child ENABLE ROW LEVEL SECURITY;
+CREATE FUNCTION moodjson(mood) RETURNS json LANGUAGE sql AS 'SELECT null::json';
+CREATE TYPE colour AS ENUM ('red');
+CREATE FUNCTION colourjson(colour) RETURNS json LANGUAGE sql AS 'SELECT null::json';
+CREATE CAST (colour AS json) WITH FUNCTION colourjson(colour);
+CREATE TABLE colours (c colour, d checked);
+CREATE VIEW v_sets AS SELECT set_config('search_path', 'app', false) AS s;
 INSERT INTO customers VALUES (1, 'Ada', 'ada@example.com', 'London', '1815-12-10');
 INSERT INTO orders VALUES (1, 1, 9.5, 'x', '{a,b}');
 `
@@ -135,7 +148,7 @@ func TestServer(t *testing.T) {
 			"SELECT lower(name), id::text, '5'::int, tags[1] FROM customers JOIN orders USING (id)", "SELECT * FROM v_on_view", "SELECT m FROM moods WHERE m = 'sad'",
 			"SELECT pg_catalog.lower(name) FROM customers", "SELECT relname FROM pg_class WHERE oid = 'customers'::regclass",
 			"SELECT * FROM generate_series(1, 3) g", "SELECT unnest(tags) FROM orders", "SELECT pg_sleep(0)", "SELECT * FROM mv", "SELECT * FROM child",
-			"SELECT id IN (1, 2), total BETWEEN 1 AND 2, CASE WHEN id = 1 THEN 'a' END FROM orders", "SELECT * FROM pg_stat_user_tables",
+			"SELECT id IN (1, 2), total BETWEEN 1 AND 2, CASE WHEN id = 1 THEN 'a' END FROM orders", "SELECT * FROM pg_stat_user_tables", "SELECT p, 1::positive FROM moods", "SELECT max(note), replace(note, 'a', 'b') FROM orders WHERE note = 'x' GROUP BY note, id::text",
 		} {
 			got := a.Analyze([]byte(q), st).Statements[0]
 			require.True(t, got.Pure, "%s: %s", q, why(st, q))
@@ -144,13 +157,21 @@ func TestServer(t *testing.T) {
 		for _, q := range []string{
 			"SELECT touch(1)", "SELECT * FROM v_touch", "SELECT * FROM guarded", "SELECT * FROM indexed", "SELECT nextval('s')", "SELECT set_config('a.b', 'c', false)",
 			"SELECT pg_advisory_lock(1)", "SELECT pg_notify('a', 'b')", "SELECT txid_current()", "SELECT * FROM customers FOR UPDATE", "SELECT * FROM nowhere",
-			"SELECT query_to_xml('delete from customers', true, true, '')", "SELECT app.lower(name) FROM customers", "SELECT p FROM moods", "SELECT 1::positive",
+			"SELECT c FROM colours", "SELECT to_json(c) FROM colours", "SELECT d FROM colours", "SELECT 1::checked", "SELECT * FROM under", "SELECT tag FROM nocase", "SELECT * FROM v_sets", "SELECT query_to_xml('delete from customers', true, true, '')", "SELECT app.lower(name) FROM customers",
 			"WITH x AS (DELETE FROM orders RETURNING *) SELECT * FROM x", "SELECT * INTO t2 FROM orders", "EXPLAIN ANALYZE DELETE FROM orders", "SELECT pg_terminate_backend(1)",
 			"SELECT c FROM customers c", "SELECT lo_unlink(1)", "SELECT pg_read_file('x')", "SELECT domain_in('1', 1, 1)", "SELECT id OPERATOR(app.+) 1 FROM orders",
 		} {
 			got := a.Analyze([]byte(q), st).Statements[0]
 			require.False(t, got.Pure, q)
 		}
+		// The compiled code of an extension is trusted with what it is given,
+		// not with doing nothing.
+		trusted := a.Analyze([]byte("SELECT tag FROM nocase WHERE tag = 'a' AND lower(tag) <> 'b'"), st).Statements[0]
+		require.Equal(t, protocol.Read, trusted.Access)
+		require.True(t, trusted.ReadsKnown && trusted.Columns[0].Known)
+		require.True(t, a.Analyze([]byte("SELECT * FROM v_sets"), st).Statements[0].Effect.Has(RunsCode))
+		require.True(t, a.Analyze([]byte("INSERT INTO fired VALUES (1)"), st).Statements[0].Effect.Has(RunsCode))
+		require.False(t, a.Analyze([]byte("INSERT INTO orders VALUES (1)"), st).Statements[0].Effect.Has(RunsCode))
 		shadowed := &State{Catalog: cat, SearchPath: []string{"app", "public"}, StandardStrings: true}
 		require.False(t, a.Analyze([]byte("SELECT lower(name) FROM customers"), shadowed).Statements[0].Pure)
 		temp := &State{Catalog: cat, SearchPath: []string{"public"}, StandardStrings: true, Temp: true}
@@ -246,7 +267,7 @@ var corpus = []struct {
 	{sql: "SELECT email FROM customers WHERE id IN (SELECT customer_id FROM orders) FOR UPDATE"},
 }
 
-type failing struct{ simple }
+type failing struct{}
 
 func (f failing) Query(context.Context, string, func([][]byte) error) error {
 	return errors.New("gone")

@@ -2,7 +2,6 @@ package pgsql
 
 import (
 	"slices"
-	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -24,6 +23,10 @@ type pass struct {
 	// literal says that the value of a literal was looked at, so that the
 	// result does not hold for other texts of the same shape.
 	literal bool
+
+	// mistrust says why nothing is proven pure in this session, "" if nothing
+	// is the matter.
+	mistrust string
 
 	facts
 }
@@ -78,17 +81,17 @@ func (r *refs) sorted() []protocol.ColumnRef {
 
 func newPass(st *State) *pass {
 	p := &pass{st: st, cat: st.Catalog}
-	p.reset()
 	if i := slices.Index(st.SearchPath, "pg_catalog"); i > 0 {
 		// A built-in function written in SQL could find somebody's operators
 		// before its own.
-		p.impure = "the search_path puts a schema before pg_catalog"
+		p.mistrust = "the search_path puts a schema before pg_catalog"
 	}
+	p.reset()
 	return p
 }
 
 func (p *pass) reset() {
-	p.facts = facts{reads: &refs{}, writes: &refs{}, bounded: true}
+	p.facts = facts{reads: &refs{}, writes: &refs{}, bounded: true, impure: p.mistrust}
 }
 
 // step counts work and reports whether there may be more.
@@ -151,13 +154,8 @@ func (p *pass) within(f func()) sql.Sources {
 
 // statement analyses one statement.
 func (p *pass) statement(n *pg.Node) Statement {
-	impure := p.impure
 	p.reset()
-	if strings.HasPrefix(impure, "the search_path") {
-		p.impure = impure
-	}
-	verb := p.node(n)
-	return p.finish(verb)
+	return p.finish(p.node(n))
 }
 
 // finish makes a Statement of the facts.

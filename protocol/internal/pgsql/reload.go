@@ -84,7 +84,7 @@ func (k *Loader) Unchanged(ctx context.Context, q Querier) (bool, error) {
 }
 
 func newLoader(ctx context.Context, q Querier) *loader {
-	return &loader{ctx: ctx, q: q, sum: sha256.New(), rels: map[uint32]*sql.Relation{}, schemas: map[string]string{}, names: map[string]string{}}
+	return &loader{ctx: ctx, q: q, sum: sha256.New(), rels: map[uint32]*sql.Relation{}, names: map[string]string{}}
 }
 
 // state asks stateQuery.

@@ -92,25 +92,33 @@ func (p *pass) operators(schema, name string) []*sql.Operator {
 	return out
 }
 
-// builtinTypes reports whether all of types are known and came with the
-// server, so that a function or operator that needs somebody's type cannot be
-// meant: no cast leads there unasked.
-func (p *pass) builtinTypes(types ...uint32) bool {
-	if p.cat.HasImplicitCast() {
-		return false
-	}
-	for _, t := range types {
-		if t == 0 || t >= sql.FirstUserOID {
-			return false
+// ruledOut reports whether a user-defined function or operator with the given
+// parameters cannot be meant by a call with the given argument types, 0 where
+// one is not known: it needs somebody's type in a place where the argument has
+// another, which no cast turns into it unasked. If all arguments are literals
+// of no type of their own, the server prefers text.
+func (p *pass) ruledOut(params, args []uint32) bool {
+	literals := len(args) > 0
+	for i, t := range args {
+		literals = literals && t == unknownOID
+		if t == 0 || t == unknownOID || i >= len(params) {
+			continue
+		}
+		if want := params[i]; want < sql.FirstUserOID || want == t || p.cat.HasImplicitCast(t) {
+			continue
+		}
+		if t < sql.FirstUserOID {
+			return true
+		}
+		if k := p.cat.Type(t); k != nil && k.Kind == 'e' {
+			return true
 		}
 	}
-	return true
-}
-
-// needsUserType reports whether one of a signature's types is user-defined.
-func needsUserType(types ...uint32) bool {
-	for _, t := range types {
-		if t >= sql.FirstUserOID {
+	if !literals {
+		return false
+	}
+	for _, want := range params {
+		if want >= sql.FirstUserOID {
 			return true
 		}
 	}
@@ -138,7 +146,7 @@ func (p *pass) harmless(oid uint32, depth int) bool {
 	case t.Kind == 'e':
 		return true
 	case t.Kind == 'd':
-		return false // its constraints may call anything
+		return t.Trusted // its constraints may call anything
 	case t.Element != 0 && t.Kind == 'b':
 		return p.harmless(t.Element, depth+1)
 	default:

@@ -142,6 +142,7 @@ func (p *pass) column(x *pg.ColumnRef, s *scope) sql.Value {
 
 func (p *pass) plainColumn(name string, s *scope) sql.Value {
 	for q := s; q != nil; q = q.parent {
+		p.step(len(q.cols) / 8)
 		v, ok := find(q.cols, name)
 		switch {
 		case ok && q.open:

@@ -118,7 +118,7 @@ func settingValues(args []*pg.Node) []string {
 func (p *pass) show(x *pg.VariableShowStmt) protocol.Verb {
 	p.access |= protocol.Read
 	p.shape |= protocol.Rows
-	p.impure = ""
+	p.impure = p.mistrust
 	p.effect.Setting = settingName(x.Name)
 	if x.Name == "all" {
 		p.columns = []protocol.Column{{Name: "name", Known: true}, {Name: "setting"}, {Name: "description", Known: true}}

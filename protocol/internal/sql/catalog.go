@@ -26,7 +26,7 @@ type Catalog struct {
 	typeNames map[name]*Type
 	arrays    map[uint32]uint32
 	cast      map[uint32]bool
-	implicit  bool
+	implicit  map[uint32]bool
 }
 
 type name struct{ schema, name string }
@@ -51,6 +51,7 @@ func New(s Snapshot, expand Expand) *Catalog {
 		typeNames: make(map[name]*Type, len(s.Types)),
 		arrays:    map[uint32]uint32{},
 		cast:      map[uint32]bool{},
+		implicit:  map[uint32]bool{},
 	}
 	if c.key == [16]byte{} {
 		rand.Read(c.key[:])
@@ -84,9 +85,11 @@ func New(s Snapshot, expand Expand) *Catalog {
 		}
 	}
 	for _, k := range s.Casts {
-		c.cast[k.From], c.cast[k.To] = true, true
-		if k.Implicit && k.From < FirstUserOID {
-			c.implicit = true
+		if !k.Trusted {
+			c.cast[k.From], c.cast[k.To] = true, true
+		}
+		if k.Implicit {
+			c.implicit[k.From] = true
 		}
 	}
 	return c
@@ -163,12 +166,13 @@ func (c *Catalog) Type(oid uint32) *Type { return c.types[oid] }
 // LookupType returns the type with a name in a schema, or nil.
 func (c *Catalog) LookupType(schema, typ string) *Type { return c.typeNames[name{schema, typ}] }
 
-// HasUserCast reports whether a user-defined cast goes from or to a type.
+// HasUserCast reports whether a user-defined cast that is not trusted goes from
+// or to a type.
 func (c *Catalog) HasUserCast(oid uint32) bool { return c.cast[oid] }
 
-// HasImplicitCast reports whether a user-defined cast turns a built-in type
+// HasImplicitCast reports whether a user-defined cast turns values of a type
 // into another without being asked, which may change how functions resolve.
-func (c *Catalog) HasImplicitCast() bool { return c.implicit }
+func (c *Catalog) HasImplicitCast(oid uint32) bool { return c.implicit[oid] }
 
 // ArrayOf returns the array type with elements of a type, or 0.
 func (c *Catalog) ArrayOf(oid uint32) uint32 { return c.arrays[oid] }

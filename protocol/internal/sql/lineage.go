@@ -99,23 +99,35 @@ func appendGenerated(list []protocol.Source, r *Relation, i int) []protocol.Sour
 
 // family returns the ancestors and descendants of r, without r.
 func (c *Catalog) family(r *Relation) []*Relation {
-	if len(r.Parents) == 0 && len(r.children) == 0 {
+	up := c.reach(r, func(k *Relation) []uint32 { return k.Parents })
+	return append(up, c.Descendants(r)...)
+}
+
+// Descendants returns the partitions of r and the tables that inherit from it,
+// at any depth: reading or writing r reads or writes them.
+func (c *Catalog) Descendants(r *Relation) []*Relation {
+	return c.reach(r, func(k *Relation) []uint32 { return k.children })
+}
+
+// reach returns what next leads to from r, each once and without r.
+func (c *Catalog) reach(r *Relation, next func(*Relation) []uint32) []*Relation {
+	if len(next(r)) == 0 {
 		return nil
 	}
 	seen := map[uint32]bool{r.OID: true}
 	var out []*Relation
-	var walk func(oids []uint32, next func(*Relation) []uint32)
-	walk = func(oids []uint32, next func(*Relation) []uint32) {
-		for _, oid := range oids {
-			if k := c.byOID[oid]; k != nil && !seen[oid] {
+	todo := []*Relation{r}
+	for len(todo) > 0 {
+		k := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, oid := range next(k) {
+			if n := c.byOID[oid]; n != nil && !seen[oid] {
 				seen[oid] = true
-				out = append(out, k)
-				walk(next(k), next)
+				out = append(out, n)
+				todo = append(todo, n)
 			}
 		}
 	}
-	walk(r.Parents, func(k *Relation) []uint32 { return k.Parents })
-	walk(r.children, func(k *Relation) []uint32 { return k.children })
 	return out
 }
 

@@ -59,11 +59,16 @@ type Type struct {
 	Kind         byte   // pg_type.typtype: 'b' base, 'c' composite, 'd' domain, 'e' enum, 'p' pseudo, 'r' range, 'm' multirange
 	Element      uint32 // of an array type
 	Relation     uint32 // of a composite type
-	Trusted      bool   // as of the functions that read and show its values
+
+	// Trusted says of a base type that the functions which read and show its
+	// values are, in the sense of Function; of a domain that its constraints
+	// call built-in functions only and its base type came with the server.
+	Trusted bool
 }
 
 // A Cast is a user-defined cast.
 type Cast struct {
 	From, To uint32
 	Implicit bool
+	Trusted  bool // it runs nothing but what is built in or trusted
 }
