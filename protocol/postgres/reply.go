@@ -1,0 +1,317 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/wire"
+)
+
+func (bk *back) dataRow(b, frame []byte) error {
+	if bk.mode == dataOwn {
+		row, err := decodeRow(frame[wire.HeaderLen:], nil)
+		if err != nil {
+			return bk.broken(frame[0], err.Error())
+		}
+		bk.probe = bk.probe[:0]
+		for _, v := range row {
+			bk.probe = append(bk.probe, append([]byte(nil), v...))
+		}
+		bk.drop(b, len(frame))
+		return nil
+	}
+	r := bk.run
+	bk.cut(b) // before the row may be changed in place nothing else may depend on it
+	out, inPlace, err := bk.rows.rewrite(bk.take(), frame, r.rows)
+	if err != nil {
+		return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "a row cannot be shown", Err: err}
+	}
+	bk.out.B = out
+	r.count++
+	if inPlace {
+		r.out += int64(len(frame))
+		bk.i += len(frame)
+		return nil
+	}
+	r.out += int64(len(out))
+	bk.i += len(frame)
+	bk.start = bk.i
+	return nil
+}
+
+func (bk *back) copyData(b, frame []byte) error {
+	if bk.mode == dataOwn {
+		return bk.broken(frame[0], "COPY was not asked for")
+	}
+	r := bk.run
+	data, err := r.bytes(frame[wire.HeaderLen:], false)
+	if err != nil {
+		return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "COPY data cannot be shown", Err: err}
+	}
+	bk.cut(b)
+	if len(data) > 0 {
+		bk.out.B = appendMessage(bk.take(), msgCopyData, func(d []byte) []byte { return append(d, data...) })
+		r.out += int64(len(data)) + wire.HeaderLen
+	}
+	bk.i += len(frame)
+	bk.start = bk.i
+	return nil
+}
+
+// aside handles what may come at any time and belongs to no request.
+func (bk *back) aside(typ byte, b, frame []byte) error {
+	c := bk.c
+	if typ == msgParameterStatus {
+		cu := cursor{b: frame[wire.HeaderLen:]}
+		name, value := string(cu.str()), string(cu.str())
+		if cu.done() != nil {
+			return bk.broken(typ, "malformed")
+		}
+		c.mu.Lock()
+		c.tracker.setting(name, value)
+		c.mu.Unlock()
+	}
+	x := bk.textExchange(nil, typ == msgNoticeResponse)
+	if x == nil {
+		bk.keep(len(frame))
+		return nil
+	}
+	shown, err := tapMessage(x, frame)
+	if err != nil {
+		return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "a message cannot be shown", Err: err}
+	}
+	bk.replace(b, len(frame), shown)
+	return nil
+}
+
+// textExchange returns the exchange whose taps see a message: that of the
+// operation which runs, if it has any, else the session's; nil for none.
+func (bk *back) textExchange(e *entry, running bool) *protocol.Exchange {
+	if e == nil && running {
+		bk.c.mu.Lock()
+		e = bk.head()
+		if e != nil {
+			copied := *e
+			e = &copied
+		}
+		bk.c.mu.Unlock()
+	}
+	if e != nil && e.run != nil && e.run.x().WantsText() {
+		return e.run.x()
+	}
+	if x := bk.c.ps.Exchange(); x.WantsText() {
+		return x
+	}
+	return nil
+}
+
+// rowDescription notes the columns that a RowDescription describes. own says
+// that the gateway asked for it. The caller holds mu.
+func (bk *back) rowDescription(e *entry, body []byte) (own bool, err error) {
+	var stmt *pgsql.Statement
+	switch {
+	case e.kind == msgQuery && e.run != nil:
+		stmt = e.run.stmt
+	case e.portal != nil && e.portal.run != nil:
+		stmt = e.portal.run.stmt
+	case e.portal != nil:
+		stmt = e.portal.stmt
+	case e.stmt != nil:
+		stmt = e.stmt.stmt
+	}
+	cols, err := bk.columns.columns(body, stmt, bk.c.catalog.fresh())
+	if err != nil {
+		return false, bk.broken(msgRowDescription, err.Error())
+	}
+	switch e.kind {
+	case msgQuery:
+		if e.run == nil {
+			return false, bk.broken(msgRowDescription, "rows of an empty query")
+		}
+		bk.run, bk.mode = nil, dataUnset
+		bk.touch(e.run)
+		return false, bk.announce(e.run, cols)
+	case msgDescribe, entryDescribe:
+		own = e.kind == entryDescribe
+		if e.portal != nil {
+			e.portal.cols = cols
+		}
+		if e.stmt != nil {
+			e.stmt.cols = cols
+		}
+		bk.pop()
+		return own, nil
+	}
+	return false, bk.broken(msgRowDescription, "no description was asked for")
+}
+
+// complete ends the statement that e answers. The caller holds mu.
+func (bk *back) complete(e *entry, tag string, n int) error {
+	r := e.run
+	bk.touch(r)
+	bk.c.copying = nil
+	if r.copyIn {
+		bk.c.q.dropCopyEnd()
+	}
+	bk.run, bk.mode = nil, dataUnset
+	if e.kind == msgQuery && r.next == nil && r.op.Access.Has(protocol.Opaque) {
+		// The target may see more statements in the text than the analysis did.
+		r.tag, r.announced = tag, false
+		bk.keep(n)
+		return nil
+	}
+	if !r.announced && r.x().WantsRows() && e.kind == msgExecute && e.portal.cols != nil {
+		if err := bk.announce(r, e.portal.cols); err != nil { // a result without rows
+			return err
+		}
+	}
+	r.end(protocol.Outcome{Status: protocol.StatusOK, Tag: tag, Rows: tagRows(tag)})
+	bk.over(r, true)
+	if e.kind == msgExecute {
+		bk.pop()
+	} else {
+		e.run = r.next
+	}
+	bk.keep(n)
+	return nil
+}
+
+// tagRows reads the row count at the end of a command tag.
+func tagRows(tag string) int64 {
+	i := len(tag)
+	for i > 0 && tag[i-1] >= '0' && tag[i-1] <= '9' {
+		i--
+	}
+	if i == 0 || i == len(tag) || tag[i-1] != ' ' {
+		return 0
+	}
+	n, err := strconv.ParseInt(tag[i:], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// over updates what the session knows when r has run. The caller holds mu.
+func (bk *back) over(r *run, ok bool) {
+	c := bk.c
+	if r == nil || !r.sent {
+		return
+	}
+	r.sent = false
+	c.tracker.done(r.stmt, ok)
+	if r.stmt == nil {
+		return
+	}
+	e := r.stmt.Effect
+	switch {
+	case e.Has(pgsql.Prepare):
+		settleName(c.statements, e.Name, ok, func(s *statement) **statement { return &s.prev })
+	case e.Has(pgsql.DeclareCursor):
+		if p := c.portals[e.Name]; p != nil {
+			p.pending = 0
+		}
+		settleName(c.portals, e.Name, ok, func(p *portal) **portal { return &p.prev })
+	case ok && e.Has(pgsql.Deallocate):
+		if e.Name == "" {
+			clear(c.statements)
+		} else {
+			delete(c.statements, e.Name)
+		}
+	case ok && e.Has(pgsql.CloseCursor) && e.Name != "":
+		delete(c.portals, e.Name)
+	case ok && e.Has(pgsql.Discard) && e.Setting == "all":
+		clear(c.statements)
+		clear(c.portals)
+	}
+}
+
+// settleName makes the newest meaning of a name final, or takes it back.
+func settleName[T any](m map[string]*T, name string, ok bool, prev func(*T) **T) {
+	v := m[name]
+	if v == nil {
+		return
+	}
+	p := prev(v)
+	if ok {
+		*p = nil
+		return
+	}
+	if *p == nil {
+		delete(m, name)
+	} else {
+		m[name] = *p
+	}
+}
+
+func (bk *back) closed(m namedMsg) {
+	name := string(m.name)
+	if m.kind == 'S' {
+		delete(bk.c.statements, name)
+		return
+	}
+	if p := bk.c.portals[name]; p != nil {
+		if p.run != nil {
+			p.run.end(protocol.Outcome{Status: protocol.StatusOK})
+		}
+		delete(bk.c.portals, name)
+	}
+}
+
+// probeAnswer swallows the answer to the gateway's own question. The caller
+// holds mu.
+func (bk *back) probeAnswer(typ byte, b, frame []byte) error {
+	c := bk.c
+	bk.drop(b, len(frame))
+	switch typ {
+	case msgErrorResponse:
+		bk.probe = bk.probe[:0]
+	case msgReadyForQuery:
+		c.tracker.probed(bk.probe)
+		bk.probe = bk.probe[:0]
+		c.status = frame[len(frame)-1]
+		bk.pop()
+	}
+	return nil
+}
+
+// functionResult shows the result of a FunctionCall to the taps as a row of one
+// column. The caller holds mu.
+func (bk *back) functionResult(e *entry, b, frame []byte) error {
+	if e.kind != msgFunctionCall || e.run == nil {
+		return bk.broken(frame[0], "no function was called")
+	}
+	r := e.run
+	bk.touch(r)
+	cu := cursor{b: frame[wire.HeaderLen:]}
+	v := cu.value()
+	if err := cu.done(); err != nil {
+		return bk.broken(frame[0], err.Error())
+	}
+	if err := bk.announce(r, []protocol.Column{{Name: r.op.Objects[0].Name, Binary: true}}); err != nil {
+		return err
+	}
+	if r.rows != nil {
+		row := [][]byte{v}
+		if err := r.rows(row); err != nil {
+			return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "a result cannot be shown", Err: err}
+		}
+		bk.replace(b, len(frame), appendMessage(nil, msgFunctionCallResponse, func(d []byte) []byte {
+			if row[0] == nil {
+				return append(d, 0xff, 0xff, 0xff, 0xff)
+			}
+			d = binary.BigEndian.AppendUint32(d, uint32(len(row[0])))
+			return append(d, row[0]...)
+		}))
+	} else {
+		bk.keep(len(frame))
+	}
+	r.count++
+	r.out += int64(len(frame))
+	r.end(protocol.Outcome{Status: protocol.StatusOK})
+	bk.over(r, true)
+	e.run = nil
+	return nil
+}

@@ -1,0 +1,393 @@
+package postgres
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+)
+
+// ask decides the runs together and, if they are allowed, puts them in the
+// list for the next flush.
+func (f *front) ask(first *run) error {
+	f.ops = f.ops[:len(f.runs)]
+	n := len(f.ops)
+	ops := f.ops
+	for r := first; r != nil; r = r.next {
+		ops = append(ops, &r.op)
+	}
+	asked := ops[n:]
+	f.ops = ops[:n] // a hold flushes what came before, not these
+	if err := f.c.ps.Ask(f.c.ps.Context(), asked); err != nil {
+		return err
+	}
+	fixed := false
+	for r := first; r != nil; r = r.next {
+		f.ops = append(f.ops, &r.op)
+		f.runs = append(f.runs, r)
+		fixed = fixed || first.next != nil && r.op.Rewritten() != ""
+	}
+	if fixed { // one of several statements cannot be replaced
+		return f.unask(first, protocol.ErrFixed)
+	}
+	return nil
+}
+
+// unask takes back runs that were allowed but cannot be sent after all.
+func (f *front) unask(first *run, err error) error {
+	for r := first; r != nil; r = r.next {
+		r.end(protocol.Outcome{Status: protocol.StatusError, Err: err})
+		for i, have := range f.runs {
+			if have == r {
+				f.runs = append(f.runs[:i], f.runs[i+1:]...)
+				f.ops = append(f.ops[:i], f.ops[i+1:]...)
+				break
+			}
+		}
+	}
+	return err
+}
+
+// badText is what the target is asked in place of a refused statement: it is
+// sure not to parse, whatever state the session is in.
+const badText = "sallyport refused this statement"
+
+// refuse answers the message of n bytes with err: the target is asked
+// something of the same kind that it is sure to refuse, so that the order of
+// replies, the transaction's state and ReadyForQuery are its own, and back puts
+// r in its error's place.
+func (f *front) refuse(kind byte, n int, name []byte, err error) error {
+	if errors.Is(err, protocol.ErrClientGone) || errors.Is(err, protocol.ErrClosed) || f.c.ps.Context().Err() != nil {
+		return err
+	}
+	if f.skipped.Load() == f.segment+1 { // the target ignores it anyway
+		f.drop(n)
+		return nil
+	}
+	r := refusal(err)
+	f.push(entry{kind: kind, refused: &r})
+	var b []byte
+	switch kind {
+	case msgQuery:
+		b = appendMessage(nil, msgQuery, func(b []byte) []byte { return append(append(b, badText...), 0) })
+	case msgParse:
+		b = appendMessage(nil, msgParse, func(b []byte) []byte {
+			b = append(append(b, name...), 0)
+			return append(append(b, badText...), 0, 0, 0)
+		})
+	case msgFunctionCall: // function 0 does not exist
+		b = appendMessage(nil, msgFunctionCall, func(b []byte) []byte { return append(b, make([]byte, 4+2+2+2)...) })
+	default:
+		b = appendMessage(nil, msgBind, func(b []byte) []byte {
+			b = append(append(b, 0), f.c.refuseAs...)
+			return append(b, 0, 0, 0, 0, 0, 0, 0)
+		})
+	}
+	if kind != msgQuery && kind != msgFunctionCall {
+		f.dropping = true
+		f.unsynced.Store(true)
+	}
+	f.replace(n, b)
+	return nil
+}
+
+func (f *front) query(frame, body []byte) error {
+	text, ok := cString(body)
+	if !ok {
+		return malformed("Query")
+	}
+	f.copyRun = nil
+	script, err := f.analyze(text)
+	if err != nil {
+		return err
+	}
+	first := f.newRuns(script, text)
+	if first == nil { // an empty query has nothing to decide
+		f.push(entry{kind: msgQuery})
+		f.keep(len(frame))
+		return nil
+	}
+	if err := f.ask(first); err != nil {
+		return f.refuse(msgQuery, len(frame), nil, err)
+	}
+	c := f.c
+	c.mu.Lock()
+	c.q.push(entry{kind: msgQuery, run: first})
+	for r := first; r != nil; r = r.next {
+		c.sent(r)
+	}
+	f.copyRun = nextCopy(first)
+	c.mu.Unlock()
+	if t := first.op.Rewritten(); t != "" {
+		f.replace(len(frame), appendMessage(nil, msgQuery, func(b []byte) []byte { return append(appendText(b, t), 0) }))
+		return nil
+	}
+	f.keep(len(frame))
+	return nil
+}
+
+// nextCopy returns the first run from r on that takes COPY data from the client.
+func nextCopy(r *run) *run {
+	for ; r != nil; r = r.next {
+		if r.stmt.Effect.Has(pgsql.CopyIn | pgsql.ReplicationLike) {
+			return r
+		}
+	}
+	return nil
+}
+
+func malformed(what string) error {
+	return &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid message format: " + what}
+}
+
+// cString returns b without its final NUL, which must be its only one.
+func cString(b []byte) ([]byte, bool) {
+	i := bytes.IndexByte(b, 0)
+	return b[:max(i, 0)], i >= 0 && i == len(b)-1
+}
+
+func (f *front) parse(frame, body []byte) error {
+	m, err := decodeParse(body)
+	if err != nil {
+		return malformed("Parse")
+	}
+	f.copyRun = nil
+	script, err := f.analyze(m.query)
+	if err != nil {
+		return err
+	}
+	first := f.newRuns(script, m.query)
+	s := &statement{name: string(m.name), text: append([]byte(nil), m.query...), oids: append([]byte(nil), m.types...)}
+	if first != nil {
+		s.stmt = first.stmt
+		for r := first; r != nil; r = r.next {
+			r.op.Prepare = true
+		}
+		if first.next != nil { // the target will not take several statements
+			s.stmt = &pgsql.Statement{Verb: protocol.Unknown, Access: protocol.Opaque, Why: "several statements in one"}
+		}
+		if err := f.ask(first); err != nil {
+			return f.refuse(msgParse, len(frame), m.name, err)
+		}
+	}
+	f.unsynced.Store(true)
+	c := f.c
+	c.mu.Lock()
+	s.prev = c.statements[s.name]
+	c.statements[s.name] = s
+	c.q.push(entry{kind: msgParse, run: first, stmt: s})
+	c.mu.Unlock()
+	if first != nil {
+		if t := first.op.Rewritten(); t != "" {
+			f.replace(len(frame), appendMessage(nil, msgParse, func(b []byte) []byte {
+				b = append(append(b, m.name...), 0)
+				b = append(appendText(b, t), 0)
+				b = binary.BigEndian.AppendUint16(b, uint16(len(m.types)/4))
+				return append(b, m.types...)
+			}))
+			return nil
+		}
+	}
+	f.keep(len(frame))
+	return nil
+}
+
+// noStatement is what the target says of a name that it does not know
+// (FetchPreparedStatement in prepare.c).
+func noStatement(name []byte) error {
+	msg := fmt.Sprintf("prepared statement \"%s\" does not exist", name)
+	if len(name) == 0 {
+		msg = "unnamed prepared statement does not exist"
+	}
+	return &Error{Side: SideClient, Code: "26000", Msg: msg}
+}
+
+func (f *front) bindMessage(frame, body []byte) error {
+	m, err := decodeBind(body, f.bind)
+	if err != nil {
+		return malformed("Bind")
+	}
+	f.bind = m.params[:0]
+	if err := f.settle(); err != nil {
+		return err
+	}
+	c := f.c
+	c.mu.Lock()
+	s := c.statements[string(m.stmt)]
+	var params []uint32
+	if s != nil {
+		params = s.params
+	}
+	c.mu.Unlock()
+	if s == nil {
+		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
+	}
+	p := &portal{name: string(m.portal), stmt: s.stmt}
+	if s.stmt != nil {
+		// The names in the text may mean something else by now.
+		stmt := s.stmt
+		if script, err := f.analyze(s.text); err != nil {
+			return err
+		} else if len(script.Statements) == 1 {
+			stmt = &script.Statements[0]
+		}
+		p.stmt = stmt
+		p.run = f.newRun(stmt, string(s.text), nil)
+		p.run.op.Raw = m.params
+		p.run.op.Args = decodeArgs(&m, func(i int) uint32 {
+			if i < len(params) {
+				return params[i]
+			}
+			if 4*i+4 <= len(s.oids) {
+				return binary.BigEndian.Uint32(s.oids[4*i:])
+			}
+			return 0
+		})
+		err := f.ask(p.run)
+		p.run.op.Raw = nil
+		if err == nil && p.run.op.Rewritten() != "" {
+			err = f.unask(p.run, protocol.ErrFixed)
+		}
+		if err != nil {
+			return f.refuse(msgBind, len(frame), nil, err)
+		}
+	}
+	f.unsynced.Store(true)
+	c.mu.Lock()
+	if s.cols != nil {
+		p.cols = withFormats(s.cols, append([]byte(nil), m.resultFormats...))
+	}
+	p.prev = c.portals[p.name]
+	c.portals[p.name] = p
+	c.q.push(entry{kind: msgBind, run: p.run, portal: p})
+	c.mu.Unlock()
+	f.keep(len(frame))
+	return nil
+}
+
+func (f *front) execute(frame, body []byte) error {
+	m, err := decodeExecute(body)
+	if err != nil {
+		return malformed("Execute")
+	}
+	c := f.c
+	c.mu.Lock()
+	p := c.portals[string(m.portal)]
+	c.mu.Unlock()
+	if p == nil {
+		return f.refuse(msgExecute, len(frame), nil,
+			&Error{Side: SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
+	}
+	if p.run == nil && p.stmt != nil { // a cursor of SQL: what it reads is an operation each time
+		r := f.newRun(p.stmt, "", nil)
+		r.op.Verb = "fetch"
+		if err := f.ask(r); err != nil {
+			return f.refuse(msgExecute, len(frame), nil, err)
+		}
+		p = &portal{name: p.name, stmt: p.stmt, run: r}
+	}
+	f.unsynced.Store(true)
+	c.mu.Lock()
+	if p.run != nil && p.run.x().WantsRows() && !p.described {
+		p.described = true
+		c.q.push(entry{kind: entryDescribe, portal: p})
+		c.mu.Unlock()
+		f.insert(appendMessage(nil, msgDescribe, func(b []byte) []byte { return append(append(append(b, 'P'), m.portal...), 0) }))
+		c.mu.Lock()
+	}
+	c.q.push(entry{kind: msgExecute, run: p.run, portal: p})
+	if p.run != nil {
+		c.sent(p.run)
+		if p.run.stmt.Effect.Has(pgsql.CopyIn) {
+			f.copyRun = p.run
+		}
+	}
+	c.mu.Unlock()
+	f.keep(len(frame))
+	return nil
+}
+
+func (f *front) describe(frame, body []byte) error {
+	m, err := decodeNamed(body)
+	if err != nil {
+		return malformed("Describe")
+	}
+	f.unsynced.Store(true)
+	c := f.c
+	e := entry{kind: msgDescribe}
+	c.mu.Lock()
+	if m.kind == 'S' {
+		e.stmt = c.statements[string(m.name)]
+	} else if e.portal = c.portals[string(m.name)]; e.portal != nil {
+		e.portal.described = true
+	}
+	e.named.kind = m.kind
+	c.q.push(e)
+	c.mu.Unlock()
+	f.keep(len(frame))
+	return nil
+}
+
+func (f *front) close(frame, body []byte) error {
+	m, err := decodeNamed(body)
+	if err != nil {
+		return malformed("Close")
+	}
+	f.unsynced.Store(true)
+	f.push(entry{kind: msgClose, named: namedMsg{m.kind, append([]byte(nil), m.name...)}})
+	f.keep(len(frame))
+	return nil
+}
+
+func (f *front) functionCall(frame, body []byte) error {
+	m, err := decodeFunctionCall(body)
+	if err != nil {
+		return malformed("FunctionCall")
+	}
+	name := strconv.FormatUint(uint64(m.function), 10)
+	r := &run{}
+	r.op = protocol.Operation{Verb: "function call", Text: "function " + name, Access: protocol.Execute,
+		Objects: []protocol.Object{{Kind: "function", Name: name, Access: protocol.Execute}},
+		Shape:   protocol.Rows, Raw: m.args, Fingerprint: "function call " + name}
+	f.describeOp(r)
+	for _, a := range m.args {
+		arg := protocol.Arg{Null: a == nil}
+		if a != nil {
+			arg.Text = hexText(a)
+		}
+		r.op.Args = append(r.op.Args, arg)
+	}
+	err = f.ask(r)
+	r.op.Raw = nil
+	if err == nil && r.op.Rewritten() != "" {
+		err = f.unask(r, protocol.ErrFixed)
+	}
+	if err != nil {
+		return f.refuse(msgFunctionCall, len(frame), nil, err)
+	}
+	f.c.mu.Lock()
+	f.c.q.push(entry{kind: msgFunctionCall, run: r})
+	f.c.sent(r)
+	f.c.mu.Unlock()
+	f.keep(len(frame))
+	return nil
+}
+
+func (f *front) sync(n int) {
+	c := f.c
+	f.dropping = false
+	c.mu.Lock()
+	if c.copying == nil {
+		// While the target reads COPY data it ignores Sync, so there will be no
+		// answer to this one.
+		c.q.push(entry{kind: msgSync})
+		f.segment++
+	}
+	f.unsynced.Store(false)
+	c.mu.Unlock()
+	f.keep(n)
+}
