@@ -272,8 +272,17 @@ func (op *Operation) Digest() [32]byte {
 		h.Write(n[:])
 		h.Write([]byte(s))
 	}
+	count := func(c int) {
+		binary.BigEndian.PutUint64(n[:], uint64(c))
+		h.Write(n[:])
+	}
 	put("sallyport/operation/v1")
 	if s := op.Session; s != nil {
+		depth := 0
+		for id := s.Identity; id != nil; id = id.OnBehalfOf {
+			depth++
+		}
+		count(depth)
 		for id := s.Identity; id != nil; id = id.OnBehalfOf {
 			put(id.Issuer)
 			put(id.Subject)
@@ -282,14 +291,14 @@ func (op *Operation) Digest() [32]byte {
 		put(s.Resource.Protocol)
 		put(s.Resource.Addr)
 		put(s.User)
+		put(s.Database)
 		put(s.ID)
 	}
 	put(string(op.Verb))
 	put(op.Text)
 	put(op.rewritten)
 	put(op.State)
-	binary.BigEndian.PutUint64(n[:], uint64(len(op.Raw)))
-	h.Write(n[:])
+	count(len(op.Raw))
 	for _, a := range op.Raw {
 		if a == nil {
 			put("null")
