@@ -413,7 +413,8 @@ func (g *Gateway) ListenAndServe(ctx context.Context, addr string, s protocol.Se
 }
 
 // Serve accepts connections from l until ctx is done or Shutdown is called, and
-// then returns nil. It closes l. Open sessions go on: end them with Shutdown.
+// then returns nil; a target with settings that s does not know is an error at
+// once. It closes l. Open sessions go on: end them with Shutdown.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) error {
 	g.mu.Lock()
 	if g.closing {
@@ -430,6 +431,11 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 		delete(g.open, l)
 		g.mu.Unlock()
 	}()
+	for _, t := range g.state.Load().targets {
+		if err := checkTarget(t, nil, []Listener{{Server: s}}); err != nil {
+			return err
+		}
+	}
 	g.log.Info("listening", "protocol", s.Name(), "address", l.Addr().String())
 	for {
 		conn, err := l.Accept()
