@@ -83,7 +83,11 @@ func scramTry(t *testing.T, addr, user, password string) (salt, said string) {
 	}
 	raw, err := base64.StdEncoding.DecodeString(salt)
 	require.NoError(t, err)
-	mac := func(key []byte, s string) []byte { h := hmac.New(sha256.New, key); h.Write([]byte(s)); return h.Sum(nil) }
+	mac := func(key []byte, s string) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write([]byte(s))
+		return h.Sum(nil)
+	}
 	salted := mac([]byte(password), string(raw)+"\x00\x00\x00\x01")
 	for u, i := salted, 1; i < iterations; i++ {
 		u = mac([]byte(password), string(u))
