@@ -3,6 +3,9 @@ package postgres
 import (
 	"errors"
 	"fmt"
+	"strings"
+
+	"github.com/jackc/pgproto3/v2"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -60,21 +63,16 @@ type report struct {
 }
 
 func (r report) append(dst []byte, typ byte) []byte {
-	return appendMessage(dst, typ, func(b []byte) []byte {
-		for _, f := range []struct {
-			code byte
-			val  string
-		}{{'S', r.severity}, {'V', r.severity}, {'C', r.code}, {'M', r.msg}, {'D', r.detail}, {'H', r.hint}} {
-			if f.val == "" {
-				continue
-			}
-			b = append(b, f.code)
-			b = appendText(b, f.val)
-			b = append(b, 0)
-		}
-		return append(b, 0)
-	})
+	e := pgproto3.ErrorResponse{Severity: r.severity, SeverityUnlocalized: r.severity, Code: r.code,
+		Message: noNUL(r.msg), Detail: noNUL(r.detail), Hint: noNUL(r.hint)}
+	if typ == msgNoticeResponse {
+		return append(dst, encode((*pgproto3.NoticeResponse)(&e))...)
+	}
+	return append(dst, encode(&e)...)
 }
+
+// noNUL returns s without the NULs that would end a field early.
+func noNUL(s string) string { return strings.ReplaceAll(s, "\x00", "") }
 
 // appendText appends s without the NULs that would end a field early.
 func appendText(b []byte, s string) []byte {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
@@ -136,7 +137,7 @@ func waitNotice(w protocol.Waiting) report {
 // held statement will not run and nobody needs to be asked.
 func (f *front) settleBeforeHold() error {
 	if f.unsynced.Load() {
-		f.insert([]byte{msgFlush, 0, 0, 0, 4})
+		f.insert(encode(&pgproto3.Flush{}))
 	}
 	if err := f.flush(); err != nil {
 		return err

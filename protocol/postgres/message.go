@@ -235,6 +235,21 @@ func decodeRow(body []byte, row [][]byte) ([][]byte, error) {
 	return row, c.done()
 }
 
+// encode returns messages of the gateway's own making as they go over the wire.
+// They are small: only a message over 1 GiB could not be encoded.
+func encode(msgs ...interface {
+	Encode(dst []byte) ([]byte, error)
+}) []byte {
+	var b []byte
+	for _, m := range msgs {
+		var err error
+		if b, err = m.Encode(b); err != nil {
+			panic(err)
+		}
+	}
+	return b
+}
+
 // appendMessage appends a message of type typ; fill appends its body.
 func appendMessage(dst []byte, typ byte, fill func([]byte) []byte) []byte {
 	at := len(dst)

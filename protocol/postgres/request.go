@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 )
@@ -73,19 +74,13 @@ func (f *front) refuse(kind byte, n int, name []byte, err error) error {
 	var b []byte
 	switch kind {
 	case msgQuery:
-		b = appendMessage(nil, msgQuery, func(b []byte) []byte { return append(append(b, badText...), 0) })
+		b = encode(&pgproto3.Query{String: badText})
 	case msgParse:
-		b = appendMessage(nil, msgParse, func(b []byte) []byte {
-			b = append(append(b, name...), 0)
-			return append(append(b, badText...), 0, 0, 0)
-		})
+		b = encode(&pgproto3.Parse{Name: string(name), Query: badText})
 	case msgFunctionCall: // function 0 does not exist
-		b = appendMessage(nil, msgFunctionCall, func(b []byte) []byte { return append(b, make([]byte, 4+2+2+2)...) })
+		b = encode(&pgproto3.FunctionCall{})
 	default:
-		b = appendMessage(nil, msgBind, func(b []byte) []byte {
-			b = append(append(b, 0), f.c.refuseAs...)
-			return append(b, 0, 0, 0, 0, 0, 0, 0)
-		})
+		b = encode(&pgproto3.Bind{PreparedStatement: f.c.refuseAs})
 	}
 	if kind != msgQuery && kind != msgFunctionCall {
 		f.dropping = true
@@ -123,7 +118,7 @@ func (f *front) query(frame, body []byte) error {
 	f.copyRun = nextCopy(first)
 	c.mu.Unlock()
 	if t := first.op.Rewritten(); t != "" {
-		f.replace(len(frame), appendMessage(nil, msgQuery, func(b []byte) []byte { return append(appendText(b, t), 0) }))
+		f.replace(len(frame), encode(&pgproto3.Query{String: noNUL(t)}))
 		return nil
 	}
 	f.keep(len(frame))
@@ -296,7 +291,7 @@ func (f *front) execute(frame, body []byte) error {
 		p.described = true
 		c.q.push(entry{kind: entryDescribe, portal: p})
 		c.mu.Unlock()
-		f.insert(appendMessage(nil, msgDescribe, func(b []byte) []byte { return append(append(append(b, 'P'), m.portal...), 0) }))
+		f.insert(encode(&pgproto3.Describe{ObjectType: 'P', Name: string(m.portal)}))
 		c.mu.Lock()
 	}
 	c.q.push(entry{kind: msgExecute, run: p.run, portal: p})

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 )
@@ -168,20 +169,12 @@ func (f *front) settle() error {
 // probeMessages asks probeText by the extended protocol, under a name of its
 // own, so that the client's unnamed statement and portal stay as they are.
 func probeMessages(name string) []byte {
-	b := appendMessage(nil, msgParse, func(b []byte) []byte {
-		b = append(append(b, name...), 0)
-		return append(append(b, probeText...), 0, 0, 0)
-	})
-	b = appendMessage(b, msgBind, func(b []byte) []byte {
-		b = append(append(b, name...), 0)
-		b = append(append(b, name...), 0)
-		return append(b, 0, 0, 0, 0, 0, 0)
-	})
-	b = appendMessage(b, msgExecute, func(b []byte) []byte { return append(append(append(b, name...), 0), 0, 0, 0, 0) })
-	for _, kind := range []byte{'P', 'S'} {
-		b = appendMessage(b, msgClose, func(b []byte) []byte { return append(append(append(b, kind), name...), 0) })
-	}
-	return append(b, msgSync, 0, 0, 0, 4)
+	return encode(&pgproto3.Parse{Name: name, Query: probeText},
+		&pgproto3.Bind{DestinationPortal: name, PreparedStatement: name},
+		&pgproto3.Execute{Portal: name},
+		&pgproto3.Close{ObjectType: 'P', Name: name},
+		&pgproto3.Close{ObjectType: 'S', Name: name},
+		&pgproto3.Sync{})
 }
 
 // analyzeBlind analyses text as if nothing were known about the session.

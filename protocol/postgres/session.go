@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
@@ -360,10 +361,7 @@ func tapMessage(x *protocol.Exchange, frame []byte) ([]byte, error) {
 		if err := x.Text(&m); err != nil {
 			return nil, err
 		}
-		return appendMessage(nil, frame[0], func(b []byte) []byte {
-			b = append(appendText(b, m.Code), 0)
-			return append(appendText(b, m.Text), 0)
-		}), nil
+		return encode(&pgproto3.ParameterStatus{Name: noNUL(m.Code), Value: noNUL(m.Text)}), nil
 	case msgNotification:
 		c := cursor{b: frame[5:]}
 		pid := c.u32()
@@ -374,11 +372,7 @@ func tapMessage(x *protocol.Exchange, frame []byte) ([]byte, error) {
 		if err := x.Text(&m); err != nil {
 			return nil, err
 		}
-		return appendMessage(nil, frame[0], func(b []byte) []byte {
-			b = binary.BigEndian.AppendUint32(b, pid)
-			b = append(appendText(b, m.Code), 0)
-			return append(appendText(b, m.Text), 0)
-		}), nil
+		return encode(&pgproto3.NotificationResponse{PID: pid, Channel: noNUL(m.Code), Payload: noNUL(m.Text)}), nil
 	}
 	return frame, nil
 }
