@@ -62,7 +62,6 @@ type meaning struct {
 	edge    protocol.Edge
 	unknown bool // the result may hold anything
 	typ     uint32
-	builtin *sql.Builtin // if it is one
 }
 
 // function judges a function by its possibly qualified name and the types of
@@ -94,7 +93,7 @@ func (p *pass) function(names []*pg.Node, types []uint32) meaning {
 	case len(user) > 0:
 		return p.userFunctions(user, name)
 	case isBuiltin:
-		return p.builtinFunction(&b)
+		return p.builtinFunction(b, types)
 	}
 	if typ, ok := p.functionalCast(schema, name); ok {
 		return meaning{edge: protocol.EdgeTransform, typ: typ}
@@ -108,8 +107,8 @@ func (p *pass) function(names []*pg.Node, types []uint32) meaning {
 	return meaning{unknown: true}
 }
 
-func (p *pass) builtinFunction(b *sql.Builtin) meaning {
-	t := builtinTraits(*b)
+func (p *pass) builtinFunction(b sql.Builtin, types []uint32) meaning {
+	t := builtinTraits(b)
 	p.access |= t.access
 	p.effect.Flags |= t.flags
 	if !t.pure {
@@ -121,12 +120,22 @@ func (p *pass) builtinFunction(b *sql.Builtin) meaning {
 	if t.leaks {
 		p.notKnown("function " + b.Name + " may show data from anywhere")
 	}
-	m := meaning{edge: t.edge, unknown: t.leaks, builtin: b}
+	m := meaning{edge: t.edge, unknown: t.leaks}
 	switch b.Name {
+	case "first_value", "last_value", "nth_value", "lag", "lead", "max", "min":
+		if len(types) > 0 {
+			if m.typ = types[0]; m.typ == unknownOID {
+				m.typ = textOID
+			}
+		}
 	case "count", "row_number", "rank", "dense_rank":
 		m.typ = 20
-	case "lower", "upper", "concat", "concat_ws", "to_char", "btrim", "md5", "replace", "translate", "initcap", "format":
+	case "concat", "concat_ws", "to_char", "md5", "replace", "translate", "initcap", "format", "string_agg", "array_to_string":
 		m.typ = textOID
+	case "lower", "upper":
+		if len(types) == 1 && (types[0] == unknownOID || stringType(types[0])) {
+			m.typ = textOID // of a range they are its bounds
+		}
 	case "now":
 		m.typ = 1184
 	}

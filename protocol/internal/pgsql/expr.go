@@ -29,6 +29,38 @@ func through(v sql.Value, e protocol.Edge, typ uint32) sql.Value {
 	return sql.Value{Known: v.Known, Sources: v.Sources.Through(e), Type: typ}
 }
 
+// common returns the type of a choice between values of the given types: the
+// one that all have, where literals of no type of their own take that of the
+// others, or text. It is 0 where the server's rules would have to be followed.
+func common(types ...uint32) uint32 {
+	out := uint32(unknownOID)
+	for _, t := range types {
+		switch {
+		case t == out || t == unknownOID:
+		case out == unknownOID:
+			out = t
+		default:
+			return 0
+		}
+	}
+	if out == unknownOID {
+		return textOID
+	}
+	return out
+}
+
+// choice analyses a list of which one is the value.
+func (p *pass) choice(s *scope, list ...*pg.Node) sql.Value {
+	out := constant(0)
+	types := make([]uint32, 0, len(list))
+	for _, n := range list {
+		v := p.expr(n, s)
+		types = append(types, v.Type)
+		out = join(out, v)
+	}
+	return through(out, protocol.EdgeTransform, common(types...))
+}
+
 // exprs analyses a list and returns what is computed from all of it.
 func (p *pass) exprs(list []*pg.Node, s *scope) sql.Value {
 	out := constant(0)
@@ -82,11 +114,13 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	case *pg.Node_CaseExpr:
 		return p.caseExpr(x.CaseExpr, s)
 	case *pg.Node_CoalesceExpr:
-		return p.transform(0, s, x.CoalesceExpr.Args...)
+		return p.choice(s, x.CoalesceExpr.Args...)
 	case *pg.Node_MinMaxExpr:
-		return p.transform(0, s, x.MinMaxExpr.Args...)
+		return p.choice(s, x.MinMaxExpr.Args...)
 	case *pg.Node_AArrayExpr:
-		return p.transform(0, s, x.AArrayExpr.Elements...)
+		v := p.choice(s, x.AArrayExpr.Elements...)
+		v.Type = p.arrayOf(v.Type)
+		return v
 	case *pg.Node_RowExpr:
 		return p.transform(0, s, x.RowExpr.Args...)
 	case *pg.Node_List:
@@ -159,8 +193,14 @@ func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
 	if !p.operator(names, lt, rt) {
 		out.Known = false
 	}
-	if out.Type == 0 && len(names) > 0 && comparison(last(names)) {
+	switch op := last(names); {
+	case out.Type != 0 || !out.Known:
+	case x.Kind == pg.A_Expr_Kind_AEXPR_NULLIF:
+		out.Type = common(lt, rt)
+	case comparison(op):
 		out.Type = boolOID
+	case op == "||" && common(lt, rt) == textOID:
+		out.Type = textOID
 	}
 	return out
 }
@@ -176,12 +216,7 @@ func (p *pass) elementOf(n *pg.Node, typ uint32) uint32 {
 		}
 		return unknownOID
 	}
-	if p.cat != nil {
-		if t := p.cat.Type(typ); t != nil && t.Element != 0 {
-			return t.Element
-		}
-	}
-	return 0
+	return p.elementType(typ)
 }
 
 func comparison(op string) bool {
@@ -286,7 +321,12 @@ func (p *pass) castTo(t *pg.TypeName) (uint32, bool) {
 
 func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
 	arg := p.expr(x.Arg, s)
-	out := join(arg, p.expr(x.Defresult, s))
+	def := p.expr(x.Defresult, s)
+	types := []uint32{def.Type}
+	if x.Defresult == nil {
+		types[0] = unknownOID
+	}
+	out := join(arg, def)
 	for _, n := range x.Args {
 		if w := n.GetCaseWhen(); w != nil {
 			cond := p.expr(w.Expr, s)
@@ -294,28 +334,55 @@ func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
 				out.Known = false
 			}
 			out = join(out, cond)
-			out = join(out, p.expr(w.Result, s))
+			result := p.expr(w.Result, s)
+			types = append(types, result.Type)
+			out = join(out, result)
 		}
 	}
-	return through(out, protocol.EdgeTransform, 0)
+	return through(out, protocol.EdgeTransform, common(types...))
 }
 
 // indirection analyses (x).field, x[1] and (x).*.
 func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
 	v := p.expr(x.Arg, s)
+	typ := v.Type
 	for _, n := range x.Indirection {
 		switch {
 		case n.GetAIndices() != nil:
 			v = join(v, p.expr(n, s))
+			if typ = p.elementType(typ); n.GetAIndices().IsSlice {
+				typ = 0
+			}
 		case n.GetString_() != nil:
 			// A field, or a function of the row by that name.
+			typ = 0
 			if f := p.functions("", n.GetString_().Sval); len(f) > 0 || p.cat == nil {
 				p.userFunctions(f, n.GetString_().Sval)
 				v.Known = false
 			}
 		}
 	}
-	return through(v, protocol.EdgeTransform, 0)
+	return through(v, protocol.EdgeTransform, typ)
+}
+
+// arrayOf returns the type of arrays of a type, 0 if it is not known.
+func (p *pass) arrayOf(elem uint32) uint32 {
+	if p.cat == nil || elem == 0 {
+		return 0
+	}
+	return p.cat.ArrayOf(elem)
+}
+
+// elementType returns the type of the elements of an array type, 0 if it is
+// not known to be one.
+func (p *pass) elementType(typ uint32) uint32 {
+	if p.cat == nil {
+		return 0
+	}
+	if t := p.cat.Type(typ); t != nil {
+		return t.Element
+	}
+	return 0
 }
 
 // subLink analyses a subquery in an expression.
@@ -344,7 +411,12 @@ func (p *pass) subLink(x *pg.SubLink, s *scope) sql.Value {
 			return out.cols[0].val
 		}
 		return through(v, protocol.EdgeTransform, 0)
-	case pg.SubLinkType_ARRAY_SUBLINK, pg.SubLinkType_MULTIEXPR_SUBLINK:
+	case pg.SubLinkType_ARRAY_SUBLINK:
+		if len(out.cols) == 1 {
+			return through(v, protocol.EdgeTransform, p.arrayOf(out.cols[0].val.Type))
+		}
+		return through(v, protocol.EdgeTransform, 0)
+	case pg.SubLinkType_MULTIEXPR_SUBLINK:
 		return through(v, protocol.EdgeTransform, 0)
 	case pg.SubLinkType_EXISTS_SUBLINK:
 		// Whether there is a row says something of every column in the

@@ -144,10 +144,7 @@ func (p *pass) values(x *pg.SelectStmt, s *scope) rowset {
 				out.cols = append(out.cols, col{fmt.Sprintf("column%d", i+1), v})
 				continue
 			}
-			typ := v.Type
-			if out.cols[i].val.Type != typ {
-				typ = 0
-			}
+			typ := common(out.cols[i].val.Type, v.Type)
 			out.cols[i].val = join(out.cols[i].val, v)
 			out.cols[i].val.Type = typ
 		}
@@ -176,6 +173,9 @@ func (p *pass) targets(list []*pg.Node, s *scope) rowset {
 		name := t.Name
 		if name == "" {
 			name = p.figureColumn(t.Val)
+		}
+		if v.Type == unknownOID {
+			v.Type = textOID // what a query yields has a type
 		}
 		out.cols = append(out.cols, col{name, v})
 	}
