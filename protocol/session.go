@@ -81,6 +81,7 @@ type Session struct {
 
 	ids     atomic.Uint64
 	connect *Operation
+	expiry  *time.Timer // nil if the identity does not expire
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -94,7 +95,8 @@ type Session struct {
 }
 
 // NewSession returns a session whose Connect operation has not been asked for
-// yet; the caller asks with [Session.Connect]. ctx bounds the session's life.
+// yet; the caller asks with [Session.Connect]. ctx bounds the session's life,
+// and so does its identity's Expires.
 func NewSession(ctx context.Context, c SessionConfig) *Session {
 	s := &Session{info: c.Info, engine: c.Engine, dial: c.Dial, creds: c.Credentials,
 		whileHeld: c.WhileHeld, onClose: c.OnClose}
@@ -103,8 +105,13 @@ func NewSession(ctx context.Context, c SessionConfig) *Session {
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.drain, s.drains = context.WithCancel(context.Background())
+	if id := s.info.Identity; id != nil && !id.Expires.IsZero() {
+		s.expiry = time.AfterFunc(time.Until(id.Expires), func() { s.Terminate(errExpired) })
+	}
 	return s
 }
+
+var errExpired = &DeniedError{Step: "session", Reason: "the login has expired", Hint: "connect again with a new token"}
 
 // NewID returns a random identifier that sorts by time, in the form of a
 // UUID version 7 (RFC 9562).
@@ -199,17 +206,10 @@ func (s *Session) Begin(ctx context.Context, op *Operation) (*Exchange, error) {
 // of a result. After nil each operation must be ended through
 // [Operation.Exchange].
 func (s *Session) Ask(ctx context.Context, ops []*Operation) error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return ErrClosed
-	}
-	s.mu.Unlock()
 	now := time.Now()
 	if id := s.info.Identity; id != nil && !id.Expires.IsZero() && now.After(id.Expires) {
-		err := &DeniedError{Step: "session", Reason: "the login has expired", Hint: "connect again with a new token"}
-		s.Terminate(err)
-		return err
+		s.Terminate(errExpired) // the timer is about to, or the clock was set
+		return errExpired
 	}
 	for _, op := range ops {
 		op.Session = s.info
@@ -221,6 +221,13 @@ func (s *Session) Ask(ctx context.Context, ops []*Operation) error {
 		return err
 	}
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		for _, op := range ops {
+			op.x.End(Outcome{Status: StatusError, Err: ErrClosed})
+		}
+		return ErrClosed
+	}
 	defer s.mu.Unlock()
 	for _, op := range ops {
 		op.began = true
@@ -258,6 +265,9 @@ func (s *Session) Go(f func() error) {
 // err as the reason. It waits for the goroutines started by Go, and may be
 // called more than once.
 func (s *Session) Close(err error) {
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
 	s.cancel(err)
 	s.wg.Wait()
 	s.mu.Lock()
