@@ -66,14 +66,6 @@ func (p *program) run(ctx context.Context, fs *flag.FlagSet, args []string) erro
 	}
 }
 
-// lines gives each of several errors a line of its own.
-func lines(err error) error {
-	if s := err.Error(); strings.Contains(s, "\n") {
-		return errors.New("the configuration has mistakes:\n" + s)
-	}
-	return err
-}
-
 // running is a gateway that serves.
 type running struct {
 	*assembly
@@ -158,7 +150,7 @@ func (r *running) reload() {
 	}
 	if err != nil {
 		r.level.Set(r.now.settings.Log.Level)
-		for line := range strings.SplitSeq(err.Error(), "\n") {
+		for line := range strings.SplitSeq(lines(err).Error(), "\n") {
 			r.log.Error("reload: " + line)
 		}
 		r.log.Error("reload failed: the configuration before stays in use", "file", r.path)

@@ -69,7 +69,10 @@ func happened(e *audit.Event) string {
 	case audit.LoginRefused:
 		add("login refused: user %s for %s from %s", quoted(e.User), quoted(audit.Text(targetName(e))), oneLine(string(e.Remote), 60))
 	case audit.SessionOpened:
-		add("session opened by %s %s of %s, from %s", e.Identity.Kind, quoted(e.Identity.Subject), oneLine(string(e.Identity.Issuer), 80), oneLine(string(e.Remote), 60))
+		add("session opened from %s", oneLine(string(e.Remote), 60))
+		if id := e.Identity; id != nil {
+			add("%s of %s", oneLine(string(id.Kind), 20), oneLine(string(id.Issuer), 80))
+		}
 		if e.Tool != nil && e.Tool.Raw != "" {
 			add("with %s (%s)", quoted(e.Tool.Raw), e.Tool.Trust)
 		}
@@ -88,7 +91,10 @@ func happened(e *audit.Event) string {
 	case audit.CommandUnknown:
 		add("UNKNOWN how it ended: the gateway crashed meanwhile")
 	case audit.JournalGap:
-		add("GAP: %s", quoted(e.Journal.What))
+		add("GAP")
+		if e.Journal != nil {
+			add("%s", oneLine(string(e.Journal.What), 120))
+		}
 	default:
 		add("%s", e.Kind)
 	}

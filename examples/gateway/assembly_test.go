@@ -1,0 +1,100 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/config"
+)
+
+// build makes the one step of a file and closes it again.
+func build(t *testing.T, kind middleware.Kind, text string) error {
+	t.Helper()
+	f, err := config.Read(strings.NewReader("steps:\n- "+text), "g.yaml", nil)
+	require.NoError(t, err)
+	steps, err := f.Build([]middleware.Kind{kind})
+	require.NoError(t, config.Close(steps))
+	return err
+}
+
+// What check says about record is what run would say.
+func TestDryRecordUnderstandsTheSameSettings(t *testing.T) {
+	for _, s := range []string{
+		"dir: D", "dir: D, strict: true", "dir: D, segment_size: 1048576", "dir: D, min_free: 1", "dir: D, accept_gap: true",
+		"dir: D, hide_args: true", "dir: D, hide_text: true", "dir: D, hide_key: abc",
+		"", "strict: true", "dir: D, strikt: true", "dir: D, segment_size: -1", "dir: D, min_free: x", "dir: [D]",
+	} {
+		t.Run(s, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "journal")
+			text := "record: {" + strings.ReplaceAll(s, "D", dir) + "}"
+			dry := build(t, dryRecordKind(), text)
+			require.NoDirExists(t, dir)
+			real := build(t, middleware.RecordKind(&audit.Set{}), text)
+			require.Equal(t, real == nil, dry == nil, "record: %v; dry: %v", real, dry)
+		})
+	}
+}
+
+func TestPostgresSettings(t *testing.T) {
+	for settings, want := range map[string]string{
+		"{}":                      "nobody could log in",
+		"{allow_plaintext: true}": "",
+		"{auth: scram}":           "",
+		"{auth: md5}":             `auth: "md5" is not password or scram`,
+		"{require_tls: true}":     "require_tls: there is no certificate",
+		"{domain: db.example.com, allow_plaintext: true}":                                  "domain: the name comes with TLS",
+		"{tls: {cert: nowhere.crt}}":                                                       "tls: cert and key belong together",
+		"{tls: {cert: nowhere.crt, key: nowhere.key}}":                                     "tls: open nowhere.crt",
+		"{tls: {cert: tls/gateway.crt, key: tls/gateway.key, client_ca: ca.pem}}":          "",
+		"{tls: {cert: tls/gateway.crt, key: tls/gateway.key, client_ca: tls/gateway.key}}": "there is no certificate in it",
+		"{allow_plaintext: true, login_timeout: 5s, max_message: 1048576}":                 "",
+		"{allow_plaintext: true, max_message: -1}":                                         "must not be negative",
+	} {
+		t.Run(settings, func(t *testing.T) {
+			dir := t.TempDir()
+			require.NoError(t, writeTLS(dir))
+			t.Chdir(dir)
+			require.NoError(t, os.WriteFile("g.yaml", []byte("listen: [{protocol: postgres, address: ':1', settings: "+settings+
+				"}]\nsteps: [record: {dir: j}]\n"), 0o600))
+			_, err := (&assembly{dry: true}).load("g.yaml")
+			if want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, want)
+			require.ErrorContains(t, err, "g.yaml:1:")
+		})
+	}
+}
+
+func TestAdminSettings(t *testing.T) {
+	for _, c := range []struct {
+		s    adminSettings
+		want string
+	}{
+		{adminSettings{}, ""},
+		{adminSettings{Address: "127.0.0.1:1"}, ""},
+		{adminSettings{Address: "[::1]:1"}, ""},
+		{adminSettings{Address: "localhost:1"}, ""},
+		{adminSettings{URL: "https://x"}, "address is missing"},
+		{adminSettings{Address: "7443"}, "want host:port"},
+		{adminSettings{Address: ":1"}, "needs tls"},
+		{adminSettings{Address: "0.0.0.0:1"}, "needs tls"},
+		{adminSettings{Address: "example.com:1"}, "needs tls"},
+		{adminSettings{Address: ":1", TLS: tlsSettings{Cert: "c", Key: "k"}}, ""},
+		{adminSettings{Address: "127.0.0.1:1", URL: "gateway"}, "want a URL"},
+	} {
+		err := c.s.check()
+		if c.want == "" {
+			require.NoError(t, err, c.s)
+		} else {
+			require.ErrorContains(t, err, c.want, c.s)
+		}
+	}
+}
