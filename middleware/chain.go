@@ -130,6 +130,23 @@ func (c *Chain) LoginRefused(ctx context.Context, l *protocol.Login, cause error
 	c.tel.loginRefused(ctx, l)
 }
 
+// events are reused: hooks must not keep them, and one for each moment of each
+// operation would be most of the garbage.
+var events = sync.Pool{New: func() any { return new(protocol.Event) }}
+
+// report tells every step about one moment of an operation.
+func (c *Chain) report(ctx context.Context, e protocol.Event) error {
+	if len(c.event) == 0 {
+		return nil
+	}
+	p := events.Get().(*protocol.Event)
+	*p = e
+	err := c.tell(ctx, p)
+	*p = protocol.Event{}
+	events.Put(p)
+	return err
+}
+
 // tell passes e to every step with an Event hook and returns the first error,
 // but tells them all.
 func (c *Chain) tell(ctx context.Context, e *protocol.Event) (err error) {
@@ -204,11 +221,8 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 	allowed := protocol.Decision{}
 	for i, op := range ops {
 		*at = i
-		if len(c.event) > 0 {
-			e := protocol.Event{Kind: protocol.Asked, Time: op.Started(), Session: op.Session, Op: op}
-			if err := c.tell(ctx, &e); err != nil {
-				return err
-			}
+		if err := c.report(ctx, protocol.Event{Kind: protocol.Asked, Time: op.Started(), Session: op.Session, Op: op}); err != nil {
+			return err
 		}
 		opinion := false
 		for _, st := range c.operation {
@@ -268,14 +282,12 @@ func denial(d protocol.Decision) error {
 func (c *Chain) allow(ctx context.Context, op *protocol.Operation, d protocol.Decision, grants []protocol.Decision) error {
 	d.Effect = protocol.AllowEffect
 	op.Decide(d, grants)
-	if len(c.event) > 0 {
-		e := protocol.Event{Kind: protocol.Decided, Time: op.Started(), Session: op.Session, Op: op, Decision: d}
-		if len(grants) > 0 {
-			e.Time = time.Now()
-		}
-		if err := c.tell(ctx, &e); err != nil {
-			return err
-		}
+	when := op.Started()
+	if len(grants) > 0 {
+		when = time.Now()
+	}
+	if err := c.report(ctx, protocol.Event{Kind: protocol.Decided, Time: when, Session: op.Session, Op: op, Decision: d}); err != nil {
+		return err
 	}
 	c.tel.decided(ctx, op, d)
 	return nil
@@ -381,11 +393,8 @@ func (c *Chain) commitOne(ctx context.Context, s *Step, p protocol.Point, ops []
 // End tells every step how op ended; see [protocol.Engine].
 func (c *Chain) End(s *protocol.Session, op *protocol.Operation, out protocol.Outcome) {
 	c.tel.ended(op, out)
-	if len(c.event) == 0 {
-		return
-	}
 	e := protocol.Event{Kind: protocol.Ended, Time: op.Started().Add(out.Duration), Session: op.Session, Op: op, Outcome: out}
-	if err := c.tell(context.Background(), &e); err != nil {
+	if err := c.report(context.Background(), e); err != nil {
 		c.warn("an end was not recorded", "session", op.Session.ID, "operation", op.ID, "err", err)
 		s.Terminate(err)
 	}

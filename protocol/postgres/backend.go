@@ -37,6 +37,7 @@ type back struct {
 	rows    rowRewriter
 	columns columnCache
 	probe   [][]byte
+	tags    map[string]string // command tags seen, so that the usual ones are not made anew
 }
 
 func (bk *back) init(c *session) { bk.c = c }
@@ -382,7 +383,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if !ok || e.run == nil {
 			return bk.broken(typ, "malformed")
 		}
-		return bk.complete(e, string(tag), n)
+		return bk.complete(e, bk.tag(tag), n)
 	case msgEmptyQueryResponse:
 		if err := expect(msgQuery, msgExecute); err != nil {
 			return err
@@ -441,6 +442,19 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 	}
 	bk.keep(n)
 	return nil
+}
+
+// tag returns b as a string.
+func (bk *back) tag(b []byte) string {
+	if t, ok := bk.tags[string(b)]; ok {
+		return t
+	}
+	t := string(b)
+	if bk.tags == nil || len(bk.tags) >= 32 {
+		bk.tags = map[string]string{}
+	}
+	bk.tags[t] = t
+	return t
 }
 
 // take returns the output buffer, ready to be appended to.

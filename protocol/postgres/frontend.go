@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -31,6 +32,7 @@ type front struct {
 	dropping bool          // a message was refused: the target skips to the next Sync
 	copyRun  *run          // what CopyData belongs to
 	bind     [][]byte
+	state    pgsql.State // of analyze; kept so that it is not made anew
 }
 
 func (f *front) init(c *session) {

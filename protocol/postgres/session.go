@@ -377,11 +377,13 @@ func tapMessage(x *protocol.Exchange, frame []byte) ([]byte, error) {
 	return frame, nil
 }
 
-// analyze returns what is known about text in the session's present state.
+// analyze returns what is known about text in the session's present state. Only
+// front calls it.
 func (c *session) analyze(text []byte) *pgsql.Script {
 	c.mu.Lock()
 	replication := c.tracker.replication
-	st := c.tracker.state
+	st := &c.front.state
+	*st = c.tracker.state
 	cat := c.tracker.certain()
 	c.mu.Unlock()
 	if replication && isReplicationCommand(text) {
@@ -392,5 +394,5 @@ func (c *session) analyze(text []byte) *pgsql.Script {
 	} else {
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 	}
-	return c.srv.analyzer.Analyze(text, &st)
+	return c.srv.analyzer.Analyze(text, st)
 }
