@@ -34,18 +34,18 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 		return p.prepare(x.PrepareStmt)
 	case *pg.Node_ExecuteStmt:
 		p.exprs(x.ExecuteStmt.Params, &scope{})
-		p.named2(Execute, x.ExecuteStmt.Name)
+		p.follow(Execute, x.ExecuteStmt.Name)
 		p.opaque("EXECUTE runs what was prepared as " + x.ExecuteStmt.Name)
 		p.shape |= protocol.Rows
 		return "execute"
 	case *pg.Node_DeallocateStmt:
 		p.control()
-		p.named2(Deallocate, x.DeallocateStmt.Name)
+		p.follow(Deallocate, x.DeallocateStmt.Name)
 		return "deallocate"
 	case *pg.Node_DeclareCursorStmt:
 		return p.declare(x.DeclareCursorStmt)
 	case *pg.Node_FetchStmt:
-		p.named2(Fetch, x.FetchStmt.Portalname)
+		p.follow(Fetch, x.FetchStmt.Portalname)
 		p.opaque("FETCH reads from the cursor " + x.FetchStmt.Portalname)
 		p.shape |= protocol.Rows
 		if x.FetchStmt.Ismove {
@@ -54,7 +54,7 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 		return "fetch"
 	case *pg.Node_ClosePortalStmt:
 		p.control()
-		p.named2(CloseCursor, x.ClosePortalStmt.Portalname)
+		p.follow(CloseCursor, x.ClosePortalStmt.Portalname)
 		return "close"
 	case *pg.Node_TransactionStmt:
 		return p.transaction(x.TransactionStmt)
@@ -69,15 +69,15 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 		return p.discard(x.DiscardStmt)
 	case *pg.Node_ListenStmt:
 		p.control()
-		p.named2(Listen, x.ListenStmt.Conditionname)
+		p.follow(Listen, x.ListenStmt.Conditionname)
 		return "listen"
 	case *pg.Node_UnlistenStmt:
 		p.control()
-		p.named2(Listen, x.UnlistenStmt.Conditionname)
+		p.follow(Listen, x.UnlistenStmt.Conditionname)
 		return "unlisten"
 	case *pg.Node_NotifyStmt:
 		p.control()
-		p.named2(Notify, x.NotifyStmt.Conditionname)
+		p.follow(Notify, x.NotifyStmt.Conditionname)
 		return "notify"
 	case *pg.Node_LockStmt:
 		p.control()
@@ -130,7 +130,8 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 
 func (p *pass) control() { p.access |= protocol.Control }
 
-func (p *pass) named2(f Flags, name string) {
+// follow notes an effect on something that has a name in the session.
+func (p *pass) follow(f Flags, name string) {
 	p.effect.Flags |= f
 	p.effect.Name = name
 }
@@ -220,7 +221,7 @@ func (p *pass) prepare(x *pg.PrepareStmt) protocol.Verb {
 		p.typeOf(t.GetTypeName())
 	}
 	in := p.nested(x.Query, false)
-	p.named2(Prepare, x.Name)
+	p.follow(Prepare, x.Name)
 	// Planning may run what is immutable and constant.
 	p.access |= protocol.Control | in.Access&(protocol.Execute|protocol.Opaque)
 	return "prepare"
@@ -228,7 +229,7 @@ func (p *pass) prepare(x *pg.PrepareStmt) protocol.Verb {
 
 func (p *pass) declare(x *pg.DeclareCursorStmt) protocol.Verb {
 	in := p.nested(x.Query, true)
-	p.named2(DeclareCursor, x.Portalname)
+	p.follow(DeclareCursor, x.Portalname)
 	const binary, hold = 0x1, 0x20 // CURSOR_OPT_BINARY, CURSOR_OPT_HOLD
 	if x.Options&binary != 0 {
 		p.effect.Flags |= Binary

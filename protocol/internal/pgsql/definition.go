@@ -44,7 +44,7 @@ func (p *pass) change(rv *pg.RangeVar, a protocol.Access) {
 // definition analyses the commands that change definitions, privileges or the
 // server. ok is false for anything else.
 func (p *pass) definition(n *pg.Node) (verb protocol.Verb, ok bool) {
-	verb = p.define1(n)
+	verb = p.changeDefinition(n)
 	if verb == "" {
 		if verb = p.administer(n); verb == "" {
 			return "", false
@@ -75,8 +75,8 @@ func (p *pass) callsIn(n *pg.Node) {
 	})
 }
 
-// define1 is for commands that change definitions.
-func (p *pass) define1(n *pg.Node) protocol.Verb {
+// changeDefinition is for commands that change definitions.
+func (p *pass) changeDefinition(n *pg.Node) protocol.Verb {
 	p.access |= protocol.Schema
 	switch x := n.GetNode().(type) {
 	case *pg.Node_CreateStmt:

@@ -261,15 +261,15 @@ func (p *pass) cte(c *pg.CommonTableExpr, s *scope, recursive bool) rowset {
 	sel := c.Ctequery.GetSelectStmt()
 	if sel == nil {
 		p.notPure("WITH changes data")
-		return p.named1(c, p.changing(c.Ctequery, s))
+		return p.renamed(c, p.changing(c.Ctequery, s))
 	}
 	if !recursive || sel.Op != pg.SetOperation_SETOP_UNION || sel.WithClause != nil {
-		return p.named1(c, p.query(sel, s))
+		return p.renamed(c, p.query(sel, s))
 	}
-	rows := p.named1(c, p.query(sel.Larg, s))
+	rows := p.renamed(c, p.query(sel.Larg, s))
 	for range 8 {
 		s.with[c.Ctename] = &rows
-		next := p.named1(c, p.query(sel, s))
+		next := p.renamed(c, p.query(sel, s))
 		if same(rows, next) {
 			return next
 		}
@@ -282,8 +282,8 @@ func (p *pass) cte(c *pg.CommonTableExpr, s *scope, recursive bool) rowset {
 	return rows
 }
 
-// named1 gives the columns of a common table expression their names.
-func (p *pass) named1(c *pg.CommonTableExpr, rows rowset) rowset {
+// renamed gives the columns of a common table expression their names.
+func (p *pass) renamed(c *pg.CommonTableExpr, rows rowset) rowset {
 	cols := make([]col, len(rows.cols))
 	copy(cols, rows.cols)
 	for i, n := range strs(c.Aliascolnames) {

@@ -35,16 +35,16 @@ func (p *pass) transaction(x *pg.TransactionStmt) protocol.Verb {
 		}
 		return "rollback"
 	case pg.TransactionStmtKind_TRANS_STMT_SAVEPOINT:
-		p.named2(Savepoint, x.SavepointName)
+		p.follow(Savepoint, x.SavepointName)
 		return "savepoint"
 	case pg.TransactionStmtKind_TRANS_STMT_RELEASE:
-		p.named2(Savepoint, x.SavepointName)
+		p.follow(Savepoint, x.SavepointName)
 		return "release savepoint"
 	case pg.TransactionStmtKind_TRANS_STMT_ROLLBACK_TO:
-		p.named2(Savepoint, x.SavepointName)
+		p.follow(Savepoint, x.SavepointName)
 		return "rollback to savepoint"
 	case pg.TransactionStmtKind_TRANS_STMT_PREPARE:
-		p.named2(TxEnd, x.Gid)
+		p.follow(TxEnd, x.Gid)
 		return "prepare transaction"
 	case pg.TransactionStmtKind_TRANS_STMT_COMMIT_PREPARED:
 		p.access |= protocol.Write

@@ -16,7 +16,9 @@ type State struct {
 	// be listed: what is temporary is covered by Temp.
 	SearchPath []string
 
-	// Role is the current role. It does not change the analysis but keys it.
+	// Role is the current role. It is not looked at: whatever depends on it is
+	// expanded in SearchPath. It is here so that a State says all of a session
+	// that a decision may be bound to.
 	Role string
 
 	// StandardStrings is standard_conforming_strings. While it is off a text
