@@ -20,7 +20,6 @@ type maker struct {
 	depth int
 	n     int // names given so far
 	cols  []string
-	ctes  []string
 }
 
 func (m *maker) pick(list ...string) string { return list[m.r.IntN(len(list))] }
