@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log"
@@ -38,5 +39,6 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Fatal(gw.ListenAndServe(context.Background(), "127.0.0.1:6432", &postgres.Server{AllowPlaintext: true}))
+	addr := cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:6432")
+	log.Fatal(gw.ListenAndServe(context.Background(), addr, &postgres.Server{AllowPlaintext: true}))
 }
