@@ -179,6 +179,29 @@ func separator(i int) byte {
 	return ','
 }
 
+// brief reports whether an event says who and where in short, because its
+// session.opened has said the rest: that halves what is written, hashed and
+// kept for an operation. What stands alone says everything.
+func brief(kind Kind, e *protocol.Event) bool {
+	return (kind == CommandDecided || kind == CommandCompleted) && e.Op.Verb != protocol.Connect
+}
+
+// appendBrief appends what tells who, through which tool and where.
+func appendBrief(dst []byte, s *protocol.SessionInfo) []byte {
+	dst = append(dst, `,"session":`...)
+	dst = appendQuoted(dst, strings.ToValidUTF8(s.ID, "?")) // made by the gateway, not by a peer
+	if id := s.Identity; id != nil {
+		short := protocol.Identity{Issuer: id.Issuer, Subject: id.Subject, Kind: id.Kind}
+		if o := id.OnBehalfOf; o != nil {
+			short.OnBehalfOf = &protocol.Identity{Issuer: o.Issuer, Subject: o.Subject, Kind: o.Kind}
+		}
+		dst = append(dst, `,"identity":`...)
+		dst = appendIdentity(dst, &short)
+	}
+	dst = appendTarget(dst, s.Resource.Name, s.Resource.Protocol, "", nil)
+	return appendTool(dst, &protocol.Tool{Name: s.Tool.Name, Version: s.Tool.Version, Attested: s.Tool.Attested})
+}
+
 // appendSession appends what is the same on every event of a session.
 func appendSession(dst []byte, s *protocol.SessionInfo) []byte {
 	dst = append(dst, `,"session":`...)
@@ -375,8 +398,8 @@ func appendAction(dst []byte, e *protocol.Event, d *Detail) []byte {
 		}
 		dst = append(dst, ']')
 	}
-	dst = appendField(dst, `,"state":`, op.State)
-	if e.Kind == protocol.Held || len(op.Grants()) > 0 {
+	if e.Kind == protocol.Held || len(op.Grants()) > 0 { // what an approval is bound to
+		dst = appendField(dst, `,"state":`, op.State)
 		digest := op.Digest()
 		dst = append(dst, `,"digest":"`...)
 		dst = hex.AppendEncode(dst, digest[:])

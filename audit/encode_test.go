@@ -22,7 +22,7 @@ var update = flag.Bool("update", false, "renew the golden files")
 func encodeEvent(seq uint64, e *protocol.Event, d Detail) []byte {
 	var session []byte
 	if e.Session != nil {
-		session = appendSession(nil, e.Session)
+		session = (&sessionState{constant: appendSession(nil, e.Session), brief: appendBrief(nil, e.Session)}).bytes(kindOf(e), e)
 	}
 	return appendBody(appendHead(nil, seq), kindOf(e), e, session, &d)
 }
@@ -181,7 +181,7 @@ func FuzzEncode(f *testing.F) {
 	f.Add("\xff\x00\"\\\u2028", `","kind":"x`, `{"v":1,"seq":`, uint16(0xffff))
 	f.Fuzz(func(t *testing.T, text, arg, name string, access uint16) {
 		s := sessionInfo(name)
-		s.User, s.Tool.Raw = arg, text
+		s.User, s.Tool.Raw, s.Tool.Name = arg, text, text
 		s.Resource.Labels = map[string]string{"k" + arg: text}
 		op := &protocol.Operation{Session: s, ID: 3, Verb: protocol.Verb(name), Text: text, Access: protocol.Access(access),
 			Args: []protocol.Arg{{Text: arg}}, Objects: []protocol.Object{{Kind: "x", Name: name}}, Why: arg}
@@ -197,11 +197,18 @@ func FuzzEncode(f *testing.F) {
 		if bytes.Contains(leaf, allowed) {
 			t.Fatalf("a refusal could seem an allowance: %q", leaf)
 		}
-		if string(e.User) != arg || string(e.Tool.Raw) != text || string(e.Action.Objects[0].Name) != name || e.Decision.Reason != Text(text) {
+		if string(e.Tool.Name) != text || string(e.Action.Objects[0].Name) != name || e.Decision.Reason != Text(text) {
 			t.Fatalf("%q came back as %+v", leaf, e)
 		}
 		if text != "" && string(e.Action.Text.Text) != text {
 			t.Fatalf("%q came back as %q", text, e.Action.Text.Text)
+		}
+		// What opens a session says everything about it.
+		op = &protocol.Operation{Session: s, ID: 1, Verb: protocol.Connect}
+		op.Decide(protocol.Decision{Effect: protocol.DenyEffect, Reason: text}, nil)
+		leaf = encodeEvent(9, &protocol.Event{Kind: protocol.Decided, Time: noon, Session: s, Op: op, Decision: op.Decision()}, Detail{})
+		if e, err = ParseEvent(leaf); err != nil || string(e.User) != arg || string(e.Tool.Raw) != text {
+			t.Fatalf("%v: %q", err, leaf)
 		}
 	})
 }

@@ -44,8 +44,10 @@ type Event struct {
 	Kind    Kind      `json:"kind"`
 	Command uint64    `json:"command,omitempty"` // the operation's number in its session; Connect is one too
 
-	// The session, on each of its events, so that no event needs another to
-	// be understood.
+	// The session, on each of its events: who (issuer, subject, kind and whom
+	// for), with which tool and at which target. What opens, closes, holds or
+	// refuses a session, and requests for approval, say the rest too: names,
+	// groups, account, addresses, labels.
 	Session  string    `json:"session,omitempty"`
 	Identity *Identity `json:"identity,omitempty"`
 	Target   *Target   `json:"target,omitempty"`

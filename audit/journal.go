@@ -128,6 +128,7 @@ type Journal struct {
 
 type sessionState struct {
 	constant []byte // what is the same on all events of the session
+	brief    []byte // what its operations repeat of that
 	segment  uint64 // that its first event is in
 	last     atomic.Uint64
 }
@@ -213,11 +214,11 @@ func (j *Journal) Record(e *protocol.Event, d Detail) (Position, error) {
 	}
 	var body []byte
 	if textSize(e) > largeEvent {
-		body = appendBody(nil, kind, e, st.bytes(), &d)
+		body = appendBody(nil, kind, e, st.bytes(kind, e), &d)
 		if len(body)+len(leafStart)+20 > maxLeaf && e.Kind == protocol.Decided && e.Decision.Effect != protocol.AllowEffect {
 			// A refusal is kept even if what was refused is not.
 			d.HideText, d.HideArgs = true, true
-			body = appendBody(nil, kind, e, st.bytes(), &d)
+			body = appendBody(nil, kind, e, st.bytes(kind, e), &d)
 		}
 	}
 	p, err := j.add(kind, e, st, body, &d)
@@ -243,9 +244,13 @@ func (j *Journal) admit(e *protocol.Event) error {
 	return j.space.admit(e)
 }
 
-func (st *sessionState) bytes() []byte {
-	if st == nil {
+// bytes returns what e, to be kept as kind, says of the session.
+func (st *sessionState) bytes(kind Kind, e *protocol.Event) []byte {
+	switch {
+	case st == nil:
 		return nil
+	case brief(kind, e):
+		return st.brief
 	}
 	return st.constant
 }
@@ -268,7 +273,7 @@ func (j *Journal) session(s *protocol.SessionInfo) *sessionState {
 	if v, ok := j.sessions.Load(s); ok {
 		return v.(*sessionState)
 	}
-	return &sessionState{constant: appendSession(nil, s)}
+	return &sessionState{constant: appendSession(nil, s), brief: appendBrief(nil, s)}
 }
 
 // add appends one frame. body is the leaf behind its number, or nil if it is
@@ -291,7 +296,7 @@ func (j *Journal) add(kind Kind, e *protocol.Event, st *sessionState, body []byt
 	if body != nil {
 		j.buf = append(j.buf, body...)
 	} else {
-		j.buf = appendBody(j.buf, kind, e, st.bytes(), d)
+		j.buf = appendBody(j.buf, kind, e, st.bytes(kind, e), d)
 	}
 	if n := len(j.buf) - start - headerSize; n > maxLeaf {
 		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, maxLeaf)
