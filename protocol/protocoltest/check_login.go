@@ -30,19 +30,23 @@ func loginChecks() []Check {
 
 func (r *rig) refused(l Login, what string) {
 	r.Helper()
-	s, err := r.connect(l)
+	dials := r.dials.Load()
+	_, err := r.connect(l)
 	if err == nil {
 		r.fatalf("%s was let in", what)
 	}
 	if errors.Is(err, errHangs) {
 		r.fatalf("%s: %v", what, err)
 	}
-	if s == nil && r.dials.Load() != 0 {
+	if r.dials.Load() != dials {
 		r.fatalf("%s made the gateway dial", what)
 	}
 }
 
 func loginRefused(r *rig) {
+	s := r.open() // what was good for one connection must not help the next
+	s.works("before a refused login")
+	_ = s.conn.Close()
 	l := r.login()
 	l.Proof, l.Wrong = "not-the-proof", true
 	r.refused(l, "a login with a wrong proof")
@@ -117,7 +121,7 @@ func secrets(r *rig) {
 		r.fatalf("a wrong proof was let in")
 	}
 	// The target refuses the gateway's own login.
-	r.target.account.Secret = protocol.NewSecret("changed-at-the-target")
+	r.target.change("changed-at-the-target")
 	if s, err := r.connect(r.login()); err == nil {
 		if _, err := s.do(text); err == nil {
 			r.fatalf("the target's refusal went unnoticed")

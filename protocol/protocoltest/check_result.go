@@ -145,7 +145,7 @@ func sameBytes(r *rig) {
 	})
 	direct := newTape(&r.clock)
 	conn := (&tapedConn{Conn: a, in: []*tape{direct}}).conn()
-	acc := r.target.account
+	acc := r.target.Account()
 	var c Client
 	err = r.within(patience, a, "the login did not end", func() (err error) {
 		c, err = r.kit.NewClient(conn, Login{Target: targetName, User: acc.User, Proof: acc.Secret.Reveal(), Dial: r.dial})
@@ -327,7 +327,7 @@ func peak(f func()) uint64 {
 func hugeRow(r *rig) {
 	s := r.open()
 	r.tapesOff()
-	const rows = 10
+	const rows = 14
 	size := r.kit.MaxRow - 1<<10
 	huge := bytes.Repeat([]byte("x"), size)
 	reply := func() Reply {
@@ -366,13 +366,13 @@ func hugeRow(r *rig) {
 	}
 	// Client and target of the kit hold rows too.
 	row := uint64(r.kit.MaxRow)
-	run(r.tag(reply), "that nobody looks at", 5*row)
+	run(r.tag(reply), "that nobody looks at", 8*row)
 	if r.kit.Shape&protocol.Rows == 0 {
 		return // a tap on a stream decides itself what it holds
 	}
 	tapped := r.tag(reply)
 	r.tap(tapped, func(b []byte) ([]byte, error) { return b, nil })
-	run(tapped, "that a tap looks at", 8*row)
+	run(tapped, "that a tap looks at", 11*row)
 	s.works("after huge rows")
 }
 

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	soon     = time.Second      // what "within a second" means
-	patience = 10 * time.Second // after which something hangs
+	soon     = time.Second     // what "within a second" means
+	patience = 5 * time.Second // after which something hangs
 	settle   = 60 * time.Millisecond
 	slack    = 3 * time.Second // for what has a deadline of its own
 
@@ -45,6 +45,7 @@ type rig struct {
 	tags     atomic.Uint64
 	target   *Target
 	proof    string
+	secret   string // the target's
 	internal string // in errors of steps: never for a client to read
 
 	// Set in Check.setUp, or before the traffic they concern.
@@ -101,11 +102,12 @@ func newRig(t TB, k Kit, tr Transport, c Check) *rig {
 		k.MaxRow = 8 << 20
 	}
 	r := &rig{TB: t, check: c, kit: k, tr: tr, handshake: 10 * time.Second, rules: map[string]rule{}, verbs: map[protocol.Verb]rule{},
-		proof: "client-proof-" + protocol.NewID(), internal: "internal-detail-" + protocol.NewID(), ignore: goleak.IgnoreCurrent()}
+		proof: "client-proof-" + protocol.NewID(), secret: "target-secret-" + protocol.NewID(),
+		internal: "internal-detail-" + protocol.NewID(), ignore: goleak.IgnoreCurrent()}
 	r.toServer, r.toClient, r.toTarget, r.fromTarget = newTape(&r.clock), newTape(&r.clock), newTape(&r.clock), newTape(&r.clock)
 	r.rec = &Recorder{clock: &r.clock}
 	r.target = &Target{script: map[string]func() Reply{},
-		account: protocol.Credentials{User: "gateway", Secret: protocol.NewSecret("target-secret-" + protocol.NewID())},
+		account: protocol.Credentials{User: "gateway", Secret: protocol.NewSecret(r.secret)},
 		saw: func(text string) {
 			if k.Encrypted {
 				r.toTarget.add([]byte("\n" + text + "\n"))
@@ -153,7 +155,7 @@ func (r *rig) config(extra ...middleware.Step) gateway.Config {
 	return gateway.Config{
 		Steps: steps,
 		Targets: []gateway.Target{{Name: targetName, Protocol: r.kit.NewServer().Name(), Addr: "kit:1",
-			User: r.target.account.User, Secret: gateway.Fixed(r.target.account.Secret), Options: r.kit.Options}},
+			User: r.target.Account().User, Secret: gateway.Fixed(protocol.NewSecret(r.secret)), Options: r.kit.Options}},
 	}
 }
 
@@ -592,7 +594,7 @@ func (r *rig) searchSecrets() {
 		wires        map[string]*tape
 	}{
 		{"the client's proof", r.proof, map[string]*tape{"to the target": r.toTarget, "to the client": r.toClient}},
-		{"the target's secret", r.target.account.Secret.Reveal(), map[string]*tape{"to the client": r.toClient, "from the client": r.toServer}},
+		{"the target's secret", r.secret, map[string]*tape{"to the client": r.toClient, "from the client": r.toServer}},
 	} {
 		for _, form := range forms(s.secret) {
 			for where, t := range s.wires {

@@ -11,15 +11,25 @@ import (
 // A Target is the kit's script behind [Kit.ServeTarget]. It is safe for use by
 // many goroutines.
 type Target struct {
-	account protocol.Credentials
-	saw     func(text string)
+	saw func(text string)
 
-	mu     sync.Mutex
-	script map[string]func() Reply // by tag
+	mu      sync.Mutex
+	account protocol.Credentials
+	script  map[string]func() Reply // by tag
 }
 
 // Account returns the only account of the target.
-func (t *Target) Account() protocol.Credentials { return t.account }
+func (t *Target) Account() protocol.Credentials {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.account
+}
+
+func (t *Target) change(secret string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.account.Secret = protocol.NewSecret(secret)
+}
 
 // A Reply is the target's answer to one text.
 type Reply struct {

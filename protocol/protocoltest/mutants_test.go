@@ -1,0 +1,132 @@
+package protocoltest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestToyPasses(t *testing.T) { Test(t, toyKit(newToy(""))) }
+
+// TestKitFindsBugs shows each bug of the toy to the check that is there for it:
+// a check that cannot fail proves nothing.
+func TestKitFindsBugs(t *testing.T) {
+	found := map[string]bool{}
+	for _, m := range []struct{ bug, check string }{
+		{"accepts all", "LoginRefusedNeverDials"},
+		{"proof to target", "SecretsStayOnTheirSide"},
+		{"shows target's refusal", "SecretsStayOnTheirSide"},
+		{"waits forever", "SilentClientIsClosed"},
+		{"panics on short login", "GarbageHandshake"},
+		{"endless login line", "GarbageHandshake"},
+		{"believes a length", "GarbageHandshake"},
+		{"panics on short login", "SpoiledHandshake"},
+		{"tidies the text", "TextIsAsSent"},
+		{"writes are pure", "WritesAreNotPure"},
+		{"hangs up on denial", "DenialShowsReasonAndSessionLives"},
+		{"hides reasons", "DenialShowsReasonAndSessionLives"},
+		{"answers for the steps", "DenialShowsReasonAndSessionLives"},
+		{"sends before asking", "DenialShowsReasonAndSessionLives"},
+		{"shows all errors", "InternalErrorsStayInside"},
+		{"ignores rewrites", "RewriteIsHonoured"},
+		{"shared buffer", "TwoSessionsAreNotMixed"},
+		{"one read is one line", "OneByteAtATime"},
+		{"sends before asking", "HoldThenAllow"},
+		{"sends before asking", "HoldThenDeny"},
+		{"does not watch", "ClientGoneWhileHeld"},
+		{"ignores cancel", "CancelledWhileHeld"},
+		{"one lock", "HeldSessionBlocksNoOther"},
+		{"ignores taps", "RowsAreRewritten"},
+		{"renames columns", "NoTapsSameBytes"},
+		{"shows what a tap refused", "TapErrorShowsNothing"},
+		{"errors pass by", "ErrorTextPassesTaps"},
+		{"keeps rows", "RowsAreNotKept"},
+		{"always ok", "OutcomeIsTold"},
+		{"no end", "OutcomeIsTold"},
+		{"whole result", "HugeRow"},
+		{"one lock", "SlowClient"},
+		{"sends before the record", "JournalComesFirst"},
+		{"releases before the record", "JournalComesFirst"},
+		{"ignores record errors", "RecordFailureStopsOperation"},
+		{"no end", "EndIsTold"},
+		{"cut result looks complete", "TargetDiesMidResult"},
+		{"hangs on cut result", "TargetDiesMidResult"},
+		{"cut result is ok", "TargetDiesMidResult"},
+		{"ignores its client", "ClientLeavesMidResult"},
+		{"survives panics", "PanicEndsItsSessionOnly"},
+		{"no session close", "EndIsTold"},
+		{"leaks a goroutine", "TextIsAsSent"},
+		{"leaves target open", "TextIsAsSent"},
+		{"ignores drain", "ShutdownDrainsIdle"},
+		{"drains at once", "ShutdownDrainsIdle"},
+		{"asks without context", "ShutdownEndsHeld"},
+		{"deaf to context", "ReloadAsksAgain"},
+		{"deaf to context", "RevocationEndsSession"},
+	} {
+		t.Run(m.bug+"/"+m.check, func(t *testing.T) {
+			c := find(t, m.check)
+			failures := collect(t, func(tb TB, s *toy) { c.Run(tb, toyKit(s), TCP) }, m.bug)
+			require.NotEmpty(t, failures, "the check did not notice")
+			t.Log(failures[0])
+			found[m.check] = true
+		})
+	}
+	var blind []string
+	for _, c := range Checks() {
+		if !found[c.Name] {
+			blind = append(blind, c.Name)
+		}
+	}
+	// These fail through what every check looks at in the end: dials that come
+	// too early.
+	require.Subset(t, []string{"UnknownTargetNeverDials", "ConnectDeniedNeverDials", "ConnectHeldNeverDials", "TargetIsDown"}, blind)
+}
+
+func find(t *testing.T, name string) Check {
+	for _, c := range Checks() {
+		if c.Name == name {
+			return c
+		}
+	}
+	t.Fatalf("there is no check %s", name)
+	return Check{}
+}
+
+// collector is a TB that keeps failures to itself.
+type collector struct {
+	ctx      context.Context
+	mu       sync.Mutex
+	failures []string
+}
+
+func (c *collector) Helper()                  {}
+func (c *collector) Logf(string, ...any)      {}
+func (c *collector) Context() context.Context { return c.ctx }
+func (c *collector) Errorf(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failures = append(c.failures, strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+func (c *collector) Fatalf(format string, args ...any) {
+	c.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// collect returns the failures of f with a toy that has the bug.
+func collect(t *testing.T, f func(TB, *toy), bug string) []string {
+	s := newToy(bug)
+	c := &collector{ctx: t.Context()}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(c, s)
+	}()
+	<-done
+	close(s.stuck)
+	return c.failures
+}
