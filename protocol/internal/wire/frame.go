@@ -15,7 +15,7 @@ func Frame(b []byte, maxLen int) (typ byte, n int, err error) {
 		return 0, 0, nil
 	}
 	l := binary.BigEndian.Uint32(b[1:])
-	if l < 4 || uint64(l)+1 > uint64(maxLen) {
+	if l < 4 || int64(l)+1 > int64(maxLen) {
 		return b[0], 0, ErrTooLarge
 	}
 	return b[0], int(l) + 1, nil
