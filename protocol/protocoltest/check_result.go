@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -299,22 +300,22 @@ func outcome(r *rig) {
 
 // peak returns by how much the live heap grew at most while f ran.
 func peak(f func()) uint64 {
-	defer debug.SetGCPercent(debug.SetGCPercent(10)) // keep garbage out of the figure
+	defer debug.SetGCPercent(debug.SetGCPercent(20)) // keep garbage out of the figure
 	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	base := m.HeapAlloc
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
+	base := heap[0].Value.Uint64()
 	var top uint64
 	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
-			runtime.ReadMemStats(&m)
-			top = max(top, m.HeapAlloc)
+			metrics.Read(heap)
+			top = max(top, heap[0].Value.Uint64())
 			select {
 			case <-stop:
 				return
-			case <-time.After(3 * time.Millisecond):
+			case <-time.After(5 * time.Millisecond):
 			}
 		}
 	}()

@@ -101,7 +101,7 @@ func (s *toy) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) 
 		return nil
 	}
 	if s.bug == "believes a length" && f[0] != "LOGIN" {
-		_ = append([]byte(nil), make([]byte, 512<<20)...)
+		_ = append([]byte(nil), make([]byte, 64<<20)...)
 	}
 	if s.bug != "panics on short login" && (len(f) != 4 || f[0] != "LOGIN") {
 		return errors.Join(errors.New("not a login"), c.say("ERR not a login"))
