@@ -12,6 +12,7 @@ const (
 	small = 2 << 10 // holds most requests; what an idle session keeps
 	piece = 8 << 10 // what PostgreSQL writes at a time (PQ_SEND_BUFFER_SIZE)
 	large = 4 * piece
+	huge  = 256 << 10 // more is given back as soon as it has been read
 )
 
 // ErrTooLarge says that a peer announced or sent a message over the limit.
@@ -92,6 +93,10 @@ func (r *Reader) room(need int) {
 	switch {
 	case r.buf == nil, have == 0 && r.last <= small/2 && len(r.buf) > small && need <= small:
 		r.resize(small)
+	case have == 0 && len(r.buf) > huge && need <= large:
+		// One big message must not cost its size for as long as the session
+		// then says nothing.
+		r.resize(large)
 	case r.last > small/2 && len(r.buf) < large:
 		// Also with the beginning of a message left over: a stream of messages
 		// that are looked at one by one nearly always leaves some.
