@@ -170,6 +170,11 @@ func numericText(v []byte) (string, bool) {
 	default:
 		return "", false
 	}
+	for i := range n {
+		if binary.BigEndian.Uint16(digits[2*i:]) > 9999 {
+			return "", false
+		}
+	}
 	digit := func(i int) int {
 		if i < 0 || i >= n {
 			return 0

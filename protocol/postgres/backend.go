@@ -301,6 +301,10 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		}
 		return bk.broken(typ, "nothing was asked")
 	}
+	if e.refused != nil && typ != msgErrorResponse && typ != msgReadyForQuery {
+		// What stands in a refused message's place cannot succeed.
+		return bk.broken(typ, "not an answer to what was sent")
+	}
 	expect := func(kinds ...byte) error {
 		if bytes.IndexByte(kinds, e.kind) < 0 {
 			return bk.broken(typ, fmt.Sprintf("unexpected after %q", e.kind))

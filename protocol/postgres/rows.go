@@ -27,8 +27,8 @@ func (w *rowRewriter) rewrite(dst, frame []byte, f protocol.RowFunc) (_ []byte, 
 	inPlace = true
 	for i, v := range w.row {
 		b := w.before[i]
-		if len(v) != len(b) || (v == nil) != (b == nil) {
-			inPlace = false
+		if len(v) != len(b) || (v == nil) != (b == nil) || len(v) > 0 && unsafe.SliceData(v) != unsafe.SliceData(b) && within(v, frame) {
+			inPlace = false // also if a value is another's, which would be overwritten first
 			break
 		}
 	}
@@ -53,4 +53,10 @@ func (w *rowRewriter) rewrite(dst, frame []byte, f protocol.RowFunc) (_ []byte, 
 	}
 	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-1))
 	return dst, false, nil
+}
+
+// within reports whether v is part of b's memory.
+func within(v, b []byte) bool {
+	p, start := uintptr(unsafe.Pointer(unsafe.SliceData(v))), uintptr(unsafe.Pointer(unsafe.SliceData(b)))
+	return p >= start && p < start+uintptr(len(b))
 }

@@ -98,7 +98,8 @@ func (c *session) serve(ps *protocol.Session) error {
 		c.farewell(err)
 		backDone <- err
 		// Whatever ended the target's side ends the client's: front is woken
-		// from its read.
+		// from its read, or from writing to a target that does not read.
+		_ = c.t.conn.Close()
 		_ = c.client.SetReadDeadline(time.Unix(1, 0))
 		var p *protocol.PanicError
 		if errors.As(err, &p) {
