@@ -47,7 +47,7 @@ func main() {
 
 	s.rounds, s.run, s.rows, s.sessions, s.idle, s.logins = 5, 5*time.Second, 1_000_000, 3000, 10*time.Second, 400
 	if *short {
-		s.rounds, s.run, s.rows, s.sessions, s.idle, s.logins = 2, 1500*time.Millisecond, 200_000, 1000, 3*time.Second, 100
+		s.rounds, s.run, s.rows, s.sessions, s.idle, s.logins = 2, 2*time.Second, 200_000, 1000, 3*time.Second, 100
 	}
 	if *rounds > 0 {
 		s.rounds = *rounds
