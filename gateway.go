@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -30,32 +29,14 @@ import (
 type SecretSource func(ctx context.Context) (protocol.Secret, error)
 
 // Env returns a source that reads the environment variable name.
-func Env(name string) SecretSource {
-	return func(context.Context) (protocol.Secret, error) {
-		v, ok := os.LookupEnv(name)
-		if !ok {
-			return protocol.Secret{}, fmt.Errorf("environment variable %s is not set", name)
-		}
-		return protocol.NewSecret(v), nil
-	}
-}
+func Env(name string) SecretSource { return config.Secret{Env: name}.Get }
 
 // File returns a source that reads the file at path for every session, so that
 // a rotated secret is used at once. One final newline is removed.
-func File(path string) SecretSource {
-	return func(context.Context) (protocol.Secret, error) {
-		b, err := os.ReadFile(path)
-		if err != nil {
-			return protocol.Secret{}, err
-		}
-		return protocol.NewSecret(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
-	}
-}
+func File(path string) SecretSource { return config.Secret{File: path}.Get }
 
 // Fixed returns a source that gives s.
-func Fixed(s protocol.Secret) SecretSource {
-	return func(context.Context) (protocol.Secret, error) { return s, nil }
-}
+func Fixed(s protocol.Secret) SecretSource { return config.Secret{Value: s}.Get }
 
 // A Target is something that clients reach through the gateway.
 type Target struct {
@@ -210,18 +191,23 @@ func checkTarget(t Target, others []Target, ls []Listener) error {
 	}
 	served := len(ls) == 0 // by Serve and ListenAndServe, as nobody knows yet
 	for _, l := range ls {
-		if l.Server.Name() != t.Protocol {
-			continue
-		}
-		served = true
-		if ch, ok := l.Server.(protocol.TargetChecker); ok {
-			if err := ch.CheckTarget(t.resource()); err != nil {
-				return fail(err)
-			}
+		served = served || l.Server.Name() == t.Protocol
+		if err := checkOptions(t, l.Server); err != nil {
+			return err
 		}
 	}
 	if !served {
 		return fail(fmt.Errorf("no listener serves the protocol %s", t.Protocol))
+	}
+	return nil
+}
+
+// checkOptions asks s about t, if it is one of its targets.
+func checkOptions(t Target, s protocol.Server) error {
+	if ch, ok := s.(protocol.TargetChecker); ok && t.Protocol == s.Name() {
+		if err := ch.CheckTarget(t.resource()); err != nil {
+			return fmt.Errorf("target %s: %w", t.Name, err)
+		}
 	}
 	return nil
 }
@@ -432,7 +418,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 		g.mu.Unlock()
 	}()
 	for _, t := range g.state.Load().targets {
-		if err := checkTarget(t, nil, []Listener{{Server: s}}); err != nil {
+		if err := checkOptions(t, s); err != nil {
 			return err
 		}
 	}
@@ -586,13 +572,8 @@ func Load(r io.Reader, name string, kinds Kinds) (c Config, err error) {
 	}
 	for _, ft := range f.Targets {
 		t := Target{Name: ft.Name, Protocol: ft.Protocol, Addr: ft.Address, User: ft.User, Labels: ft.Labels, Options: ft.Options}
-		switch {
-		case ft.Secret.Env != "":
-			t.Secret = Env(ft.Secret.Env)
-		case ft.Secret.File != "":
-			t.Secret = File(ft.Secret.File)
-		case !ft.Secret.Value.Empty():
-			t.Secret = Fixed(ft.Secret.Value)
+		if ft.Secret != (config.Secret{}) {
+			t.Secret = ft.Secret.Get
 		}
 		fail(ft.Section, "", checkTarget(t, c.Targets, c.Listeners))
 		c.Targets = append(c.Targets, t)

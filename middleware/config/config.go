@@ -30,8 +30,6 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
-
-	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // maxFile keeps a mistyped path, such as a device, from filling the memory.
@@ -62,13 +60,6 @@ type Target struct {
 	Labels   map[string]string
 	Options  map[string]string
 	Section  Section
-}
-
-// A Secret says where a secret is; at most one of its fields is set.
-type Secret struct {
-	Env   string          `yaml:"env"`
-	File  string          `yaml:"file"`
-	Value protocol.Secret `yaml:"value"`
 }
 
 // A Step is an entry of steps: the name of a kind and its settings.
@@ -167,14 +158,8 @@ func (f *File) targets(s Section) error {
 		if err := item.Decode(&t); err != nil {
 			return item.Fail("target "+t.Name, err)
 		}
-		given := 0
-		for _, there := range []bool{t.Secret.Env != "", t.Secret.File != "", !t.Secret.Value.Empty()} {
-			if there {
-				given++
-			}
-		}
-		if given > 1 {
-			return item.Fail("target "+t.Name, errors.New("secret: give one of env, file and value"))
+		if err := t.Secret.check(); err != nil {
+			return item.Fail("target "+t.Name, err)
 		}
 		f.Targets = append(f.Targets, Target{t.Name, t.Protocol, t.Address, t.User, t.Secret, t.Labels, t.Options, item})
 		return nil
