@@ -130,12 +130,6 @@ func (r *running) start() (err error) {
 
 // summary says how much there is of what.
 func (c *configuration) summary() string {
-	count := func(n int, what string) string {
-		if n != 1 {
-			what += "s"
-		}
-		return fmt.Sprintf("%d %s", n, what)
-	}
 	return count(len(c.Listeners), "listener") + ", " + count(len(c.Targets), "target") + ", " + count(len(c.Steps), "step")
 }
 

@@ -164,7 +164,7 @@ func result(r *audit.Result) string {
 		s += " " + oneLine(string(r.Code), 20)
 	}
 	if r.Rows > 0 {
-		s += fmt.Sprintf(", %d rows", r.Rows)
+		s += ", " + count(r.Rows, "row")
 	}
 	if len(r.Masked) > 0 {
 		var names []string

@@ -34,3 +34,11 @@ func readSmall(path string, limit int64) ([]byte, error) {
 	}
 	return b, err
 }
+
+// count returns "1 row", "2 rows".
+func count[N int | int64 | uint64](n N, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -69,7 +69,7 @@ func (p *program) verify(_ context.Context, fs *flag.FlagSet, args []string) err
 		return err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "journal   %s\nevents    %d in %d segments, %d bytes\n", dir, rep.Head.Size, rep.Segments, rep.Bytes)
+	fmt.Fprintf(&b, "journal   %s\nevents    %d in %s, %d bytes\n", dir, rep.Head.Size, count(rep.Segments, "segment"), rep.Bytes)
 	for _, k := range slices.Sorted(maps.Keys(rep.Kinds)) {
 		fmt.Fprintf(&b, "          %6d %s\n", rep.Kinds[k], k)
 	}
@@ -96,7 +96,7 @@ func (p *program) verify(_ context.Context, fs *flag.FlagSet, args []string) err
 	} else {
 		against := ""
 		if len(known) > 0 {
-			against = fmt.Sprintf(", and %d known heads are in it", len(known))
+			against = ", and it holds " + count(len(known), "known head")
 		}
 		fmt.Fprintf(&b, "verified  every event is as it was written%s\n", against)
 	}
