@@ -423,6 +423,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 			bk.segment += uint64(dropped)
 			if !ended {
 				c.copying = e.run
+				c.changed.Broadcast() // front may want to know
 			}
 		}
 	case msgCopyDone:

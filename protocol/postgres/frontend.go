@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync/atomic"
 
+	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
@@ -130,6 +131,15 @@ func (f *front) message(typ byte, frame []byte) error {
 	if err := f.room(); err != nil {
 		return err
 	}
+	if f.copyRun != nil {
+		if err := f.afterCopy(typ); err != nil {
+			return err
+		}
+		if f.dropped(typ) { // the COPY has failed, and the pipeline with it
+			f.drop(len(frame))
+			return nil
+		}
+	}
 	body := frame[wire.HeaderLen:]
 	switch typ {
 	case msgQuery:
@@ -174,6 +184,38 @@ func (f *front) message(typ byte, frame []byte) error {
 		return errTerminated
 	}
 	return &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid frontend message type " + strconv.Itoa(int(typ))}
+}
+
+// afterCopy waits until it is known whether the target reads COPY data when a
+// request comes that has no place among them. If it does, the target would take
+// the request for an error in the data and answer something else than was
+// asked, so the session ends. If not, nothing copies any more.
+func (f *front) afterCopy(typ byte) error {
+	switch typ {
+	case msgCopyData, msgCopyDone, msgCopyFail, msgFlush, msgSync, msgTerminate:
+		return nil
+	}
+	if f.unsynced.Load() {
+		f.insert(encode(&pgproto3.Flush{}))
+	}
+	if err := f.flush(); err != nil {
+		return err
+	}
+	c := f.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.q.len() > 0 && c.copying == nil && c.ended == nil && f.skipped.Load() != f.segment+1 {
+		c.changed.Wait()
+	}
+	switch {
+	case c.ended != nil:
+		return c.ended
+	case c.copying != nil:
+		return &Error{Side: SideClient, Code: codeProtocolViolation,
+			Msg: fmt.Sprintf("unexpected message type 0x%02X during COPY from stdin", typ)}
+	}
+	f.copyRun = nil
+	return nil
 }
 
 // keep forwards the next n bytes as they are.

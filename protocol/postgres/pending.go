@@ -49,6 +49,7 @@ type statement struct {
 	stmt *pgsql.Statement // nil: empty query
 	oids []byte           // parameter types as the client gave them, 4 bytes each
 
+	sql    bool              // made by SQL PREPARE
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before
 

@@ -128,11 +128,15 @@ func (f *front) query(frame, body []byte) error {
 // nextCopy returns the first run from r on that takes COPY data from the client.
 func nextCopy(r *run) *run {
 	for ; r != nil; r = r.next {
-		if r.stmt.Effect.Has(pgsql.CopyIn | pgsql.ReplicationLike) {
+		if mayCopy(r) {
 			return r
 		}
 	}
 	return nil
+}
+
+func mayCopy(r *run) bool {
+	return r.stmt.Effect.Has(pgsql.CopyIn|pgsql.ReplicationLike) || r.op.Access.Has(protocol.Opaque)
 }
 
 func malformed(what string) error {
@@ -223,9 +227,12 @@ func (f *front) bindMessage(frame, body []byte) error {
 	}
 	p := &portal{name: string(m.portal), stmt: s.stmt}
 	if s.stmt != nil {
-		// The names in the text may mean something else by now.
+		// The names in the text may mean something else by now. How it reads
+		// was settled when it was parsed: what could not be read then cannot
+		// be read now.
 		stmt := s.stmt
-		if script, err := f.analyze(s.text); err != nil {
+		if stmt.Access.Has(protocol.Opaque) || s.text == nil {
+		} else if script, err := f.analyze(s.text); err != nil {
 			return err
 		} else if len(script.Statements) == 1 {
 			stmt = &script.Statements[0]
@@ -297,7 +304,7 @@ func (f *front) execute(frame, body []byte) error {
 	c.q.push(entry{kind: msgExecute, run: p.run, portal: p})
 	if p.run != nil {
 		c.sent(p.run)
-		if p.run.stmt.Effect.Has(pgsql.CopyIn) {
+		if mayCopy(p.run) {
 			f.copyRun = p.run
 		}
 	}

@@ -111,8 +111,11 @@ func (f *front) analyze(text []byte) (*pgsql.Script, error) {
 	}
 	for i := range script.Statements {
 		if i+1 < len(script.Statements) && touches(f.resolve(&script.Statements[i], script.Statements[:i])) {
-			// What comes later in the same text may mean something else by then.
-			return c.analyzeBlind(text), nil
+			// What comes later in the same text may mean something else by then;
+			// it is read by the same grammar, since the target reads it at once.
+			st := f.state
+			st.Catalog, st.SearchPath, st.Temp = nil, nil, true
+			return c.srv.analyzer.Analyze(text, &st), nil
 		}
 	}
 	return script, nil
@@ -177,11 +180,6 @@ func probeMessages(name string) []byte {
 		&pgproto3.Sync{})
 }
 
-// analyzeBlind analyses text as if nothing were known about the session.
-func (c *session) analyzeBlind(text []byte) *pgsql.Script {
-	return c.srv.analyzer.Analyze(text, &pgsql.State{StandardStrings: true, Temp: true})
-}
-
 // sent notes what r changes once it runs. The caller holds mu.
 func (c *session) sent(r *run) {
 	if r.sent {
@@ -195,7 +193,7 @@ func (c *session) sent(r *run) {
 	e := r.stmt.Effect
 	switch {
 	case e.Has(pgsql.Prepare):
-		c.statements[e.Name] = &statement{name: e.Name, stmt: r.stmt.Inner, prev: c.statements[e.Name]}
+		c.statements[e.Name] = &statement{name: e.Name, stmt: r.stmt.Inner, sql: true, prev: c.statements[e.Name]}
 	case e.Has(pgsql.DeclareCursor):
 		c.portals[e.Name] = &portal{name: e.Name, stmt: r.stmt.Inner, pending: 1, prev: c.portals[e.Name]}
 	}

@@ -378,6 +378,12 @@ func tapMessage(x *protocol.Exchange, frame []byte) ([]byte, error) {
 	return frame, nil
 }
 
+// illegible is the analysis of a text that the target may read in another
+// encoding than the gateway: a byte that is half a character here may be a
+// quote or a backslash there.
+var illegible = &pgsql.Script{Statements: []pgsql.Statement{{Verb: protocol.Unknown, Access: protocol.Opaque,
+	Shape: protocol.Rows | protocol.Bytes, Why: "its characters are not in UTF-8"}}}
+
 // analyze returns what is known about text in the session's present state. Only
 // front calls it.
 func (c *session) analyze(text []byte) *pgsql.Script {
@@ -386,7 +392,12 @@ func (c *session) analyze(text []byte) *pgsql.Script {
 	st := &c.front.state
 	*st = c.tracker.state
 	cat := c.tracker.certain()
+	legible := c.tracker.legible(text)
+	st.StandardStrings = st.StandardStrings && c.tracker.settled()
 	c.mu.Unlock()
+	if !legible {
+		return illegible
+	}
 	if replication && isReplicationCommand(text) {
 		return replicationScript
 	}

@@ -164,7 +164,8 @@ func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(
 	if cfg == nil {
 		return conn, nil
 	}
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	raw := conn // conn itself is set to nil on the ways out
+	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var answer [1]byte
 	req := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), codeSSLRequest)

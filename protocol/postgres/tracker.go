@@ -44,6 +44,25 @@ func (t *tracker) setting(name, value string) {
 // certain reports whether names can be resolved now.
 func (t *tracker) certain() bool { return t.known && !t.dirty && t.unsure == 0 && !t.ddl && t.utf8 }
 
+// settled reports whether the settings that the target reports by itself are
+// its present ones: no statement is under way or just over that may have
+// changed them.
+func (t *tracker) settled() bool { return t.unsure == 0 && !t.dirty }
+
+// legible reports whether the target is sure to read the same characters in
+// text as the gateway does.
+func (t *tracker) legible(text []byte) bool {
+	if t.utf8 && t.settled() {
+		return true
+	}
+	for _, b := range text {
+		if b >= 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
 // touches reports whether stmt may change the state or definitions.
 func touches(stmt *pgsql.Statement) bool {
 	if stmt == nil {
@@ -56,7 +75,7 @@ func touches(stmt *pgsql.Statement) bool {
 			return true
 		}
 	}
-	return e.Has(pgsql.DDL|pgsql.CreatesTemp|pgsql.Discard) || stmt.Access.Has(protocol.Execute|protocol.Opaque)
+	return e.Has(pgsql.DDL|pgsql.CreatesTemp|pgsql.Discard|pgsql.RunsCode) || stmt.Access.Has(protocol.Execute|protocol.Opaque)
 }
 
 // sent notes that stmt is on its way.
