@@ -27,8 +27,8 @@ type recorder struct {
 
 // Record returns the step that keeps in j who asked for what, what was decided
 // and how it ended. What may change anything is durable before its first byte
-// is sent; a read that is proven to change nothing is in the kernel before the
-// first byte of its result is released. If j fails, everything is refused.
+// is sent, and so is whatever somebody approved; a read that is proven to change
+// nothing is in the kernel before the first byte of its result is released. If j fails, everything is refused.
 //
 // The step does not close j: whoever opened it does, after the last session.
 func Record(j *audit.Journal, opts ...RecordOption) Step {
@@ -59,7 +59,7 @@ func (r *recorder) commit(ctx context.Context, p protocol.Point, ops []*protocol
 			session = op.Session
 			upTo = max(upTo, r.journal.Last(session))
 		}
-		durable = durable || !op.Pure
+		durable = durable || !op.Pure || len(op.Grants()) > 0
 	}
 	switch {
 	case p == protocol.BeforeRelease:

@@ -161,6 +161,7 @@ func (s *Session) WhileHeld() func(context.Context, Waiting, func(context.Contex
 // Handler that made the session.
 func (s *Session) Connect(ctx context.Context, op *Operation) error {
 	op.Verb = Connect
+	op.Pure = true // it opens the session; nothing at the target changes
 	if op.Access == 0 {
 		op.Access = Control
 	}
