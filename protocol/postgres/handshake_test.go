@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/postgres"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
@@ -640,4 +641,43 @@ func TestRefusedLoginsLookAlike(t *testing.T) {
 		require.NotContains(t, err.Error(), r.token)
 	}
 	require.Equal(t, before, strings.Count(r.pg.Log(), "connection received"))
+}
+
+// A certificate that TLS has verified is the client's proof, and no password is
+// asked for; who has none is asked.
+func TestClientCertificates(t *testing.T) {
+	conf, ca := listenerTLS(t)
+	people, err := servers.NewAuthority("people")
+	require.NoError(t, err)
+	conf.ClientAuth, conf.ClientCAs = tls.VerifyClientCertIfGiven, people.Pool()
+	r := newRig(t, rigConfig{server: &postgres.Server{TLS: conf}, steps: []middleware.Step{middleware.Certificates(middleware.CertificateRule{
+		CA: "CN=people", Subject: middleware.CommonName, Kind: protocol.Human, Groups: []string{"dba"}})}})
+	root := caFile(t, ca)
+	dsn := func(extra string) string {
+		return fmt.Sprintf("host=%s port=%s user=alice dbname=pg/postgres sslmode=verify-full sslrootcert=%s %s", r.host, r.port, root, extra)
+	}
+	cert, key := clientFiles(t, people, "carol")
+	with := fmt.Sprintf("sslcert=%s sslkey=%s", cert, key)
+	for _, password := range []string{"", " password=wrong"} {
+		out, err := psqlDSN(t, dsn(with+password), "-c", "select 8")
+		require.NoError(t, err, out)
+		require.Equal(t, "8", strings.TrimSpace(out))
+	}
+	conn, err := pgx.Connect(t.Context(), dsn(with))
+	require.NoError(t, err)
+	id := r.gateway.Sessions()[0].Info().Identity
+	require.Equal(t, "carol", id.Subject)
+	require.Equal(t, "certificate", id.Method)
+	require.NoError(t, conn.Close(t.Context()))
+
+	out, err := psqlDSN(t, dsn("password="+r.token), "-c", "select 8")
+	require.NoError(t, err, out)
+	out, err = psqlDSN(t, dsn(""), "-c", "select 8")
+	require.Error(t, err)
+	require.Contains(t, out, "no password supplied")
+	strangers, err := servers.NewAuthority("people") // another one of that name
+	require.NoError(t, err)
+	cert, key = clientFiles(t, strangers, "carol")
+	out, err = psqlDSN(t, dsn(fmt.Sprintf("sslcert=%s sslkey=%s password=%s", cert, key, r.token)), "-c", "select 8")
+	require.Error(t, err, out)
 }

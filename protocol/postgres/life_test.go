@@ -401,3 +401,27 @@ func TestFailedAcceptsDoNotEndTheListener(t *testing.T) {
 	w.send(msg('Q', "select 1\x00"))
 	w.until("Z")
 }
+
+// ServeConn ends with its context, whatever its handler's sessions depend on.
+func TestServeConnEndsWithItsContext(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	ctx, cancel := context.WithCancelCause(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			err = (&postgres.Server{AllowPlaintext: true}).ServeConn(ctx, conn, r.gateway)
+		}
+		done <- err
+	}()
+	r.addr = l.Addr().String()
+	w, _, _ := r.login(t, v30)
+	cancel(errors.New("enough"))
+	_, body := w.until("E")
+	require.Equal(t, "57P01", fields(body)['C'])
+	w.closed()
+	require.ErrorContains(t, <-done, "enough")
+}

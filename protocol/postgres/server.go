@@ -34,7 +34,8 @@ type Server struct {
 	// TLS is offered to clients. A client certificate that TLS verifies is the
 	// client's proof, before any password. nil: no TLS.
 	TLS *tls.Config
-	// RequireTLS refuses clients that do not use TLS.
+	// RequireTLS refuses logins without TLS. Cancel requests are taken without
+	// it too, since libpq before 17 sends them so.
 	RequireTLS bool
 	// AllowPlaintext takes passwords and tokens without TLS.
 	AllowPlaintext bool
@@ -131,6 +132,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 	}
 	defer func() { ps.Close(orderly(err)) }()
 	stop()
+	defer context.AfterFunc(ctx, func() { ps.Terminate(context.Cause(ctx)) })()
 	return c.serve(ps)
 }
 
