@@ -13,12 +13,12 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// Freeze refuses changes until a moment.
+// Freeze refuses whatever may change something until a moment.
 func Freeze(until time.Time) middleware.Step {
 	return middleware.Step{
 		Name: "freeze",
 		Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
-			if op.Access.Has(protocol.Write|protocol.Schema) && time.Now().Before(until) {
+			if op.Access.Has(^(protocol.Read | protocol.Control)) && time.Now().Before(until) {
 				return protocol.Deny("nothing changes before " + until.Format(time.RFC1123)), nil
 			}
 			return protocol.Pass, nil
@@ -40,6 +40,7 @@ func TestReadmeStep(t *testing.T) {
 	for access, want := range map[protocol.Access]protocol.Effect{
 		protocol.Read: protocol.NoOpinion, protocol.Control: protocol.NoOpinion,
 		protocol.Write: protocol.DenyEffect, protocol.Schema: protocol.DenyEffect,
+		protocol.Opaque: protocol.DenyEffect, 0: protocol.DenyEffect, // what is not known may be anything
 		protocol.Read | protocol.Write: protocol.DenyEffect,
 	} {
 		d, err := step.Operation(t.Context(), &protocol.Operation{Access: access})
