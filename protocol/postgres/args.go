@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"math"
@@ -150,13 +151,17 @@ func binaryText(oid uint32, v []byte) string {
 	return hexText(v)
 }
 
+const maxNumericText = 1 << 10 // digits beyond those that the value itself accounts for
+
 // numericText reads the binary format of numeric: digit count, weight, sign
 // and display scale, then base-10000 digits (numeric_send in numeric.c).
 func numericText(v []byte) (string, bool) {
 	c := cursor{b: v}
 	n, weight, sign, scale := c.u16(), int(int16(c.u16())), c.u16(), c.u16()
 	digits := c.take(2 * n)
-	if c.done() != nil || n > 1<<12 || weight < -1<<12 || weight > 1<<12 || scale > 1<<14 {
+	// A few bytes can stand for 130,000 digits. Many such arguments must not
+	// become gigabytes of record: they stay as they are.
+	if c.done() != nil || 4*max(weight, 0)+scale > maxNumericText+8*len(v) {
 		return "", false
 	}
 	switch sign {
@@ -181,28 +186,24 @@ func numericText(v []byte) (string, bool) {
 		}
 		return int(binary.BigEndian.Uint16(digits[2*i:]))
 	}
-	var b []byte
-	if sign == 0x4000 {
-		b = append(b, '-')
-	}
-	if weight < 0 {
-		b = append(b, '0')
-	}
+	var whole, frac []byte
 	for i := 0; i <= weight; i++ {
 		d := strconv.Itoa(digit(i))
-		if i > 0 {
-			d = ("0000" + d)[len(d):]
-		}
-		b = append(b, d...)
+		whole = append(whole, ("0000" + d)[len(d):]...)
+	}
+	for i := weight + 1; len(frac) < scale; i++ {
+		d := strconv.Itoa(digit(i))
+		frac = append(frac, ("0000" + d)[len(d):]...)
+	}
+	frac = frac[:min(scale, len(frac))]
+	if whole = bytes.TrimLeft(whole, "0"); len(whole) == 0 {
+		whole = []byte{'0'}
 	}
 	if scale > 0 {
-		b = append(b, '.')
-		var frac []byte
-		for i := weight + 1; len(frac) < scale; i++ {
-			d := strconv.Itoa(digit(i))
-			frac = append(frac, ("0000" + d)[len(d):]...)
-		}
-		b = append(b, frac[:scale]...)
+		whole = append(append(whole, '.'), frac...)
 	}
-	return string(b), true
+	if sign == 0x4000 && len(bytes.Trim(whole, "0.")) > 0 { // there is no negative zero
+		return "-" + string(whole), true
+	}
+	return string(whole), true
 }

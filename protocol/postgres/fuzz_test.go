@@ -297,7 +297,7 @@ func FuzzArgs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, oid uint32, v []byte) {
 		s := binaryText(oid, v)
-		if len(s) > 2*len(v)+20<<10 {
+		if len(s) > 10*len(v)+maxNumericText+100 {
 			t.Fatalf("%d bytes of text for %d", len(s), len(v))
 		}
 		if n, ok := numericText(v); ok {
