@@ -204,7 +204,7 @@ func fuzzTargetScript(d *deck, over <-chan struct{}) func(conn net.Conn) {
 			how := d.next()
 			switch {
 			case how >= 250:
-				ok = say(frameOf("RKZ123CDEGHWITVdcnNASstv?"[d.next()%25], string(d.chunk(int(d.next()%40)))))
+				say(frameOf("RKZ123CDEGHWITVdcnNASstv?"[d.next()%25], string(d.chunk(int(d.next()%40)))))
 				continue
 			case how >= 248:
 				continue
@@ -222,7 +222,7 @@ func fuzzTargetScript(d *deck, over <-chan struct{}) func(conn net.Conn) {
 				case how%5 == 1:
 					ok = say(row, done)
 				case how%5 == 2:
-					ok = say(frameOf(msgCopyInResponse, "\x00\x00\x00"))
+					say(frameOf(msgCopyInResponse, "\x00\x00\x00"))
 					continue
 				case how%5 == 3:
 					ok = say(frameOf(msgCopyOutResponse, "\x00\x00\x00"), frameOf(msgCopyData, "x\n"), frameOf(msgCopyDone, ""), done)

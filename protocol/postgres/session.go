@@ -48,7 +48,6 @@ type session struct {
 	mu         sync.Mutex
 	changed    *sync.Cond // the queue has shrunk, or the session has ended
 	q          queue
-	skipping   bool // the target ignores everything up to the next Sync
 	copying    *run // the target reads COPY data
 	status     byte // transaction status of the last ReadyForQuery
 	ended      error
