@@ -41,6 +41,7 @@ type catalog struct {
 	now    atomic.Pointer[sql.Catalog]
 
 	loaded atomic.Int64 // wanted at the last load, -1 before the first
+	again  atomic.Int64 // when to load again because the last load lacks something, in Unix ns; 0: not
 
 	mu     sync.Mutex // one loader at a time
 	failed time.Time
@@ -114,19 +115,18 @@ func (k *catalog) current() *sql.Catalog {
 	if !k.used.Load() {
 		k.used.Store(true)
 	}
-	want := k.wanted.Load()
-	if k.loaded.Load() >= want {
-		return k.now.Load()
+	if c, ok := k.newest(); ok {
+		return c
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.loaded.Load() >= want {
-		return k.now.Load()
+	if c, ok := k.newest(); ok {
+		return c
 	}
 	if time.Since(k.failed) < catalogRetry || k.closed {
 		return nil
 	}
-	want = k.wanted.Load()
+	want := k.wanted.Load()
 	if err := k.load(); err != nil {
 		k.failed = time.Now()
 		k.now.Store(nil)
@@ -135,6 +135,17 @@ func (k *catalog) current() *sql.Catalog {
 	}
 	k.loaded.Store(want)
 	return k.now.Load()
+}
+
+// newest returns the last snapshot, if there is no reason to load another.
+func (k *catalog) newest() (c *sql.Catalog, ok bool) {
+	if k.loaded.Load() < k.wanted.Load() {
+		return nil, false
+	}
+	if at := k.again.Load(); at != 0 && time.Now().UnixNano() > at {
+		return nil, false
+	}
+	return k.now.Load(), true
 }
 
 // fresh returns the snapshot if no change is known that it lacks, else nil. It
@@ -162,6 +173,10 @@ func (k *catalog) load() error {
 		return err
 	}
 	k.now.Store(c)
+	k.again.Store(0)
+	if k.loader.Partial() {
+		k.again.Store(time.Now().Add(catalogRetry).UnixNano())
+	}
 	return nil
 }
 

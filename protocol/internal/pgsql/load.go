@@ -126,8 +126,18 @@ WHERE a.attrelid $WHICH AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN
 ORDER BY a.attrelid, a.attnum`
 
 // The definitions of the server's own views are not read: their columns count
-// as they are.
-const viewsQuery = `SELECT c.oid, pg_catalog.pg_get_viewdef(c.oid)
+// as they are. To write a definition down the server locks the view and what it
+// reads, so it is not asked about those that somebody has locked: it would wait
+// for that transaction's end, and every session with it.
+const viewsQuery = `WITH locked AS (
+ SELECT l.relation FROM pg_catalog.pg_locks l
+ WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid()
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
+SELECT c.oid, CASE WHEN c.oid IN (SELECT relation FROM locked) OR c.oid IN (
+  SELECT r.ev_class FROM locked JOIN pg_catalog.pg_depend d
+    ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = locked.relation
+   JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid)
+ THEN NULL ELSE pg_catalog.pg_get_viewdef(c.oid) END
 FROM pg_catalog.pg_class c
 WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
 ORDER BY c.oid`
@@ -219,6 +229,7 @@ type loader struct {
 	snap    sql.Snapshot
 	rels    map[uint32]*sql.Relation
 	names   map[string]string
+	partial bool // a definition is locked
 }
 
 // byVersion fills in what differs between versions: pg_proc says what kind of
@@ -336,6 +347,7 @@ func (l *loader) inherits(r *record) error {
 
 func (l *loader) view(r *record) error {
 	if rel := l.rels[r.oid()]; rel != nil {
+		l.partial = l.partial || r.next < len(r.values) && r.values[r.next] == nil
 		rel.Definition = r.text()
 	}
 	return nil

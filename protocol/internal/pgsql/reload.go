@@ -20,6 +20,8 @@ type Loader struct {
 	own  *ownCatalog
 	last *sql.Catalog
 	seen string // the transactions that the last load saw ended
+
+	partial bool // the last load lacks definitions
 }
 
 // ownCatalog is what came with the server.
@@ -33,8 +35,9 @@ type ownCatalog struct {
 
 // stateQuery says which transactions have ended and which of the others a
 // query sees as under way: two equal answers saw the same rows everywhere. It
-// sets the search_path for everything that follows.
-const stateQuery = `SELECT pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.current_setting('server_version_num'),
+// sets the search_path for everything that follows, and how long it may wait for
+// a lock.
+const stateQuery = `SELECT pg_catalog.set_config('search_path', 'pg_catalog', false) OPERATOR(pg_catalog.||) pg_catalog.set_config('lock_timeout', '500ms', false), pg_catalog.current_setting('server_version_num'),
  pg_catalog.txid_current_snapshot()::pg_catalog.text`
 
 // ownQuery sums up the rows of what came with the server, as Probe does.
@@ -53,7 +56,7 @@ func (k *Loader) Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if k.last != nil && seen == k.seen {
+	if k.last != nil && seen == k.seen && !k.partial {
 		return k.last, nil
 	}
 	rows, err := l.one(ownQuery)
@@ -70,12 +73,16 @@ func (k *Loader) Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 		return nil, err
 	}
 	copy(l.snap.Key[:], l.sum.Sum(nil))
-	k.seen = seen
+	k.seen, k.partial = seen, l.partial
 	if k.last == nil || k.last.Key() != l.snap.Key {
 		k.last = sql.New(l.snap, ExpandView)
 	}
 	return k.last, nil
 }
+
+// Partial reports that the last Load lacks the definitions of views which
+// somebody had locked: they are unknown, and another Load may find them.
+func (k *Loader) Partial() bool { return k.partial }
 
 // Unchanged reports that no definition can have changed since the last Load.
 func (k *Loader) Unchanged(ctx context.Context, q Querier) (bool, error) {

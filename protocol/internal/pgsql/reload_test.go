@@ -2,9 +2,11 @@ package pgsql
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 )
 
@@ -65,4 +67,29 @@ func TestLoaderReadsWhatHasChangedAndNothingElse(t *testing.T) {
 	b, _ = three.Builtin("lower")
 	require.Equal(t, byte('v'), b.Volatility)
 	require.NotEqual(t, two.Key(), three.Key())
+}
+
+func TestLoadDoesNotWaitForLocks(t *testing.T) {
+	conn := startServer(t)
+	ctx := context.Background()
+	run(t, conn, schema)
+	other, err := pgconn.Connect(ctx, "user=postgres dbname=postgres host="+filepath.Dir(conn.Conn().RemoteAddr().String()))
+	require.NoError(t, err)
+	defer other.Close(ctx)
+	for _, lock := range []string{"LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE", "ALTER VIEW public.v_customers RENAME TO renamed"} {
+		var k Loader
+		run(t, other, "BEGIN; "+lock)
+		t0 := time.Now()
+		cat, err := k.Load(ctx, simple{conn})
+		require.NoError(t, err)
+		require.Less(t, time.Since(t0), 5*time.Second)
+		require.True(t, k.Partial())
+		require.Empty(t, cat.Lookup("public", "v_on_view").Definition, "what reads a locked relation is unknown")
+		require.NotEmpty(t, cat.Lookup("public", "v_touch").Definition)
+		run(t, other, "ROLLBACK")
+		cat, err = k.Load(ctx, simple{conn})
+		require.NoError(t, err)
+		require.False(t, k.Partial())
+		require.NotEmpty(t, cat.Lookup("public", "v_on_view").Definition)
+	}
 }
