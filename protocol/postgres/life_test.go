@@ -202,7 +202,7 @@ func TestShutdownEndsTheStubborn(t *testing.T) {
 	require.Empty(t, r.gateway.Sessions())
 }
 
-// steps are what the reload tests exchange.
+// accessFor returns steps that let members of group in.
 func accessFor(group string, hash string, journal *audit.Journal, expires time.Time) []middleware.Step {
 	return []middleware.Step{
 		middleware.Tokens(middleware.Token{Hash: hash, Subject: "alice", Kind: protocol.Human, Groups: []string{"dba"}, Expires: expires}),
@@ -225,9 +225,9 @@ func TestReloadEndsSessionsThatLostAccess(t *testing.T) {
 			c := gateway.Config{Steps: accessFor("dba", hash, journal, time.Time{}), Targets: []gateway.Target{{Name: "pg", Protocol: "postgres",
 				Addr: r.pg.Addr, User: r.pg.Superuser.User, Secret: gateway.Fixed(r.pg.Superuser.Secret), Options: map[string]string{"sslmode": "disable"}}}}
 			g, addr := serveGateway(t, c)
-			r.gateway, r.addr, r.token = g, addr, token.Reveal()
-			idle, _, _ := r.login(t, v30)
-			inTx, _, _ := r.login(t, v30)
+			at := rig{addr: addr, token: token.Reveal()}
+			idle, _, _ := at.login(t, v30)
+			inTx, _, _ := at.login(t, v30)
 			inTx.send(msg('Q', "begin\x00"))
 			inTx.until("Z")
 
@@ -274,16 +274,16 @@ func TestExpiryEndsIdleSessions(t *testing.T) {
 	require.NoError(t, err)
 	token, hash := middleware.NewToken()
 	expires := time.Now().Add(1500 * time.Millisecond)
-	g, addr := serveGateway(t, gateway.Config{Steps: accessFor("dba", hash, journal, expires), Targets: []gateway.Target{{Name: "pg", Protocol: "postgres",
+	_, addr := serveGateway(t, gateway.Config{Steps: accessFor("dba", hash, journal, expires), Targets: []gateway.Target{{Name: "pg", Protocol: "postgres",
 		Addr: r.pg.Addr, User: r.pg.Superuser.User, Secret: gateway.Fixed(r.pg.Superuser.Secret), Options: map[string]string{"sslmode": "disable"}}}})
-	r.gateway, r.addr, r.token = g, addr, token.Reveal()
-	w, _, _ := r.login(t, v30)
+	at := rig{addr: addr, token: token.Reveal()}
+	w, _, _ := at.login(t, v30)
 	_, body := w.until("E")
 	require.WithinDuration(t, expires, time.Now(), time.Second)
 	require.Contains(t, fields(body)['M'], "the login has expired")
 	require.Contains(t, fields(body)['H'], "new token")
 	w.closed()
-	_, err = pgx.Connect(t.Context(), r.dsn(""))
+	_, err = pgx.Connect(t.Context(), at.dsn(""))
 	var pe *pgconn.PgError
 	require.ErrorAs(t, err, &pe)
 	require.Equal(t, "28000", pe.Code)
@@ -396,8 +396,8 @@ func TestFailedAcceptsDoNotEndTheListener(t *testing.T) {
 	require.NoError(t, err)
 	l := &flakyListener{Listener: inner, fails: []error{syscall.EMFILE, syscall.ENFILE, syscall.ECONNABORTED, syscall.EMFILE}}
 	go func() { _ = r.gateway.Serve(context.Background(), l, &postgres.Server{AllowPlaintext: true}) }()
-	r.addr = inner.Addr().String()
-	w, _, _ := r.login(t, v30)
+	at := rig{addr: inner.Addr().String(), token: r.token}
+	w, _, _ := at.login(t, v30)
 	w.send(msg('Q', "select 1\x00"))
 	w.until("Z")
 }
@@ -417,8 +417,8 @@ func TestServeConnEndsWithItsContext(t *testing.T) {
 		}
 		done <- err
 	}()
-	r.addr = l.Addr().String()
-	w, _, _ := r.login(t, v30)
+	at := rig{addr: l.Addr().String(), token: r.token}
+	w, _, _ := at.login(t, v30)
 	cancel(errors.New("enough"))
 	_, body := w.until("E")
 	require.Equal(t, "57P01", fields(body)['C'])
