@@ -348,7 +348,7 @@ func hugeRow(r *rig) {
 		got := 0
 		text := r.kit.Read(tag)
 		grew := peak(func() {
-			err := r.within(3*patience, s.conn, "no answer", func() error {
+			err := r.within(12*patience, s.conn, "no answer", func() error {
 				return s.c.Do(text, func(values [][]byte) error {
 					got += len(values[len(values)-1])
 					return nil
