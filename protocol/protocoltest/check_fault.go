@@ -1,10 +1,14 @@
 package protocoltest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"math/rand/v2"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -13,6 +17,7 @@ func faultChecks() []Check {
 	return []Check{
 		{Name: "TargetDiesMidResult", Rule: "a result that was cut off does not look complete", run: targetDies},
 		{Name: "TargetIsDown", Rule: "a target that cannot be reached ends the login with an error", run: targetDown},
+		{Name: "HostileTarget", Rule: "invariant 8: a target's bytes end their own session, nothing else", run: hostileTarget},
 		{Name: "ClientLeavesMidResult", Rule: "invariant 6: a begun operation ends once", run: clientLeaves},
 		{Name: "PanicEndsItsSessionOnly", Rule: "invariant 8: one session's panic ends that session only", run: panics,
 			setUp: func(r *rig) { r.mayPanic = true }},
@@ -55,7 +60,7 @@ func targetDies(r *rig) {
 }
 
 func targetDown(r *rig) {
-	r.kit.ServeTarget = func(c net.Conn, _ *Target) error { return c.Close() }
+	r.setServeTarget(func(c net.Conn, _ *Target) error { return c.Close() })
 	s, err := r.connect(r.login())
 	if err == nil { // a connector may log in at the target later
 		_, text := r.read()
@@ -67,6 +72,68 @@ func targetDown(r *rig) {
 	if !r.eventually(soon, func() bool { return len(r.gw.Sessions()) == 0 || s != nil }) {
 		r.fatalf("the session stayed open")
 	}
+}
+
+// hostileTarget answers with what a good target sent, spoiled.
+func hostileTarget(r *rig) {
+	s := r.open()
+	s.works("before a target went bad")
+	_, text := r.read()
+	if _, err := s.do(text); err != nil {
+		r.fatalf("%v", err)
+	}
+	good := r.fromTarget.from(0)
+	_ = s.conn.Close()
+	r.tapesOff()
+	var answer atomic.Pointer[[]byte]
+	serve := r.kit.ServeTarget
+	r.setServeTarget(func(c net.Conn, t *Target) error {
+		b := answer.Load()
+		if b == nil {
+			return serve(c, t)
+		}
+		go func() { _, _ = io.Copy(io.Discard, c) }() // ends when c is closed
+		_ = c.SetDeadline(time.Now().Add(slack))
+		_, err := c.Write(*b)
+		return err
+	})
+	rng := rand.New(rand.NewPCG(5, 6))
+	inputs := [][]byte{{}, []byte("\n"), make([]byte, 4<<10), bytes.Repeat([]byte{0xff}, 4<<10)}
+	for range 20 {
+		inputs = append(inputs, good[:rng.IntN(len(good))])
+	}
+	for range 60 {
+		b := bytes.Clone(good)
+		for range 1 + rng.IntN(3) {
+			b[rng.IntN(len(b))] = byte(rng.Uint32())
+		}
+		inputs = append(inputs, b)
+	}
+	for range 40 { // a piece is missing, or a length is large
+		b := bytes.Clone(good)
+		i := rng.IntN(len(b))
+		inputs = append(inputs, append(b[:i:i], b[min(len(b), i+1+rng.IntN(4)):]...))
+		copy(b[i:], "\x7f\xff\xff\xff")
+		inputs = append(inputs, b)
+	}
+	took := allocated(func() {
+		for i, in := range inputs {
+			answer.Store(&in)
+			s, err := r.connect(r.login())
+			if err == nil {
+				_, err = s.do(text)
+				_ = s.conn.Close()
+			}
+			if errors.Is(err, errHangs) {
+				r.fatalf("answer %d (%q) of a hostile target: %v", i, cut(string(in)), err)
+			}
+		}
+	})
+	if took > maxHostile {
+		r.errorf("invariant 8: every length that a peer sends is checked before memory is taken", "%d short answers of a target made the gateway take %d MB", len(inputs), took>>20)
+	}
+	answer.Store(nil)
+	r.open().works("after hostile targets")
 }
 
 func clientLeaves(r *rig) {

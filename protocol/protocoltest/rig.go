@@ -230,11 +230,21 @@ func (r *rig) dialTarget(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, err
 	}
 	r.keep(&r.targets, ours)
+	r.mu.Lock()
+	serve := r.kit.ServeTarget
+	r.mu.Unlock()
 	r.served.Go(func() {
 		defer theirs.Close()
-		_ = r.kit.ServeTarget(theirs, r.target) // how it ends is the connector's choice
+		_ = serve(theirs, r.target) // how it ends is the connector's choice
 	})
 	return (&tapedConn{Conn: ours, in: []*tape{r.fromTarget}, out: []*tape{r.toTarget}, oneByte: r.oneByte}).conn(), nil
+}
+
+// setServeTarget changes what is behind the target's address.
+func (r *rig) setServeTarget(f func(net.Conn, *Target) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kit.ServeTarget = f
 }
 
 // pair returns the two ends of a connection.

@@ -411,6 +411,9 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 		}
 		switch k {
 		case "COLS":
+			if len(line) < 5 && c.s.bug != "believes its target" {
+				return out, errors.New("nonsense")
+			}
 			var cols []protocol.Column
 			for n := range strings.SplitSeq(string(line[5:]), "\t") {
 				cols = append(cols, protocol.Column{Name: n})
@@ -458,6 +461,11 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 			}
 			out.Status = protocol.StatusFailed
 			return out, c.say("ERR %s", m.Text)
+		default:
+			if c.s.bug == "believes its target" {
+				panic("nonsense")
+			}
+			return out, errors.New("nonsense")
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
+var errNonsense = errors.New("line: the target does not speak this protocol")
+
 // target is the side towards the target.
 type target struct {
 	conn net.Conn
@@ -94,7 +96,7 @@ func run(x *protocol.Exchange, c *client, t *target) (out protocol.Outcome, err 
 			out.Status = protocol.StatusFailed
 			return out, c.fail(m.Text)
 		default:
-			err = errors.New("line: the target answered with something else")
+			err = errNonsense
 		}
 		if err != nil {
 			out.Err = err
@@ -108,8 +110,12 @@ func header(x *protocol.Exchange, c *client, t *target) (protocol.RowFunc, error
 	if err != nil {
 		return nil, err
 	}
+	names, ok := strings.CutPrefix(string(line), "COLS ")
+	if !ok {
+		return nil, errNonsense
+	}
 	var cols []protocol.Column
-	for name := range strings.SplitSeq(string(line[len("COLS "):]), "\t") {
+	for name := range strings.SplitSeq(names, "\t") {
 		cols = append(cols, protocol.Column{Name: name, TypeName: "text"})
 	}
 	row, err := x.Rows(cols)
