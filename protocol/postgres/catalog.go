@@ -17,6 +17,11 @@ const (
 	catalogLinger = 60 * time.Second // how long a catalog is kept after its last session
 	catalogLoad   = 30 * time.Second // limit for one load
 	catalogRetry  = time.Second      // pause after a failed load
+
+	// catalogDoubt is how long a snapshot is good after a function has run that
+	// may have changed definitions: as with those made past the gateway, no text
+	// says so. Calls are too frequent to read the catalog after each.
+	catalogDoubt = 250 * time.Millisecond
 )
 
 // catalogKey says which sessions may share a catalog: those that log in alike.
@@ -41,7 +46,7 @@ type catalog struct {
 	now    atomic.Pointer[sql.Catalog]
 
 	loaded atomic.Int64 // wanted at the last load, -1 before the first
-	again  atomic.Int64 // when to load again because the last load lacks something, in Unix ns; 0: not
+	again  atomic.Int64 // when to load again though no change is known, in Unix ns; 0: not
 
 	mu     sync.Mutex // one loader at a time
 	failed time.Time
@@ -109,6 +114,11 @@ func (k *catalog) disconnect() {
 // stale says that definitions have changed.
 func (k *catalog) stale() { k.wanted.Add(1) }
 
+// doubt says that definitions may have changed.
+func (k *catalog) doubt() {
+	k.again.CompareAndSwap(0, time.Now().Add(catalogDoubt).UnixNano())
+}
+
 // current returns a snapshot that is newer than every change noted by stale,
 // or nil if the target's catalog cannot be read.
 func (k *catalog) current() *sql.Catalog {
@@ -168,12 +178,12 @@ func (k *catalog) load() error {
 		}
 		k.conn, k.loader = t, &pgsql.Loader{}
 	}
+	k.again.Store(0) // a doubt that arises meanwhile counts for the next load
 	c, err := k.loader.Load(ctx, k.conn)
 	if err != nil {
 		return err
 	}
 	k.now.Store(c)
-	k.again.Store(0)
 	if k.loader.Partial() {
 		k.again.Store(time.Now().Add(catalogRetry).UnixNano())
 	}

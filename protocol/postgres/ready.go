@@ -125,8 +125,11 @@ func (bk *back) ready(b, frame []byte) error {
 // transactionEnded closes the portals that end with it. The caller holds mu.
 func (bk *back) transactionEnded() {
 	c := bk.c
-	if c.tracker.transactionEnded() {
+	switch stale, doubtful := c.tracker.transactionEnded(); {
+	case stale:
 		c.catalog.stale()
+	case doubtful:
+		c.catalog.doubt()
 	}
 	for name, p := range c.portals {
 		if p.pending > 0 {

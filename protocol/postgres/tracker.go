@@ -20,7 +20,8 @@ type tracker struct {
 	dirty  bool // something may have changed it since: the target has to be asked
 	unsure int  // statements under way that may change it
 	set    bool // the open transaction changed it: its end may change it back
-	ddl    bool // the open transaction changed definitions that only it can see
+	ddl    bool // the open transaction may have changed definitions that only it can see
+	sure   bool // it has, as far as its statements say
 }
 
 func (t *tracker) init(settings map[string]string, database string) {
@@ -101,18 +102,20 @@ func (t *tracker) done(stmt *pgsql.Statement, ok bool) {
 	t.dirty, t.set = true, true
 	if stmt == nil || stmt.Effect.Has(pgsql.DDL) || stmt.Access.Has(protocol.Opaque|protocol.Execute) {
 		t.ddl = true // until the end of the transaction, when others can see it
+		t.sure = t.sure || stmt != nil && (stmt.Effect.Has(pgsql.DDL) || stmt.Access.Has(protocol.Opaque|protocol.Schema))
 	}
 }
 
-// transactionEnded notes that no transaction is open any more, and reports
-// whether definitions may have changed.
-func (t *tracker) transactionEnded() (stale bool) {
-	stale = t.ddl
+// transactionEnded notes that no transaction is open any more. It reports
+// whether definitions have changed, and whether code that somebody defined may
+// have changed some.
+func (t *tracker) transactionEnded() (stale, doubtful bool) {
+	stale, doubtful = t.sure, t.ddl
 	if t.set || t.ddl {
 		t.dirty = true
 	}
-	t.set, t.ddl = false, false
-	return stale
+	t.set, t.ddl, t.sure = false, false, false
+	return stale, doubtful
 }
 
 // probeText asks for the state. Every name is qualified, so that nothing the

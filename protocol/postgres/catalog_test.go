@@ -1,0 +1,74 @@
+package postgres_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
+)
+
+// noting is a step that keeps what the analysis says of each statement.
+func noting(m *sync.Map) middleware.Step {
+	return middleware.Step{Name: "note", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		m.Store(op.Text, op.ReadsKnown)
+		return protocol.Decision{}, nil
+	}}
+}
+
+// What a session defines it can use at once, known by name: no statement is
+// analysed with definitions from before.
+func TestDefinitionsAreKnownInTheNextStatement(t *testing.T) {
+	var known sync.Map
+	r := newRig(t, rigConfig{steps: []middleware.Step{noting(&known)}})
+	conn := r.connect(t, "")
+	for _, s := range []string{
+		"CREATE TABLE made (id int, secret text)", "SELECT secret FROM made",
+		"CREATE VIEW shown AS SELECT secret AS s FROM made", "SELECT s FROM shown",
+		"ALTER TABLE made RENAME secret TO renamed", "SELECT renamed FROM made",
+	} {
+		_, err := conn.Exec(t.Context(), s)
+		require.NoError(t, err, s)
+	}
+	for _, s := range []string{"SELECT secret FROM made", "SELECT s FROM shown", "SELECT renamed FROM made"} {
+		v, _ := known.Load(s)
+		require.Equal(t, true, v, s)
+	}
+}
+
+// A function may define things without a text that says so.
+func TestDefinitionsThatAFunctionMakesAreFoundSoon(t *testing.T) {
+	var known sync.Map
+	r := newRig(t, rigConfig{steps: []middleware.Step{noting(&known)}, pg: []pgtest.Option{pgtest.SQL(
+		"CREATE FUNCTION make_it() RETURNS void LANGUAGE plpgsql AS $$ BEGIN CREATE TABLE hidden (id int); END $$")}})
+	conn := r.connect(t, "")
+	_, err := conn.Exec(t.Context(), "SELECT make_it()")
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := conn.Exec(t.Context(), "SELECT id FROM hidden")
+		require.NoError(t, err)
+		v, _ := known.Load("SELECT id FROM hidden")
+		return v == true
+	}, 3*time.Second, 20*time.Millisecond, "well before the next look at the catalog at large")
+}
+
+// A session that holds a lock on a view makes nobody wait who does not read it.
+func TestALockedViewDelaysNobodyElse(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	one, two := r.connect(t, ""), r.connect(t, "")
+	for _, s := range []string{"CREATE VIEW shown AS SELECT 1 AS s", "BEGIN", "LOCK TABLE shown IN ACCESS EXCLUSIVE MODE"} {
+		_, err := one.Exec(t.Context(), s)
+		require.NoError(t, err, s)
+	}
+	t0 := time.Now()
+	for _, s := range []string{"CREATE TABLE made (id int)", "SELECT id FROM made"} {
+		_, err := two.Exec(t.Context(), s)
+		require.NoError(t, err, s)
+	}
+	require.Less(t, time.Since(t0), 10*time.Second)
+}
