@@ -16,6 +16,9 @@ func TestToyPasses(t *testing.T) { Test(t, toyKit(newToy(""))) }
 // TestKitFindsBugs shows each bug of the toy to the check that is there for it:
 // a check that cannot fail proves nothing.
 func TestKitFindsBugs(t *testing.T) {
+	if raceDetector { // the bugs to order are judged by time and memory, which it changes
+		return
+	}
 	found := map[string]bool{}
 	mutants := []struct{ bug, check string }{
 		{"accepts all", "LoginRefusedNeverDials"},

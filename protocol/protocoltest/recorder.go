@@ -66,8 +66,11 @@ func (r *Recorder) tick() uint64 {
 }
 
 func (r *Recorder) event(_ context.Context, e *protocol.Event) error {
-	if r.OnEvent != nil {
-		if err := r.OnEvent(e); err != nil {
+	r.mu.Lock()
+	onEvent := r.OnEvent
+	r.mu.Unlock()
+	if onEvent != nil {
+		if err := onEvent(e); err != nil {
 			return err
 		}
 	}
@@ -88,8 +91,11 @@ func (r *Recorder) event(_ context.Context, e *protocol.Event) error {
 }
 
 func (r *Recorder) commit(_ context.Context, p protocol.Point, ops []*protocol.Operation) error {
-	if r.OnCommit != nil {
-		if err := r.OnCommit(p, ops); err != nil {
+	r.mu.Lock()
+	onCommit := r.OnCommit
+	r.mu.Unlock()
+	if onCommit != nil {
+		if err := onCommit(p, ops); err != nil {
 			return err
 		}
 	}
