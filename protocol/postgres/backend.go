@@ -320,7 +320,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if err := expect(msgParse); err != nil {
 			return err
 		}
-		e.stmt.prev = nil
+		settleName(c.statements, e.stmt.name, e.stmt, true, statementMeaning)
 		for r := e.run; r != nil; r = r.next {
 			bk.touch(r)
 			r.end(protocol.Outcome{Status: protocol.StatusOK})
@@ -330,17 +330,17 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if err := expect(msgBind); err != nil {
 			return err
 		}
-		if old := e.portal.prev; old != nil && old.run != nil {
+		if old := e.portal.meaning.prev; old != nil && old.run != nil {
 			old.run.end(protocol.Outcome{Status: protocol.StatusOK}) // its name is taken
 		}
-		e.portal.prev = nil
+		settleName(c.portals, e.portal.name, e.portal, true, portalMeaning)
 		bk.touch(e.run)
 		bk.pop()
 	case msgCloseComplete:
 		if err := expect(msgClose); err != nil {
 			return err
 		}
-		bk.closed(e.named)
+		bk.closed(e)
 		bk.pop()
 	case msgParameterDescription:
 		if err := expect(msgDescribe); err != nil {

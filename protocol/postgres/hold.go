@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
@@ -136,20 +135,8 @@ func waitNotice(w protocol.Waiting) report {
 // until the client has the results. If the pipeline has failed meanwhile, the
 // held statement will not run and nobody needs to be asked.
 func (f *front) settleBeforeHold() error {
-	if f.unsynced.Load() {
-		f.insert(encode(&pgproto3.Flush{}))
-	}
-	if err := f.flush(); err != nil {
+	if err := f.await(); err != nil {
 		return err
-	}
-	c := f.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.q.len() > 0 && c.ended == nil && f.skipped.Load() != f.segment+1 {
-		c.changed.Wait()
-	}
-	if c.ended != nil {
-		return c.ended
 	}
 	if f.skipped.Load() == f.segment+1 {
 		return &protocol.DeniedError{Step: "postgres", Reason: errSkipped.Error()}

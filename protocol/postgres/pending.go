@@ -14,9 +14,11 @@ type run struct {
 	stmt *pgsql.Statement // nil for function calls and the like
 	next *run             // the next statement of the same Query
 
-	committed atomic.Bool  // its record survives a crash: results may be released
-	bytesIn   atomic.Int64 // COPY data from the client
-	sent      bool         // under session.mu: the tracker counts it
+	committed  atomic.Bool  // its record survives a crash: results may be released
+	bytesIn    atomic.Int64 // COPY data from the client
+	sent       bool         // under session.mu: the tracker counts it
+	gave       *statement   // under session.mu: what a name of SQL means by it
+	gavePortal *portal
 
 	// The target's side only.
 	tag       string // what the target said, while more may follow
@@ -45,15 +47,14 @@ func (r *run) end(out protocol.Outcome) {
 // PREPARE, which share their names.
 type statement struct {
 	name string
-	text []byte
+	text []byte           // of SQL PREPARE: the whole command
 	stmt *pgsql.Statement // nil: empty query
 	oids []byte           // parameter types as the client gave them, 4 bytes each
 
-	sql    bool              // made by SQL PREPARE
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before
 
-	prev *statement // what had the name before, until the target has accepted this one
+	meaning meaning[statement]
 }
 
 // portal is a portal of the extended protocol or a cursor of SQL.
@@ -64,7 +65,7 @@ type portal struct {
 	described bool // a Describe is under way or answered
 	cols      []protocol.Column
 	pending   int // messages about it whose answers are outstanding
-	prev      *portal
+	meaning   meaning[portal]
 }
 
 // Kinds of entry that are no message type.
@@ -79,9 +80,8 @@ type entry struct {
 	kind    byte // the message's type, or one of the above
 	run     *run // Query: the statement whose result comes now
 	refused *report
-	stmt    *statement // Parse, Describe of a statement
-	portal  *portal    // Bind, Execute, Describe of a portal
-	named   namedMsg   // Close and Describe; name is a copy
+	stmt    *statement // Parse, Describe and Close of a statement
+	portal  *portal    // Bind, Execute, Describe and Close of a portal
 	failed  bool       // Query, FunctionCall: an error has come
 }
 

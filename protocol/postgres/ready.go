@@ -66,10 +66,10 @@ func (bk *back) fail(e *entry, out protocol.Outcome) {
 		bk.over(r, false)
 	}
 	switch {
-	case e.kind == msgParse && e.stmt != nil && bk.c.statements[e.stmt.name] == e.stmt:
-		settleName(bk.c.statements, e.stmt.name, false, func(s *statement) **statement { return &s.prev })
-	case e.kind == msgBind && e.portal != nil && bk.c.portals[e.portal.name] == e.portal:
-		settleName(bk.c.portals, e.portal.name, false, func(p *portal) **portal { return &p.prev })
+	case (e.kind == msgParse || e.kind == msgClose) && e.stmt != nil:
+		settleName(bk.c.statements, e.stmt.name, e.stmt, false, statementMeaning)
+	case (e.kind == msgBind || e.kind == msgClose) && e.portal != nil:
+		settleName(bk.c.portals, e.portal.name, e.portal, false, portalMeaning)
 	}
 }
 

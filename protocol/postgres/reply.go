@@ -207,57 +207,33 @@ func (bk *back) over(r *run, ok bool) {
 	}
 	e := r.stmt.Effect
 	switch {
-	case e.Has(pgsql.Prepare):
-		settleName(c.statements, e.Name, ok, func(s *statement) **statement { return &s.prev })
-	case e.Has(pgsql.DeclareCursor):
-		if p := c.portals[e.Name]; p != nil {
-			p.pending = 0
+	case e.Has(pgsql.Prepare|pgsql.Deallocate) && r.gave != nil:
+		settleName(c.statements, r.gave.name, r.gave, ok, statementMeaning)
+	case e.Has(pgsql.DeclareCursor|pgsql.CloseCursor) && r.gavePortal != nil:
+		r.gavePortal.pending = 0
+		if p := r.gavePortal.meaning.prev; ok && p != nil && p.run != nil {
+			p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 		}
-		settleName(c.portals, e.Name, ok, func(p *portal) **portal { return &p.prev })
+		settleName(c.portals, r.gavePortal.name, r.gavePortal, ok, portalMeaning)
 	case ok && e.Has(pgsql.Deallocate):
-		if e.Name == "" {
-			clear(c.statements)
-		} else {
-			delete(c.statements, e.Name)
-		}
-	case ok && e.Has(pgsql.CloseCursor) && e.Name != "":
-		delete(c.portals, e.Name)
+		clear(c.statements)
 	case ok && e.Has(pgsql.Discard) && e.Setting == "all":
 		clear(c.statements)
 		clear(c.portals)
 	}
+	r.gave, r.gavePortal = nil, nil
 }
 
-// settleName makes the newest meaning of a name final, or takes it back.
-func settleName[T any](m map[string]*T, name string, ok bool, prev func(*T) **T) {
-	v := m[name]
-	if v == nil {
+// closed notes that the target has done the Close of e. The caller holds mu.
+func (bk *back) closed(e *entry) {
+	if e.stmt != nil {
+		settleName(bk.c.statements, e.stmt.name, e.stmt, true, statementMeaning)
 		return
 	}
-	p := prev(v)
-	if ok {
-		*p = nil
-		return
+	if p := e.portal.meaning.prev; p != nil && p.run != nil {
+		p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 	}
-	if *p == nil {
-		delete(m, name)
-	} else {
-		m[name] = *p
-	}
-}
-
-func (bk *back) closed(m namedMsg) {
-	name := string(m.name)
-	if m.kind == 'S' {
-		delete(bk.c.statements, name)
-		return
-	}
-	if p := bk.c.portals[name]; p != nil {
-		if p.run != nil {
-			p.run.end(protocol.Outcome{Status: protocol.StatusOK})
-		}
-		delete(bk.c.portals, name)
-	}
+	settleName(bk.c.portals, e.portal.name, e.portal, true, portalMeaning)
 }
 
 // probeAnswer swallows the answer to the gateway's own question. The caller

@@ -160,7 +160,7 @@ func (f *front) parse(frame, body []byte) error {
 		return err
 	}
 	first := f.newRuns(script, m.query)
-	s := &statement{name: string(m.name), text: append([]byte(nil), m.query...), oids: append([]byte(nil), m.types...)}
+	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), oids: append([]byte(nil), m.types...)}
 	if first != nil {
 		s.stmt = first.stmt
 		for r := first; r != nil; r = r.next {
@@ -176,8 +176,8 @@ func (f *front) parse(frame, body []byte) error {
 	f.unsynced.Store(true)
 	c := f.c
 	c.mu.Lock()
-	s.prev = c.statements[s.name]
-	c.statements[s.name] = s
+	s.meaning.segment = f.segment
+	give(c.statements, s.name, s, statementMeaning)
 	c.q.push(entry{kind: msgParse, run: first, stmt: s})
 	c.mu.Unlock()
 	if first != nil {
@@ -214,9 +214,12 @@ func (f *front) bindMessage(frame, body []byte) error {
 	if err := f.settle(); err != nil {
 		return err
 	}
+	s, err := f.statement(m.stmt)
+	if err != nil {
+		return err
+	}
 	c := f.c
 	c.mu.Lock()
-	s := c.statements[string(m.stmt)]
 	var params []uint32
 	if s != nil {
 		params = s.params
@@ -225,17 +228,18 @@ func (f *front) bindMessage(frame, body []byte) error {
 	if s == nil {
 		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
 	}
-	p := &portal{name: string(m.portal), stmt: s.stmt}
+	p := &portal{name: string(nameKey(m.portal)), stmt: s.stmt}
 	if s.stmt != nil {
 		// The names in the text may mean something else by now. How it reads
 		// was settled when it was parsed: what could not be read then cannot
 		// be read now.
 		stmt := s.stmt
-		if stmt.Access.Has(protocol.Opaque) || s.text == nil {
-		} else if script, err := f.analyze(s.text); err != nil {
-			return err
-		} else if len(script.Statements) == 1 {
-			stmt = &script.Statements[0]
+		if !stmt.Access.Has(protocol.Opaque) {
+			script, err := f.analyze(s.text)
+			if err != nil {
+				return err
+			}
+			stmt = s.in(script)
 		}
 		p.stmt = stmt
 		p.run = f.newRun(stmt, string(s.text), nil)
@@ -263,8 +267,8 @@ func (f *front) bindMessage(frame, body []byte) error {
 	if s.cols != nil {
 		p.cols = withFormats(s.cols, append([]byte(nil), m.resultFormats...))
 	}
-	p.prev = c.portals[p.name]
-	c.portals[p.name] = p
+	p.meaning.segment = f.segment
+	give(c.portals, p.name, p, portalMeaning)
 	c.q.push(entry{kind: msgBind, run: p.run, portal: p})
 	c.mu.Unlock()
 	f.keep(len(frame))
@@ -277,9 +281,10 @@ func (f *front) execute(frame, body []byte) error {
 		return malformed("Execute")
 	}
 	c := f.c
-	c.mu.Lock()
-	p := c.portals[string(m.portal)]
-	c.mu.Unlock()
+	p, err := f.portal(m.portal)
+	if err != nil {
+		return err
+	}
 	if p == nil {
 		return f.refuse(msgExecute, len(frame), nil,
 			&Error{Side: SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
@@ -321,13 +326,18 @@ func (f *front) describe(frame, body []byte) error {
 	f.unsynced.Store(true)
 	c := f.c
 	e := entry{kind: msgDescribe}
-	c.mu.Lock()
 	if m.kind == 'S' {
-		e.stmt = c.statements[string(m.name)]
-	} else if e.portal = c.portals[string(m.name)]; e.portal != nil {
+		e.stmt, err = f.statement(m.name)
+	} else {
+		e.portal, err = f.portal(m.name)
+	}
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if e.portal != nil {
 		e.portal.described = true
 	}
-	e.named.kind = m.kind
 	c.q.push(e)
 	c.mu.Unlock()
 	f.keep(len(frame))
@@ -340,7 +350,18 @@ func (f *front) close(frame, body []byte) error {
 		return malformed("Close")
 	}
 	f.unsynced.Store(true)
-	f.push(entry{kind: msgClose, named: namedMsg{m.kind, append([]byte(nil), m.name...)}})
+	e, name := entry{kind: msgClose}, string(nameKey(m.name))
+	c := f.c
+	c.mu.Lock()
+	if m.kind == 'S' {
+		e.stmt = &statement{name: name, meaning: meaning[statement]{gone: true, segment: f.segment}}
+		give(c.statements, name, e.stmt, statementMeaning)
+	} else {
+		e.portal = &portal{name: name, meaning: meaning[portal]{gone: true, segment: f.segment}}
+		give(c.portals, name, e.portal, portalMeaning)
+	}
+	c.q.push(e)
+	c.mu.Unlock()
 	f.keep(len(frame))
 	return nil
 }

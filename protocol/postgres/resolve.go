@@ -17,8 +17,10 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 	}
 	texts := script.Texts(text)
 	var first, last *run
+	var before earlier
 	for i := range script.Statements {
-		r := f.newRun(&script.Statements[i], texts[i], script.Statements[:i])
+		r := f.newRun(&script.Statements[i], texts[i], &before)
+		before.add(&script.Statements[i])
 		if last == nil {
 			first = r
 		} else {
@@ -29,10 +31,33 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 	return first
 }
 
-// newRun returns the run of one statement; earlier are the statements of the
+// earlier is what the statements of a text do to those behind them in it. nil
+// is none.
+type earlier struct {
+	prepared, declared map[string]*pgsql.Statement
+	touched            bool // what names mean may be different by then
+}
+
+func (e *earlier) add(s *pgsql.Statement) {
+	switch {
+	case s.Effect.Has(pgsql.Prepare):
+		if e.prepared == nil {
+			e.prepared = map[string]*pgsql.Statement{}
+		}
+		e.prepared[s.Effect.Name] = s.Inner
+	case s.Effect.Has(pgsql.DeclareCursor):
+		if e.declared == nil {
+			e.declared = map[string]*pgsql.Statement{}
+		}
+		e.declared[s.Effect.Name] = s.Inner
+	}
+	e.touched = e.touched || touches(s)
+}
+
+// newRun returns the run of one statement; before are the statements of the
 // same text before it.
-func (f *front) newRun(stmt *pgsql.Statement, text string, earlier []pgsql.Statement) *run {
-	facts := f.resolve(stmt, earlier)
+func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run {
+	facts := f.resolve(stmt, before)
 	r := &run{stmt: facts}
 	r.op = protocol.Operation{
 		Verb: facts.Verb, Text: text, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
@@ -46,20 +71,26 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, earlier []pgsql.State
 // resolve returns what stmt does. EXECUTE and FETCH do what the statement does
 // that their name stands for: an EXECUTE counts as that statement, so that no
 // rule is got round by preparing first.
-func (f *front) resolve(stmt *pgsql.Statement, earlier []pgsql.Statement) *pgsql.Statement {
+func (f *front) resolve(stmt *pgsql.Statement, before *earlier) *pgsql.Statement {
+	return f.resolveTo(stmt, before, 8)
+}
+
+// resolveTo is resolve for a chain of EXECUTEs of at most depth.
+func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) *pgsql.Statement {
 	var named *pgsql.Statement
 	switch {
+	case depth == 0: // a statement that executes itself
 	case stmt.Effect.Has(pgsql.Execute):
-		named = f.named(stmt.Effect.Name, pgsql.Prepare, earlier)
+		named = f.executed(stmt.Effect.Name, before, depth)
 	case stmt.Effect.Has(pgsql.Fetch):
-		named = f.named(stmt.Effect.Name, pgsql.DeclareCursor, earlier)
+		named = f.fetched(stmt.Effect.Name, before)
 	}
 	if named == nil {
 		return stmt
 	}
 	m := *named
-	m.Effect = stmt.Effect
-	m.Effect.Flags |= named.Effect.Flags
+	// What it runs may itself give a name: that counts, not the name it has.
+	m.Effect.Flags |= stmt.Effect.Flags
 	m.Access |= stmt.Access &^ protocol.Opaque // what its arguments do
 	m.Pure = named.Pure && stmt.Access&^(protocol.Opaque|protocol.Read) == 0
 	if stmt.Effect.Has(pgsql.Fetch) {
@@ -68,24 +99,56 @@ func (f *front) resolve(stmt *pgsql.Statement, earlier []pgsql.Statement) *pgsql
 	return &m
 }
 
-// named returns the statement that a name stands for which a statement with the
-// effect kind has given it; nil if it is not known.
-func (f *front) named(name string, kind pgsql.Flags, earlier []pgsql.Statement) *pgsql.Statement {
-	for i := len(earlier) - 1; i >= 0; i-- {
-		if s := &earlier[i]; s.Effect.Has(kind) && s.Effect.Name == name {
-			return s.Inner
-		}
+// executed returns what the prepared statement of that name does now, nil if
+// that is not known.
+func (f *front) executed(name string, before *earlier, depth int) *pgsql.Statement {
+	if before != nil && before.prepared[name] != nil {
+		return before.prepared[name]
+	}
+	f.c.mu.Lock()
+	s := f.c.statements[nameKey(name)]
+	f.c.mu.Unlock()
+	if s == nil || s.stmt == nil || s.stmt.Access.Has(protocol.Opaque) {
+		return nil
+	}
+	// The target plans it anew if its names mean something else by now.
+	var stmt *pgsql.Statement
+	if before != nil && before.touched {
+		st := f.state
+		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
+		stmt = s.in(f.c.srv.analyzer.Analyze(s.text, &st))
+	} else {
+		stmt = s.in(f.c.analyze(s.text))
+	}
+	if stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
+		return f.resolveTo(stmt, nil, depth-1)
+	}
+	return stmt
+}
+
+// fetched returns what the cursor of that name reads, nil if that is not known.
+func (f *front) fetched(name string, before *earlier) *pgsql.Statement {
+	if before != nil && before.declared[name] != nil {
+		return before.declared[name]
 	}
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
-	if kind == pgsql.Prepare {
-		if s := f.c.statements[name]; s != nil {
-			return s.stmt
-		}
-	} else if p := f.c.portals[name]; p != nil {
+	if p := f.c.portals[nameKey(name)]; p != nil {
 		return p.stmt
 	}
 	return nil
+}
+
+// in returns the statement that s runs in an analysis of its text.
+func (s *statement) in(script *pgsql.Script) *pgsql.Statement {
+	if len(script.Statements) != 1 {
+		return &illegible.Statements[0]
+	}
+	stmt := &script.Statements[0]
+	if s.meaning.sql && stmt.Inner != nil {
+		return stmt.Inner
+	}
+	return stmt
 }
 
 func (f *front) describeOp(r *run) {
@@ -109,8 +172,15 @@ func (f *front) analyze(text []byte) (*pgsql.Script, error) {
 		}
 		script = c.analyze(text)
 	}
+	if err := f.awaitNames(script); err != nil {
+		return nil, err
+	}
+	var before earlier
 	for i := range script.Statements {
-		if i+1 < len(script.Statements) && touches(f.resolve(&script.Statements[i], script.Statements[:i])) {
+		if i > 0 {
+			before.add(&script.Statements[i-1])
+		}
+		if i+1 < len(script.Statements) && touches(f.resolve(&script.Statements[i], &before)) {
 			// What comes later in the same text may mean something else by then;
 			// it is read by the same grammar, since the target reads it at once.
 			st := f.state
@@ -193,8 +263,20 @@ func (c *session) sent(r *run) {
 	e := r.stmt.Effect
 	switch {
 	case e.Has(pgsql.Prepare):
-		c.statements[e.Name] = &statement{name: e.Name, stmt: r.stmt.Inner, sql: true, prev: c.statements[e.Name]}
+		r.gave = &statement{name: nameKey(e.Name), text: []byte(r.op.Text), stmt: r.stmt.Inner}
 	case e.Has(pgsql.DeclareCursor):
-		c.portals[e.Name] = &portal{name: e.Name, stmt: r.stmt.Inner, pending: 1, prev: c.portals[e.Name]}
+		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, pending: 1}
+	case e.Has(pgsql.Deallocate) && e.Name != "":
+		r.gave = &statement{name: nameKey(e.Name), meaning: meaning[statement]{gone: true}}
+	case e.Has(pgsql.CloseCursor) && e.Name != "":
+		r.gavePortal = &portal{name: nameKey(e.Name), pending: 1, meaning: meaning[portal]{gone: true}}
+	}
+	if r.gave != nil {
+		r.gave.meaning.sql = true
+		give(c.statements, r.gave.name, r.gave, statementMeaning)
+	}
+	if r.gavePortal != nil {
+		r.gavePortal.meaning.sql = true
+		give(c.portals, r.gavePortal.name, r.gavePortal, portalMeaning)
 	}
 }

@@ -1,0 +1,164 @@
+package postgres_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
+)
+
+const (
+	inTheClear = "select email from customers" // what the mask covers
+	harmless   = "select name from customers"  // what it leaves alone
+)
+
+// seen sends msgs in one write, reads until n ReadyForQuery have come or the
+// connection ends and returns all that the client saw.
+func seen(t *testing.T, hj *pgconn.HijackedConn, n int, msgs ...pgproto3.FrontendMessage) string {
+	t.Helper()
+	for _, m := range msgs {
+		hj.Frontend.Send(m)
+	}
+	require.NoError(t, hj.Frontend.Flush())
+	var b strings.Builder
+	for n > 0 {
+		msg, err := hj.Frontend.Receive()
+		if err != nil {
+			b.WriteString("closed: " + err.Error())
+			break
+		}
+		switch msg := msg.(type) {
+		case *pgproto3.DataRow:
+			fmt.Fprintf(&b, "row %s\n", msg.Values)
+		case *pgproto3.ErrorResponse:
+			fmt.Fprintf(&b, "error %s %s\n", msg.Code, msg.Message)
+		case *pgproto3.CommandComplete:
+			fmt.Fprintf(&b, "%s\n", msg.CommandTag)
+		case *pgproto3.ReadyForQuery:
+			n--
+		}
+	}
+	return b.String()
+}
+
+func query(text string) pgproto3.FrontendMessage { return &pgproto3.Query{String: text} }
+
+// A name that is given again while it stands for something else may keep its
+// meaning: what uses it must not be decided by the meaning that fails.
+func TestAttackNameGivenAgainInAPipeline(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	sync := &pgproto3.Sync{}
+	parse := func(name, text string) pgproto3.FrontendMessage { return &pgproto3.Parse{Name: name, Query: text} }
+	bind := func(portal, name string) pgproto3.FrontendMessage {
+		return &pgproto3.Bind{DestinationPortal: portal, PreparedStatement: name}
+	}
+	execute := func(portal string) pgproto3.FrontendMessage { return &pgproto3.Execute{Portal: portal} }
+	for name, c := range map[string]struct {
+		ready int
+		msgs  []pgproto3.FrontendMessage
+	}{
+		"SQL PREPARE": {3, []pgproto3.FrontendMessage{
+			query("prepare a as " + inTheClear), query("prepare a as " + harmless), query("execute a")}},
+		"SQL PREPARE, extended": {3, []pgproto3.FrontendMessage{
+			parse("a", inTheClear), sync, query("prepare a as " + harmless), bind("", "a"), execute(""), sync}},
+		"Parse": {3, []pgproto3.FrontendMessage{
+			parse("a", inTheClear), sync, parse("a", harmless), sync, bind("", "a"), execute(""), sync}},
+		"Parse, SQL EXECUTE": {3, []pgproto3.FrontendMessage{
+			parse("a", inTheClear), sync, parse("a", harmless), sync, query("execute a")}},
+		"cursor": {6, []pgproto3.FrontendMessage{
+			query("begin"), query("declare c cursor for " + inTheClear), query("savepoint s"),
+			query("declare c cursor for " + harmless), query("rollback to s"), query("fetch all from c")}},
+		"cursor, Execute": {6, []pgproto3.FrontendMessage{
+			query("begin"), query("declare c cursor for " + inTheClear), query("savepoint s"),
+			query("declare c cursor for " + harmless), query("rollback to s"), execute("c"), sync}},
+		"portal": {6, []pgproto3.FrontendMessage{
+			query("begin"), parse("m", inTheClear), parse("h", harmless), bind("p", "m"), sync, query("savepoint s"),
+			bind("p", "h"), sync, query("rollback to s"), execute("p"), sync}},
+		"portal, FETCH": {6, []pgproto3.FrontendMessage{
+			query("begin"), parse("m", inTheClear), parse("h", harmless), bind("p", "m"), sync, query("savepoint s"),
+			bind("p", "h"), sync, query("rollback to s"), query("fetch all from p")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hj := rawSession(t, r, "")
+			seen(t, hj, 1, query(harmless))
+			out := seen(t, hj, c.ready, c.msgs...)
+			requireClean(t, out)
+			require.Contains(t, out, "row [***", out)
+		})
+	}
+}
+
+// PostgreSQL tells names apart by their first 63 bytes.
+func TestAttackLongNames(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	n := strings.Repeat("n", 63)
+	hj := rawSession(t, r, "")
+	out := seen(t, hj, 1, &pgproto3.Parse{Name: n + "y", Query: harmless}, &pgproto3.Sync{})
+	out += seen(t, hj, 1, &pgproto3.Close{ObjectType: 'S', Name: n + "x"}, &pgproto3.Sync{})
+	out += seen(t, hj, 1, &pgproto3.Parse{Name: n + "x", Query: inTheClear}, &pgproto3.Sync{})
+	out += seen(t, hj, 1, &pgproto3.Bind{PreparedStatement: n + "y"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	requireClean(t, out)
+	hj = rawSession(t, r, "")
+	n = strings.Repeat("n", 62)
+	for _, q := range []string{`prepare "` + n + `é" as ` + harmless, `deallocate "` + n + `"`, `prepare "` + n + `" as ` + inTheClear, `execute "` + n + `é"`} {
+		out = seen(t, hj, 1, query(q))
+		requireClean(t, out)
+	}
+}
+
+// A prepared statement is planned anew when what its names mean has changed.
+func TestAttackPreparedBeforeItsNamesChange(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	pgtest.Exec(t, r.pg, "create schema quiet; create table quiet.customers (email text); insert into quiet.customers values ('nothing')")
+	hj := rawSession(t, r, "")
+	out := ""
+	for _, q := range []string{"set search_path = quiet", "select from customers", "prepare a as " + inTheClear, "execute a", "set search_path = public", "execute a"} {
+		out += seen(t, hj, 1, query(q))
+	}
+	requireClean(t, out)
+	require.Contains(t, out, "row [nothing]")
+	require.Contains(t, out, "row [***@example.com]")
+
+	hj = rawSession(t, r, "")
+	out = ""
+	for _, q := range []string{"create view v as select name from customers", "prepare a as select name from v", "execute a",
+		"create or replace view v as select email as name from customers", "execute a"} {
+		out += seen(t, hj, 1, query(q))
+	}
+	requireClean(t, out)
+
+	// The same in one text and in one pipeline.
+	for _, msgs := range [][]pgproto3.FrontendMessage{
+		{query("set search_path = quiet"), query("select from customers"), query("prepare a as " + inTheClear), query("set search_path = public; execute a")},
+		{query("set search_path = quiet"), query("select from customers"), query("prepare a as " + inTheClear), query("set search_path = public"), query("execute a")},
+		{query("set search_path = quiet"), query("select from customers"), query("prepare a as " + inTheClear), query("begin; set local search_path = public; execute a; commit")},
+	} {
+		requireClean(t, seen(t, rawSession(t, r, ""), len(msgs), msgs...))
+	}
+	hj = rawSession(t, r, "")
+	requireClean(t, seen(t, hj, 2, query("set search_path = quiet; select from customers"), query("prepare a as "+inTheClear))+
+		seen(t, hj, 1, &pgproto3.Parse{Name: "s", Query: "set search_path = public"}, &pgproto3.Bind{PreparedStatement: "s"}, &pgproto3.Execute{},
+			&pgproto3.Parse{Query: "execute a"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}))
+}
+
+// The name that a Close frees may be taken again before the answer.
+func TestAttackCloseAndGiveAgain(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	hj := rawSession(t, r, "")
+	seen(t, hj, 1, &pgproto3.Parse{Name: "a", Query: harmless}, &pgproto3.Sync{})
+	seen(t, hj, 1, &pgproto3.Close{ObjectType: 'S', Name: "a"}, &pgproto3.Parse{Name: "a", Query: "select 'again'"}, &pgproto3.Sync{})
+	out := seen(t, hj, 1, &pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+	require.Contains(t, out, "row [again]")
+
+	out = seen(t, hj, 2, query("begin"), &pgproto3.Parse{Query: "select generate_series(1, 3)"}, &pgproto3.Bind{}, &pgproto3.Close{ObjectType: 'P'}, &pgproto3.Bind{},
+		&pgproto3.Execute{MaxRows: 1}, &pgproto3.Sync{})
+	require.Contains(t, out, "row [1]")
+	out = seen(t, hj, 1, &pgproto3.Execute{}, &pgproto3.Sync{})
+	require.Contains(t, out, "row [3]")
+}
