@@ -148,6 +148,9 @@ func (a *Analyzer) analyze(text []byte, st *State) (s *Script, exact bool) {
 	if why != "" {
 		return opaqueScript(why), true
 	}
+	if len(tree.Stmts) > maxStatements {
+		return opaqueScript("the text holds more than " + strconv.Itoa(maxStatements) + " statements"), true
+	}
 	p := newPass(st)
 	s = &Script{}
 	semis, known := semicolons(text)
@@ -166,6 +169,11 @@ func (a *Analyzer) analyze(text []byte, st *State) (s *Script, exact bool) {
 	}
 	return s, p.literal
 }
+
+// maxStatements bounds the statements of one text. What is kept of each is a
+// hundred times as long as the shortest, and fingerprinting them takes a parser
+// for so long that other sessions would wait.
+const maxStatements = 10_000
 
 // refuse says why a text cannot be analysed at all, or "".
 func refuse(text []byte, st *State, limit int) string {
