@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -161,4 +162,65 @@ func TestAttackCloseAndGiveAgain(t *testing.T) {
 	require.Contains(t, out, "row [1]")
 	out = seen(t, hj, 1, &pgproto3.Execute{}, &pgproto3.Sync{})
 	require.Contains(t, out, "row [3]")
+}
+
+// EXECUTE can run a command that gives or frees a name other than its own.
+func TestAttackExecuteGivesNames(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	hj := rawSession(t, r, "")
+	seen(t, hj, 1, query("prepare a as "+harmless))
+	seen(t, hj, 1, &pgproto3.Parse{Name: "p", Query: "deallocate a"}, &pgproto3.Parse{Name: "q", Query: "prepare a as " + inTheClear}, &pgproto3.Sync{})
+	out := ""
+	for _, q := range []string{"execute p", "execute q", "execute a"} {
+		out += seen(t, hj, 1, query(q))
+	}
+	requireClean(t, out)
+	t.Log(out)
+
+	// A statement that executes itself ends.
+	out = seen(t, hj, 1, &pgproto3.Parse{Name: "e", Query: "execute e"}, &pgproto3.Sync{}) + seen(t, hj, 1, query("execute e"))
+	requireClean(t, out)
+	t.Log(out)
+}
+
+// What an approver reads about the session's state is what the statement finds,
+// or says that it may be different.
+func TestAttackApprovalKnowsWhatIsUnderWay(t *testing.T) {
+	r, b := holdDeletes(t)
+	pgtest.Exec(t, r.pg, "create schema quiet; create table quiet.doomed as select 1 as a; create table doomed as select 1 as a")
+	for _, msgs := range [][]pgproto3.FrontendMessage{
+		{query("set search_path = quiet; delete from doomed")},
+		{&pgproto3.Parse{Name: "s", Query: "set search_path = quiet"}, &pgproto3.Bind{PreparedStatement: "s"}, &pgproto3.Execute{},
+			&pgproto3.Parse{Query: "delete from doomed"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}},
+	} {
+		hj := rawSession(t, r, "")
+		seen(t, hj, 1, query("select 1 from doomed"))
+		done := make(chan string)
+		go func() { done <- seen(t, hj, 1, msgs...) }()
+		q := decide(t, b, false)
+		<-done
+		require.NotContains(t, q.Settings+"\n", "role=postgres standard_conforming_strings=on\n", q.Settings)
+		t.Log(q.Settings, q.InTx)
+	}
+	hj := rawSession(t, r, "")
+	seen(t, hj, 1, query("select 1 from doomed"))
+	done := make(chan string)
+	go func() {
+		done <- seen(t, hj, 3, query("begin"), query("insert into doomed values (2)"), query("delete from doomed"))
+	}()
+	q := decide(t, b, false)
+	<-done
+	require.True(t, q.InTx)
+}
+
+// A text of very many statements is decided in a moment.
+func TestAttackManyExecutes(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	hj := rawSession(t, r, "")
+	for _, text := range []string{"execute a;", "select;", "fetch c;"} {
+		start := time.Now()
+		out := seen(t, hj, 1, query(strings.Repeat(text, 3<<20/len(text))))
+		t.Log(text, time.Since(start), len(out))
+		require.Contains(t, out, "more than 10000 statements")
+	}
 }

@@ -30,6 +30,7 @@ type front struct {
 	skipped  atomic.Uint64 // set by back: 1 + the segment that the target skips
 	unsynced atomic.Bool   // extended messages since the last Sync
 	busy     atomic.Bool   // something was read that may not be in the queue yet
+	changed  bool          // something since the last Sync may hold locks until then
 	dropping bool          // a message was refused: the target skips to the next Sync
 	copyRun  *run          // what CopyData belongs to
 	bind     [][]byte

@@ -33,6 +33,12 @@ type run struct {
 
 func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
 
+// opens reports whether r may leave locks, or a transaction open, until
+// something later ends it.
+func (r *run) opens() bool {
+	return !r.op.Pure || r.stmt != nil && r.stmt.Effect.Has(pgsql.TxBegin)
+}
+
 // end ends the operation with what has been counted so far.
 func (r *run) end(out protocol.Outcome) {
 	if out.Rows == 0 {

@@ -201,6 +201,9 @@ func (bk *back) over(r *run, ok bool) {
 		return
 	}
 	r.sent = false
+	if r.opens() {
+		c.changing--
+	}
 	c.tracker.done(r.stmt, ok)
 	if r.stmt == nil {
 		return

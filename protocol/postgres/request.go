@@ -309,6 +309,7 @@ func (f *front) execute(frame, body []byte) error {
 	c.q.push(entry{kind: msgExecute, run: p.run, portal: p})
 	if p.run != nil {
 		c.sent(p.run)
+		f.changed = f.changed || p.run.opens()
 		if mayCopy(p.run) {
 			f.copyRun = p.run
 		}
@@ -376,7 +377,7 @@ func (f *front) functionCall(frame, body []byte) error {
 	r.op = protocol.Operation{Verb: "function call", Text: "function " + name, Access: protocol.Execute,
 		Objects: []protocol.Object{{Kind: "function", Name: name, Access: protocol.Execute}},
 		Shape:   protocol.Rows, Raw: m.args, Fingerprint: "function call " + name}
-	f.describeOp(r)
+	f.describeOp(r, nil)
 	for _, a := range m.args {
 		arg := protocol.Arg{Null: a == nil}
 		if a != nil {
@@ -402,7 +403,7 @@ func (f *front) functionCall(frame, body []byte) error {
 
 func (f *front) sync(n int) {
 	c := f.c
-	f.dropping = false
+	f.dropping, f.changed = false, false
 	c.mu.Lock()
 	if c.copying == nil {
 		// While the target reads COPY data it ignores Sync, so there will be no

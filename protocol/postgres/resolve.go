@@ -64,7 +64,7 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
 	}
-	f.describeOp(r)
+	f.describeOp(r, before)
 	return r
 }
 
@@ -145,17 +145,26 @@ func (s *statement) in(script *pgsql.Script) *pgsql.Statement {
 		return &illegible.Statements[0]
 	}
 	stmt := &script.Statements[0]
-	if s.meaning.sql && stmt.Inner != nil {
-		return stmt.Inner
+	if !s.meaning.sql {
+		return stmt
 	}
-	return stmt
+	if stmt.Inner == nil {
+		return &illegible.Statements[0]
+	}
+	return stmt.Inner
 }
 
-func (f *front) describeOp(r *run) {
+// describeOp says what the session's state will be when r runs, as far as that
+// is known before the answers to what was sent ahead of it.
+func (f *front) describeOp(r *run, before *earlier) {
 	f.c.mu.Lock()
-	r.op.InTx = f.c.status == 'T'
+	r.op.InTx = f.c.status == 'T' || f.c.changing > 0 || f.changed && f.unsynced.Load()
 	r.op.State = f.c.tracker.key
+	settled := f.c.tracker.settled()
 	f.c.mu.Unlock()
+	if !settled || before != nil && before.touched {
+		r.op.State += " (a statement before this one may change it)"
+	}
 }
 
 // analyze returns what text does, after the session's state has been read anew
@@ -256,6 +265,9 @@ func (c *session) sent(r *run) {
 		return
 	}
 	r.sent = true
+	if r.opens() {
+		c.changing++
+	}
 	c.tracker.sent(r.stmt)
 	if r.stmt == nil {
 		return
@@ -264,6 +276,9 @@ func (c *session) sent(r *run) {
 	switch {
 	case e.Has(pgsql.Prepare):
 		r.gave = &statement{name: nameKey(e.Name), text: []byte(r.op.Text), stmt: r.stmt.Inner}
+		if e.Has(pgsql.Execute) { // the text is not that of the PREPARE
+			r.gave.stmt = &illegible.Statements[0]
+		}
 	case e.Has(pgsql.DeclareCursor):
 		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, pending: 1}
 	case e.Has(pgsql.Deallocate) && e.Name != "":

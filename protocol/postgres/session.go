@@ -55,6 +55,7 @@ type session struct {
 	statements map[string]*statement
 	portals    map[string]*portal
 	tracker    tracker
+	changing   int                     // statements under way that may open a transaction or take locks
 	hold       context.CancelCauseFunc // ends the current hold
 
 	front front
