@@ -344,6 +344,7 @@ func FuzzRows(f *testing.F) {
 	f.Add([]byte("\x00\x02\x00\x00\x00\x03abc\x00\x00\x00\x03def"), []byte{0, 0})
 	f.Add([]byte("\x00\x02\x00\x00\x00\x03abc\xff\xff\xff\xff"), []byte{1, 2, 3})
 	f.Add([]byte("\x00\x02\x00\x00\x00\x03abc\x00\x00\x00\x03def"), []byte{4, 4})
+	f.Add([]byte("\x00\x02\x00\x00\x00\x03abc\x00\x00\x00\x03def"), []byte{4, 0})
 	f.Add([]byte("\x00\x01\xff\xff\xff\xfe"), []byte{0})
 	f.Fuzz(func(t *testing.T, body, change []byte) {
 		frame := appendMessage(nil, msgDataRow, func(b []byte) []byte { return append(b, body...) })

@@ -527,6 +527,43 @@ func TestHostileResults(t *testing.T) {
 	}
 }
 
+// A target that answers nonsense and does not read must not leave the client's
+// side waiting in its write for ever.
+func TestTargetThatStopsReading(t *testing.T) {
+	stop := make(chan struct{})
+	ft := newFakeTarget(t, func(w *wireClient) {
+		w.write(auth(0, ""), msg('S', "client_encoding\x00UTF8\x00"), msg('K', keyData), msg('Z', "I"))
+		for {
+			var head [5]byte
+			if _, err := io.ReadFull(w, head[:]); err != nil {
+				return
+			}
+			if head[0] == 'Q' {
+				break
+			}
+			_, _ = io.CopyN(io.Discard, w, int64(binary.BigEndian.Uint32(head[1:]))-4)
+			if head[0] == 'S' { // the gateway's own question
+				w.write(msg('E', "SERROR\x00C42501\x00Mno\x00\x00"), msg('Z', "I"))
+			}
+		}
+		time.Sleep(300 * time.Millisecond) // let the writer fill what there is to fill
+		w.write(msg('?', ""))
+		<-stop
+	})
+	t.Cleanup(func() { close(stop) })
+	f := newFront(t, frontConfig{targets: []gateway.Target{ft.target()}})
+	w := dialWire(t, f.addr)
+	w.send(startupOf(v30, "user", "alice", "database", "fake"))
+	w.until("R")
+	w.send(msg('p', f.token+"\x00"))
+	w.until("Z")
+	w.send(msg('Q', "select 1 /* "+strings.Repeat("x", 24<<20)+" */\x00"))
+	_, body := w.until("E")
+	require.Equal(t, "FATAL", fields(body)['S'])
+	w.closed()
+	eventually(t, 5*time.Second, func() bool { return len(f.gateway.Sessions()) == 0 }, "the session ends")
+}
+
 func TestCheckTarget(t *testing.T) {
 	s := &postgres.Server{}
 	check := func(addr string, options ...string) error {
