@@ -196,27 +196,17 @@ func (f *front) afterCopy(typ byte) error {
 	case msgCopyData, msgCopyDone, msgCopyFail, msgFlush, msgSync, msgTerminate:
 		return nil
 	}
-	if f.unsynced.Load() {
-		f.insert(encode(&pgproto3.Flush{}))
-	}
-	if err := f.flush(); err != nil {
-		return err
-	}
-	c := f.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.q.len() > 0 && c.copying == nil && c.ended == nil && f.skipped.Load() != f.segment+1 {
-		c.changed.Wait()
-	}
-	switch {
-	case c.ended != nil:
-		return c.ended
-	case c.copying != nil:
-		return &Error{Side: SideClient, Code: codeProtocolViolation,
+	copying := false
+	err := f.await(func() bool {
+		copying = f.c.copying != nil
+		return copying
+	})
+	if err == nil && copying {
+		err = &Error{Side: SideClient, Code: codeProtocolViolation,
 			Msg: fmt.Sprintf("unexpected message type 0x%02X during COPY from stdin", typ)}
 	}
 	f.copyRun = nil
-	return nil
+	return err
 }
 
 // keep forwards the next n bytes as they are.
@@ -315,10 +305,31 @@ func (f *front) room() error {
 	if err := f.flush(); err != nil {
 		return err
 	}
+	return c.wait(func() bool { return c.q.len() < maxPending })
+}
+
+// wait waits until done, which is called with mu held, is true or the session
+// has ended, and returns why it has.
+func (c *session) wait(done func() bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.q.len() >= maxPending && c.ended == nil {
+	for !done() && c.ended == nil {
 		c.changed.Wait()
 	}
 	return c.ended
+}
+
+// await sends what was decided and waits until enough, which is called with mu
+// held, is true, or the target has answered everything or skips the rest of the
+// pipeline.
+func (f *front) await(enough func() bool) error {
+	if f.unsynced.Load() {
+		f.insert(encode(&pgproto3.Flush{}))
+	}
+	if err := f.flush(); err != nil {
+		return err
+	}
+	return f.c.wait(func() bool {
+		return enough != nil && enough() || f.c.q.len() == 0 || f.skipped.Load() == f.segment+1
+	})
 }

@@ -135,11 +135,11 @@ func waitNotice(w protocol.Waiting) report {
 // until the client has the results. If the pipeline has failed meanwhile, the
 // held statement will not run and nobody needs to be asked.
 func (f *front) settleBeforeHold() error {
-	if err := f.await(); err != nil {
+	if err := f.await(nil); err != nil {
 		return err
 	}
 	if f.skipped.Load() == f.segment+1 {
-		return &protocol.DeniedError{Step: "postgres", Reason: errSkipped.Error()}
+		return &protocol.DeniedError{Step: "postgres", Reason: "an earlier statement of the same pipeline failed"}
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func present[T any](f *front, m map[string]*T, name string, of func(*T) *meaning
 	unsure := v != nil && of(v).unsure(f.segment)
 	f.c.mu.Unlock()
 	if unsure {
-		if err := f.await(); err != nil {
+		if err := f.await(nil); err != nil {
 			return nil, err
 		}
 		f.c.mu.Lock()
@@ -96,26 +96,6 @@ func present[T any](f *front, m map[string]*T, name string, of func(*T) *meaning
 	}
 	return v, nil
 }
-
-// await sends what was decided and waits until the target has answered it all,
-// or skips the rest of the pipeline.
-func (f *front) await() error {
-	if f.unsynced.Load() {
-		f.insert(flushMessage)
-	}
-	if err := f.flush(); err != nil {
-		return err
-	}
-	c := f.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.q.len() > 0 && c.ended == nil && f.skipped.Load() != f.segment+1 {
-		c.changed.Wait()
-	}
-	return c.ended
-}
-
-var flushMessage = []byte{msgFlush, 0, 0, 0, 4}
 
 // awaitNames waits until it is sure what the names mean that the statements of
 // script use.

@@ -52,10 +52,11 @@ func (r *run) end(out protocol.Outcome) {
 // statement is a prepared statement, of the extended protocol or of SQL
 // PREPARE, which share their names.
 type statement struct {
-	name string
-	text []byte           // of SQL PREPARE: the whole command
-	stmt *pgsql.Statement // nil: empty query
-	oids []byte           // parameter types as the client gave them, 4 bytes each
+	name   string
+	text   []byte           // of SQL PREPARE: the whole command
+	source string           // text, as operations show it
+	stmt   *pgsql.Statement // nil: empty query
+	oids   []byte           // parameter types as the client gave them, 4 bytes each
 
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before
@@ -88,7 +89,6 @@ type entry struct {
 	refused *report
 	stmt    *statement // Parse, Describe and Close of a statement
 	portal  *portal    // Bind, Execute, Describe and Close of a portal
-	failed  bool       // Query, FunctionCall: an error has come
 }
 
 // queue is the entries in the order in which the target answers them.

@@ -111,3 +111,31 @@ func TestRequestDuringCopyEndsTheSession(t *testing.T) {
 	require.NoError(t, hj.Frontend.Flush())
 	require.Equal(t, []string{"42P01", "SELECT 1"}, answers(hj, 2))
 }
+
+// A Sync that meets a COPY which has just failed is answered; the request
+// behind it is not one of the skipped pipeline.
+func TestRequestBehindAFailedCopyIsAnswered(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	for range 20 {
+		hj := rawSession(t, r, "")
+		hj.Frontend.Send(&pgproto3.Parse{Query: "copy orders from stdin"})
+		hj.Frontend.Send(&pgproto3.Bind{})
+		hj.Frontend.Send(&pgproto3.Execute{})
+		hj.Frontend.Send(&pgproto3.Flush{})
+		require.NoError(t, hj.Frontend.Flush())
+		for {
+			msg, err := hj.Frontend.Receive()
+			require.NoError(t, err)
+			if _, ok := msg.(*pgproto3.CopyInResponse); ok {
+				break
+			}
+		}
+		// The first line ends the COPY; the Sync may come before or after that.
+		hj.Frontend.Send(&pgproto3.CopyData{Data: []byte("no number\n")})
+		hj.Frontend.Send(&pgproto3.CopyDone{})
+		hj.Frontend.Send(&pgproto3.Sync{})
+		hj.Frontend.Send(&pgproto3.Query{String: "select 1"})
+		require.NoError(t, hj.Frontend.Flush())
+		require.Equal(t, []string{"22P02", "SELECT 1"}, answers(hj, 2))
+	}
+}

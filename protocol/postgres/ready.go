@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"errors"
-
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
@@ -46,7 +44,7 @@ func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 			bk.over(r, false)
 			out = protocol.Outcome{Status: protocol.StatusSkipped}
 		}
-		e.run, e.failed = nil, true
+		e.run = nil
 		return nil
 	}
 	// The rest of the pipeline up to the next Sync is skipped by the target.
@@ -98,7 +96,11 @@ func (bk *back) ready(b, frame []byte) error {
 		e = bk.head()
 	}
 	c.status = status
-	if e != nil {
+	if e == nil {
+		// The answer to a Sync that was taken for one the target ignores, because
+		// the COPY around it had just failed: nothing is skipped any more.
+		c.front.skipped.Store(0)
+	} else {
 		if e.kind == msgSync {
 			bk.segment++
 		}
@@ -143,5 +145,3 @@ func (bk *back) transactionEnded() {
 		}
 	}
 }
-
-var errSkipped = errors.New("an earlier statement of the same pipeline failed")

@@ -160,7 +160,7 @@ func (f *front) parse(frame, body []byte) error {
 		return err
 	}
 	first := f.newRuns(script, m.query)
-	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), oids: append([]byte(nil), m.types...)}
+	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), source: string(m.query), oids: append([]byte(nil), m.types...)}
 	if first != nil {
 		s.stmt = first.stmt
 		for r := first; r != nil; r = r.next {
@@ -242,7 +242,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 			stmt = s.in(script)
 		}
 		p.stmt = stmt
-		p.run = f.newRun(stmt, string(s.text), nil)
+		p.run = f.newRun(stmt, s.source, nil)
 		p.run.op.Raw = m.params
 		p.run.op.Args = decodeArgs(&m, func(i int) uint32 {
 			if i < len(params) {

@@ -224,28 +224,22 @@ func (f *front) settle() error {
 	if err := f.flush(); err != nil {
 		return err
 	}
+	answered := func() bool { return c.q.len() == 0 }
+	if err := c.wait(answered); err != nil {
+		return err
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.q.len() > 0 && c.ended == nil {
-		c.changed.Wait()
+	if ask = c.tracker.dirty && c.status != 'E'; ask {
+		c.q.push(entry{kind: entryProbe})
 	}
-	if c.ended != nil {
-		return c.ended
-	}
-	if c.status == 'E' || !c.tracker.dirty {
+	c.mu.Unlock()
+	if !ask {
 		return nil
 	}
-	c.q.push(entry{kind: entryProbe})
-	c.mu.Unlock()
-	_, err := c.t.conn.Write(probeMessages(c.refuseAs))
-	c.mu.Lock()
-	if err != nil {
+	if _, err := c.t.conn.Write(probeMessages(c.refuseAs)); err != nil {
 		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}
 	}
-	for c.q.len() > 0 && c.ended == nil {
-		c.changed.Wait()
-	}
-	return c.ended
+	return c.wait(answered)
 }
 
 // probeMessages asks probeText by the extended protocol, under a name of its
@@ -275,7 +269,7 @@ func (c *session) sent(r *run) {
 	e := r.stmt.Effect
 	switch {
 	case e.Has(pgsql.Prepare):
-		r.gave = &statement{name: nameKey(e.Name), text: []byte(r.op.Text), stmt: r.stmt.Inner}
+		r.gave = &statement{name: nameKey(e.Name), text: []byte(r.op.Text), source: r.op.Text, stmt: r.stmt.Inner}
 		if e.Has(pgsql.Execute) { // the text is not that of the PREPARE
 			r.gave.stmt = &illegible.Statements[0]
 		}
