@@ -1,0 +1,8 @@
+//go:build unix && !linux
+
+package postgres
+
+import "golang.org/x/sys/unix"
+
+// peerClosed is the event of poll(2) for a peer that sends no more.
+const peerClosed = unix.POLLHUP
