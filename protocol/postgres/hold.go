@@ -40,7 +40,9 @@ func (c *session) whileHeld(ctx context.Context, w protocol.Waiting, wait func(c
 		}
 	}
 	c.mu.Lock()
-	c.hold = cancel
+	if c.hold = cancel; c.ended != nil {
+		cancel(errOver)
+	}
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
@@ -66,7 +68,7 @@ func (c *session) whileHeld(ctx context.Context, w protocol.Waiting, wait func(c
 	<-done
 	<-told
 	_ = c.client.SetReadDeadline(time.Time{})
-	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errCancelled) || errors.Is(cause, protocol.ErrClientGone)) {
+	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errCancelled) || errors.Is(cause, errOver) || errors.Is(cause, protocol.ErrClientGone)) {
 		return cause
 	}
 	return err

@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -239,6 +241,30 @@ func TestConnectCanBeHeld(t *testing.T) {
 	out, err = r.psql(t, "-Atc", "select 5")
 	require.Error(t, err)
 	require.Contains(t, out, "not today")
+}
+
+// Nobody is asked for what can no longer run: a hold ends with the target's
+// connection, however it ends, and the client hears what the target said.
+func TestHoldEndsWithTheTarget(t *testing.T) {
+	for how, end := range map[string]func(r *rig, pid uint32){
+		"terminated": func(r *rig, pid uint32) { pgtest.Exec(t, r.pg, fmt.Sprintf("select pg_terminate_backend(%d)", pid)) },
+		"stopped":    func(r *rig, _ uint32) { r.pg.Stop() },
+	} {
+		t.Run(how, func(t *testing.T) {
+			r, b := holdDeletes(t)
+			w, pid, _ := r.login(t, v30)
+			w.send(msg('Q', "delete from customers\x00"))
+			q := pending(t, b)
+			end(r, pid)
+			withdrawn(t, b, time.Second)
+			said, err := io.ReadAll(w)
+			require.NoError(t, err)
+			require.Contains(t, string(said), "57P01", "the target's own words")
+			_, err = b.Decide(t.Context(), approval.Verdict{Request: q.ID, Digest: q.Digest, By: approver, Approve: true})
+			require.Error(t, err)
+			eventually(t, time.Second, func() bool { return len(r.gateway.Sessions()) == 0 }, "the session ends")
+		})
+	}
 }
 
 var _ = pgx.ErrNoRows

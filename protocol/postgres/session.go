@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -22,6 +23,7 @@ import (
 var (
 	errTerminated = errors.New("the client has said good-bye")
 	errCancelled  = errors.New("the client asked to cancel")
+	errOver       = fmt.Errorf("%w: what was held can no longer run", protocol.ErrClosed)
 )
 
 // maxPending bounds the messages of a pipeline whose answers are outstanding.
@@ -162,7 +164,8 @@ func (c *session) halfClose() bool {
 	return ok && cw.CloseWrite() == nil
 }
 
-// finish notes why the session ends and wakes whoever waits for the queue.
+// finish notes why the session ends and wakes whoever waits for the queue or
+// for a decision.
 func (c *session) finish(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,6 +174,9 @@ func (c *session) finish(err error) {
 			err = io.EOF
 		}
 		c.ended = err
+	}
+	if c.hold != nil {
+		c.hold(errOver)
 	}
 	c.changed.Broadcast()
 }
