@@ -7,18 +7,38 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// cancelRate bounds the cancel requests that one session passes on: a burst of
-// cancelBurst, then one each cancelEvery.
+// Cancel requests are let through in a burst of cancelBurst and then one at a
+// time: those that one session passes on, so that the target is not flooded,
+// and those with a wrong key from one address, so that keys, which have 32 bits
+// in protocol 3.0, are not guessed.
 const (
 	cancelBurst = 10
 	cancelEvery = 100 * time.Millisecond
+	guessEvery  = time.Second
+	maxGuessers = 4 << 10 // addresses; those behind share what is left
 )
+
+// A bucket counts down a burst and fills again with time.
+type bucket struct {
+	tokens float64
+	last   time.Time
+}
+
+func (b *bucket) fill(now time.Time, every time.Duration) {
+	if b.last.IsZero() {
+		b.tokens = cancelBurst
+	} else {
+		b.tokens = min(cancelBurst, b.tokens+float64(now.Sub(b.last))/float64(every))
+	}
+	b.last = now
+}
 
 // cancelID finds a session by the process id that its client was told, which
 // is the target's own and may be the same at two targets.
@@ -29,15 +49,15 @@ type cancelID struct {
 
 // cancels are the sessions by process id.
 type cancels struct {
-	mu sync.Mutex
-	n  uint64
-	m  map[uint32]map[uint64]*cancelEntry
+	mu       sync.Mutex
+	n        uint64
+	m        map[uint32]map[uint64]*cancelEntry
+	guessers map[netip.Prefix]*bucket
 }
 
 type cancelEntry struct {
 	c      *session
-	tokens float64
-	last   time.Time
+	passed bucket
 }
 
 func (cs *cancels) add(c *session) cancelID {
@@ -51,7 +71,7 @@ func (cs *cancels) add(c *session) cancelID {
 	if cs.m[id.pid] == nil {
 		cs.m[id.pid] = map[uint64]*cancelEntry{}
 	}
-	cs.m[id.pid][id.n] = &cancelEntry{c: c, tokens: cancelBurst, last: time.Now()}
+	cs.m[id.pid][id.n] = &cancelEntry{c: c}
 	return id
 }
 
@@ -64,11 +84,24 @@ func (cs *cancels) remove(id cancelID) {
 	}
 }
 
+// What becomes of a cancel request that is not passed on.
+var (
+	errWrongKey    = errors.New("cancel request with a wrong key")
+	errManyKeys    = errors.New("cancel requests with wrong keys: no more from there are looked at for a while")
+	errManyCancels = errors.New("cancel request over the rate limit of its session")
+	errIgnored     = errors.New("cancel request not looked at")
+)
+
 // find returns the session that a request with the right key means. Every
 // session of that process id is compared in constant time.
-func (cs *cancels) find(req *cancelRequest) (c *session, limited bool) {
+func (cs *cancels) find(req *cancelRequest, remote net.Addr) (*session, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
+	now := time.Now()
+	guesses := cs.guesser(remote, now)
+	if guesses.tokens < 1 {
+		return nil, errIgnored
+	}
 	var found *cancelEntry
 	for _, e := range cs.m[req.pid] {
 		if subtle.ConstantTimeCompare(e.c.cancelKey, req.key) == 1 {
@@ -76,28 +109,56 @@ func (cs *cancels) find(req *cancelRequest) (c *session, limited bool) {
 		}
 	}
 	if found == nil {
-		return nil, false
+		if guesses.tokens--; guesses.tokens < 1 {
+			return nil, errManyKeys
+		}
+		return nil, errWrongKey
 	}
-	now := time.Now()
-	found.tokens = min(cancelBurst, found.tokens+float64(now.Sub(found.last))/float64(cancelEvery))
-	found.last = now
-	if found.tokens < 1 {
-		return nil, true
+	found.passed.fill(now, cancelEvery)
+	if found.passed.tokens < 1 {
+		return nil, errManyCancels
 	}
-	found.tokens--
-	return found.c, false
+	found.passed.tokens--
+	return found.c, nil
+}
+
+// guesser returns the bucket of wrong keys from an address. Of IPv6 the network
+// counts, since who has one address there has many.
+func (cs *cancels) guesser(remote net.Addr, now time.Time) *bucket {
+	var from netip.Prefix // also that of all who have no address
+	if a, err := netip.ParseAddrPort(remote.String()); err == nil {
+		ip := a.Addr().Unmap().WithZone("")
+		from, _ = ip.Prefix(min(ip.BitLen(), 64))
+	}
+	if cs.guessers[from] == nil && len(cs.guessers) >= maxGuessers {
+		for p, b := range cs.guessers {
+			if now.Sub(b.last) > cancelBurst*guessEvery {
+				delete(cs.guessers, p)
+			}
+		}
+		if len(cs.guessers) >= maxGuessers {
+			from = netip.Prefix{}
+		}
+	}
+	b := cs.guessers[from]
+	if b == nil {
+		if b = new(bucket); cs.guessers == nil {
+			cs.guessers = map[netip.Prefix]*bucket{}
+		}
+		cs.guessers[from] = b
+	}
+	b.fill(now, guessEvery)
+	return b
 }
 
 // cancel carries a CancelRequest through. As PostgreSQL does, it tells the
 // client nothing about whether there was anything to cancel.
 func (s *Server) cancel(ctx context.Context, remote net.Addr, req *cancelRequest) error {
-	c, limited := s.cancels.find(req)
-	if limited {
-		s.log.Warn("cancel request over the rate limit", "remote", remote.String())
-		return nil
-	}
-	if c == nil {
-		s.log.Info("cancel request with a wrong key", "remote", remote.String())
+	c, err := s.cancels.find(req, remote)
+	if err != nil {
+		if err != errIgnored {
+			s.log.Warn(err.Error(), "remote", remote.String())
+		}
 		return nil
 	}
 	op := &protocol.Operation{Verb: protocol.Cancel, Access: protocol.Control, Pure: true, NoWait: true,

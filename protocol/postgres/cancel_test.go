@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -219,6 +221,40 @@ func TestCancelsAreRateLimited(t *testing.T) {
 	passed := strings.Count(r.pg.Log(), "connection received") - before
 	require.LessOrEqual(t, passed, limit)
 	require.GreaterOrEqual(t, passed, 10)
+}
+
+// Keys cannot be guessed: after some wrong ones from an address nothing from
+// there is looked at for a while, not even the right one. Others are let be,
+// and the operator is told.
+func TestWrongCancelKeysAreRateLimited(t *testing.T) {
+	var log lockedBuffer
+	r := newRig(t, rigConfig{server: &postgres.Server{AllowPlaintext: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}})
+	w, pid, key := r.login(t, v30)
+	w.send(msg('Q', "select pg_sleep(60)\x00"))
+	running(t, r.pg, "pg_sleep(60)")
+	wrong := []byte{key[0] ^ 1, key[1], key[2], key[3]}
+	for range 30 {
+		r.cancelBy(t, pid, wrong)
+	}
+	r.cancelBy(t, pid, key)
+	require.Empty(t, commands(t, r.dir, "cancel"))
+	running(t, r.pg, "pg_sleep(60)")
+	require.LessOrEqual(t, strings.Count(log.String(), "wrong key"), 12, "nor is the log flooded")
+	require.Contains(t, log.String(), "no more from there")
+	require.Contains(t, log.String(), "remote=127.0.0.1")
+
+	elsewhere := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	conn, err := elsewhere.Dial("tcp", r.addr)
+	require.NoError(t, err)
+	c := newWire(t, conn)
+	c.send(cancelPacket(pid, key))
+	c.closed()
+	_, body := w.until("E")
+	require.Equal(t, "57014", fields(body)['C'])
+	require.Eventually(t, func() bool {
+		r.cancelBy(t, pid, key)
+		return len(commands(t, r.dir, "cancel")) > 2
+	}, 5*time.Second, 100*time.Millisecond, "and it is a while only")
 }
 
 // A cancel request that a step does not allow goes nowhere.
