@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 )
 
@@ -223,4 +224,34 @@ func TestAttackManyExecutes(t *testing.T) {
 		t.Log(text, time.Since(start), len(out))
 		require.Contains(t, out, "more than 10000 statements")
 	}
+}
+
+// EXECUTE within another command runs what its own name stands for, which is
+// not what stands under the empty name.
+func TestAttackExecuteWithin(t *testing.T) {
+	noDelete := middleware.Block(middleware.BlockRule{Name: "no-delete", Reason: "nothing is deleted here",
+		When: func(op *protocol.Operation) (bool, error) {
+			return op.Verb == "delete" || op.Access.Has(protocol.Opaque), nil
+		}})
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers(), noDelete}})
+	pgtest.Exec(t, r.pg, "create table doomed as select 1 as a")
+	hj := rawSession(t, r, "")
+	sync := &pgproto3.Sync{}
+	out := seen(t, hj, 2, query(harmless), query("prepare a as "+inTheClear))
+	for _, q := range []string{
+		"create table copied as execute a", "select * from copied",
+		"explain (analyze, verbose) create table copied as execute a", "select * from copied",
+	} {
+		out += seen(t, hj, 1, &pgproto3.Parse{Query: "select 1"}, sync)
+		out += seen(t, hj, 1, query(q))
+	}
+	requireClean(t, out)
+
+	hj = rawSession(t, r, "")
+	seen(t, hj, 1, query("prepare d as delete from doomed"))
+	for _, q := range []string{"execute d", "explain analyze execute d", "explain (analyze) execute d"} {
+		seen(t, hj, 1, &pgproto3.Parse{Query: "select 1"}, sync)
+		t.Log(seen(t, hj, 1, query(q)))
+	}
+	require.Equal(t, "1", count(t, r, "doomed"))
 }

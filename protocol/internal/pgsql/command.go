@@ -180,6 +180,10 @@ func (p *pass) dml(verb protocol.Verb, n *pg.Node, returning []*pg.Node) protoco
 	return verb
 }
 
+// named are the effects that belong to Effect.Name. They stay with the
+// statement that has the name: EXPLAIN EXECUTE a is no EXECUTE.
+const named = Savepoint | Prepare | Execute | Deallocate | DeclareCursor | Fetch | CloseCursor | Listen | Notify
+
 // nested analyses a statement within another and keeps it as the inner one.
 // What it does counts for the outer statement if it runs.
 func (p *pass) nested(n *pg.Node, runs bool) *Statement {
@@ -205,7 +209,7 @@ func (p *pass) nested(n *pg.Node, runs bool) *Statement {
 		return &st
 	}
 	p.access |= st.Access
-	p.effect.Flags |= st.Effect.Flags
+	p.effect.Flags |= st.Effect.Flags &^ named
 	if p.effect.Setting == "" {
 		p.effect.Setting, p.effect.Values = st.Effect.Setting, st.Effect.Values
 	}
