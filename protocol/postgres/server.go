@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
 // An AuthMethod is how clients of a listener prove who they are, if they do
@@ -108,6 +109,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
+	conn = wire.Conn(conn)
 	st, err := s.start(ctx, conn)
 	if err != nil {
 		tellFatal(st.conn, err)

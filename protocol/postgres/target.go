@@ -161,6 +161,7 @@ func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(
 	if conn, err = dial(ctx); err != nil {
 		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target cannot be reached", Err: err}
 	}
+	conn = wire.Conn(conn)
 	if cfg == nil {
 		return conn, nil
 	}
