@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,4 +255,32 @@ func TestAttackExecuteWithin(t *testing.T) {
 		t.Log(seen(t, hj, 1, query(q)))
 	}
 	require.Equal(t, "1", count(t, r, "doomed"))
+}
+
+// What the arguments of an EXECUTE do counts as what the statement does.
+func TestAttackExecuteArguments(t *testing.T) {
+	noFiles := middleware.Block(middleware.BlockRule{Name: "no-files", Reason: "no files",
+		When: func(op *protocol.Operation) (bool, error) {
+			return slices.ContainsFunc(op.Objects, func(o protocol.Object) bool { return strings.HasSuffix(o.Name, "pg_read_file") }), nil
+		}})
+	r := newRig(t, rigConfig{steps: []middleware.Step{noFiles}})
+	hj := rawSession(t, r, "")
+	out := seen(t, hj, 2, query(harmless), query("prepare a(text) as select $1"))
+	require.Contains(t, seen(t, hj, 1, query("execute a('this' || lower('ONE'))")), "row [thisone]")
+	require.Contains(t, seen(t, hj, 1, query("execute a(pg_read_file('PG_VERSION'))")), "no files")
+
+	r = newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	pgtest.Exec(t, r.pg, "create schema quiet; create table quiet.customers (email text)")
+	hj = rawSession(t, r, "")
+	out += seen(t, hj, 3, query(harmless), query("prepare a(text) as select $1"), query("prepare s(text) as select set_config('work_mem', $1, false)"))
+	require.Contains(t, seen(t, hj, 1, query("execute a('this' || lower('ONE'))")), "row [thisone]")
+	for _, q := range []string{
+		"execute a(query_to_xml('select email from customers', true, true, '')::text)",
+		"set search_path = quiet", inTheClear,
+		"execute s(set_config('search_path', 'public', false) || '4MB')", inTheClear,
+		"execute s(coalesce(nullif(set_config('search_path', 'public', false), 'public'), '4MB'))", inTheClear,
+	} {
+		out += seen(t, hj, 1, query(q))
+	}
+	requireClean(t, out)
 }

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"slices"
+
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
@@ -91,10 +93,21 @@ func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) *pg
 	m := *named
 	// What it runs may itself give a name: that counts, not the name it has.
 	m.Effect.Flags |= stmt.Effect.Flags
-	m.Access |= stmt.Access &^ protocol.Opaque // what its arguments do
-	m.Pure = named.Pure && stmt.Access&^(protocol.Opaque|protocol.Read) == 0
 	if stmt.Effect.Has(pgsql.Fetch) {
 		m.Verb = stmt.Verb
+		m.Pure = named.Pure
+		return &m
+	}
+	// Its arguments are computed first.
+	if stmt.Effect.Has(pgsql.SetsState) {
+		m.Effect.Setting, m.Effect.Values = "", nil
+	}
+	m.Access |= stmt.Access &^ protocol.Opaque
+	m.Objects = append(slices.Clip(m.Objects), stmt.Objects...)
+	m.Pure = named.Pure && stmt.Access&^(protocol.Opaque|protocol.Read) == 0
+	if !stmt.ArgsKnown {
+		m.Access |= protocol.Opaque
+		m.Pure, m.ReadsKnown, m.Columns, m.Why = false, false, nil, stmt.Why
 	}
 	return &m
 }

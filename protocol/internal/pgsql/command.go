@@ -34,6 +34,7 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 		return p.prepare(x.PrepareStmt)
 	case *pg.Node_ExecuteStmt:
 		p.exprs(x.ExecuteStmt.Params, &scope{})
+		p.argsKnown = p.unknown == "" && len(p.reads.set) == 0
 		p.follow(Execute, x.ExecuteStmt.Name)
 		p.opaque("EXECUTE runs what was prepared as " + x.ExecuteStmt.Name)
 		p.shape |= protocol.Rows

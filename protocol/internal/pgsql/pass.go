@@ -44,8 +44,10 @@ type facts struct {
 	columns []protocol.Column
 	bounded bool
 	inner   *Statement
-	configs int                    // calls of set_config
-	subname map[*pg.SubLink]string // the name of a scalar subquery's column
+	configs int // calls of set_config
+
+	argsKnown bool                   // of EXECUTE
+	subname   map[*pg.SubLink]string // the name of a scalar subquery's column
 }
 
 // refs is a set of columns. A pass that wants to know what a part reads puts a
@@ -172,6 +174,7 @@ func (p *pass) finish(verb protocol.Verb) Statement {
 		Shape:      p.shape,
 		Effect:     p.effect,
 		Inner:      p.inner,
+		ArgsKnown:  p.argsKnown,
 	}
 	if s.Access == 0 {
 		s.Access = protocol.Opaque

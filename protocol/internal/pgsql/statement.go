@@ -45,6 +45,10 @@ type Statement struct {
 	// where even their number cannot.
 	Columns []protocol.Column
 
+	// ArgsKnown is set where the arguments of an EXECUTE are known to read
+	// nothing. What else they do is part of the statement's facts.
+	ArgsKnown bool
+
 	// Fingerprint is equal for statements that differ only in literals.
 	Fingerprint string
 
