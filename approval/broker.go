@@ -186,7 +186,7 @@ func (r *Request) check(maxBytes int) error {
 	if err := r.Approvers.Check(); err != nil {
 		return err
 	}
-	n := len(r.Text) + len(r.Rewritten) + len(r.Settings)
+	n := len(r.Text) + len(r.Behind) + len(r.Rewritten) + len(r.Settings)
 	for _, a := range r.Args {
 		n += len(a.Text) + len(a.Type) + 1
 	}

@@ -148,6 +148,7 @@ func (r *Request) facts() []fact {
 	if r.Text != "" {
 		line("size", "%d bytes, lines: %d", len(r.Text), 1+strings.Count(r.Text, "\n"))
 	}
+	add("behind it", r.Behind, true)
 	add("runs", r.Rewritten, true)
 	for i, a := range r.Args {
 		switch {

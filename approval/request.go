@@ -50,6 +50,7 @@ type Request struct {
 	Verb      protocol.Verb
 	Access    protocol.Access
 	Text      string // as the client sent it
+	Behind    string // what runs where Text only names it, such as by EXECUTE
 	Rewritten string // what runs in place of Text, if a step rewrote it
 	Args      []protocol.Arg
 	Objects   []protocol.Object

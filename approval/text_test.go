@@ -89,6 +89,7 @@ func full() approval.Request {
 		Tool:   protocol.Tool{Name: "psql", Raw: "psql 15", Source: "application_name"},
 		Target: "orders", Protocol: "postgres", Account: "app", Database: "shop",
 		Verb: "update", Access: protocol.Write | protocol.Read, Text: "update orders\nset paid = $1 where note = $2",
+		Behind:    "prepare it as update orders",
 		Rewritten: "update orders set paid = $1 where note = $2 and tenant = 7",
 		Args:      []protocol.Arg{{Text: "t", Type: "bool"}, {Null: true}, {Text: ""}},
 		Objects:   []protocol.Object{{Kind: "table", Name: "public.orders", Access: protocol.Write}},

@@ -29,6 +29,7 @@ type wireRequest struct {
 	Verb      protocol.Verb  `json:"verb"`
 	Access    []string       `json:"access"`
 	Text      string         `json:"text"`
+	Behind    string         `json:"behind,omitempty"`
 	Rewritten string         `json:"rewritten,omitempty"`
 	Args      []wireArg      `json:"args,omitempty"`
 	Objects   []wireObject   `json:"objects,omitempty"`
@@ -90,7 +91,7 @@ func (r Request) MarshalJSON() ([]byte, error) {
 		Requester: toWire(r.Requester), Tool: r.Tool.Raw, ToolFrom: r.Tool.Source, Attested: r.Tool.Attested,
 		Session: r.Session, Operation: r.Operation, Target: r.Target, Protocol: r.Protocol,
 		Account: r.Account, Database: r.Database, Verb: r.Verb, Access: r.Access.Names(),
-		Text: utf8Text(r.Text), Rewritten: utf8Text(r.Rewritten), Settings: utf8Text(r.Settings), Opaque: r.Opaque, InTx: r.InTx,
+		Text: utf8Text(r.Text), Behind: utf8Text(r.Behind), Rewritten: utf8Text(r.Rewritten), Settings: utf8Text(r.Settings), Opaque: r.Opaque, InTx: r.InTx,
 		Risk: r.Risk, RiskWhy: r.RiskWhy, Reason: r.Reason, Rule: r.Rule,
 		Groups: r.Approvers.Groups, Need: r.Approvers.need(),
 		Created: r.Created, Until: r.Until, Ended: r.Ended, Cause: r.Cause,
@@ -125,7 +126,7 @@ func (r *Request) UnmarshalJSON(b []byte) error {
 		ID: w.ID, State: w.State, Digest: digest, Requester: w.Requester.identity(),
 		Tool: protocol.Tool{Raw: w.Tool, Source: w.ToolFrom, Attested: w.Attested}, Session: w.Session, Operation: w.Operation,
 		Target: w.Target, Protocol: w.Protocol, Account: w.Account, Database: w.Database,
-		Verb: w.Verb, Access: accessOf(w.Access), Text: w.Text, Rewritten: w.Rewritten,
+		Verb: w.Verb, Access: accessOf(w.Access), Text: w.Text, Behind: w.Behind, Rewritten: w.Rewritten,
 		Settings: w.Settings, Opaque: w.Opaque, InTx: w.InTx, Risk: w.Risk, RiskWhy: w.RiskWhy,
 		Reason: w.Reason, Rule: w.Rule, Approvers: Approvers{Groups: w.Groups, Need: w.Need},
 		Created: w.Created, Until: w.Until, Ended: w.Ended, Cause: w.Cause,

@@ -21,7 +21,7 @@ type Detail struct {
 	// HideArgs keeps the type and length of each argument, not its value.
 	HideArgs bool
 	// HideText keeps the length and fingerprint of a text, not the text, nor
-	// what it was rewritten to.
+	// what is behind it or what it was rewritten to.
 	HideText bool
 	// Key, if not empty, adds an HMAC-SHA-256 of what is hidden, by which
 	// equal values can be found. The digest that approvals are bound to is
@@ -389,6 +389,7 @@ func appendAction(dst []byte, e *protocol.Event, d *Detail) []byte {
 	dst = appendColumns(dst, `,"writes":`, op.Writes)
 	dst = appendField(dst, `,"fingerprint":`, op.Fingerprint)
 	dst = appendValue(dst, `,"text":`, op.Text, d.HideText, d)
+	dst = appendValue(dst, `,"behind":`, op.Behind, d.HideText, d)
 	dst = appendValue(dst, `,"rewritten":`, op.Rewritten(), d.HideText, d)
 	if len(op.Args) > 0 {
 		dst = append(dst, `,"args":`...)

@@ -42,6 +42,7 @@ func samples() map[string]*protocol.Event {
 	connect.Decide(protocol.Decision{Effect: protocol.AllowEffect}, nil)
 
 	full := op(2, "update", "update users set email = $1 where id = $2 -- \x01\u2028<&>\t\"\\")
+	full.Behind = "prepare it as update users"
 	full.Access = protocol.Read | protocol.Write
 	full.Objects = []protocol.Object{{Kind: "table", Name: "public.users", Access: protocol.Write}, {Kind: "function", Name: "now"}}
 	full.Reads, full.ReadsKnown = []protocol.ColumnRef{{Schema: "public", Table: "users", Column: "id"}}, true

@@ -104,6 +104,7 @@ type Action struct {
 	Writes      []ColumnRef `json:"writes,omitempty"`
 	Fingerprint Text        `json:"fingerprint,omitempty"`
 	Text        *Value      `json:"text,omitempty"`      // exactly as the client sent it
+	Behind      *Value      `json:"behind,omitempty"`    // what a name in it stands for
 	Rewritten   *Value      `json:"rewritten,omitempty"` // what was sent in its place
 	Args        []Arg       `json:"args,omitempty"`
 	State       Text        `json:"state,omitempty"`  // session state that changes the text's meaning

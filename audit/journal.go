@@ -260,7 +260,7 @@ func textSize(e *protocol.Event) int {
 	if e.Op == nil {
 		return 0
 	}
-	n := len(e.Op.Text) + len(e.Op.Rewritten()) + 64*(len(e.Op.Reads)+len(e.Op.Writes)+len(e.Op.Objects))
+	n := len(e.Op.Text) + len(e.Op.Behind) + len(e.Op.Rewritten()) + 64*(len(e.Op.Reads)+len(e.Op.Writes)+len(e.Op.Objects))
 	for i := range e.Op.Args {
 		n += len(e.Op.Args[i].Text) + 32
 	}

@@ -101,6 +101,11 @@ type Operation struct {
 	Text string // exactly as the client sent it; steps never change it
 	Args []Arg
 
+	// Behind is the text that a name in Text stands for and that runs: of the
+	// prepared statement that it executes, of the cursor that it fetches from.
+	// It is empty where Text says it all and where the name is not known.
+	Behind string
+
 	Access      Access
 	Pure        bool // proven to change nothing: see DESIGN, invariant 1
 	Bounded     bool // a change is limited by a condition
@@ -262,8 +267,8 @@ func (op *Operation) Started() time.Time { return op.start }
 func (op *Operation) Result() *Result { return &op.result }
 
 // Digest binds a decision to what will run: identity, target, account, verb,
-// the exact text and argument bytes, and the session state that changes their
-// meaning. Fields are length-prefixed, so no two operations share an encoding.
+// the exact text, what the names in it stand for, the argument bytes, and the
+// session state that changes their meaning. Fields are length-prefixed, so no two operations share an encoding.
 func (op *Operation) Digest() [32]byte {
 	h := sha256.New()
 	var n [8]byte
@@ -296,6 +301,7 @@ func (op *Operation) Digest() [32]byte {
 	}
 	put(string(op.Verb))
 	put(op.Text)
+	put(op.Behind)
 	put(op.rewritten)
 	put(op.State)
 	count(len(op.Raw))

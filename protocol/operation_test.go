@@ -44,7 +44,7 @@ func TestReasonShowsRefusalsOnly(t *testing.T) {
 // request is what a digest has to tell apart.
 type request struct {
 	Issuer, Subject, Boss, Target, Protocol, Addr, User, Database, Session string
-	Verb, Text, Rewrite, State                                             string
+	Verb, Text, Behind, Rewrite, State                                     string
 	Raw                                                                    [][]byte
 }
 
@@ -55,7 +55,7 @@ func (r request) digest() [32]byte {
 	}
 	op := &protocol.Operation{Session: &protocol.SessionInfo{ID: r.Session, Identity: id, User: r.User, Database: r.Database,
 		Resource: protocol.Resource{Name: r.Target, Protocol: r.Protocol, Addr: r.Addr}},
-		Verb: protocol.Verb(r.Verb), Text: r.Text, State: r.State, Raw: r.Raw}
+		Verb: protocol.Verb(r.Verb), Text: r.Text, Behind: r.Behind, State: r.State, Raw: r.Raw}
 	if r.Rewrite != "" {
 		_ = op.Rewrite(r.Rewrite) // the first rewrite is never refused
 	}
@@ -65,7 +65,7 @@ func (r request) digest() [32]byte {
 func (r request) key() string { return fmt.Sprintf("%#v", r) }
 
 func TestDigestTellsEverythingApart(t *testing.T) {
-	base := request{"i", "s", "", "t", "p", "a", "u", "d", "x", "v", "text", "", "state", [][]byte{[]byte("1")}}
+	base := request{"i", "s", "", "t", "p", "a", "u", "d", "x", "v", "text", "", "", "state", [][]byte{[]byte("1")}}
 	require.Equal(t, base.digest(), base.digest())
 	seen := map[[32]byte]string{base.digest(): "base"}
 	for name, change := range map[string]func(*request){
@@ -80,6 +80,7 @@ func TestDigestTellsEverythingApart(t *testing.T) {
 		"session":           func(r *request) { r.Session = "other" },
 		"verb":              func(r *request) { r.Verb = "other" },
 		"text":              func(r *request) { r.Text = "text " },
+		"text behind":       func(r *request) { r.Behind = "other" },
 		"case of text":      func(r *request) { r.Text = "Text" },
 		"rewrite":           func(r *request) { r.Rewrite = "text" },
 		"state":             func(r *request) { r.State = "other" },
@@ -91,6 +92,7 @@ func TestDigestTellsEverythingApart(t *testing.T) {
 		"one more argument": func(r *request) { r.Raw = [][]byte{[]byte("1"), nil} },
 		"moved boundary":    func(r *request) { r.Verb, r.Text = "vt", "ext" },
 		"moved boundary 2":  func(r *request) { r.User, r.Database = "ud", "" },
+		"moved boundary 4":  func(r *request) { r.Text, r.Behind = "te", "xt" },
 		"moved boundary 3":  func(r *request) { r.Text, r.State = "textstate", "" },
 	} {
 		r := base
@@ -108,7 +110,7 @@ func TestDigestIsInjective(t *testing.T) {
 		part := rapid.SampledFrom([]string{"", "a", "b", "aa", "ab", "value", "null", "\x00", "\x00\x00\x00\x00\x00\x00\x00\x01a"})
 		gen := rapid.Custom(func(t *rapid.T) request {
 			p := func() string { return part.Draw(t, "part") }
-			r := request{p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), nil}
+			r := request{p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), p(), nil}
 			for range rapid.IntRange(0, 3).Draw(t, "args") {
 				if rapid.Bool().Draw(t, "null") {
 					r.Raw = append(r.Raw, nil)

@@ -12,9 +12,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/approval"
+	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
@@ -263,6 +265,74 @@ func TestHoldEndsWithTheTarget(t *testing.T) {
 			_, err = b.Decide(t.Context(), approval.Verdict{Request: q.ID, Digest: q.Digest, By: approver, Approve: true})
 			require.Error(t, err)
 			eventually(t, time.Second, func() bool { return len(r.gateway.Sessions()) == 0 }, "the session ends")
+		})
+	}
+}
+
+// Approvers, and the record, see what runs and not only its name.
+func TestHeldByNameShowsWhatRuns(t *testing.T) {
+	b := approval.NewBroker(approval.Options{})
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{
+		Name: "deletes", Reason: "deletes and cursors", Groups: []string{"approvers"}, For: time.Minute,
+		When: func(op *protocol.Operation) (bool, error) { return op.Verb == "delete" || op.Verb == "fetch", nil },
+	})}})
+	sync := &pgproto3.Sync{}
+	prepare := query("prepare d(text) as delete from customers where name = $1")
+	declare := "declare c cursor for select name from customers"
+	for name, c := range map[string]struct {
+		first        []pgproto3.FrontendMessage // nobody is asked about
+		held         []pgproto3.FrontendMessage
+		text, behind string
+	}{
+		"EXECUTE": {[]pgproto3.FrontendMessage{prepare}, []pgproto3.FrontendMessage{query("execute d('Ada')")},
+			"execute d('Ada')", "prepare d(text) as delete from customers where name = $1"},
+		"EXECUTE in the same text": {nil, []pgproto3.FrontendMessage{query("prepare d(text) as delete from customers where name = $1; execute d('Ada')")},
+			"execute d('Ada')", "prepare d(text) as delete from customers where name = $1"},
+		"EXECUTE of what was parsed": {[]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "d", Query: "delete from customers"}, sync},
+			[]pgproto3.FrontendMessage{query("execute d")}, "execute d", "delete from customers"},
+		"EXECUTE of an EXECUTE": {[]pgproto3.FrontendMessage{prepare, &pgproto3.Parse{Name: "e", Query: "execute d('Ada')"}, sync},
+			[]pgproto3.FrontendMessage{query("execute e")}, "execute e", "execute d('Ada')\nprepare d(text) as delete from customers where name = $1"},
+		"Bind of an EXECUTE": {[]pgproto3.FrontendMessage{prepare, &pgproto3.Parse{Name: "e", Query: "execute d('Ada')"}, sync},
+			[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "e"}, &pgproto3.Execute{}, sync},
+			"execute d('Ada')", "prepare d(text) as delete from customers where name = $1"},
+		"Bind of SQL PREPARE": {[]pgproto3.FrontendMessage{prepare},
+			[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "d", Parameters: [][]byte{[]byte("Ada")}}, &pgproto3.Execute{}, sync},
+			"prepare d(text) as delete from customers where name = $1", ""},
+		"FETCH": {[]pgproto3.FrontendMessage{query("begin"), query(declare)}, []pgproto3.FrontendMessage{query("fetch c")}, "fetch c", declare},
+		"FETCH in the same text": {[]pgproto3.FrontendMessage{query("begin")}, []pgproto3.FrontendMessage{query(declare + "; fetch c")}, "fetch c", declare},
+		"FETCH from a portal": {[]pgproto3.FrontendMessage{query("begin"), &pgproto3.Parse{Query: "select 5"}, &pgproto3.Bind{DestinationPortal: "c"}, sync},
+			[]pgproto3.FrontendMessage{query("fetch c")}, "fetch c", "select 5"},
+		"Execute of a cursor": {[]pgproto3.FrontendMessage{query("begin"), query(declare)},
+			[]pgproto3.FrontendMessage{&pgproto3.Execute{Portal: "c"}, sync}, "portal c", declare},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hj := rawSession(t, r, "")
+			n := 0
+			for _, m := range c.first {
+				switch m.(type) {
+				case *pgproto3.Query, *pgproto3.Sync:
+					n++
+				}
+			}
+			require.NotContains(t, seen(t, hj, n, c.first...), "error")
+			done := make(chan string)
+			go func() { done <- seen(t, hj, 1, c.held...) }()
+			q := decide(t, b, false)
+			require.Contains(t, <-done, "error 42501")
+			require.Equal(t, c.text, q.Text)
+			require.Equal(t, c.behind, q.Behind)
+			if c.behind == "" {
+				return
+			}
+			eventually(t, 5*time.Second, func() bool {
+				for e, err := range audit.Events(r.dir) {
+					require.NoError(t, err)
+					if e.Action != nil && e.Action.Behind != nil && string(e.Action.Behind.Text) == c.behind && string(e.Action.Text.Text) == c.text {
+						return true
+					}
+				}
+				return false
+			}, "and so is it recorded")
 		})
 	}
 }

@@ -69,7 +69,8 @@ type portal struct {
 	name      string
 	run       *run // the operation of its Bind; nil for an empty query
 	stmt      *pgsql.Statement
-	described bool // a Describe is under way or answered
+	source    string // the text that opened it, as operations show it
+	described bool   // a Describe is under way or answered
 	cols      []protocol.Column
 	pending   int // messages about it whose answers are outstanding
 	meaning   meaning[portal]

@@ -228,7 +228,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 	if s == nil {
 		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
 	}
-	p := &portal{name: string(nameKey(m.portal)), stmt: s.stmt}
+	p := &portal{name: string(nameKey(m.portal)), stmt: s.stmt, source: s.source}
 	if s.stmt != nil {
 		// The names in the text may mean something else by now. How it reads
 		// was settled when it was parsed: what could not be read then cannot
@@ -290,8 +290,8 @@ func (f *front) execute(frame, body []byte) error {
 			&Error{Side: SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
 	}
 	if p.run == nil && p.stmt != nil { // a cursor of SQL: what it reads is an operation each time
-		r := f.newRun(p.stmt, "", nil)
-		r.op.Verb = "fetch"
+		r := f.newRun(p.stmt, "portal "+p.name, nil)
+		r.op.Verb, r.op.Behind = "fetch", p.source
 		if err := f.ask(r); err != nil {
 			return f.refuse(msgExecute, len(frame), nil, err)
 		}

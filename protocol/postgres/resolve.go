@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/jackc/pgproto3/v2"
@@ -22,7 +23,7 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 	var before earlier
 	for i := range script.Statements {
 		r := f.newRun(&script.Statements[i], texts[i], &before)
-		before.add(&script.Statements[i])
+		before.add(&script.Statements[i], texts[i])
 		if last == nil {
 			first = r
 		} else {
@@ -36,22 +37,29 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 // earlier is what the statements of a text do to those behind them in it. nil
 // is none.
 type earlier struct {
-	prepared, declared map[string]*pgsql.Statement
+	prepared, declared map[string]named
 	touched            bool // what names mean may be different by then
 }
 
-func (e *earlier) add(s *pgsql.Statement) {
+// named is what a name stands for, nil if that is not known, and the text that
+// says so.
+type named struct {
+	stmt *pgsql.Statement
+	text string
+}
+
+func (e *earlier) add(s *pgsql.Statement, text string) {
 	switch {
 	case s.Effect.Has(pgsql.Prepare):
 		if e.prepared == nil {
-			e.prepared = map[string]*pgsql.Statement{}
+			e.prepared = map[string]named{}
 		}
-		e.prepared[s.Effect.Name] = s.Inner
+		e.prepared[s.Effect.Name] = named{s.Inner, text}
 	case s.Effect.Has(pgsql.DeclareCursor):
 		if e.declared == nil {
-			e.declared = map[string]*pgsql.Statement{}
+			e.declared = map[string]named{}
 		}
-		e.declared[s.Effect.Name] = s.Inner
+		e.declared[s.Effect.Name] = named{s.Inner, text}
 	}
 	e.touched = e.touched || touches(s)
 }
@@ -59,10 +67,10 @@ func (e *earlier) add(s *pgsql.Statement) {
 // newRun returns the run of one statement; before are the statements of the
 // same text before it.
 func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run {
-	facts := f.resolve(stmt, before)
+	facts, behind := f.resolve(stmt, before)
 	r := &run{stmt: facts}
 	r.op = protocol.Operation{
-		Verb: facts.Verb, Text: text, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
+		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
 	}
@@ -71,32 +79,31 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 }
 
 // resolve returns what stmt does. EXECUTE and FETCH do what the statement does
-// that their name stands for: an EXECUTE counts as that statement, so that no
-// rule is got round by preparing first.
-func (f *front) resolve(stmt *pgsql.Statement, before *earlier) *pgsql.Statement {
+// that their name stands for, whose text is behind theirs: an EXECUTE counts as
+// that statement, so that no rule is got round by preparing first.
+func (f *front) resolve(stmt *pgsql.Statement, before *earlier) (facts *pgsql.Statement, behind string) {
 	return f.resolveTo(stmt, before, 8)
 }
 
 // resolveTo is resolve for a chain of EXECUTEs of at most depth.
-func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) *pgsql.Statement {
-	var named *pgsql.Statement
+func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) (facts *pgsql.Statement, behind string) {
+	var is named
 	switch {
 	case depth == 0: // a statement that executes itself
 	case stmt.Effect.Has(pgsql.Execute):
-		named = f.executed(stmt.Effect.Name, before, depth)
+		is = f.executed(stmt.Effect.Name, before, depth)
 	case stmt.Effect.Has(pgsql.Fetch):
-		named = f.fetched(stmt.Effect.Name, before)
+		is = f.fetched(stmt.Effect.Name, before)
 	}
-	if named == nil {
-		return stmt
+	if is.stmt == nil {
+		return stmt, is.text
 	}
-	m := *named
+	m := *is.stmt
 	// What it runs may itself give a name: that counts, not the name it has.
 	m.Effect.Flags |= stmt.Effect.Flags
 	if stmt.Effect.Has(pgsql.Fetch) {
 		m.Verb = stmt.Verb
-		m.Pure = named.Pure
-		return &m
+		return &m, is.text
 	}
 	// Its arguments are computed first.
 	if stmt.Effect.Has(pgsql.SetsState) {
@@ -104,25 +111,27 @@ func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) *pg
 	}
 	m.Access |= stmt.Access &^ protocol.Opaque
 	m.Objects = append(slices.Clip(m.Objects), stmt.Objects...)
-	m.Pure = named.Pure && stmt.Access&^(protocol.Opaque|protocol.Read) == 0
+	m.Pure = m.Pure && stmt.Access&^(protocol.Opaque|protocol.Read) == 0
 	if !stmt.ArgsKnown {
 		m.Access |= protocol.Opaque
 		m.Pure, m.ReadsKnown, m.Columns, m.Why = false, false, nil, stmt.Why
 	}
-	return &m
+	return &m, is.text
 }
 
-// executed returns what the prepared statement of that name does now, nil if
-// that is not known.
-func (f *front) executed(name string, before *earlier, depth int) *pgsql.Statement {
-	if before != nil && before.prepared[name] != nil {
+// executed returns what the prepared statement of that name does now.
+func (f *front) executed(name string, before *earlier, depth int) named {
+	if before != nil && before.prepared[name].stmt != nil {
 		return before.prepared[name]
 	}
 	f.c.mu.Lock()
 	s := f.c.statements[nameKey(name)]
 	f.c.mu.Unlock()
-	if s == nil || s.stmt == nil || s.stmt.Access.Has(protocol.Opaque) {
-		return nil
+	switch {
+	case s == nil:
+		return named{}
+	case s.stmt == nil || s.stmt.Access.Has(protocol.Opaque):
+		return named{text: s.source}
 	}
 	// The target plans it anew if its names mean something else by now.
 	var stmt *pgsql.Statement
@@ -133,23 +142,27 @@ func (f *front) executed(name string, before *earlier, depth int) *pgsql.Stateme
 	} else {
 		stmt = s.in(f.c.analyze(s.text))
 	}
-	if stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
-		return f.resolveTo(stmt, nil, depth-1)
+	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
+		return named{stmt, s.source}
 	}
-	return stmt
+	stmt, behind := f.resolveTo(stmt, nil, depth-1)
+	if behind == "" {
+		return named{stmt, s.source}
+	}
+	return named{stmt, s.source + "\n" + behind}
 }
 
-// fetched returns what the cursor of that name reads, nil if that is not known.
-func (f *front) fetched(name string, before *earlier) *pgsql.Statement {
-	if before != nil && before.declared[name] != nil {
+// fetched returns what the cursor of that name reads.
+func (f *front) fetched(name string, before *earlier) named {
+	if before != nil && before.declared[name].stmt != nil {
 		return before.declared[name]
 	}
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
 	if p := f.c.portals[nameKey(name)]; p != nil {
-		return p.stmt
+		return named{p.stmt, p.source}
 	}
-	return nil
+	return named{}
 }
 
 // in returns the statement that s runs in an analysis of its text.
@@ -200,9 +213,12 @@ func (f *front) analyze(text []byte) (*pgsql.Script, error) {
 	var before earlier
 	for i := range script.Statements {
 		if i > 0 {
-			before.add(&script.Statements[i-1])
+			before.add(&script.Statements[i-1], "")
 		}
-		if i+1 < len(script.Statements) && touches(f.resolve(&script.Statements[i], &before)) {
+		if i+1 == len(script.Statements) {
+			break
+		}
+		if facts, _ := f.resolve(&script.Statements[i], &before); touches(facts) {
 			// What comes later in the same text may mean something else by then;
 			// it is read by the same grammar, since the target reads it at once.
 			st := f.state
@@ -287,7 +303,7 @@ func (c *session) sent(r *run) {
 			r.gave.stmt = &illegible.Statements[0]
 		}
 	case e.Has(pgsql.DeclareCursor):
-		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, pending: 1}
+		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, source: cmp.Or(r.op.Behind, r.op.Text), pending: 1}
 	case e.Has(pgsql.Deallocate) && e.Name != "":
 		r.gave = &statement{name: nameKey(e.Name), meaning: meaning[statement]{gone: true}}
 	case e.Has(pgsql.CloseCursor) && e.Name != "":
