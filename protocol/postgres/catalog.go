@@ -249,7 +249,9 @@ func (t *target) Query(ctx context.Context, text string, row func([][]byte) erro
 				failed = row(values)
 			}
 		case msgErrorResponse:
-			failed = errors.Join(failed, errors.New("the target refuses: "+sqlstate(frame[5:])))
+			if failed == nil { // one is enough: a target may fail without end
+				failed = errors.New("the target refuses: " + sqlstate(frame[5:]))
+			}
 		case msgReadyForQuery:
 			return failed
 		case msgCopyInResponse, msgCopyOutResponse, msgCopyBothResponse:
