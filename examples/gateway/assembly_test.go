@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestDryRecordUnderstandsTheSameSettings(t *testing.T) {
 	} {
 		t.Run(s, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "journal")
-			text := "record: {" + strings.ReplaceAll(s, "D", dir) + "}"
+			text := "record: {" + strings.ReplaceAll(s, "D", strconv.Quote(dir)) + "}"
 			dry := build(t, dryRecordKind(), text)
 			require.NoDirExists(t, dir)
 			real := build(t, middleware.RecordKind(&audit.Set{}), text)

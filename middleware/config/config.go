@@ -19,8 +19,10 @@
 //	  - record: {...}
 //
 // Reading is strict: a key that nobody knows, a second document and a value of
-// the wrong type are errors. Every error names file, line and column, and none
-// of them quotes the file, which may hold secrets.
+// the wrong type are errors. So is what YAML would take for something else than
+// what is written: anchors, aliases, tags, and numbers such as 0123 or 1.10.
+// Every error names file, line and column, and none of them quotes a line of
+// the file or a secret.
 package config
 
 import (
@@ -82,7 +84,7 @@ func Read(r io.Reader, name string, more map[string]any) (*File, error) {
 	}
 	doc, err := parser.ParseBytes(src, 0)
 	if err != nil {
-		return &File{}, Section{file: name}.at("", err)
+		return &File{}, Section{file: name}.at("", unquoted(err))
 	}
 	f := &File{}
 	known := map[string]func(Section) error{"listen": f.listen, "targets": f.targets, "steps": f.steps}
@@ -104,6 +106,10 @@ func Read(r io.Reader, name string, more map[string]any) (*File, error) {
 		if bodies++; bodies > 1 {
 			errs = append(errs, whole.Fail("", errors.New("a second document; everything belongs into one")))
 			break
+		}
+		if err := plain(d.Body); err != nil {
+			errs = append(errs, whole.Fail("", err))
+			continue
 		}
 		errs = append(errs, whole.each(func(key string, s Section) error {
 			read, ok := known[key]

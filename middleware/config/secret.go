@@ -7,6 +7,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
@@ -36,6 +39,41 @@ func (s Secret) Get(context.Context) (protocol.Secret, error) {
 		return protocol.NewSecret(strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")), nil
 	}
 	return s.Value, nil
+}
+
+// UnmarshalYAML reads {env: ...}, {file: ...} or {value: ...}. Its errors name
+// nothing that it found: whoever mistypes the form may have put the secret in
+// the place of a key.
+func (s *Secret) UnmarshalYAML(node ast.Node) error {
+	fail := func(n ast.Node) error {
+		return &yaml.SyntaxError{Token: n.GetToken(), Message: "secret: want {env: NAME}, {file: PATH} or {value: TEXT}, a text in quotes"}
+	}
+	m, ok := node.(ast.MapNode)
+	if !ok {
+		return fail(node)
+	}
+	for it := m.MapRange(); it.Next(); {
+		var v string
+		switch n := it.Value().(type) {
+		case *ast.StringNode:
+			v = n.Value
+		case *ast.LiteralNode:
+			v = n.Value.Value
+		default:
+			return fail(it.Key())
+		}
+		switch it.Key().GetToken().Value {
+		case "env":
+			s.Env = v
+		case "file":
+			s.File = v
+		case "value":
+			s.Value = protocol.NewSecret(v)
+		default:
+			return fail(it.Key())
+		}
+	}
+	return nil
 }
 
 func (s Secret) check() error {

@@ -81,9 +81,7 @@ func (s Section) at(what string, err error) error {
 		e.Line, e.Column = placed.Line, placed.Column
 		err, msg = placed.Err, strings.ReplaceAll(msg, placed.Error(), placed.Err.Error())
 	case errors.As(err, &y):
-		// Its Error quotes the file's text around the place, which may be a
-		// secret's.
-		msg = y.GetMessage()
+		err, msg = nil, messageOf(y)
 		if t := y.GetToken(); t != nil && t.Position != nil {
 			e.Line, e.Column = t.Position.Line, t.Position.Column
 		}
@@ -95,7 +93,17 @@ func (s Section) at(what string, err error) error {
 	return e
 }
 
-// explained is an error with another text.
+// messageOf returns what err says without the source text that its Error
+// quotes around the place, which may be a secret's.
+func messageOf(err yaml.Error) string {
+	if o, ok := err.(*yaml.OverflowError); ok {
+		return fmt.Sprintf("the number is out of the range of %s", o.DstType)
+	}
+	return err.GetMessage()
+}
+
+// explained is an error with another text, and none below it if that would
+// quote the file.
 type explained struct {
 	msg string
 	err error
