@@ -160,6 +160,11 @@ func New(c Config) (*Gateway, error) {
 func (g *Gateway) build(c Config) (*state, error) {
 	st := &state{targets: map[string]Target{}, log: g.log}
 	st.refs.Store(1)
+	for _, l := range c.Listeners {
+		if !isAddr(l.Addr) {
+			return nil, fmt.Errorf("listener %s: %w", l.Server.Name(), errAddr)
+		}
+	}
 	for i, t := range c.Targets {
 		if err := checkTarget(t, c.Targets[:i], c.Listeners); err != nil {
 			return nil, err
@@ -188,6 +193,8 @@ func checkTarget(t Target, others []Target, ls []Listener) error {
 		return fmt.Errorf("target %q: a name has no spaces, '/' or '@', which separate it from other parts", t.Name)
 	case t.Addr == "" || t.Protocol == "":
 		return fail(errors.New("needs an address and a protocol"))
+	case !isAddr(t.Addr):
+		return fail(errAddr) // without the address: a URL would have the password in it
 	}
 	served := len(ls) == 0 // by Serve and ListenAndServe, as nobody knows yet
 	for _, l := range ls {
@@ -200,6 +207,13 @@ func checkTarget(t Target, others []Target, ls []Listener) error {
 		return fail(fmt.Errorf("no listener serves the protocol %s", t.Protocol))
 	}
 	return nil
+}
+
+var errAddr = errors.New("address: want host:port, or the path of a Unix socket")
+
+func isAddr(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return network(addr) == "unix" || err == nil && port != ""
 }
 
 // checkOptions asks s about t, if it is one of its targets.
@@ -425,13 +439,23 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 	g.log.Info("listening", "protocol", s.Name(), "address", l.Addr().String())
 	for {
 		conn, err := l.Accept()
-		if err != nil {
-			if g.isClosing() || ctx.Err() != nil {
-				return nil
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return err
-			}
+		g.mu.Lock()
+		closing := g.closing
+		if err == nil && !closing {
+			g.conns.Add(1)
+		}
+		g.mu.Unlock()
+		switch {
+		case err == nil && closing:
+			_ = conn.Close()
+			return nil
+		case err == nil:
+			go g.serveConn(conn, s)
+		case closing || ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default:
 			// Out of descriptors, or a connection that was gone again: the
 			// listener itself is fine.
 			g.log.Warn("accept", "err", err)
@@ -439,24 +463,8 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 			case <-ctx.Done():
 			case <-time.After(50 * time.Millisecond):
 			}
-			continue
 		}
-		g.mu.Lock()
-		if g.closing {
-			g.mu.Unlock()
-			_ = conn.Close()
-			return nil
-		}
-		g.conns.Add(1)
-		g.mu.Unlock()
-		go g.serveConn(conn, s)
 	}
-}
-
-func (g *Gateway) isClosing() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.closing
 }
 
 func (g *Gateway) serveConn(conn net.Conn, s protocol.Server) {
@@ -564,6 +572,9 @@ func Load(r io.Reader, name string, kinds Kinds) (c Config, err error) {
 		if err != nil {
 			fail(l.Section, "listen: protocol", err)
 			continue
+		}
+		if !isAddr(l.Address) {
+			fail(l.Section, "listen "+l.Protocol, errAddr)
 		}
 		s, err := kind.New(l.Settings.Decode)
 		if fail(l.Settings, "listen "+l.Protocol, err); err == nil {

@@ -198,6 +198,8 @@ func TestNewRefuses(t *testing.T) {
 		"a target without a name": target(func(t *gateway.Target) { t.Name = "" }),
 		"a name has no spaces":    target(func(t *gateway.Target) { t.Name = "a/b" }),
 		"needs an address":        target(func(t *gateway.Target) { t.Addr = "" }),
+		"a Unix socket":           target(func(t *gateway.Target) { t.Addr = "postgres://svc:hunter2@10.0.0.5/shop" }),
+		"listener line: address":  {Steps: []middleware.Step{rec}, Listeners: []gateway.Listener{{Addr: "5432", Server: &line.Server{}}}},
 		"and a protocol":          target(func(t *gateway.Target) { t.Protocol = "" }),
 		"two of this name":        {Steps: []middleware.Step{rec}, Targets: []gateway.Target{good, good}},
 		"no listener serves": {Steps: []middleware.Step{rec}, Targets: []gateway.Target{{Name: "a", Protocol: "postgres", Addr: "h:1"}},
@@ -205,6 +207,7 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		_, err := gateway.New(c)
 		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "hunter2")
 	}
 }
 

@@ -77,10 +77,11 @@ func TestLoadReportsAllMistakesAndClosesWhatItBuilt(t *testing.T) {
 listen:
   - {protocol: a, address: ":1"}
   - {protocol: z, address: ":2"}
+  - {protocol: b, address: "5432"}
 targets:
   - {name: one, protocol: a, address: "h:1", options: {color: red}}
   - {name: one, protocol: a, address: "h:1"}
-  - {name: far, protocol: b, address: "h:1"}
+  - {name: far, protocol: c, address: "h:1"}
   - {name: "x/y", protocol: a, address: "h:1"}
 steps:
   - record: {dir: `+dir+`}
@@ -88,11 +89,12 @@ steps:
 `), "g.yaml", kinds)
 	require.Equal(t, []string{
 		`g.yaml:4:6: listen: protocol: "z" is unknown; known are a, b`,
-		`g.yaml:6:6: target one: unknown option "color"`,
-		`g.yaml:7:6: target one: there are two of this name`,
-		`g.yaml:8:6: target far: no listener serves the protocol b`,
-		`g.yaml:9:6: target "x/y": a name has no spaces, '/' or '@', which separate it from other parts`,
-		`g.yaml:12:5: step tokens: token 1 (subject ): the hash is not 64 hexadecimal digits`,
+		`g.yaml:5:6: listen b: address: want host:port, or the path of a Unix socket`,
+		`g.yaml:7:6: target one: unknown option "color"`,
+		`g.yaml:8:6: target one: there are two of this name`,
+		`g.yaml:9:6: target far: no listener serves the protocol c`,
+		`g.yaml:10:6: target "x/y": a name has no spaces, '/' or '@', which separate it from other parts`,
+		`g.yaml:13:5: step tokens: token 1 (subject ): the hash is not 64 hexadecimal digits`,
 	}, strings.Split(err.Error(), "\n"))
 	j, err := audit.Open(dir, audit.Options{}) // not locked any more
 	require.NoError(t, err)
