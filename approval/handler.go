@@ -218,6 +218,8 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) {
 
 type badVerdict struct{ error }
 
+func (b badVerdict) Unwrap() error { return b.error }
+
 func (h *handler) decide(r *http.Request, v wireVerdict, who *protocol.Identity) (Request, error) {
 	id, _ := ParseID(r.PathValue("id"))
 	verdict, err := v.verdict(id, who)

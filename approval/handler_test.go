@@ -121,6 +121,8 @@ func TestHTTPRefuses(t *testing.T) {
 		"huge body":            {"POST", "bob", jsonType, verdict("approve", strings.Repeat("x", 1<<20)), nil, 413, "more than"},
 		"plain text":           {"POST", "bob", "text/plain", verdict("approve", ""), nil, 415, "application/json"},
 		"a form without token": {"POST", "bob", "application/x-www-form-urlencoded", "verdict=approve&digest=" + hex.EncodeToString(digest[:]), nil, 401, "log in"},
+		"a malformed form":     {"POST", "", "application/x-www-form-urlencoded", "token=%zz", nil, 400, "the form cannot be read"},
+		"a huge form":          {"POST", "", "application/x-www-form-urlencoded", "token=" + strings.Repeat("x", 1<<20), nil, 413, "more than"},
 		"another site":         {"POST", "bob", jsonType, verdict("approve", ""), []string{"Sec-Fetch-Site", "cross-site"}, 403, ""},
 		"another origin":       {"POST", "bob", jsonType, verdict("approve", ""), []string{"Origin", "https://evil.example"}, 403, ""},
 		"another method":       {"DELETE", "bob", "", "", nil, 405, ""},

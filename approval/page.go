@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"net/http"
 	"strings"
@@ -72,7 +73,7 @@ func (h *handler) form(w http.ResponseWriter, r *http.Request) {
 		h.show(w, status, p)
 	}
 	if err := r.ParseForm(); err != nil {
-		failed(err)
+		failed(badVerdict{fmt.Errorf("the form cannot be read: %w", err)})
 		return
 	}
 	as := r.Clone(r.Context())
