@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/gateway/mask"
@@ -15,8 +16,8 @@ type MaskConfig struct {
 	// least one is needed.
 	Rules []mask.Rule
 
-	// Targets are the names of the targets that the rules are about; empty
-	// means every target, also one whose connector cannot say which columns an
+	// Targets are [Glob] patterns for the names of the targets that the rules
+	// are about; empty means every target, also one whose connector cannot say which columns an
 	// operation reads and whose operations are then refused.
 	Targets []string
 
@@ -54,17 +55,11 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // in Shape for every statement that can return rows.
 func MaskWith(c MaskConfig) Step {
 	s := Step{Name: "mask", Role: RoleMasks}
-	m := &masking{except: c.Except, allowDerived: c.AllowDerived}
+	m := &masking{targets: slices.Clone(c.Targets), except: c.Except, allowDerived: c.AllowDerived}
 	if len(c.Rules) == 0 {
 		s.err = errors.New("has no rules")
 	} else {
 		m.set, s.err = mask.Compile(c.Rules...)
-	}
-	if len(c.Targets) > 0 {
-		m.targets = make(map[string]bool, len(c.Targets))
-		for _, t := range c.Targets {
-			m.targets[t] = true
-		}
 	}
 	s.Operation = m.operation
 	return s
@@ -73,7 +68,7 @@ func MaskWith(c MaskConfig) Step {
 // masking is the step's state; it does not change.
 type masking struct {
 	set          *mask.Set
-	targets      map[string]bool // nil: all
+	targets      []string // none: all
 	except       func(*protocol.Operation) bool
 	allowDerived bool
 }
@@ -82,7 +77,7 @@ type masking struct {
 const changes = protocol.Write | protocol.Schema
 
 func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
-	if m.targets != nil && op.Session != nil && !m.targets[op.Session.Resource.Name] {
+	if len(m.targets) > 0 && op.Session != nil && !globAny(m.targets, op.Session.Resource.Name) {
 		return protocol.Pass, nil
 	}
 	if op.Verb == protocol.Cancel {
@@ -102,6 +97,8 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return protocol.Pass, op.OnText(m.messages(op, false))
 	case op.Access.Has(protocol.Opaque):
 		return denyOpaque(op), nil
+	case !m.allowDerived && m.moves(op):
+		return denyDefinition(nil), nil
 	case op.Access.Has(protocol.Schema) && !m.allowDerived && m.defined(op) != nil:
 		return denyDefinition(m.defined(op)), nil
 	case op.ReadsKnown && hit == nil:
@@ -156,6 +153,17 @@ func (m *masking) written(op *protocol.Operation) *mask.Rule {
 // error about it can quote a whole row, or may do so for all that is known.
 func (m *masking) touches(op *protocol.Operation) bool {
 	return op.Access.Has(changes) && (len(op.Writes) == 0 || m.written(op) != nil)
+}
+
+// moves reports whether op may give tables that it does not name another
+// schema, or bring data under a name of its own choice from another server,
+// which may be this one.
+func (m *masking) moves(op *protocol.Operation) bool {
+	switch op.Verb {
+	case "alter schema", "alter extension", "create foreign table", "alter foreign table", "import foreign schema", "alter server":
+		return true
+	}
+	return false
 }
 
 // defined returns a rule of a table whose definition op changes in a way that
@@ -270,7 +278,7 @@ func denyDerived(hit *mask.Rule) protocol.Decision {
 }
 
 func denyDefinition(hit *mask.Rule) protocol.Decision {
-	d := protocol.Deny("this statement changes the definition of a table with masked columns, which could take a column out of its rule")
+	d := protocol.Deny("this statement changes definitions in a way that could take a masked column out of its rule")
 	d.Rule = ruleName(hit)
 	d.Hint = "ask whoever runs the gateway for an exception from the masks"
 	return d

@@ -41,6 +41,18 @@ func (p *pass) change(rv *pg.RangeVar, a protocol.Access) {
 	p.object(kind, name, a)
 }
 
+// renameBelow notes that a column of the tables below is renamed as well.
+func (p *pass) renameBelow(rv *pg.RangeVar) {
+	r, proven := p.relation(rv.Schemaname, rv.Relname)
+	if r == nil || !proven {
+		p.notKnown("which tables have this column of " + rv.Relname + " too is not known")
+		return
+	}
+	for _, d := range p.cat.Descendants(r) {
+		p.object(d.KindName(), d.Schema+"."+d.Name, protocol.Schema)
+	}
+}
+
 // definition analyses the commands that change definitions, privileges or the
 // server. ok is false for anything else.
 func (p *pass) definition(n *pg.Node) (verb protocol.Verb, ok bool) {
@@ -137,6 +149,9 @@ func (p *pass) changeDefinition(n *pg.Node) protocol.Verb {
 	case *pg.Node_RenameStmt:
 		p.subject(x.RenameStmt.RenameType, x.RenameStmt.Relation, x.RenameStmt.Object)
 		typ := x.RenameStmt.RenameType
+		if x.RenameStmt.Relation != nil && (typ == pg.ObjectType_OBJECT_COLUMN || typ == pg.ObjectType_OBJECT_ATTRIBUTE) {
+			p.renameBelow(x.RenameStmt.Relation)
+		}
 		if x.RenameStmt.Relation != nil && (typ == pg.ObjectType_OBJECT_COLUMN || typ == pg.ObjectType_OBJECT_TABCONSTRAINT) {
 			typ = x.RenameStmt.RelationType
 			if typ == pg.ObjectType_OBJECT_TYPE_UNDEFINED || typ == pg.ObjectType_OBJECT_ACCESS_METHOD {
@@ -162,6 +177,7 @@ func (p *pass) changeDefinition(n *pg.Node) protocol.Verb {
 		return protocol.Verb("alter " + objectWord(x.AlterObjectDependsStmt.ObjectType))
 	case *pg.Node_AlterFunctionStmt:
 		p.object("function", strings.Join(strs(x.AlterFunctionStmt.GetFunc().GetObjname()), "."), protocol.Schema)
+		p.notKnown("a function that is called immutable counts as one that reads nothing")
 		return "alter function"
 	case *pg.Node_CreateDomainStmt:
 		p.object("domain", strings.Join(strs(x.CreateDomainStmt.Domainname), "."), protocol.Schema)

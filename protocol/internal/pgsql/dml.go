@@ -4,6 +4,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // changing analyses INSERT, UPDATE, DELETE or MERGE and returns what its
@@ -43,6 +44,42 @@ func (p *pass) target(rv *pg.RangeVar) *item {
 	return it
 }
 
+// rewrites notes that what is written to it is rewritten by a rule, or answered
+// by a trigger in its place: what comes back is not what the text says.
+func (p *pass) rewrites(it *item, returning []*pg.Node) {
+	if it.rel == nil {
+		return
+	}
+	behind := []*sql.Relation{it.rel}
+	if it.rel.Kind == sql.View { // what is written to it is written to what it reads
+		reads := p.cat.Expansion(it.rel, p.chain).Reads
+		if len(reads) == 0 {
+			p.shape |= protocol.Rows
+			p.notKnown("which table is behind view " + it.rel.Name + " is not known")
+			it.open = true
+		}
+		for i := range reads {
+			if i > 0 && reads[i].Table == reads[i-1].Table && reads[i].Schema == reads[i-1].Schema {
+				continue
+			}
+			if r := p.cat.Lookup(reads[i].Schema, reads[i].Table); r != nil {
+				behind = append(behind, r)
+			}
+		}
+	}
+	for _, r := range behind {
+		switch {
+		case r.Rules:
+			p.shape |= protocol.Rows
+			p.notKnown("a rule rewrites what is written to " + r.Schema + "." + r.Name)
+			it.open = true
+		case len(returning) > 0 && r.Kind == sql.View && r.Triggers != "":
+			p.notKnown("a trigger answers what is written to view " + r.Schema + "." + r.Name)
+			it.open = true
+		}
+	}
+}
+
 // write notes that a column of the target is written; "" stands for the row.
 func (p *pass) write(it *item, rv *pg.RangeVar, name string) {
 	if name == "" {
@@ -69,6 +106,7 @@ func (p *pass) write(it *item, rv *pg.RangeVar, name string) {
 func (p *pass) insert(x *pg.InsertStmt, s *scope) rowset {
 	p.with(x.WithClause, s)
 	it := p.target(x.Relation)
+	p.rewrites(it, x.ReturningList)
 	if len(x.Cols) == 0 {
 		p.write(it, x.Relation, "")
 	}
@@ -123,6 +161,7 @@ func fields(list []*pg.Node) []*pg.Node {
 func (p *pass) update(x *pg.UpdateStmt, s *scope) rowset {
 	p.with(x.WithClause, s)
 	it := p.target(x.Relation)
+	p.rewrites(it, x.ReturningList)
 	s.add(one(it))
 	p.from(x.FromClause, s)
 	p.assignments(x.TargetList, it, x.Relation, s)
@@ -134,6 +173,7 @@ func (p *pass) update(x *pg.UpdateStmt, s *scope) rowset {
 func (p *pass) delete(x *pg.DeleteStmt, s *scope) rowset {
 	p.with(x.WithClause, s)
 	it := p.target(x.Relation)
+	p.rewrites(it, x.ReturningList)
 	p.write(it, x.Relation, "")
 	s.add(one(it))
 	p.from(x.UsingClause, s)
@@ -145,6 +185,7 @@ func (p *pass) delete(x *pg.DeleteStmt, s *scope) rowset {
 func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
 	p.with(x.WithClause, s)
 	it := p.target(x.Relation)
+	p.rewrites(it, x.ReturningList)
 	f := p.fromItem(x.SourceRelation, s.outside())
 	// RETURNING * shows the source's columns first.
 	s.add(f)

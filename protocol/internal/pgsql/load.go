@@ -142,7 +142,8 @@ FROM pg_catalog.pg_class c
 WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
 ORDER BY c.oid`
 
-// What may run when a relation is read (r) or written (w): functions and
+// What may run when a relation is read (r) or written (w), or instead of or
+// beside what is written (x): functions and
 // operators that are not built in, in expressions of indexes, constraints and
 // partition keys, which the planner may evaluate; triggers, rules, defaults.
 const behindQuery = `SELECT i.indrelid, 'r', 'an index' FROM pg_catalog.pg_index i JOIN pg_catalog.pg_depend d
@@ -154,7 +155,7 @@ UNION SELECT c.conrelid, 'r', 'a constraint' FROM pg_catalog.pg_constraint c JOI
 UNION SELECT d.objid, 'r', 'a partition key' FROM pg_catalog.pg_depend d
  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objsubid = 0 AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
 UNION SELECT t.tgrelid, 'w', 'a trigger' FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal
-UNION SELECT r.ev_class, 'w', 'a rule' FROM pg_catalog.pg_rewrite r WHERE r.ev_type <> '1'
+UNION SELECT r.ev_class, 'x', 'a rule' FROM pg_catalog.pg_rewrite r WHERE r.ev_type <> '1'
 UNION SELECT a.adrelid, 'w', 'a default' FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d
  ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
  WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
@@ -360,7 +361,7 @@ func (l *loader) behind(r *record) error {
 	case when == "r":
 		rel.Unproven, rel.Triggers = what, what
 	default:
-		rel.Triggers = what
+		rel.Triggers, rel.Rules = what, when == "x"
 	}
 	return nil
 }

@@ -35,6 +35,10 @@ type Relation struct {
 	// defined, such as a trigger; "" if it does not.
 	Triggers string
 
+	// Rules says that somebody defined rules which rewrite what is written to
+	// the relation: it may return anything, even where its text returns nothing.
+	Rules bool
+
 	children  []uint32
 	expansion atomic.Pointer[Expansion]
 	lineage   atomic.Pointer[[]Value]
