@@ -2,12 +2,15 @@ package oidc_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
@@ -282,6 +285,62 @@ func FuzzAuthenticate(f *testing.F) {
 		}
 		if err != nil && len(token) > 40 && strings.Contains(err.Error(), token) {
 			t.Fatalf("the error repeats the token")
+		}
+	})
+}
+
+// FuzzClaims signs whatever an issuer may say of somebody. An identity comes of
+// it only with what the token says, and nothing in it cannot be shown.
+func FuzzClaims(f *testing.F) {
+	i := oidctest.NewIssuer(issuerURL)
+	c := config(i)
+	c.Groups = "realm.roles"
+	c.Kinds = []oidc.KindRule{{Claim: "a.b", Match: "*x*", Kind: protocol.Agent}}
+	s, err := oidc.Authenticate(f.Context(), c)
+	require.NoError(f, err)
+	for _, text := range []string{`{}`, `{"sub":"u"}`, `{"aud":["x","sallyport"],"realm":{"roles":["a",1]}}`, `{"realm":{"roles":"a"},"act":{"sub":"bot"}}`,
+		`{"act":{"sub":"bot","iss":"https://other.example.com"}}`, `{"act":null}`, `{"act":{"sub":" "}}`, `{"exp":1e400}`, `{"exp":"1"}`, `{"iat":-1}`, `{"nbf":{}}`, `{"iat":1e18,"exp":1e18}`,
+		`{"name":"\u202e","email":"a@b","email_verified":"true"}`, `{"_claim_names":{"realm.roles":"x"}}`, `{"realm.roles":[[]],"a.b":[true]}`, `{"Sub":"root","SUB":"root"}`,
+		`{"events":{}}`, `{"azp":"u-1","auth_time":1}`, `{"sub":null}`, `{"aud":null}`, `{"iss":"https://other.example.com"}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		m := claims()
+		if json.Unmarshal(text, &m) != nil {
+			return
+		}
+		before := time.Now()
+		id, err := login(s, i.Token(m))
+		if id == nil {
+			var d *protocol.DeniedError
+			if err != nil && !errors.As(err, &d) {
+				t.Fatalf("neither an identity nor a refusal: %v", err)
+			}
+			return
+		}
+		who := id
+		if id.OnBehalfOf != nil {
+			who = id.OnBehalfOf
+			if act := m["act"].(map[string]any); id.Subject != act["sub"] || len(id.Groups) != 0 {
+				t.Fatalf("%s made the agent %+v", text, id)
+			}
+		}
+		if who.Subject != m["sub"] || id.Issuer != issuerURL || who.Issuer != issuerURL || who.OnBehalfOf != nil {
+			t.Fatalf("%s made %+v", text, who)
+		}
+		if !id.Expires.After(before) || id.Expires.After(before.Add(25*time.Hour)) || id.AuthTime.After(before.Add(time.Minute)) {
+			t.Fatalf("%s is good from %v to %v", text, id.AuthTime, id.Expires)
+		}
+		if who.Email != "" && (who.Email != m["email"] || m["email_verified"] != true && m["email_verified"] != "true") {
+			t.Fatalf("%s made the address %q", text, who.Email)
+		}
+		for _, p := range []*protocol.Identity{id, who} {
+			if strings.ContainsFunc(p.Name+p.Email, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.ContainsFunc(p.Subject, unicode.IsControl) || p.Subject == "" {
+				t.Fatalf("%q, %q and %q cannot be shown", p.Subject, p.Name, p.Email)
+			}
+			if p.Kind != protocol.Human && p.Kind != protocol.Workload && p.Kind != protocol.Agent {
+				t.Fatalf("kind %q", p.Kind)
+			}
 		}
 	})
 }
