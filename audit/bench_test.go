@@ -60,23 +60,25 @@ func BenchmarkAppend(b *testing.B) {
 	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")
 	e := typical(s)
 	session := appendSession(nil, s)
-	buf := appendBody(appendHead(nil, 123456), CommandDecided, e, session, &Detail{})
+	l := leaf{kind: CommandDecided, event: e, session: session, detail: &Detail{}}
+	buf := l.append(appendHead(nil, 123456))
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = appendBody(appendHead(buf[:0], 123456), CommandDecided, e, session, &Detail{})
+		buf = l.append(appendHead(buf[:0], 123456))
 	}
 	b.ReportMetric(float64(len(buf)), "B/event")
 }
 
 func BenchmarkSeal(b *testing.B) {
 	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")
-	leaf := appendBody(appendHead(make([]byte, headerSize), 123456), CommandDecided, typical(s), appendSession(nil, s), &Detail{})
+	l := leaf{kind: CommandDecided, event: typical(s), session: appendSession(nil, s), detail: &Detail{}}
+	frame := l.append(appendHead(make([]byte, headerSize), 123456))
 	var c chain
 	var scratch []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		c, scratch = c.next(leaf[headerSize:], scratch)
-		seal(leaf, c)
+		c, scratch = c.next(frame[headerSize:], scratch)
+		seal(frame, c)
 	}
 }
 

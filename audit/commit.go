@@ -52,10 +52,19 @@ type head struct {
 	chain chain
 }
 
-// Flush returns when everything up to p is in the kernel. One write covers all
-// that is pending, and callers share it. If ctx ends first, so does Flush; the
-// write goes on.
+// Flush returns when everything up to p is in the kernel, so that it survives
+// the death of the process. Mostly it is so already when it was recorded;
+// otherwise one write covers all that waits, and callers share it. If ctx ends
+// first, so does Flush; the write goes on.
 func (j *Journal) Flush(ctx context.Context, p Position) error {
+	if j.kept.Load() >= uint64(p) {
+		return j.err()
+	}
+	return j.writeOut(ctx, p)
+}
+
+// writeOut returns when everything up to p is written to its segment.
+func (j *Journal) writeOut(ctx context.Context, p Position) error {
 	for {
 		if err := j.err(); err != nil {
 			return err
@@ -147,8 +156,31 @@ func (j *Journal) flush() error {
 	}
 	j.mu.Lock()
 	batch, rolls, end := j.buf, j.rolls, j.next
-	j.buf, j.rolls, j.spare = j.spare[:0], nil, nil
+	if len(batch) == 0 {
+		j.mu.Unlock()
+		return nil // another flush took it all
+	}
+	shared := j.pending.holds(batch)
+	switch {
+	case j.pending == nil:
+		j.buf, j.spare = j.spare[:0], nil
+	case !shared:
+		j.loose = end
+		fallthrough
+	default:
+		j.buf = j.pending.swap()
+	}
+	j.rolls, j.hurried = nil, false
 	j.mu.Unlock()
+	if shared {
+		// Sealing changes a frame in two steps, and between them it must not
+		// be the only one there is.
+		var err error
+		if batch, err = copyShared(j.spare[:0], batch); err != nil {
+			return j.fail(fmt.Errorf("journal %s: %w", j.dir, err))
+		}
+		j.spare = nil
+	}
 	if err := j.write(batch, rolls, end); err != nil {
 		return j.fail(fmt.Errorf("journal %s: %w", j.dir, err))
 	}
@@ -247,7 +279,7 @@ func (j *Journal) roll(header []byte) error {
 // sync makes what is pending durable. One goroutine at a time runs it, beside
 // flushes.
 func (j *Journal) sync() error {
-	if err := j.Flush(context.Background(), j.End()); err != nil {
+	if err := j.writeOut(context.Background(), j.End()); err != nil {
 		return err
 	}
 	j.fmu.Lock()

@@ -8,13 +8,24 @@
 //
 // # What a record is worth
 //
-// [Journal.Record] only puts an event into a buffer. [Journal.Flush] returns
+// [Journal.Record] only puts an event into memory. [Journal.Flush] returns
 // when it is in the kernel, so that it survives the death of the process;
 // [Journal.Sync] returns when it is on stable storage, so that it survives the
-// death of the machine. Both cover everything that is pending with one system
-// call, and callers share it. The first failed write or fsync ends the
+// death of the machine. On Linux the memory is shared with the file "pending",
+// so what is recorded is in the kernel already; within 100 ms it is written to
+// a segment. If the process dies before that, the next Open does it, and
+// readers look into the file until then: a copy of the directory has to
+// include it. Elsewhere, and where a file system cannot map files, a write
+// covers everything that waits. Callers share writes and fsyncs. The first failed write or fsync ends the
 // journal's use: after a failed fsync the kernel may have dropped the pages, so
 // trying again on the same file would promise what nobody knows.
+//
+// An operation that may change anything has an event that says what was
+// decided, which is safe before the operation is sent, and one that says how
+// it ended. One that is proven to change nothing has a single event for both,
+// unless it takes long or shows a result before it ends: see
+// [Journal.Postpone]. A reader who wants to know what was decided looks at
+// Decision, not at the kind of event.
 //
 // # The format
 //

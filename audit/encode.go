@@ -68,22 +68,37 @@ func appendHead(dst []byte, seq uint64) []byte {
 	return strconv.AppendUint(dst, seq, 10)
 }
 
-// appendBody appends the rest of the leaf that keeps e. session is what
-// appendSession made of e.Session.
-func appendBody(dst []byte, kind Kind, e *protocol.Event, session []byte, d *Detail) []byte {
-	dst = appendTimeKind(dst, e.Time, kind)
+// A leaf is an event on its way to become one.
+type leaf struct {
+	kind    Kind
+	event   *protocol.Event
+	session []byte // what appendSession or appendBrief made of the event's session
+	detail  *Detail
+	whole   bool // an end that says what was decided as well
+}
+
+// append appends the leaf behind what appendHead appends.
+func (l *leaf) append(dst []byte) []byte {
+	e, d := l.event, l.detail
+	dst = appendTimeKind(dst, e.Time, l.kind)
 	if e.Kind == protocol.LoginRefused {
 		dst = appendLogin(dst, e)
 		return append(dst, '}')
 	}
 	dst = append(dst, `,"command":`...)
 	dst = strconv.AppendUint(dst, e.Op.ID, 10)
-	dst = append(dst, session...)
-	dst = appendAction(dst, e, d)
-	if e.Kind == protocol.Ended {
+	dst = append(dst, l.session...)
+	ended := e.Kind == protocol.Ended
+	dst = appendAction(dst, e, d, !ended || l.whole)
+	switch {
+	case l.whole:
+		decision := e.Op.Decision()
+		dst = appendDecision(dst, &decision, e.Op)
+	case !ended:
+		dst = appendDecision(dst, &e.Decision, e.Op)
+	}
+	if ended {
 		dst = appendResult(dst, e)
-	} else {
-		dst = appendDecision(dst, e)
 	}
 	if e.Err != nil {
 		dst = appendField(dst, `,"error":`, e.Err.Error())
@@ -360,13 +375,13 @@ func appendValue(dst []byte, name, s string, hide bool, d *Detail) []byte {
 	return appendText(dst, s)
 }
 
-func appendAction(dst []byte, e *protocol.Event, d *Detail) []byte {
+func appendAction(dst []byte, e *protocol.Event, d *Detail, whole bool) []byte {
 	op := e.Op
 	dst = append(dst, `,"action":{"verb":`...)
 	dst = appendText(dst, string(op.Verb))
 	dst = append(dst, `,"access":`...)
 	dst = appendAccess(dst, op.Access)
-	if e.Kind == protocol.Ended { // the rest stands in what was decided
+	if !whole { // the rest stands in what was decided
 		return append(dst, '}')
 	}
 	if len(op.Objects) > 0 {
@@ -435,8 +450,7 @@ func appendArg(dst []byte, a *protocol.Arg, d *Detail) []byte {
 	return append(dst, '}')
 }
 
-func appendDecision(dst []byte, e *protocol.Event) []byte {
-	d := &e.Decision
+func appendDecision(dst []byte, d *protocol.Decision, op *protocol.Operation) []byte {
 	dst = append(dst, `,"decision":{"effect":"`...)
 	dst = append(dst, d.Effect.String()...)
 	dst = append(dst, '"')
@@ -449,7 +463,7 @@ func appendDecision(dst []byte, e *protocol.Event) []byte {
 		dst = appendTime(dst, d.Until)
 		dst = append(dst, '"')
 	}
-	if grants := e.Op.Grants(); len(grants) > 0 {
+	if grants := op.Grants(); len(grants) > 0 {
 		dst = append(dst, `,"grants":`...)
 		for i := range grants {
 			g := &grants[i]

@@ -24,7 +24,7 @@ func encodeEvent(seq uint64, e *protocol.Event, d Detail) []byte {
 	if e.Session != nil {
 		session = (&sessionState{constant: appendSession(nil, e.Session), brief: appendBrief(nil, e.Session)}).bytes(kindOf(e), e)
 	}
-	return appendBody(appendHead(nil, seq), kindOf(e), e, session, &d)
+	return (&leaf{kind: kindOf(e), event: e, session: session, detail: &d}).append(appendHead(nil, seq))
 }
 
 // samples are events that together use every field of the format.

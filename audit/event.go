@@ -22,7 +22,7 @@ const (
 	SessionClosed     Kind = "session.closed"     // the Connect operation ended
 	ApprovalRequested Kind = "approval.requested" // an operation is held
 	CommandDecided    Kind = "command.decided"    // an operation, or a Connect, was allowed or refused
-	CommandCompleted  Kind = "command.completed"  // an allowed operation ended
+	CommandCompleted  Kind = "command.completed"  // an allowed operation ended; see Journal.Postpone
 	CommandUnknown    Kind = "command.unknown"    // a crash hid how an allowed operation ended
 	JournalOpened     Kind = "audit.opened"       // a process took the journal over; all before is settled
 	JournalClosed     Kind = "audit.closed"       // a process left it with no session open
@@ -36,7 +36,9 @@ var kinds = map[Kind]bool{LoginRefused: true, SessionOpened: true, SessionClosed
 
 // An Event is one leaf of a journal, decoded. Session and Command together
 // name an operation: they are the same on its approval.requested,
-// command.decided and command.completed.
+// command.decided and command.completed. Decision says what was decided; that
+// is on command.decided or, for what changes nothing and ended soon, on
+// command.completed.
 type Event struct {
 	V       int       `json:"v"`
 	Seq     uint64    `json:"seq"`  // the leaf's number in the journal
@@ -93,8 +95,8 @@ type Tool struct {
 	Trust   string `json:"trust"`
 }
 
-// An Action is what was asked for. The fields behind Access are on
-// command.decided, session.opened and approval.requested only.
+// An Action is what was asked for. The fields behind Access are on the events
+// with a Decision only.
 type Action struct {
 	Verb        Text        `json:"verb"`
 	Access      []string    `json:"access"`
@@ -178,7 +180,7 @@ type About struct {
 	CutHash string `json:"cut_sha256,omitempty"`
 	Offset  int64  `json:"offset,omitempty"`  // audit.gap: where in the segment
 	Skipped int64  `json:"skipped,omitempty"` // audit.gap: bytes that cannot be read
-	What    Text   `json:"what,omitempty"`    // audit.gap: what is wrong
+	What    Text   `json:"what,omitempty"`    // audit.gap: what is wrong; audit.opened: what was lost
 
 	Prev string `json:"prev,omitempty"` // audit.segment: the chain before it; stays the last field
 }

@@ -42,6 +42,11 @@ func (d *faultyDisk) create(path string) (file, error) {
 	return &faultyFile{file: f, d: d, path: path}, nil
 }
 
+// share does without, so that everything depends on writes.
+func (d *faultyDisk) share(string, int) ([]byte, func() error, error) {
+	return nil, nil, errors.ErrUnsupported
+}
+
 func (d *faultyDisk) free(dir string) (uint64, error) {
 	if n := d.freeNow.Load(); n > 0 {
 		return n, nil

@@ -22,8 +22,13 @@ type file interface {
 // behind it.
 type disk interface {
 	create(path string) (file, error)
+	open(path string) (file, error) // to append to
 	syncDir(dir string) error
 	free(dir string) (uint64, error) // bytes that this process may still use
+
+	// share makes a file of size bytes and returns it as memory. An error is
+	// no failure: it is done without.
+	share(path string, size int) (mem []byte, unmap func() error, err error)
 }
 
 type realDisk struct{}
@@ -35,6 +40,18 @@ func (realDisk) create(path string) (file, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+func (realDisk) open(path string) (file, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (realDisk) share(path string, size int) ([]byte, func() error, error) {
+	return shareFile(path, size)
 }
 
 func (realDisk) syncDir(dir string) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,7 +95,11 @@ type Journal struct {
 
 	sessions sync.Map // *protocol.SessionInfo -> *sessionState, for open sessions
 	open     atomic.Int64
-	failure  atomic.Pointer[error] // set once; ends the journal's use
+	late     struct { // when postponed decisions are looked at
+		timer *time.Timer
+		armed atomic.Bool
+	}
+	failure atomic.Pointer[error] // set once; ends the journal's use
 
 	mu      sync.Mutex // guards what Record appends to
 	buf     []byte     // frames without chain and CRC
@@ -102,12 +107,16 @@ type Journal struct {
 	next    uint64     // the next leaf's number
 	segSize int64      // bytes in the newest segment, pending ones included
 	segment uint64     // the newest segment's number, which may still be pending
+	pending *pending   // where buf is, unless it has outgrown it
+	loose   uint64     // up to this leaf some may be neither written nor in shared memory
 	armed   bool       // the lazy flush is due
+	hurried bool       // it was asked for early
 	timer   *time.Timer
 	closed  bool
 
 	flushes, syncs round
-	written        atomic.Uint64 // Position
+	kept           atomic.Uint64 // Position: in the kernel, one way or the other
+	written        atomic.Uint64 // Position: in a segment
 	synced         atomic.Uint64
 	syncing        atomic.Int64 // when the fsync that runs began, Unix ns; 0 if none does
 	slow           time.Duration
@@ -131,6 +140,7 @@ type sessionState struct {
 	brief    []byte // what its operations repeat of that
 	segment  uint64 // that its first event is in
 	last     atomic.Uint64
+	later    postpones
 }
 
 // Open opens the journal in dir, or begins one, and locks it for this process.
@@ -160,6 +170,7 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 			if j.file != nil {
 				j.file.Close()
 			}
+			j.pending.close(false)
 			lock.Close()
 		}
 	}()
@@ -171,8 +182,13 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 	}
 	j.origin, j.chain, j.next = found.origin, found.chain, found.next
 	j.segment, j.current = found.segment, found.segment
+	if j.pending = newPending(o.disk, dir); j.pending != nil {
+		j.buf = j.pending.swap()
+	}
 	j.timer = time.AfterFunc(time.Hour, j.lazy)
 	j.timer.Stop()
+	j.late.timer = time.AfterFunc(time.Hour, j.settleLate)
+	j.late.timer.Stop()
 	j.mu.Lock()
 	err = j.beginSegment(found.since)
 	for _, e := range found.settle() {
@@ -191,7 +207,7 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 func (j *Journal) Dir() string { return j.dir }
 
 // Record keeps e, or nothing if it is of a kind that is not kept. It only puts
-// the event into a buffer: [Journal.Flush] and [Journal.Sync] with the returned
+// the event into memory: [Journal.Flush] and [Journal.Sync] with the returned
 // Position make it last; without them it is written within 100 ms. Record
 // waits only when too much is pending. An error means that e is not kept, so
 // what it is about must not happen.
@@ -212,16 +228,18 @@ func (j *Journal) Record(e *protocol.Event, d Detail) (Position, error) {
 	if e.Session != nil {
 		st = j.session(e.Session)
 	}
+	l := leaf{kind: kind, event: e, session: st.bytes(kind, e), detail: &d}
+	l.whole = kind == CommandCompleted && st != nil && st.later.take(e.Op)
 	var body []byte
 	if textSize(e) > largeEvent {
-		body = appendBody(nil, kind, e, st.bytes(kind, e), &d)
+		body = l.append(nil)
 		if len(body)+len(leafStart)+20 > maxLeaf && e.Kind == protocol.Decided && e.Decision.Effect != protocol.AllowEffect {
 			// A refusal is kept even if what was refused is not.
 			d.HideText, d.HideArgs = true, true
-			body = appendBody(nil, kind, e, st.bytes(kind, e), &d)
+			body = l.append(nil)
 		}
 	}
-	p, err := j.add(kind, e, st, body, &d)
+	p, err := j.add(&l, st, body)
 	if err == nil && (kind == SessionClosed || kind == CommandDecided && e.Op.Verb == protocol.Connect) {
 		if _, was := j.sessions.LoadAndDelete(e.Session); was {
 			j.open.Add(-1)
@@ -278,17 +296,24 @@ func (j *Journal) session(s *protocol.SessionInfo) *sessionState {
 
 // add appends one frame. body is the leaf behind its number, or nil if it is
 // to be encoded in place.
-func (j *Journal) add(kind Kind, e *protocol.Event, st *sessionState, body []byte, d *Detail) (Position, error) {
+func (j *Journal) add(l *leaf, st *sessionState, body []byte) (_ Position, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if err := j.room(); err != nil {
 		return 0, err
 	}
 	start := len(j.buf)
 	done := false
 	defer func() {
-		if !done { // an error, or a panic in the encoding
-			j.buf = j.buf[:start]
+		if done {
+			return
+		}
+		j.buf = j.buf[:start] // after an error, or a panic in the encoding
+		if v := recover(); isFault(v) {
+			err = j.fail(fmt.Errorf("journal %s: the file %s cannot be used: %v", j.dir, pendingFile, v))
+		} else if v != nil {
+			panic(v)
 		}
 	}()
 	j.buf = append(j.buf, make([]byte, headerSize)...)
@@ -296,7 +321,7 @@ func (j *Journal) add(kind Kind, e *protocol.Event, st *sessionState, body []byt
 	if body != nil {
 		j.buf = append(j.buf, body...)
 	} else {
-		j.buf = appendBody(j.buf, kind, e, st.bytes(kind, e), d)
+		j.buf = l.append(j.buf)
 	}
 	if n := len(j.buf) - start - headerSize; n > maxLeaf {
 		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, maxLeaf)
@@ -306,11 +331,11 @@ func (j *Journal) add(kind Kind, e *protocol.Event, st *sessionState, body []byt
 	if st != nil {
 		st.last.Store(uint64(p)) // in order, because the lock is held
 	}
-	if kind == SessionOpened {
+	if l.kind == SessionOpened {
 		// In the same breath as the event, so that no segment begins between
 		// the two without counting this session as open.
 		st.segment = j.segment
-		if _, was := j.sessions.Swap(e.Session, st); !was {
+		if _, was := j.sessions.Swap(l.event.Session, st); !was {
 			j.open.Add(1)
 		}
 	}
@@ -332,7 +357,7 @@ func (j *Journal) room() error {
 		}
 		p := Position(j.next)
 		j.mu.Unlock()
-		err := j.Flush(context.Background(), p)
+		err := j.writeOut(context.Background(), p)
 		j.mu.Lock()
 		if err != nil {
 			return err
@@ -349,7 +374,17 @@ func (j *Journal) added(start int) Position {
 	setLen(j.buf[start:])
 	j.next++
 	j.segSize += int64(len(j.buf) - start)
-	if !j.armed {
+	if j.pending.holds(j.buf) {
+		mark(j.buf[start:])
+		if j.written.Load() >= j.loose {
+			j.kept.Store(j.next)
+		}
+	}
+	switch {
+	case len(j.buf) > pendingHalf/2 && !j.hurried:
+		j.armed, j.hurried = true, true
+		j.timer.Reset(0)
+	case !j.armed:
 		j.armed = true
 		j.timer.Reset(lazyFlush)
 	}
@@ -423,7 +458,7 @@ func (j *Journal) lazy() {
 	p := Position(j.next)
 	j.mu.Unlock()
 	defer j.tasks.Done()
-	_ = j.Flush(context.Background(), p) // a failure stays in j.failure
+	_ = j.writeOut(context.Background(), p) // a failure stays in j.failure
 }
 
 // Close writes and syncs what is pending and releases the directory. It is
@@ -444,12 +479,17 @@ func (j *Journal) Close() error {
 	p := Position(j.next)
 	j.mu.Unlock()
 	j.timer.Stop()
+	j.late.timer.Stop()
 	j.tasks.Wait()
 	if err == nil {
 		err = j.Sync(context.Background(), p)
 	}
 	// Later calls fail, those that no event is pending for as well.
 	j.fail(ErrClosed)
+	j.mu.Lock()
+	j.buf = nil
+	j.pending.close(err == nil)
+	j.mu.Unlock()
 	j.fmu.Lock()
 	defer j.fmu.Unlock()
 	if cerr := j.file.Close(); err == nil && cerr != nil {

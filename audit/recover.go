@@ -27,13 +27,18 @@ type found struct {
 	gaps    []Damage
 	cut     int64
 	cutHash string
+	lost    int // leaves that waited to be written and do not continue the journal
 	left    *unsettled
 }
 
-// examine reads what is in dir, and cuts off what a crash has left unfinished
+// examine reads what is in dir, writes down what waited for it, and cuts off what a crash has left unfinished
 // at its end. After a clean close that is the last segment only; after a crash
 // it is everything since the oldest session that was open began.
 func examine(dir string, o Options) (*found, error) {
+	lost, err := settlePending(dir, o)
+	if err != nil {
+		return nil, err
+	}
 	segs, err := segments(dir)
 	if err != nil {
 		return nil, err
@@ -42,24 +47,16 @@ func examine(dir string, o Options) (*found, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &found{since: 1, left: newUnsettled()}
+	f := &found{since: 1, lost: lost, left: newUnsettled()}
 	if len(segs) == 0 {
 		f.origin = protocol.NewID()
 		return f, nil
 	}
 	f.segment = segs[len(segs)-1].number
 
-	// The last segment tells where to begin. If it cannot, one before it does.
-	var t tail
-	var from int
-	for from = len(segs) - 1; ; from-- {
-		t, err = walk(segs[from:], func(*frame) error { return nil }, func(Damage) error { return nil })
-		if err != nil {
-			return nil, err
-		}
-		if t.origin != "" || from == 0 {
-			break
-		}
+	t, from, err := lastTail(segs)
+	if err != nil {
+		return nil, err
 	}
 	if t.kind != JournalClosed || t.torn > 0 {
 		from = min(from, max(0, slices.IndexFunc(segs, func(s segment) bool { return s.number >= t.since })))
@@ -103,6 +100,17 @@ func examine(dir string, o Options) (*found, error) {
 		}
 	}
 	return f, nil
+}
+
+// lastTail returns the end of segs. The last segment tells it; if that has no
+// readable header, one before it does, whose index is from.
+func lastTail(segs []segment) (t tail, from int, err error) {
+	for from = len(segs) - 1; ; from-- {
+		t, err = walk(segs[from:], func(*frame) error { return nil }, func(Damage) error { return nil })
+		if err != nil || t.origin != "" || from == 0 {
+			return t, from, err
+		}
+	}
 }
 
 // dropUnbegun removes a last segment of which not even the header was written
@@ -155,7 +163,11 @@ func (f *found) settle() []Event {
 		es = append(es, Event{Kind: JournalGap, Journal: &About{Segment: d.Segment, Offset: d.Offset, Skipped: d.Skipped, What: Text(d.What)}})
 	}
 	es = append(es, f.left.events()...)
-	return append(es, Event{Kind: JournalOpened, Journal: &About{Origin: f.origin, Cut: f.cut, CutHash: f.cutHash}})
+	about := &About{Origin: f.origin, Cut: f.cut, CutHash: f.cutHash}
+	if f.lost > 0 {
+		about.What = Text(fmt.Sprintf("%d events that waited to be written do not follow what is left of the journal", f.lost))
+	}
+	return append(es, Event{Kind: JournalOpened, Journal: about})
 }
 
 // unsettled keeps what has begun and not ended, and nothing else, however long

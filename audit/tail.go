@@ -21,7 +21,7 @@ func Events(dir string) iter.Seq2[Event, error] {
 			return
 		}
 		stop := errors.New("stop")
-		_, err = walk(segs, func(f *frame) error {
+		t, err := walk(segs, func(f *frame) error {
 			e, err := ParseEvent(f.leaf)
 			if !yield(e, err) {
 				return stop
@@ -33,9 +33,14 @@ func Events(dir string) iter.Seq2[Event, error] {
 			}
 			return nil
 		})
+		var u unwritten
+		if err == nil && t.frames > 0 {
+			u, err = readPending(dir, t.seq+1)
+		}
 		if err != nil && !errors.Is(err, stop) {
 			yield(Event{}, err)
 		}
+		u.leaves(func(leaf []byte) bool { return yield(ParseEvent(leaf)) })
 	}
 }
 
@@ -54,8 +59,11 @@ func Tail(ctx context.Context, dir string, from uint64, follow bool, f func(Even
 	}
 	for {
 		more, err := t.segment(ctx)
-		if err != nil || !more {
+		if err != nil {
 			return err
+		}
+		if !more {
+			return t.pending()
 		}
 	}
 }
@@ -66,6 +74,7 @@ type tailer struct {
 	follow bool
 	f      func(Event) error
 	number uint64 // the last segment that was read
+	read   uint64 // behind the last leaf in it
 	lost   *Damage
 }
 
@@ -137,7 +146,7 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 				t.lost.What = fmt.Sprintf("unreadable bytes; the next event is %d", fr.head.seq)
 				return false, &DamageError{t.dir, []Damage{*t.lost}}
 			}
-			t.lost = nil
+			t.lost, t.read = nil, fr.head.seq+1
 			if fr.head.seq < t.from {
 				continue
 			}
@@ -189,6 +198,22 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 			return false, fmt.Errorf("journal %s: segment %d became shorter than what was read of it", t.dir, s.number)
 		}
 	}
+}
+
+// pending passes on what a process that died has not written any more.
+func (t *tailer) pending() error {
+	u, err := readPending(t.dir, t.read)
+	if err != nil {
+		return err
+	}
+	u.leaves(func(leaf []byte) bool {
+		var e Event
+		if e, err = ParseEvent(leaf); err == nil && e.Seq >= t.from {
+			err = t.f(e)
+		}
+		return err == nil
+	})
+	return err
 }
 
 func wait(ctx context.Context) error {

@@ -21,6 +21,12 @@ type Report struct {
 	// under way, or one that a crash cut short.
 	Torn int64
 
+	// Pending is the number of events that the journal's process has recorded
+	// and not yet written to a segment: some 100 ms of them while it runs, or
+	// what the next Open will write if it died. They are not chained yet, so
+	// Head does not cover them.
+	Pending int
+
 	// Gaps are the damages that an audit.gap event owns up to.
 	Gaps []Damage
 }
@@ -88,7 +94,12 @@ func Verify(dir string, known ...Head) (Report, error) {
 	if t.frames > 0 {
 		rep.Head = Head{t.origin, t.seq + 1, t.chain.String()}
 	}
-	rep.Closed, rep.Torn = t.kind == JournalClosed && t.torn == 0, t.torn
+	u, err := readPending(dir, t.seq+1)
+	if err != nil {
+		return rep, fmt.Errorf("journal %s: %w", dir, err)
+	}
+	u.leaves(func([]byte) bool { rep.Pending++; return true })
+	rep.Closed, rep.Torn = t.kind == JournalClosed && t.torn == 0 && rep.Pending == 0, t.torn
 	var bad []Damage
 	for _, d := range damages {
 		if gaps[place{d.Segment, d.Offset}] {

@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -46,28 +47,42 @@ func Record(j *audit.Journal, opts ...RecordOption) Step {
 }
 
 func (r *recorder) event(_ context.Context, e *protocol.Event) error {
+	if e.Kind == protocol.Decided && !r.durable(e.Op) && e.Decision.Effect == protocol.AllowEffect && e.Op.Verb != protocol.Connect {
+		return r.journal.Postpone(e, r.detail)
+	}
 	_, err := r.journal.Record(e, r.detail)
 	return err
 }
 
 func (r *recorder) commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
-	var upTo audit.Position
+	if p == protocol.BeforeRelease { // what has to be durable was so before it was sent
+		if err := r.journal.Settle(ops); err != nil {
+			return err
+		}
+		return r.journal.Flush(ctx, r.last(ops))
+	}
+	if slices.ContainsFunc(ops, r.durable) {
+		return r.journal.Sync(ctx, r.last(ops))
+	}
+	return nil
+}
+
+// durable reports whether the record of op has to be on stable storage before
+// the operation is sent.
+func (r *recorder) durable(op *protocol.Operation) bool {
+	return r.strict || !op.Pure || len(op.Grants()) > 0
+}
+
+// last returns the position behind what has been recorded about ops.
+func (r *recorder) last(ops []*protocol.Operation) (upTo audit.Position) {
 	var session *protocol.SessionInfo
-	durable := r.strict
 	for _, op := range ops {
 		if op.Session != session {
 			session = op.Session
 			upTo = max(upTo, r.journal.Last(session))
 		}
-		durable = durable || !op.Pure || len(op.Grants()) > 0
 	}
-	switch {
-	case p == protocol.BeforeRelease:
-		return r.journal.Flush(ctx, upTo) // what had to be durable was so before it was sent
-	case durable:
-		return r.journal.Sync(ctx, upTo)
-	}
-	return nil
+	return upTo
 }
 
 // recordSettings are the settings of [RecordKind].

@@ -87,7 +87,11 @@ func happened(e *audit.Event) string {
 		}
 		add("%-6s %s", verdict, action(e.Action))
 	case audit.CommandCompleted:
-		add("ended ")
+		if e.Decision == nil { // else it says what was decided as well
+			add("ended ")
+			break
+		}
+		add("%-6s %s", strings.ToUpper(e.Decision.Effect), action(e.Action))
 	case audit.CommandUnknown:
 		add("UNKNOWN how it ended: the gateway crashed meanwhile")
 	case audit.JournalGap:

@@ -102,10 +102,10 @@ func TestCancelEverywhere(t *testing.T) {
 	var asked, done int
 	for _, e := range commands(t, f.dir, "cancel") {
 		require.Equal(t, "alice", string(e.Identity.Subject))
-		switch e.Kind {
-		case audit.CommandDecided:
+		if e.Decision != nil {
 			asked++
-		case audit.CommandCompleted:
+		}
+		if e.Kind == audit.CommandCompleted {
 			done++
 			require.Equal(t, "ok", string(e.Result.Status))
 		}

@@ -179,8 +179,7 @@ func TestCrash(t *testing.T) {
 	for e, err := range audit.Events(c.Dir) {
 		require.NoError(t, err)
 		key := fmt.Sprint(e.Session, "/", e.Command)
-		switch e.Kind {
-		case audit.CommandDecided:
+		if (e.Kind == audit.CommandDecided || e.Kind == audit.CommandCompleted) && e.Decision != nil {
 			require.Equal(t, "allow", e.Decision.Effect)
 			open[key] = true
 			if e.Action == nil || e.Action.Text == nil {
@@ -192,6 +191,8 @@ func TestCrash(t *testing.T) {
 			for _, a := range e.Action.Args {
 				recorded[string(a.Value.Text)] = true
 			}
+		}
+		switch e.Kind {
 		case audit.CommandCompleted, audit.CommandUnknown:
 			delete(open, key)
 		}

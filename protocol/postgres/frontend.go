@@ -268,16 +268,7 @@ func (f *front) flush() error {
 	if err != nil {
 		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}
 	}
-	if len(f.ops) > 0 {
-		// Overlaps the target's work. Should it fail, back tries again before
-		// it releases anything, and fails.
-		if f.c.ps.Commit(f.c.ps.Context(), protocol.BeforeRelease, f.ops) == nil {
-			for _, r := range f.runs {
-				r.committed.Store(true)
-			}
-		}
-		f.forget()
-	}
+	f.forget()
 	return nil
 }
 
