@@ -37,7 +37,7 @@ func loadKinds(t testing.TB) gateway.Kinds {
 	}
 	set := &audit.Set{}
 	return gateway.Kinds{Servers: []gateway.ServerKind{server("a"), server("b")},
-		Steps: []middleware.Kind{middleware.TokenKind(), middleware.AuthorizeKind(), middleware.RecordKind(set)}}
+		Steps: []middleware.Kind{middleware.TokenKind(), middleware.MaskKind(), middleware.RecordKind(set)}}
 }
 
 func TestLoad(t *testing.T) {

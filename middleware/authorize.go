@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +17,7 @@ import (
 // the Kinds. Where Kinds is given beside them, it limits them. Where: targets
 // whose name matches any of Targets and that have all of Labels. A rule that
 // leaves out who or where is an error: nothing is ever open to everybody by
-// omission. To mean every target, write "*".
+// omission. To mean every target, write "*"; to mean everybody, all the Kinds.
 type Access struct {
 	Name string `yaml:"name"`
 
@@ -26,8 +25,8 @@ type Access struct {
 	Users  []string                `yaml:"users"` // "issuer|subject"
 	Kinds  []protocol.IdentityKind `yaml:"kinds"`
 
-	Targets []string          `yaml:"targets"` // names, with * and ? as in path.Match
-	Labels  map[string]string `yaml:"labels"`  // a value may be a pattern too
+	Targets []string          `yaml:"targets"` // names, each a [Glob] pattern
+	Labels  map[string]string `yaml:"labels"`  // each value is a Glob pattern
 
 	// Access limits what may be done to these classes: read, write, schema,
 	// admin, execute, opaque. Empty means all but opaque: what could not be
@@ -36,6 +35,11 @@ type Access struct {
 	// control or a session setting and nothing else, is always included.
 	Access []string        `yaml:"access"`
 	Verbs  []protocol.Verb `yaml:"verbs"`
+
+	// When, if it is set, must be true as well, of whatever is asked: of the
+	// opening of the session and of transaction control too. An operation for
+	// which it fails is refused.
+	When func(*protocol.Operation) (bool, error) `yaml:"-"`
 }
 
 // Authorize returns the step that allows what any of the rules permits: the
@@ -62,22 +66,6 @@ func Authorize(rules ...Access) Step {
 	}
 	s.Operation = a.operation
 	return s
-}
-
-// AuthorizeKind returns the kind "authorize" for configuration files:
-//
-//	authorize:
-//	  rules:
-//	    - {name: dba, groups: [dba], targets: ["orders-*"]}
-//	    - {name: agents, kinds: [agent], targets: [orders-dev], access: [read]}
-func AuthorizeKind() Kind {
-	type settings struct {
-		Rules []Access `yaml:"rules"`
-	}
-	return KindOf("authorize", func(c settings) (Step, error) {
-		s := Authorize(c.Rules...)
-		return s, s.err
-	})
 }
 
 type accessRule struct {
@@ -109,14 +97,12 @@ func compileAccess(r Access) (*accessRule, error) {
 			return nil, fmt.Errorf("kind %q is not one of human, workload, agent", k)
 		}
 	}
-	for _, p := range r.Targets {
-		if _, err := path.Match(p, ""); err != nil || p == "" {
-			return nil, fmt.Errorf("target %q is not a name or a pattern", p)
-		}
+	if slices.Contains(r.Targets, "") {
+		return nil, errors.New("a target without a name")
 	}
 	for k, p := range r.Labels {
-		if _, err := path.Match(p, ""); err != nil || k == "" || p == "" {
-			return nil, fmt.Errorf("label %q: %q is not a value or a pattern", k, p)
+		if k == "" || p == "" {
+			return nil, fmt.Errorf("label %q: a name or a value is missing", k)
 		}
 	}
 	if slices.Contains(r.Verbs, "") {
@@ -162,27 +148,20 @@ func (r *accessRule) matches(s *protocol.SessionInfo) bool {
 	if (len(r.Groups) > 0 || len(r.users) > 0) && !id.InGroup(r.Groups...) && !slices.Contains(r.users, id.Key()) {
 		return false
 	}
-	if len(r.Targets) > 0 && !slices.ContainsFunc(r.Targets, func(p string) bool { return matchName(p, s.Resource.Name) }) {
+	if len(r.Targets) > 0 && !globAny(r.Targets, s.Resource.Name) {
 		return false
 	}
 	for k, p := range r.Labels {
-		if v, ok := s.Resource.Labels[k]; !ok || !matchName(p, v) {
+		if v, ok := s.Resource.Labels[k]; !ok || !Glob(p, v) {
 			return false
 		}
 	}
 	return true
 }
 
-func matchName(pattern, name string) bool {
-	if pattern == "*" { // path.Match stops at a slash
-		return true
-	}
-	ok, err := path.Match(pattern, name)
-	return ok && err == nil
-}
-
-// permits reports whether the rule, which matches the session, covers op.
-func (r *accessRule) permits(op *protocol.Operation) bool {
+// covers reports whether op is of the access and verbs of the rule, which
+// matches the session.
+func (r *accessRule) covers(op *protocol.Operation) bool {
 	switch {
 	case op.Verb == protocol.Connect || op.Access == protocol.Control:
 		return true
@@ -219,9 +198,19 @@ func (a *authorizer) operation(_ context.Context, op *protocol.Operation) (proto
 		}
 	}
 	for _, r := range rules {
-		if r.permits(op) {
-			return r.allow, nil
+		if !r.covers(op) {
+			continue
 		}
+		if r.When != nil {
+			ok, err := r.When(op)
+			if err != nil {
+				return protocol.Pass, fmt.Errorf("rule %s: %w", r.Name, err)
+			}
+			if !ok {
+				continue
+			}
+		}
+		return r.allow, nil
 	}
 	return protocol.Pass, nil
 }

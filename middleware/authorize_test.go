@@ -3,6 +3,7 @@ package middleware_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -71,6 +72,7 @@ func TestAuthorize(t *testing.T) {
 		{"same user, other kind", session(zoeAgent, "any", shop), "select", protocol.Read, ""},
 		{"an agent reads", session(agent, "a/b", nil), "select", protocol.Read, "agents"},
 		{"an agent by another verb", session(agent, "a/b", nil), "table", protocol.Read, ""},
+		{"a target like a path", session(staticPerson("a", "dba"), "orders-eu/1", nil), "select", protocol.Read, "dba"},
 		{"an agent writes", session(agent, "a/b", nil), "select", protocol.Write, ""},
 		{"nobody", session(nil, "orders-eu", nil), "select", protocol.Read, ""},
 		{"no subject", session(&protocol.Identity{Issuer: "x", Groups: []string{"dba"}}, "orders-eu", nil), "select", protocol.Read, ""},
@@ -112,8 +114,7 @@ func TestAuthorizeRefusesRules(t *testing.T) {
 		"an empty group":  {func(r *middleware.Access) { r.Groups = []string{""} }, "group"},
 		"a subject alone": {func(r *middleware.Access) { r.Users = []string{"zoe"} }, "issuer|subject"},
 		"a kind":          {func(r *middleware.Access) { r.Kinds = []protocol.IdentityKind{"robot"} }, "kind"},
-		"a pattern":       {func(r *middleware.Access) { r.Targets = []string{"[a"} }, "pattern"},
-		"an empty target": {func(r *middleware.Access) { r.Targets = []string{""} }, "pattern"},
+		"an empty target": {func(r *middleware.Access) { r.Targets = []string{""} }, "target"},
 		"a label":         {func(r *middleware.Access) { r.Labels = map[string]string{"env": ""} }, "label"},
 		"a class":         {func(r *middleware.Access) { r.Access = []string{"rread"} }, "access"},
 		"an empty verb":   {func(r *middleware.Access) { r.Verbs = []protocol.Verb{""} }, "verb"},
@@ -127,18 +128,35 @@ func TestAuthorizeRefusesRules(t *testing.T) {
 	refusedStep(t, middleware.Authorize(), "no rules")
 }
 
-func TestAuthorizeKind(t *testing.T) {
-	s := fromYAML(t, middleware.AuthorizeKind(), `
-rules:
-  - {name: dba, groups: [dba], targets: ["orders-*"], labels: {env: prod}, access: [read, write]}
-  - {name: agents, kinds: [agent], users: ["static|bot"], targets: [dev], verbs: [select]}
-`)
-	d, err := s.Operation(t.Context(), &protocol.Operation{Access: protocol.Write,
-		Session: session(staticPerson("a", "dba"), "orders-1", map[string]string{"env": "prod"})})
-	require.NoError(t, err)
-	require.Equal(t, "dba", d.Rule)
-	require.ErrorContains(t, badYAML(middleware.AuthorizeKind(), "rules: [{name: all, targets: ['*']}]"), "names nobody")
-	require.ErrorContains(t, badYAML(middleware.AuthorizeKind(), "rules: [{name: all, group: [dba]}]"), "group")
+// A condition narrows a rule, also for the opening of the session.
+func TestAuthorizeWhen(t *testing.T) {
+	s := middleware.Authorize(
+		middleware.Access{Name: "bounded", Groups: []string{"dba"}, Targets: []string{"*"}, Access: []string{"write"},
+			When: func(op *protocol.Operation) (bool, error) { return op.Bounded, nil }},
+		middleware.Access{Name: "broken", Groups: []string{"dba"}, Targets: []string{"*"}, Verbs: []protocol.Verb{"drop table"},
+			When: func(op *protocol.Operation) (bool, error) { return true, errors.New("cannot tell") }})
+	info := session(staticPerson("a", "dba"), "orders", nil)
+	ask := func(op *protocol.Operation) (protocol.Decision, error) {
+		op.Session = info
+		return s.Operation(t.Context(), op)
+	}
+	for _, c := range []struct {
+		op   *protocol.Operation
+		want protocol.Decision
+	}{
+		{&protocol.Operation{Verb: "delete", Access: protocol.Write, Bounded: true}, protocol.Allow("bounded")},
+		{&protocol.Operation{Verb: "delete", Access: protocol.Write}, protocol.Pass},
+		{&protocol.Operation{Verb: "select", Access: protocol.Read, Bounded: true}, protocol.Pass},
+	} {
+		d, err := ask(c.op)
+		require.NoError(t, err)
+		require.Equal(t, c.want, d)
+	}
+	for _, verb := range []protocol.Verb{protocol.Connect, "drop table"} {
+		d, err := ask(&protocol.Operation{Verb: verb, Access: protocol.Control})
+		require.EqualError(t, err, "rule broken: cannot tell")
+		require.Equal(t, protocol.Pass, d)
+	}
 }
 
 // TestAuthorizeForgetsSessions refuses and ends sessions; nothing of them

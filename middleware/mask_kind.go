@@ -26,7 +26,7 @@ import (
 //	    - name: birthday
 //	      columns: [public.customers.born]
 //	      with: {fixed: "1970-01-01"}
-//	  targets: [orders]          # by default all
+//	  targets: ["orders-*"]      # by default all
 //	  except_groups: [dba]
 //	  allow_derived: false       # see MaskConfig.AllowDerived
 //

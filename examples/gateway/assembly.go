@@ -126,7 +126,7 @@ func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
 	}
 	return []middleware.Kind{
 		middleware.TokenKind(), middleware.ScramKind(), middleware.CertificateKind(), oidc.Kind(),
-		middleware.AuthorizeKind(), policy.AllowKind(), policy.BlockKind(), policy.RiskKind(),
+		policy.AuthorizeKind(), policy.BlockKind(), policy.RiskKind(),
 		a.approveKind(c), middleware.MaskKind(), record,
 	}
 }

@@ -145,5 +145,5 @@ func TestExampleConfiguration(t *testing.T) {
 	var out, errs strings.Builder
 	p := &program{strings.NewReader(""), &out, &errs}
 	require.Zero(t, p.main(t.Context(), []string{"check", "-config", "gateway.yaml"}), errs.String())
-	require.Equal(t, "gateway.yaml: ok: 1 listener, 1 target, 9 steps\n", out.String())
+	require.Equal(t, "gateway.yaml: ok: 1 listener, 1 target, 8 steps\n", out.String())
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func kinds() []middleware.Kind {
-	return []middleware.Kind{middleware.TokenKind(), middleware.AuthorizeKind(), middleware.MaskKind(), policy.BlockKind(), policy.AllowKind()}
+	return []middleware.Kind{middleware.TokenKind(), policy.AuthorizeKind(), middleware.MaskKind(), policy.BlockKind()}
 }
 
 // problems returns the messages about a file, steps included.
@@ -52,7 +52,7 @@ func TestMistakesHaveTheirPlace(t *testing.T) {
 		{"two steps in one", "steps:\n  - tokens: {}\n    record: {}\n", []string{
 			"g.yaml:2:5: steps: an entry with 2 keys; each entry is one step, such as '- record: {dir: ...}'"}},
 		{"unknown step", "steps:\n  - tokns:\n      tokens: []\n", []string{
-			`g.yaml:2:5: step: "tokns" is unknown; known are tokens, authorize, mask, block, allow`}},
+			`g.yaml:2:5: step: "tokns" is unknown; known are tokens, authorize, mask, block`}},
 		{"everything at once", `steps:
   - tokens:
       tokens:
@@ -65,7 +65,6 @@ func TestMistakesHaveTheirPlace(t *testing.T) {
       rules:
         - name: no-drop
           when: operation.access.shema
-  - allow: {rules: []}
   - mask:
       rules:
         - {name: mail, columns: [a], with: emale}
@@ -73,7 +72,7 @@ func TestMistakesHaveTheirPlace(t *testing.T) {
 			"g.yaml:2:5: step tokens: token 1 (subject alice): the hash is not 64 hexadecimal digits",
 			`g.yaml:8:11: step authorize: unknown field "grups"`,
 			"g.yaml:12:17: step block: rule no-drop: column 17: undefined field 'shema' (did you mean 'schema'?)",
-			"g.yaml:14:5: step mask: mask rule mail: with: unknown transform \"emale\"; known are null, redact, default, email, fixed, partial, hash"}},
+			"g.yaml:13:5: step mask: mask rule mail: with: unknown transform \"emale\"; known are null, redact, default, email, fixed, partial, hash"}},
 		{"a key twice", "listen: []\nlisten: []\n", []string{"g.yaml:2:1: mapping key already defined at [1:1]"}},
 		{"second document", "listen: []\n---\nsteps: []\n", []string{"g.yaml:3:1: a second document; everything belongs into one"}},
 		{"syntax", "steps:\n  - a: [1\n", []string{"g.yaml:2:8: sequence end token ']' not found"}},

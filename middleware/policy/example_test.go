@@ -70,20 +70,19 @@ steps:
 	// [6:15] rule no-drop: column 17: undefined field 'shema' (did you mean 'schema'?)
 }
 
-func ExampleAllowKind() {
-	step, err := build(policy.AllowKind(), `
+func ExampleAuthorizeKind() {
+	step, err := build(policy.AuthorizeKind(), `
 steps:
-- allow:
+- authorize:
     rules:
-      - name: engineers-read
-        when: '"engineering" in identity.groups && operation.access.read && operation.pure'
+      - {name: engineers-read, groups: [engineering], targets: ["*"], access: [read], when: operation.pure}
 `)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	d, err := step.Operation(context.Background(), &protocol.Operation{
-		Session: &protocol.SessionInfo{Identity: &protocol.Identity{Groups: []string{"engineering"}}},
+		Session: &protocol.SessionInfo{Identity: &protocol.Identity{Issuer: "static", Subject: "ada", Groups: []string{"engineering"}}},
 		Verb:    "select", Access: protocol.Read, Pure: true,
 	})
 	fmt.Println(d.Effect, d.Rule, err)

@@ -1,15 +1,12 @@
 package policy
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/sallyport-dev/gateway/approval"
 	"github.com/sallyport-dev/gateway/middleware"
-	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // BlockKind returns the kind of step "block", which refuses what its rules
@@ -58,58 +55,50 @@ func (r *blockRule) UnmarshalYAML(node ast.Node) error {
 	return decodeRule(node, (*plain)(r), &r.Name, &r.When)
 }
 
-// AllowKind returns the kind of step "allow", which allows what its rules
-// describe: [middleware.Authorize] with conditions in the place of lists.
+// AuthorizeKind returns the kind of step "authorize", which allows what its
+// rules permit. A condition, which a rule need not have, narrows the rule:
 //
-//	allow:
+//	authorize:
 //	  rules:
-//	    - name: engineers-read
-//	      when: '"engineering" in identity.groups && operation.access.read && operation.pure'
+//	    - {name: dba, groups: [dba], targets: ["orders-*"]}
+//	    - {name: agents, kinds: [agent], labels: {env: dev}, access: [read]}
+//	    - name: repairs
+//	      groups: [on-call]
+//	      targets: ["*"]
+//	      access: [read, write]
+//	      when: '!operation.access.write || operation.bounded'
 //
-// A rule allows an operation that could not be analysed only if it says
-// opaque: true, and then the step block needs an exception for it as well.
-func AllowKind() middleware.Kind {
-	return middleware.KindOf("allow", func(s allowSettings) (middleware.Step, error) {
-		return allow(s.Rules), nil
+// The condition is asked about the opening of the session as well, and about
+// transaction control: one that is true of writes only lets nobody in.
+//
+// See [middleware.Authorize] and [middleware.Access].
+func AuthorizeKind() middleware.Kind {
+	return middleware.KindOf("authorize", func(s authorizeSettings) (middleware.Step, error) {
+		var rules []middleware.Access
+		for i := range s.Rules {
+			r := &s.Rules[i]
+			if r.When.program != nil {
+				r.Access.When = r.When.Eval
+			}
+			rules = append(rules, r.Access)
+		}
+		return middleware.Authorize(rules...), nil
 	})
 }
 
-type allowSettings struct {
-	Rules []allowRule `yaml:"rules"`
+type authorizeSettings struct {
+	Rules []authorizeRule `yaml:"rules"`
 }
 
-type allowRule struct {
-	Name   string    `yaml:"name"`
-	When   Condition `yaml:"when"`
-	Opaque bool      `yaml:"opaque"`
+type authorizeRule struct {
+	middleware.Access `yaml:",inline"`
+	When              Condition `yaml:"when"`
 }
 
-func (r *allowRule) UnmarshalYAML(node ast.Node) error {
-	type plain allowRule
-	return decodeRule(node, (*plain)(r), &r.Name, &r.When)
-}
-
-func allow(rules []allowRule) middleware.Step {
-	return middleware.Step{
-		Name: "allow",
-		Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
-			opaque := op.Access.Has(protocol.Opaque)
-			for i := range rules {
-				r := &rules[i]
-				if opaque && !r.Opaque {
-					continue
-				}
-				ok, err := r.When.Eval(op)
-				if err != nil {
-					return protocol.Pass, fmt.Errorf("rule %s: %w", r.Name, err)
-				}
-				if ok {
-					return protocol.Allow(r.Name), nil
-				}
-			}
-			return protocol.Pass, nil
-		},
-	}
+// UnmarshalYAML decodes one rule.
+func (r *authorizeRule) UnmarshalYAML(node ast.Node) error {
+	type plain authorizeRule
+	return decodeNarrowed(node, (*plain)(r), &r.Name, &r.When)
 }
 
 // ApproveKind returns the kind of step "approve", which holds what its rules

@@ -62,26 +62,42 @@ steps:
 	require.Equal(t, "opaque", ask(t, s, op).Rule)
 }
 
-func TestAllowKind(t *testing.T) {
-	s, err := build(policy.AllowKind(), `
+func TestAuthorizeKind(t *testing.T) {
+	s, err := build(policy.AuthorizeKind(), `
 steps:
-- allow:
+- authorize:
     rules:
-      - {name: dba, when: '"dba" in identity.groups'}
-      - {name: report, when: 'identity.subject == "u-9"', opaque: true}
+      - {name: dba, groups: [dba], targets: ["orders*"], labels: {env: prod}, access: [read, write], when: '!operation.access.write || operation.bounded'}
+      - {name: report, users: ["https://id.example.com|u-9"], kinds: [human], targets: ["*"], access: [opaque], verbs: [update]}
 `)
 	require.NoError(t, err)
-	require.Equal(t, protocol.Allow("dba"), ask(t, s, operation()))
 	op := operation()
+	require.Equal(t, protocol.Pass, ask(t, s, op))
+	op.Bounded = true
+	require.Equal(t, protocol.Allow("dba"), ask(t, s, op))
 	op.Access = 0
 	require.Equal(t, protocol.Pass, ask(t, s, op), "a rule that does not name opaque must not allow it")
 	op.Session.Identity.Subject = "u-9"
 	require.Equal(t, protocol.Allow("report"), ask(t, s, op))
 	op.Session.Identity.Groups = nil
-	op.Access = protocol.Read
-	require.Equal(t, protocol.Allow("report"), ask(t, s, op))
-	op.Session.Identity.Subject = "u-2"
+	op.Access = protocol.Write
 	require.Equal(t, protocol.Pass, ask(t, s, op))
+
+	for rule, want := range map[string]string{
+		"{name: all, targets: ['*']}":                            "names nobody",
+		"{name: all, targets: ['*'], when: 'true'}":              "names nobody",
+		"{name: all, groups: [dba], when: 'true'}":               "names no target",
+		"{name: all, group: [dba]}":                              `unknown field "group"`,
+		"{name: all, groups: [dba], targets: ['*'], when: }":     "rule all: has no condition (when)",
+		"{name: all, groups: [dba], targets: ['*'], when: nope}": "rule all: column 1: undeclared reference to 'nope'",
+		"{groups: [dba], targets: ['*']}":                        "a rule has no name",
+	} {
+		s, err := build(policy.AuthorizeKind(), "steps:\n- authorize:\n    rules:\n      - "+rule+"\n")
+		if err == nil {
+			_, err = middleware.NewChain(s)
+		}
+		require.ErrorContains(t, err, want, rule)
+	}
 }
 
 func TestRiskKind(t *testing.T) {
@@ -161,8 +177,8 @@ func TestAMistakeInTheFileIsFoundByItsLine(t *testing.T) {
       - name: no-drop
         when: operation.verbb == "drop"
 `, "[7:15] rule no-drop: column 10: undefined field 'verbb' (did you mean 'verb'?)"},
-		"literal": {policy.AllowKind(), `steps:
-- allow:
+		"literal": {policy.AuthorizeKind(), `steps:
+- authorize:
     rules:
       - name: a
         when: |
@@ -195,13 +211,13 @@ func TestAMistakeInTheFileIsFoundByItsLine(t *testing.T) {
     opaque:
       - when: operation.pure
 `, "[4:13] a rule has no name"},
-		"no condition": {policy.AllowKind(), `steps:
-- allow:
+		"no condition": {policy.BlockKind(), `steps:
+- block:
     rules:
       - name: all
 `, "[4:13] rule all: has no condition (when)"},
-		"not a text": {policy.AllowKind(), `steps:
-- allow:
+		"not a text": {policy.BlockKind(), `steps:
+- block:
     rules:
       - name: all
         when: [a]
@@ -217,9 +233,9 @@ func TestAMistakeInTheFileIsFoundByItsLine(t *testing.T) {
 }
 
 func TestAConditionThatFailsRefuses(t *testing.T) {
-	for _, k := range []middleware.Kind{policy.BlockKind(), policy.AllowKind(), policy.RiskKind()} {
-		s, err := build(k, "steps:\n- "+k.Name+":\n    rules:\n      - name: a\n        when: target.labels.team == 'x'\n"+
-			map[bool]string{true: "        score: 1\n"}[k.Name == "risk"])
+	for kind, more := range map[*middleware.Kind]string{
+		new(policy.BlockKind()): "", new(policy.RiskKind()): "score: 1", new(policy.AuthorizeKind()): "groups: [dba], targets: ['*']"} {
+		s, err := build(*kind, "steps:\n- "+kind.Name+": {rules: [{name: a, when: target.labels.team == 'x', "+more+"}]}\n")
 		require.NoError(t, err)
 		_, err = s.Operation(context.Background(), operation())
 		require.ErrorContains(t, err, "rule a: condition: no such key: team")

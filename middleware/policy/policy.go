@@ -4,7 +4,7 @@
 //	operation.access.write && !operation.bounded && target.labels.env == "prod"
 //
 // [Compile] turns an expression into a [Condition], whose Eval fits the When
-// field of the rules in package middleware. [BlockKind], [AllowKind],
+// field of the rules in package middleware. [AuthorizeKind], [BlockKind],
 // [ApproveKind] and [RiskKind] are the steps that a file can name. A program
 // that writes its rules in Go needs none of this, and compiles no CEL.
 //

@@ -55,6 +55,22 @@ func place(node ast.Node, err error) *token.Token {
 // refuses a rule without name or condition, and puts the rule's name in front
 // of an error; name and when point into the rule.
 func decodeRule(node ast.Node, into any, name *string, when *Condition) error {
+	return decode(node, into, name, when, true)
+}
+
+// decodeNarrowed is decodeRule for rules that may do without a condition, but
+// not with an empty one.
+func decodeNarrowed(node ast.Node, into any, name *string, when *Condition) error {
+	given := false
+	if m, ok := node.(ast.MapNode); ok {
+		for it := m.MapRange(); it.Next(); {
+			given = given || it.Key().GetToken().Value == "when"
+		}
+	}
+	return decode(node, into, name, when, given)
+}
+
+func decode(node ast.Node, into any, name *string, when *Condition, needed bool) error {
 	err := yaml.NodeToValue(node, into, yaml.Strict())
 	var s *yaml.SyntaxError
 	switch {
@@ -62,7 +78,7 @@ func decodeRule(node ast.Node, into any, name *string, when *Condition) error {
 		return syntaxError(node.GetToken(), "a rule has no name")
 	case errors.As(err, &s) && *name != "":
 		return syntaxError(s.Token, fmt.Sprintf("rule %s: %s", *name, s.Message))
-	case err == nil && when.program == nil:
+	case err == nil && needed && when.program == nil:
 		return syntaxError(node.GetToken(), fmt.Sprintf("rule %s: has no condition (when)", *name))
 	}
 	return err
