@@ -77,6 +77,8 @@ func parsePattern(s string) (parts [3]glob, err error) {
 		case c == '*' && !quoted:
 			g = append(g, strings.ToLower(part.String()))
 			part.Reset()
+		case c == '?' && !quoted:
+			return parts, errors.New("has a ?, which is no wildcard here: write * or put the name in double quotes")
 		case (c <= ' ' || c == 0x7f) && !quoted:
 			return parts, errors.New("has a space or control character outside of double quotes")
 		default:

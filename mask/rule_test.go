@@ -76,6 +76,7 @@ func TestCompileNamesTheRule(t *testing.T) {
 		`rule r: column "a..c": has an empty part`: rule("r", "a..c"),
 		`rule r: column "a.b.": has an empty part`: rule("r", "a.b."),
 		`rule r: column "a.b. c": has a space`:     rule("r", "a.b. c"),
+		`rule r: column "a.b.ca?d": has a ?`:       rule("r", "a.b.ca?d"),
 		`rule r: column "a.\"b.c": has an open`:    rule("r", `a."b.c`),
 		"longer than 1024":                         rule("r", "a.b."+strings.Repeat("c", 1024)),
 		"rule r: partial: nothing is kept":         {Name: "r", Columns: []string{"a.b.c"}, Transform: mask.Partial{}},
