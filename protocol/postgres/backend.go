@@ -320,7 +320,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if err := expect(msgParse); err != nil {
 			return err
 		}
-		settleName(c.statements, e.stmt.name, e.stmt, true, statementMeaning)
+		c.statements.settle(e.stmt.name, e.stmt, true)
 		for r := e.run; r != nil; r = r.next {
 			bk.touch(r)
 			r.end(protocol.Outcome{Status: protocol.StatusOK})
@@ -333,7 +333,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if old := e.portal.meaning.prev; old != nil && old.run != nil {
 			old.run.end(protocol.Outcome{Status: protocol.StatusOK}) // its name is taken
 		}
-		settleName(c.portals, e.portal.name, e.portal, true, portalMeaning)
+		c.portals.settle(e.portal.name, e.portal, true)
 		bk.touch(e.run)
 		bk.pop()
 	case msgCloseComplete:

@@ -20,6 +20,7 @@ const (
 	codeInvalidAuth         = "28000"
 	codeInvalidPassword     = "28P01"
 	codePrivilege           = "42501"
+	codeConfigurationLimit  = "53400"
 	codeLimitExceeded       = "54000"
 	codeCanceled            = "57014"
 	codeAdminShutdown       = "57P01"
@@ -32,6 +33,7 @@ type Error struct {
 	Side Side
 	Code string // SQLSTATE shown to the client
 	Msg  string // shown to the client
+	Hint string // what the client can do, shown to it
 	Err  error  // the cause, for the operator
 }
 
@@ -101,7 +103,7 @@ func refusal(err error) report {
 		}
 		r.hint = d.Hint
 	case errors.As(err, &e):
-		r.code, r.msg = e.Code, e.Msg
+		r.code, r.msg, r.hint = e.Code, e.Msg, e.Hint
 	case errors.Is(err, errCancelled), errors.Is(err, protocol.ErrClientGone):
 		r.code, r.msg = codeCanceled, "canceling statement due to user request"
 		r.detail = "The statement was held for approval and has been withdrawn; it did not run."

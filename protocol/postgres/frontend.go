@@ -31,6 +31,7 @@ type front struct {
 	unsynced atomic.Bool   // extended messages since the last Sync
 	busy     atomic.Bool   // something was read that may not be in the queue yet
 	changed  bool          // something since the last Sync may hold locks until then
+	full     bool          // too much was prepared when it was last looked at
 	dropping bool          // a message was refused: the target skips to the next Sync
 	copyRun  *run          // what CopyData belongs to
 	bind     [][]byte

@@ -298,7 +298,7 @@ func TestHeldByNameShowsWhatRuns(t *testing.T) {
 		"Bind of SQL PREPARE": {[]pgproto3.FrontendMessage{prepare},
 			[]pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "d", Parameters: [][]byte{[]byte("Ada")}}, &pgproto3.Execute{}, sync},
 			"prepare d(text) as delete from customers where name = $1", ""},
-		"FETCH": {[]pgproto3.FrontendMessage{query("begin"), query(declare)}, []pgproto3.FrontendMessage{query("fetch c")}, "fetch c", declare},
+		"FETCH":                  {[]pgproto3.FrontendMessage{query("begin"), query(declare)}, []pgproto3.FrontendMessage{query("fetch c")}, "fetch c", declare},
 		"FETCH in the same text": {[]pgproto3.FrontendMessage{query("begin")}, []pgproto3.FrontendMessage{query(declare + "; fetch c")}, "fetch c", declare},
 		"FETCH from a portal": {[]pgproto3.FrontendMessage{query("begin"), &pgproto3.Parse{Query: "select 5"}, &pgproto3.Bind{DestinationPortal: "c"}, sync},
 			[]pgproto3.FrontendMessage{query("fetch c")}, "fetch c", "select 5"},

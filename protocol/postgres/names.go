@@ -1,6 +1,10 @@
 package postgres
 
-import "github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+import (
+	"fmt"
+
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+)
 
 // maxName is how much of a name PostgreSQL looks at (NAMEDATALEN less the final
 // NUL): of two longer names that begin alike each means the other.
@@ -14,10 +18,12 @@ func nameKey[T string | []byte](name T) T { return name[:min(len(name), maxName)
 // the name has stood for before, and will again if the target refuses. A
 // request that comes before the answer may therefore mean the one or the other.
 type meaning[T any] struct {
-	prev    *T
-	gone    bool
-	sql     bool   // given by a statement of SQL
-	segment uint64 // Syncs sent before it
+	prev     *T
+	accepted bool
+	gone     bool
+	sql      bool   // given by a statement of SQL
+	segment  uint64 // Syncs sent before it
+	size     int    // bytes of memory, 0 once it is of no use any more
 }
 
 // unsure reports whether a request in the given segment could find the former
@@ -27,38 +33,100 @@ func (m *meaning[T]) unsure(segment uint64) bool {
 	return m.prev != nil && (m.sql || m.segment != segment)
 }
 
-// give makes v the newest meaning of name.
-func give[T any](m map[string]*T, name string, v *T, of func(*T) *meaning[T]) {
-	of(v).prev = m[name]
-	m[name] = v
+// names are the names of one kind and what they stand for. Guarded by
+// session.mu.
+type names[T any] struct {
+	m    map[string]*T
+	of   func(*T) *meaning[T]
+	size int // bytes that all meanings take, former ones included
 }
 
-// settleName notes the target's answer to what gave name the meaning v: it
-// holds, or what was there before does. Later meanings stay.
-func settleName[T any](m map[string]*T, name string, v *T, ok bool, of func(*T) *meaning[T]) {
+func newNames[T any](of func(*T) *meaning[T]) names[T] { return names[T]{m: map[string]*T{}, of: of} }
+
+// give makes v, which takes size bytes, the newest meaning of name.
+func (n *names[T]) give(name string, v *T, size int) {
+	n.of(v).prev = n.m[name]
+	n.m[name] = v
+	n.of(v).size = size
+	n.size += size
+}
+
+// grow notes that v takes size bytes more.
+func (n *names[T]) grow(v *T, size int) {
+	if v != nil && n.of(v).size > 0 {
+		n.of(v).size += size
+		n.size += size
+	}
+}
+
+func (n *names[T]) release(v *T) {
+	if v != nil {
+		n.size -= n.of(v).size
+		n.of(v).size = 0
+	}
+}
+
+// settle notes the target's answer to what gave name the meaning v: it holds,
+// or what was there before does. Later meanings stay.
+func (n *names[T]) settle(name string, v *T, ok bool) {
 	if v == nil {
 		return
 	}
-	prev := of(v).prev
-	of(v).prev = nil
+	prev := n.of(v).prev
+	n.of(v).prev = nil
 	if ok {
-		if m[name] == v && of(v).gone {
-			delete(m, name)
+		n.of(v).accepted = true
+		n.release(prev)
+		if n.m[name] == v && n.of(v).gone {
+			n.drop(name)
 		}
 		return
 	}
-	if m[name] == v {
+	n.release(v)
+	if n.m[name] == v {
 		if prev == nil {
-			delete(m, name)
+			delete(n.m, name)
 		} else {
-			m[name] = prev
+			n.m[name] = prev
 		}
 		return
 	}
-	for n := m[name]; n != nil; n = of(n).prev {
-		if of(n).prev == v {
-			of(n).prev = prev
+	for l := n.m[name]; l != nil; l = n.of(l).prev {
+		if n.of(l).prev == v {
+			n.of(l).prev = prev
 			return
+		}
+	}
+}
+
+// unnamed returns the size of what has no name, which the next one replaces.
+func (n *names[T]) unnamed() int {
+	if v := n.m[""]; v != nil && n.of(v).accepted {
+		return n.of(v).size
+	}
+	return 0
+}
+
+// drop takes the meaning of name away.
+func (n *names[T]) drop(name string) {
+	n.release(n.m[name])
+	delete(n.m, name)
+}
+
+// clear takes every meaning away that the target has accepted. What was given
+// since is not answered yet.
+func (n *names[T]) clear() {
+	for name, v := range n.m {
+		if n.of(v).accepted {
+			n.drop(name)
+			continue
+		}
+		for m := n.of(v); m.prev != nil; m = n.of(m.prev) {
+			if n.of(m.prev).accepted {
+				n.release(m.prev)
+				m.prev = nil
+				break
+			}
 		}
 	}
 }
@@ -70,28 +138,28 @@ func portalMeaning(p *portal) *meaning[portal]          { return &p.meaning }
 // of a prepared statement, nil for nothing. It waits for the target where that
 // is not sure.
 func (f *front) statement(name []byte) (*statement, error) {
-	return present(f, f.c.statements, string(nameKey(name)), statementMeaning)
+	return present(f, &f.c.statements, string(nameKey(name)))
 }
 
 // portal is the same for portals and cursors.
 func (f *front) portal(name []byte) (*portal, error) {
-	return present(f, f.c.portals, string(nameKey(name)), portalMeaning)
+	return present(f, &f.c.portals, string(nameKey(name)))
 }
 
-func present[T any](f *front, m map[string]*T, name string, of func(*T) *meaning[T]) (*T, error) {
+func present[T any](f *front, n *names[T], name string) (*T, error) {
 	f.c.mu.Lock()
-	v := m[name]
-	unsure := v != nil && of(v).unsure(f.segment)
+	v := n.m[name]
+	unsure := v != nil && n.of(v).unsure(f.segment)
 	f.c.mu.Unlock()
 	if unsure {
 		if err := f.await(nil); err != nil {
 			return nil, err
 		}
 		f.c.mu.Lock()
-		v = m[name]
+		v = n.m[name]
 		f.c.mu.Unlock()
 	}
-	if v == nil || of(v).gone {
+	if v == nil || n.of(v).gone {
 		return nil, nil
 	}
 	return v, nil
@@ -114,4 +182,40 @@ func (f *front) awaitNames(script *pgsql.Script) error {
 		}
 	}
 	return nil
+}
+
+// What meanings take beside their texts: an operation, a name, an analysis.
+const (
+	statementSize = 512
+	portalSize    = 1 << 10
+	columnSize    = 128
+)
+
+// errFull says that a session has prepared too much.
+func (s *Server) errFull() error {
+	return &Error{Side: SideClient, Code: codeConfigurationLimit,
+		Msg:  fmt.Sprintf("the prepared statements and portals of this session take more than the %d bytes that the gateway holds for one", s.maxPrepared()),
+		Hint: "close what is no longer used, as by DEALLOCATE or DISCARD ALL, or ask whoever runs the gateway to raise MaxPrepared"}
+}
+
+// afford returns an error if the session's prepared statements and portals
+// take too much for another. It waits for the target where that frees some.
+func (f *front) afford() error {
+	if !f.full {
+		return nil
+	}
+	if err := f.await(nil); err != nil {
+		return err
+	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if f.full = f.c.full(); f.full {
+		return f.c.srv.errFull()
+	}
+	return nil
+}
+
+// full reports whether nothing more may be prepared. The caller holds mu.
+func (c *session) full() bool {
+	return c.statements.size-c.statements.unnamed()+c.portals.size-c.portals.unnamed() > c.srv.maxPrepared()
 }

@@ -76,6 +76,28 @@ type portal struct {
 	meaning   meaning[portal]
 }
 
+// bytes is about the memory that s takes.
+func (s *statement) bytes() int {
+	n := statementSize + len(s.text) + len(s.source) + len(s.oids)
+	if s.stmt != nil {
+		n += s.stmt.Bytes()
+	}
+	return n
+}
+
+// bytes is about the memory that p takes beside its statement.
+func (p *portal) bytes() int {
+	n := portalSize + columnSize*len(p.cols)
+	if p.run == nil {
+		n += len(p.source)
+	} else {
+		for i := range p.run.op.Args {
+			n += 64 + len(p.run.op.Args[i].Text)
+		}
+	}
+	return n
+}
+
 // Kinds of entry that are no message type.
 const (
 	entryProbe    = 1 // a question of the gateway's own; everything up to ReadyForQuery is its answer

@@ -65,9 +65,9 @@ func (bk *back) fail(e *entry, out protocol.Outcome) {
 	}
 	switch {
 	case (e.kind == msgParse || e.kind == msgClose) && e.stmt != nil:
-		settleName(bk.c.statements, e.stmt.name, e.stmt, false, statementMeaning)
+		bk.c.statements.settle(e.stmt.name, e.stmt, false)
 	case (e.kind == msgBind || e.kind == msgClose) && e.portal != nil:
-		settleName(bk.c.portals, e.portal.name, e.portal, false, portalMeaning)
+		bk.c.portals.settle(e.portal.name, e.portal, false)
 	}
 }
 
@@ -133,7 +133,7 @@ func (bk *back) transactionEnded() {
 	case doubtful:
 		c.catalog.doubt()
 	}
-	for name, p := range c.portals {
+	for name, p := range c.portals.m {
 		if p.pending > 0 {
 			continue
 		}
@@ -141,7 +141,7 @@ func (bk *back) transactionEnded() {
 			p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 		}
 		if p.run != nil || p.stmt == nil || !p.stmt.Effect.Has(pgsql.Hold) {
-			delete(c.portals, name)
+			c.portals.drop(name)
 		}
 	}
 }

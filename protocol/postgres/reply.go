@@ -137,9 +137,11 @@ func (bk *back) rowDescription(e *entry, body []byte) (own bool, err error) {
 		own = e.kind == entryDescribe
 		if e.portal != nil {
 			e.portal.cols = cols
+			bk.c.portals.grow(e.portal, columnSize*len(cols))
 		}
 		if e.stmt != nil {
 			e.stmt.cols = cols
+			bk.c.statements.grow(e.stmt, columnSize*len(cols))
 		}
 		bk.pop()
 		return own, nil
@@ -211,18 +213,25 @@ func (bk *back) over(r *run, ok bool) {
 	e := r.stmt.Effect
 	switch {
 	case e.Has(pgsql.Prepare|pgsql.Deallocate) && r.gave != nil:
-		settleName(c.statements, r.gave.name, r.gave, ok, statementMeaning)
+		c.statements.settle(r.gave.name, r.gave, ok)
 	case e.Has(pgsql.DeclareCursor|pgsql.CloseCursor) && r.gavePortal != nil:
 		r.gavePortal.pending = 0
 		if p := r.gavePortal.meaning.prev; ok && p != nil && p.run != nil {
 			p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 		}
-		settleName(c.portals, r.gavePortal.name, r.gavePortal, ok, portalMeaning)
-	case ok && e.Has(pgsql.Deallocate):
-		clear(c.statements)
-	case ok && e.Has(pgsql.Discard) && e.Setting == "all":
-		clear(c.statements)
-		clear(c.portals)
+		c.portals.settle(r.gavePortal.name, r.gavePortal, ok)
+	case ok:
+		if e.Has(pgsql.Deallocate) {
+			c.statements.clear()
+		}
+		if e.Has(pgsql.CloseCursor) {
+			for _, p := range c.portals.m {
+				if p.meaning.accepted && p.run != nil {
+					p.run.end(protocol.Outcome{Status: protocol.StatusOK})
+				}
+			}
+			c.portals.clear()
+		}
 	}
 	r.gave, r.gavePortal = nil, nil
 }
@@ -230,13 +239,13 @@ func (bk *back) over(r *run, ok bool) {
 // closed notes that the target has done the Close of e. The caller holds mu.
 func (bk *back) closed(e *entry) {
 	if e.stmt != nil {
-		settleName(bk.c.statements, e.stmt.name, e.stmt, true, statementMeaning)
+		bk.c.statements.settle(e.stmt.name, e.stmt, true)
 		return
 	}
 	if p := e.portal.meaning.prev; p != nil && p.run != nil {
 		p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 	}
-	settleName(bk.c.portals, e.portal.name, e.portal, true, portalMeaning)
+	bk.c.portals.settle(e.portal.name, e.portal, true)
 }
 
 // probeAnswer swallows the answer to the gateway's own question. The caller

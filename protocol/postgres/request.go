@@ -28,6 +28,9 @@ func (f *front) ask(first *run) error {
 	}
 	fixed := false
 	for r := first; r != nil; r = r.next {
+		if r.op.Verb == "create database" {
+			f.c.catalog.rest()
+		}
 		f.ops = append(f.ops, &r.op)
 		f.runs = append(f.runs, r)
 		fixed = fixed || first.next != nil && r.op.Rewritten() != ""
@@ -106,6 +109,13 @@ func (f *front) query(frame, body []byte) error {
 		f.keep(len(frame))
 		return nil
 	}
+	for r := first; r != nil; r = r.next {
+		if r.stmt.Effect.Has(pgsql.Prepare | pgsql.DeclareCursor) {
+			if err := f.afford(); err != nil {
+				return f.refuse(msgQuery, len(frame), nil, err)
+			}
+		}
+	}
 	if err := f.ask(first); err != nil {
 		return f.refuse(msgQuery, len(frame), nil, err)
 	}
@@ -155,6 +165,9 @@ func (f *front) parse(frame, body []byte) error {
 		return malformed("Parse")
 	}
 	f.copyRun = nil
+	if err := f.afford(); err != nil {
+		return f.refuse(msgParse, len(frame), m.name, err)
+	}
 	script, err := f.analyze(m.query)
 	if err != nil {
 		return err
@@ -177,7 +190,8 @@ func (f *front) parse(frame, body []byte) error {
 	c := f.c
 	c.mu.Lock()
 	s.meaning.segment = f.segment
-	give(c.statements, s.name, s, statementMeaning)
+	c.statements.give(s.name, s, s.bytes())
+	f.full = c.full()
 	c.q.push(entry{kind: msgParse, run: first, stmt: s})
 	c.mu.Unlock()
 	if first != nil {
@@ -213,6 +227,9 @@ func (f *front) bindMessage(frame, body []byte) error {
 	f.bind = m.params[:0]
 	if err := f.settle(); err != nil {
 		return err
+	}
+	if err := f.afford(); err != nil {
+		return f.refuse(msgBind, len(frame), nil, err)
 	}
 	s, err := f.statement(m.stmt)
 	if err != nil {
@@ -268,7 +285,8 @@ func (f *front) bindMessage(frame, body []byte) error {
 		p.cols = withFormats(s.cols, append([]byte(nil), m.resultFormats...))
 	}
 	p.meaning.segment = f.segment
-	give(c.portals, p.name, p, portalMeaning)
+	c.portals.give(p.name, p, p.bytes())
+	f.full = c.full()
 	c.q.push(entry{kind: msgBind, run: p.run, portal: p})
 	c.mu.Unlock()
 	f.keep(len(frame))
@@ -356,10 +374,10 @@ func (f *front) close(frame, body []byte) error {
 	c.mu.Lock()
 	if m.kind == 'S' {
 		e.stmt = &statement{name: name, meaning: meaning[statement]{gone: true, segment: f.segment}}
-		give(c.statements, name, e.stmt, statementMeaning)
+		c.statements.give(name, e.stmt, e.stmt.bytes())
 	} else {
 		e.portal = &portal{name: name, meaning: meaning[portal]{gone: true, segment: f.segment}}
-		give(c.portals, name, e.portal, portalMeaning)
+		c.portals.give(name, e.portal, e.portal.bytes())
 	}
 	c.q.push(e)
 	c.mu.Unlock()

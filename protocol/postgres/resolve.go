@@ -125,7 +125,7 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		return before.prepared[name]
 	}
 	f.c.mu.Lock()
-	s := f.c.statements[nameKey(name)]
+	s := f.c.statements.m[nameKey(name)]
 	f.c.mu.Unlock()
 	switch {
 	case s == nil:
@@ -159,7 +159,7 @@ func (f *front) fetched(name string, before *earlier) named {
 	}
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
-	if p := f.c.portals[nameKey(name)]; p != nil {
+	if p := f.c.portals.m[nameKey(name)]; p != nil {
 		return named{p.stmt, p.source}
 	}
 	return named{}
@@ -311,10 +311,12 @@ func (c *session) sent(r *run) {
 	}
 	if r.gave != nil {
 		r.gave.meaning.sql = true
-		give(c.statements, r.gave.name, r.gave, statementMeaning)
+		c.statements.give(r.gave.name, r.gave, r.gave.bytes())
+		c.front.full = c.full()
 	}
 	if r.gavePortal != nil {
 		r.gavePortal.meaning.sql = true
-		give(c.portals, r.gavePortal.name, r.gavePortal, portalMeaning)
+		c.portals.give(r.gavePortal.name, r.gavePortal, r.gavePortal.bytes())
+		c.front.full = c.full()
 	}
 }

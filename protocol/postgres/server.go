@@ -50,6 +50,10 @@ type Server struct {
 	// statement, the arguments of one execution, a row that a step masks. 0
 	// means 256 MiB. What only passes through is streamed and has no limit.
 	MaxMessage int
+	// MaxPrepared bounds the memory that the prepared statements and portals
+	// of one session take, not counting the unnamed ones: once it is reached,
+	// more are refused. 0 means 64 MiB.
+	MaxPrepared int
 	// LoginTimeout bounds the login at the target; 0 means 15 s.
 	LoginTimeout time.Duration
 	// Logger is for the operator; nil: nothing is logged.
@@ -93,6 +97,13 @@ func (s *Server) maxMessage() int {
 		return s.MaxMessage
 	}
 	return 256 << 20
+}
+
+func (s *Server) maxPrepared() int {
+	if s.MaxPrepared > 0 {
+		return s.MaxPrepared
+	}
+	return 64 << 20
 }
 
 func (s *Server) loginTimeout() time.Duration {

@@ -54,8 +54,8 @@ type session struct {
 	status     byte // transaction status of the last ReadyForQuery
 	ended      error
 	draining   atomic.Bool
-	statements map[string]*statement
-	portals    map[string]*portal
+	statements names[statement]
+	portals    names[portal]
 	tracker    tracker
 	changing   int                     // statements under way that may open a transaction or take locks
 	hold       context.CancelCauseFunc // ends the current hold
@@ -71,7 +71,7 @@ type session struct {
 
 func newSession(s *Server, st *startup) *session {
 	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), status: 'I',
-		statements: map[string]*statement{}, portals: map[string]*portal{}}
+		statements: newNames(statementMeaning), portals: newNames(portalMeaning)}
 	c.changed = sync.NewCond(&c.mu)
 	return c
 }

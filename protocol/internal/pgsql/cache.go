@@ -115,12 +115,13 @@ func scriptSize(s *Script) int {
 	}
 	n := 128
 	for i := range s.Statements {
-		n += statementSize(&s.Statements[i])
+		n += s.Statements[i].Bytes()
 	}
 	return n
 }
 
-func statementSize(s *Statement) int {
+// Bytes is about the memory that s takes.
+func (s *Statement) Bytes() int {
 	const ref, source, column, object = 48, 56, 64, 40
 	n := 384 + ref*(len(s.Reads)+len(s.Writes)) + object*len(s.Objects) + len(s.Why)
 	for _, o := range s.Objects {
@@ -128,7 +129,7 @@ func statementSize(s *Statement) int {
 	}
 	n += columnsSize(s.Columns, column, source)
 	if s.Inner != nil {
-		n += statementSize(s.Inner)
+		n += s.Inner.Bytes()
 	}
 	return n
 }
