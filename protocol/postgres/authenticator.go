@@ -18,6 +18,7 @@ type authenticator struct {
 	conn  net.Conn
 	mode  string // sslmode
 	creds protocol.Credentials
+	rule  authRule
 
 	asked bool // for anything but SCRAM's own steps
 	scram *scramClient
@@ -40,6 +41,9 @@ func (a *authenticator) answer(body []byte) ([]byte, error) {
 		if a.scram != nil && !a.scram.verified {
 			return nil, errors.New("the target did not prove that it knows the password")
 		}
+		if err := a.rule.end(a.asked, a.scram); err != nil {
+			return nil, err
+		}
 		a.done = true
 		return nil, c.done()
 	case authSASLContinue:
@@ -61,6 +65,9 @@ func (a *authenticator) answer(body []byte) ([]byte, error) {
 		return nil, errors.New("the target asks for a password twice")
 	}
 	a.asked = true
+	if err := a.rule.ask(kind); err != nil {
+		return nil, err
+	}
 	if a.creds.Secret.Empty() {
 		return nil, fmt.Errorf("the target asks for a password (method %d) and no secret is configured", kind)
 	}
@@ -91,7 +98,7 @@ func (a *authenticator) startSCRAM(data []byte) ([]byte, error) {
 		cs := tc.ConnectionState()
 		state = &cs
 	}
-	mech, sc, err := newScramClient(a.keys, a.creds.Secret, offered, state)
+	mech, sc, err := newScramClient(a.keys, a.creds.Secret, offered, state, a.rule.binding)
 	if err != nil {
 		return nil, err
 	}

@@ -24,8 +24,19 @@
 //	             an sslrootcert means verify-ca.
 //	sslrootcert  file with the certificates that may have signed the target's
 //	sslcert, sslkey   files with the gateway's own certificate and key
+//	require_auth a list, separated by commas, of what the target may ask for:
+//	             scram-sha-256, md5, password, none; with a ! before each, of
+//	             what it may not. The default is anything.
+//	channel_binding  prefer, require, disable; require also means that the target
+//	             asks for SCRAM over TLS.
 //	dbname       the database for clients that name none
 //	replication  allow: clients may ask for replication connections
+//
+// The options that libpq has too mean the same. A password goes in the clear to
+// a target only that verify-ca or verify-full have proven, whatever
+// require_auth says. Who stands in the way of an unproven target can ask for
+// md5, or for SCRAM with few iterations, and guess the secret from the answer:
+// there, take require_auth=scram-sha-256 and a long random secret.
 //
 // # What is an operation
 //

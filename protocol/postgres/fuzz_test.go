@@ -207,7 +207,7 @@ func FuzzScram(f *testing.F) {
 			}
 		}
 		var cache keyCache
-		_, c, err := newScramClient(&cache, protocol.NewSecret("pw"), []string{scramSHA256}, nil)
+		_, c, err := newScramClient(&cache, protocol.NewSecret("pw"), []string{scramSHA256}, nil, "prefer")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func FuzzScramExchange(f *testing.F) {
 		}
 		srv := scramServer{keys: keys, salt: []byte("salty"), iterations: 1}
 		var cache keyCache
-		_, c, err := newScramClient(&cache, protocol.NewSecret(ours), []string{scramSHA256}, nil)
+		_, c, err := newScramClient(&cache, protocol.NewSecret(ours), []string{scramSHA256}, nil, "prefer")
 		if err != nil {
 			t.Fatal(err)
 		}

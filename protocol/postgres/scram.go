@@ -132,13 +132,19 @@ type scramClient struct {
 }
 
 // newScramClient picks a mechanism out of offered. state is the target's TLS
-// connection or nil.
-func newScramClient(cache *keyCache, password protocol.Secret, offered []string, state *tls.ConnectionState) (mech string, c *scramClient, err error) {
+// connection or nil, binding one of bindings.
+func newScramClient(cache *keyCache, password protocol.Secret, offered []string, state *tls.ConnectionState, binding string) (mech string, c *scramClient, err error) {
 	c = &scramClient{cache: cache, password: password, header: "n,,"}
 	plain, plus := false, false
 	for _, m := range offered {
 		plain = plain || m == scramSHA256
 		plus = plus || m == scramSHA256Plus
+	}
+	switch binding {
+	case "disable":
+		plus, state = false, nil
+	case "require":
+		plain = false
 	}
 	switch {
 	case plus && state != nil && len(state.PeerCertificates) > 0:
@@ -148,7 +154,7 @@ func newScramClient(cache *keyCache, password protocol.Secret, offered []string,
 			break
 		}
 		if !plain { // a certificate whose hash is not defined, such as Ed25519
-			return "", nil, errors.New("the target offers SCRAM with channel binding only, and its certificate has no binding defined")
+			return "", nil, errors.New("the target's certificate has no channel binding defined, and SCRAM without one is not offered or not allowed")
 		}
 		fallthrough
 	case plain:
@@ -157,7 +163,7 @@ func newScramClient(cache *keyCache, password protocol.Secret, offered []string,
 			c.header = "y,," // we could bind, the target does not offer it
 		}
 	default:
-		return "", nil, errors.New("the target offers no SCRAM-SHA-256")
+		return "", nil, errors.New("the target offers no SCRAM-SHA-256 in the form that its option channel_binding allows")
 	}
 	var raw [18]byte
 	_, _ = rand.Read(raw[:]) // never fails

@@ -21,19 +21,21 @@ import (
 // Options of a target, as in [protocol.Resource]. The names that PostgreSQL's
 // own clients have too mean the same.
 const (
-	optSSLMode     = "sslmode"     // disable, prefer, require, verify-ca, verify-full (default)
-	optSSLRootCert = "sslrootcert" // file with the CAs that may sign the target's certificate; default: the system's
-	optSSLCert     = "sslcert"     // file with the gateway's client certificate
-	optSSLKey      = "sslkey"      // file with its key
-	optDatabase    = "dbname"      // database for clients that name none
-	optReplication = "replication" // "allow": replication connections may be asked for; default: refused
+	optSSLMode     = "sslmode"         // disable, prefer, require, verify-ca, verify-full (default)
+	optSSLRootCert = "sslrootcert"     // file with the CAs that may sign the target's certificate; default: the system's
+	optSSLCert     = "sslcert"         // file with the gateway's client certificate
+	optSSLKey      = "sslkey"          // file with its key
+	optDatabase    = "dbname"          // database for clients that name none
+	optRequireAuth = "require_auth"    // methods the target may ask for; default: all
+	optBinding     = "channel_binding" // prefer (default), require, disable
+	optReplication = "replication"     // "allow": replication connections may be asked for; default: refused
 )
 
 var sslModes = []string{"disable", "prefer", "require", "verify-ca", "verify-full"}
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
-	known := []string{optSSLMode, optSSLRootCert, optSSLCert, optSSLKey, optDatabase, optReplication}
+	known := []string{optSSLMode, optSSLRootCert, optSSLCert, optSSLKey, optRequireAuth, optBinding, optDatabase, optReplication}
 	for k := range r.Options {
 		if !slices.Contains(known, k) {
 			return fmt.Errorf("unknown option %q; known are %s", k, strings.Join(known, ", "))
@@ -44,6 +46,9 @@ func (s *Server) CheckTarget(r protocol.Resource) error {
 	}
 	if v := r.Options[optReplication]; v != "" && v != "allow" {
 		return fmt.Errorf("option replication: %q is not \"allow\"", v)
+	}
+	if _, err := authRuleOf(r); err != nil {
+		return err
 	}
 	_, err := targetTLS(r)
 	return err
@@ -72,7 +77,7 @@ func targetTLS(r protocol.Resource) (*tls.Config, error) {
 	}
 	host, _, err := net.SplitHostPort(r.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("address %q: %w", r.Addr, err)
+		return nil, errors.New("address: want host:port, or the path of a Unix socket")
 	}
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, NextProtos: []string{alpn}}
 	if f := r.Options[optSSLRootCert]; f != "" {
@@ -242,10 +247,14 @@ func (t *target) login(s *Server, r protocol.Resource, creds protocol.Credential
 	fail := func(msg string, err error) error {
 		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: msg, Err: err}
 	}
+	rule, err := authRuleOf(r)
+	if err != nil {
+		return &Error{Side: SideGateway, Code: codeCannotConnect, Msg: "the target's settings are wrong", Err: err}
+	}
 	if _, err := t.conn.Write(startupMessage(creds.User, database, params)); err != nil {
 		return fail("the target closed the connection during the login", err)
 	}
-	a := authenticator{keys: &s.keys, conn: t.conn, mode: sslMode(r), creds: creds}
+	a := authenticator{keys: &s.keys, conn: t.conn, mode: sslMode(r), creds: creds, rule: rule}
 	for range maxLoginMessages {
 		frame, err := t.next(maxLoginMessage)
 		if e := (*Error)(nil); errors.As(err, &e) {

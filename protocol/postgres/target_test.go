@@ -155,6 +155,22 @@ func TestLoginAtTargets(t *testing.T) {
 	add("wrong-name-ca", wrongName, "scram", "scram secret", "sslmode", "verify-ca", "sslrootcert", root)
 	add("wrong-secret", pg.Addr, "scram", "wrong", "sslmode", "disable")
 	add("no-secret", pg.Addr, "scram", "", "sslmode", "disable")
+	// require_auth and channel_binding, as libpq has them.
+	for _, m := range []string{"scram", "md5", "plain", "open", "card"} {
+		secret := map[string]string{"scram": "scram secret", "md5": "md5 secret", "plain": "plain secret"}[m]
+		o := []string{"sslmode", "verify-full", "sslrootcert", root}
+		if m == "card" {
+			o = append(o, "sslcert", cert, "sslkey", key)
+		}
+		add(m+"-only-scram", pg.Addr, m, secret, append(o, "require_auth", "scram-sha-256")...)
+		add(m+"-only-old", pg.Addr, m, secret, append(o, "require_auth", "md5, password")...)
+		add(m+"-only-none", pg.Addr, m, secret, append(o, "require_auth", "none")...)
+		add(m+"-not-none", pg.Addr, m, secret, append(o, "require_auth", "!none,!md5")...)
+		add(m+"-bound", pg.Addr, m, secret, append(o, "channel_binding", "require")...)
+		add(m+"-unbound", pg.Addr, m, secret, append(o, "channel_binding", "disable")...)
+	}
+	add("scram-bound-no-tls", pg.Addr, "scram", "scram secret", "sslmode", "disable", "channel_binding", "require")
+	add("plain-allowed-no-tls", pg.Addr, "plain", "plain secret", "sslmode", "disable", "require_auth", "password")
 	add("default-mode", pg.Addr, "scram", "scram secret")
 
 	d := &net.Dialer{}
@@ -169,6 +185,12 @@ func TestLoginAtTargets(t *testing.T) {
 		"bare-require": notTLS, "bare-verify-ca": notTLS, "bare-verify-full": notTLS,
 		"other-ca": notTrusted, "require-with-other-ca": notTrusted, "wrong-name-full": notTrusted, "default-mode": notTrusted,
 		"wrong-secret": notLoggedIn, "no-secret": notLoggedIn,
+		"md5-only-scram": notLoggedIn, "plain-only-scram": notLoggedIn, "open-only-scram": notLoggedIn, "card-only-scram": notLoggedIn,
+		"scram-only-old": notLoggedIn, "open-only-old": notLoggedIn, "card-only-old": notLoggedIn,
+		"scram-only-none": notLoggedIn, "md5-only-none": notLoggedIn, "plain-only-none": notLoggedIn,
+		"open-not-none": notLoggedIn, "card-not-none": notLoggedIn, "md5-not-none": notLoggedIn,
+		"md5-bound": notLoggedIn, "plain-bound": notLoggedIn, "open-bound": notLoggedIn, "card-bound": notLoggedIn,
+		"scram-bound-no-tls": notLoggedIn, "plain-allowed-no-tls": notLoggedIn,
 	}
 	for _, tg := range targets {
 		conn, err := f.connect(t.Context(), tg.Name)
@@ -583,6 +605,12 @@ func TestCheckTarget(t *testing.T) {
 	require.ErrorContains(t, check("db:5432", "sslrootcert", os.Args[0]), "no certificate in")
 	require.ErrorContains(t, check("db:5432", "sslcert", "/does/not/exist"), "options sslcert and sslkey")
 	require.ErrorContains(t, check("db:5432", "sslkey", "/does/not/exist"), "sslkey needs sslcert")
-	require.ErrorContains(t, check("db"), "missing port")
+	require.ErrorContains(t, check("postgres://u:hunter2@db"), "address: want host:port")
+	require.NoError(t, check("db:5432", "require_auth", "scram-sha-256, md5", "channel_binding", "require"))
+	require.NoError(t, check("db:5432", "require_auth", "!password,!md5"))
+	require.ErrorContains(t, check("db:5432", "require_auth", "scram"), `"scram" is none of scram-sha-256, md5`)
+	require.ErrorContains(t, check("db:5432", "require_auth", ""), `"" is none of`)
+	require.ErrorContains(t, check("db:5432", "require_auth", "md5,!none"), "either all")
+	require.ErrorContains(t, check("db:5432", "channel_binding", "yes"), `"yes" is none of prefer`)
 	require.Error(t, check("/run/postgresql/.s.PGSQL.5432", "sslmode", "verify-full"))
 }
