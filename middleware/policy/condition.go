@@ -31,6 +31,7 @@ const (
 type Condition struct {
 	source  string
 	program cel.Program
+	native  expr[bool] // nil if nothing could be translated
 }
 
 // Compile checks and compiles an expression. An error names the column, and
@@ -62,7 +63,7 @@ func Compile(expr string) (*Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Condition{source: expr, program: p}, nil
+	return &Condition{source: expr, program: p, native: translate(checked.NativeRep(), cheap)}, nil
 }
 
 // MustCompile is Compile for expressions that are part of the program; it
@@ -81,6 +82,16 @@ func (c *Condition) Eval(op *protocol.Operation) (bool, error) {
 	if c == nil || c.program == nil {
 		return false, errors.New("no condition")
 	}
+	if c.native != nil && op != nil {
+		if v, ok := c.native(op); ok {
+			return v, nil
+		}
+	}
+	return c.interpret(op)
+}
+
+// interpret evaluates the condition by CEL.
+func (c *Condition) interpret(op *protocol.Operation) (bool, error) {
 	out, _, err := c.program.Eval(&activation{op: op})
 	if err != nil {
 		return false, fmt.Errorf("condition: %w", err)

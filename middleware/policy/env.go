@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strings"
 	"sync"
 
@@ -104,13 +105,9 @@ func mayRead(operation, pattern ref.Val) ref.Val {
 	if err != nil {
 		return types.WrapErr(err)
 	}
-	if !op.ReadsKnown {
-		return types.True
-	}
-	for _, c := range op.Reads {
-		if p.Matches(c) {
-			return types.True
-		}
-	}
-	return types.False
+	return types.Bool(readsMatch(op, p))
+}
+
+func readsMatch(op *protocol.Operation, p middleware.ColumnPattern) bool {
+	return !op.ReadsKnown || slices.ContainsFunc(op.Reads, p.Matches)
 }

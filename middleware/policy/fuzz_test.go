@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // FuzzCompile checks that no expression brings the gateway down, takes long,
-// or is true about an operation that nobody has asked for without saying so.
+// is true without saying so, or means something else translated than to CEL.
 func FuzzCompile(f *testing.F) {
 	for _, s := range []string{
 		`operation.access.write && !operation.bounded && target.labels.env == "prod"`,
@@ -36,8 +37,11 @@ func FuzzCompile(f *testing.F) {
 		for _, op := range []*protocol.Operation{operation(), {}} {
 			start := time.Now()
 			ok, err := c.Eval(op)
+			if !strings.Contains(expr, "now") {
+				_, _ = eval(t, c, op)
+			}
 			require.False(t, ok && err != nil)
-			require.Less(t, time.Since(start), 5*time.Second)
+			require.Less(t, time.Since(start), 10*time.Second)
 		}
 	})
 }

@@ -17,43 +17,53 @@ import (
 type objectType struct {
 	name   string
 	cel    *types.Type
-	fields map[string]*types.FieldType
+	fields map[string]*fieldType
 }
 
-func newObjectType(name string, fields map[string]*types.FieldType) *objectType {
+// A fieldType describes a field to CEL. For a translation (native.go), get and
+// set turn the expr of an object into the expr of the field's value and into
+// that of has(...); nil if the object's expr is of another type.
+type fieldType struct {
+	types.FieldType
+	get, set func(object any) any
+}
+
+func newObjectType(name string, fields map[string]*fieldType) *objectType {
 	return &objectType{name: name, fields: fields,
 		cel: types.NewObjectType(name, traits.FieldTesterType, traits.IndexerType)}
 }
 
-// field describes a field of the Go type T.
-func field[T any](t *types.Type, get func(T) any) *types.FieldType {
-	return &types.FieldType{
+// field describes a field of the Go type T that get reads and that CEL sees
+// through val.
+func field[T, V any](t *types.Type, get func(T) V, val func(V) any) *fieldType {
+	return optional(t, func(T) bool { return true }, get, val)
+}
+
+// optional describes a field that has(...) may find unset.
+func optional[T, V any](t *types.Type, set func(T) bool, get func(T) V, val func(V) any) *fieldType {
+	return &fieldType{get: through(get), set: through(set), FieldType: types.FieldType{
 		Type:  t,
-		IsSet: func(v any) bool { _, ok := v.(T); return ok },
+		IsSet: func(v any) bool { o, ok := v.(T); return ok && set(o) },
 		GetFrom: func(v any) (any, error) {
 			o, ok := v.(T)
 			if !ok {
 				return nil, fmt.Errorf("no such field on a %T", v)
 			}
-			return get(o), nil
+			return val(get(o)), nil
 		},
-	}
+	}}
 }
 
-// optional describes a field that has(...) may find unset.
-func optional[T any](t *types.Type, set func(T) bool, get func(T) any) *types.FieldType {
-	f := field(t, get)
-	f.IsSet = func(v any) bool { o, ok := v.(T); return ok && set(o) }
-	return f
+func stringField[T any](get func(T) string) *fieldType {
+	return field(types.StringType, get, func(s string) any { return types.String(s) })
 }
 
-func stringField[T any](get func(T) string) *types.FieldType {
-	return field(types.StringType, func(o T) any { return types.String(get(o)) })
+func boolField[T any](get func(T) bool) *fieldType {
+	return field(types.BoolType, get, func(b bool) any { return types.Bool(b) })
 }
 
-func boolField[T any](get func(T) bool) *types.FieldType {
-	return field(types.BoolType, func(o T) any { return types.Bool(get(o)) })
-}
+// asIs leaves a value for [wrap] and CEL's registry.
+func asIs[V any](v V) any { return v }
 
 // An object is a value of an objectType.
 type object struct {
@@ -145,7 +155,10 @@ func (p *provider) FindStructFieldNames(name string) ([]string, bool) {
 func (p *provider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
 	if t, ok := p.types[name]; ok {
 		f, ok := t.fields[field]
-		return f, ok
+		if !ok {
+			return nil, false
+		}
+		return &f.FieldType, true
 	}
 	return p.Registry.FindStructFieldType(name, field)
 }

@@ -50,4 +50,12 @@
 // errors, and a step whose condition fails refuses the operation. Ask with
 // has(identity.claims.department), or give a default with
 // target.labels[?"env"].orValue("none").
+//
+// # Cost
+//
+// A condition that compares texts, numbers and flags, or looks for one in
+// identity.groups, a list of constants or target.labels, takes some ten
+// nanoseconds and no memory; so does mayRead. Anything else, such as a loop, a
+// claim or a regular expression, takes some hundred and more. Behind && and ||
+// it takes time only when it is reached.
 package policy

@@ -13,10 +13,10 @@ import (
 // The object types. They are filled once, below, and never change.
 var (
 	accessType = newObjectType("Access", accessFields())
-	objectDesc = newObjectType("Object", map[string]*types.FieldType{
+	objectDesc = newObjectType("Object", map[string]*fieldType{
 		"kind":   stringField(func(o *protocol.Object) string { return o.Kind }),
 		"name":   stringField(func(o *protocol.Object) string { return o.Name }),
-		"access": field(accessType.cel, func(o *protocol.Object) any { return o.Access }),
+		"access": field(accessType.cel, func(o *protocol.Object) protocol.Access { return o.Access }, asIs),
 	})
 	identityType  = newIdentityType()
 	toolType      = newToolType()
@@ -29,18 +29,27 @@ var (
 
 var stringList = types.NewListType(types.StringType)
 
-// variables are what a condition can name; get never returns nil.
-var variables = []struct {
+// A variable is what a condition can name. get never returns nil; expr is the
+// same for a translation.
+type variable struct {
 	name string
 	typ  *types.Type
 	get  func(*protocol.Operation) any
-}{
-	{"identity", identityType.cel, func(op *protocol.Operation) any { return identityOf(sessionOf(op).Identity) }},
-	{"tool", toolType.cel, func(op *protocol.Operation) any { return &sessionOf(op).Tool }},
-	{"target", targetType.cel, func(op *protocol.Operation) any { return &sessionOf(op).Resource }},
-	{"session", sessionType.cel, func(op *protocol.Operation) any { return sessionOf(op) }},
-	{"operation", operationType.cel, func(op *protocol.Operation) any { return op }},
-	{"now", types.TimestampType, func(op *protocol.Operation) any { return types.Timestamp{Time: nowOf(op)} }},
+	expr any
+}
+
+func newVariable[T any](name string, typ *types.Type, get func(*protocol.Operation) T) variable {
+	return variable{name, typ, func(op *protocol.Operation) any { return get(op) },
+		expr[T](func(op *protocol.Operation) (T, bool) { return get(op), true })}
+}
+
+var variables = []variable{
+	newVariable("identity", identityType.cel, func(op *protocol.Operation) *protocol.Identity { return identityOf(sessionOf(op).Identity) }),
+	newVariable("tool", toolType.cel, func(op *protocol.Operation) *protocol.Tool { return &sessionOf(op).Tool }),
+	newVariable("target", targetType.cel, func(op *protocol.Operation) *protocol.Resource { return &sessionOf(op).Resource }),
+	newVariable("session", sessionType.cel, sessionOf),
+	newVariable("operation", operationType.cel, func(op *protocol.Operation) *protocol.Operation { return op }),
+	newVariable("now", types.TimestampType, func(op *protocol.Operation) types.Timestamp { return types.Timestamp{Time: nowOf(op)} }),
 }
 
 // activation gives CEL the variables of one operation.
@@ -95,8 +104,8 @@ func wrap(v any) (ref.Val, bool) {
 	return nil, false
 }
 
-func accessFields() map[string]*types.FieldType {
-	m := map[string]*types.FieldType{}
+func accessFields() map[string]*fieldType {
+	m := map[string]*fieldType{}
 	for _, class := range []protocol.Access{protocol.Read, protocol.Write, protocol.Schema, protocol.Admin,
 		protocol.Execute, protocol.Control, protocol.Opaque} {
 		m[class.String()] = boolField(func(a protocol.Access) bool { return a.Has(class) })
@@ -106,26 +115,24 @@ func accessFields() map[string]*types.FieldType {
 
 func newIdentityType() *objectType {
 	type id = *protocol.Identity
-	t := newObjectType("Identity", map[string]*types.FieldType{
+	t := newObjectType("Identity", map[string]*fieldType{
 		"issuer":  stringField(func(i id) string { return i.Issuer }),
 		"subject": stringField(func(i id) string { return i.Subject }),
 		"name":    stringField(func(i id) string { return i.Name }),
 		"email":   stringField(func(i id) string { return i.Email }),
 		"kind":    stringField(func(i id) string { return string(i.Kind) }),
 		"method":  stringField(func(i id) string { return i.Method }),
-		"groups":  field(stringList, func(i id) any { return stringsOf(i.Groups) }),
-		"claims": field(types.NewMapType(types.StringType, types.DynType), func(i id) any {
-			return i.Claims
-		}),
+		"groups":  stringsField(func(i id) []string { return i.Groups }),
+		"claims":  field(types.NewMapType(types.StringType, types.DynType), func(i id) map[string]any { return i.Claims }, asIs),
 	})
 	t.fields["on_behalf_of"] = optional(t.cel, func(i id) bool { return i.OnBehalfOf != nil },
-		func(i id) any { return identityOf(i.OnBehalfOf) })
+		func(i id) id { return identityOf(i.OnBehalfOf) }, asIs)
 	return t
 }
 
 func newToolType() *objectType {
 	type tool = *protocol.Tool
-	return newObjectType("Tool", map[string]*types.FieldType{
+	return newObjectType("Tool", map[string]*fieldType{
 		"name":     stringField(func(t tool) string { return t.Name }),
 		"version":  stringField(func(t tool) string { return t.Version }),
 		"raw":      stringField(func(t tool) string { return t.Raw }),
@@ -135,18 +142,16 @@ func newToolType() *objectType {
 
 func newTargetType() *objectType {
 	type res = *protocol.Resource
-	return newObjectType("Target", map[string]*types.FieldType{
+	return newObjectType("Target", map[string]*fieldType{
 		"name":     stringField(func(r res) string { return r.Name }),
 		"protocol": stringField(func(r res) string { return r.Protocol }),
-		"labels": field(types.NewMapType(types.StringType, types.StringType), func(r res) any {
-			return r.Labels
-		}),
+		"labels":   field(types.NewMapType(types.StringType, types.StringType), func(r res) map[string]string { return r.Labels }, asIs),
 	})
 }
 
 func newSessionType() *objectType {
 	type info = *protocol.SessionInfo
-	return newObjectType("Session", map[string]*types.FieldType{
+	return newObjectType("Session", map[string]*fieldType{
 		"user":     stringField(func(s info) string { return s.User }),
 		"database": stringField(func(s info) string { return s.Database }),
 		"remote":   stringField(func(s info) string { return addrOf(s.Remote) }),
@@ -168,7 +173,7 @@ func addrOf(remote string) string {
 
 func newOperationType() *objectType {
 	type oper = *protocol.Operation
-	return newObjectType("Operation", map[string]*types.FieldType{
+	return newObjectType("Operation", map[string]*fieldType{
 		"verb":        stringField(func(o oper) string { return string(o.Verb) }),
 		"text":        stringField(func(o oper) string { return o.Text }),
 		"fingerprint": stringField(func(o oper) string { return o.Fingerprint }),
@@ -179,18 +184,24 @@ func newOperationType() *objectType {
 		"prepare":     boolField(func(o oper) bool { return o.Prepare }),
 		"in_tx":       boolField(func(o oper) bool { return o.InTx }),
 		"no_wait":     boolField(func(o oper) bool { return o.NoWait }),
-		"access":      field(accessType.cel, func(o oper) any { return o.Access }),
-		"risk":        field(types.IntType, func(o oper) any { return types.Int(o.Risk) }),
-		"risk_why":    field(stringList, func(o oper) any { return stringsOf(o.RiskWhy) }),
-		"args": field(stringList, func(o oper) any {
-			return newList(o.Args, func(a *protocol.Arg) ref.Val { return types.String(a.Text) })
+		"access":      field(accessType.cel, func(o oper) protocol.Access { return o.Access }, asIs),
+		"risk":        field(types.IntType, func(o oper) int64 { return int64(o.Risk) }, func(n int64) any { return types.Int(n) }),
+		"risk_why":    stringsField(func(o oper) []string { return o.RiskWhy }),
+		"args": field(stringList, func(o oper) []protocol.Arg { return o.Args }, func(a []protocol.Arg) any {
+			return newList(a, func(a *protocol.Arg) ref.Val { return types.String(a.Text) })
 		}),
-		"reads":  field(stringList, func(o oper) any { return newList(o.Reads, columnName) }),
-		"writes": field(stringList, func(o oper) any { return newList(o.Writes, columnName) }),
-		"objects": field(types.NewListType(objectDesc.cel), func(o oper) any {
-			return newList(o.Objects, func(x *protocol.Object) ref.Val { return object{objectDesc, x} })
+		"reads":  field(stringList, func(o oper) []protocol.ColumnRef { return o.Reads }, columnNames),
+		"writes": field(stringList, func(o oper) []protocol.ColumnRef { return o.Writes }, columnNames),
+		"objects": field(types.NewListType(objectDesc.cel), func(o oper) []protocol.Object { return o.Objects }, func(os []protocol.Object) any {
+			return newList(os, func(x *protocol.Object) ref.Val { return object{objectDesc, x} })
 		}),
 	})
 }
 
-func columnName(c *protocol.ColumnRef) ref.Val { return types.String(c.String()) }
+func stringsField[T any](get func(T) []string) *fieldType {
+	return field(stringList, get, func(s []string) any { return stringsOf(s) })
+}
+
+func columnNames(cs []protocol.ColumnRef) any {
+	return newList(cs, func(c *protocol.ColumnRef) ref.Val { return types.String(c.String()) })
+}
