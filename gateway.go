@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -99,13 +100,19 @@ type Gateway struct {
 	state atomic.Pointer[state]
 
 	mu        sync.Mutex
-	sessions  map[string]*protocol.Session
+	sessions  map[string]openSession
 	pending   *list.List // of *pendingConn, oldest first
 	open      map[net.Listener]struct{}
 	closing   bool
 	conns     sync.WaitGroup
 	ctx       context.Context
 	terminate context.CancelCauseFunc
+}
+
+// An openSession is a session and the target that it was opened for.
+type openSession struct {
+	*protocol.Session
+	target Target
 }
 
 // state is what a reload replaces as a whole.
@@ -144,7 +151,7 @@ func New(c Config) (*Gateway, error) {
 	g := &Gateway{log: cmp.Or(c.Logger, slog.New(slog.DiscardHandler)), dial: c.Dial,
 		handshake: cmp.Or(c.HandshakeTimeout, 15*time.Second), maxPending: cmp.Or(c.MaxHandshakes, 4096),
 		listeners: c.Listeners, tracer: c.TracerProvider, meter: c.MeterProvider,
-		sessions: map[string]*protocol.Session{}, pending: list.New(), open: map[net.Listener]struct{}{}}
+		sessions: map[string]openSession{}, pending: list.New(), open: map[net.Listener]struct{}{}}
 	if g.dial == nil {
 		g.dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
@@ -227,9 +234,10 @@ func checkOptions(t Target, s protocol.Server) error {
 }
 
 // Reload replaces steps and targets by those of c, at once and for open
-// sessions too: each open session is asked about again and ends if it is no
-// longer allowed or its target is gone. Listeners and limits stay as they
-// were. After an error nothing has changed.
+// sessions too: each open session is asked about again and ends if its login or
+// the session is no longer allowed, or its target is gone or another than it
+// was. What waits for an approval has to be asked for again. Listeners and
+// limits stay as they were. After an error nothing has changed.
 func (g *Gateway) Reload(ctx context.Context, c Config) error {
 	c.Listeners = g.listeners
 	st, err := g.build(c)
@@ -238,27 +246,41 @@ func (g *Gateway) Reload(ctx context.Context, c Config) error {
 	}
 	old := g.state.Swap(st)
 	defer old.release()
-	for _, s := range g.Sessions() {
-		if _, ok := st.targets[s.Info().Resource.Name]; !ok {
-			s.Terminate(&protocol.DeniedError{Step: "targets", Reason: "the target is no longer served"})
-			continue
-		}
-		op := &protocol.Operation{Verb: protocol.Recheck, Access: protocol.Control, Pure: true, NoWait: true}
-		x, err := s.Begin(ctx, op)
-		if err != nil {
-			s.Terminate(err)
-			continue
-		}
-		x.End(protocol.Outcome{Status: protocol.StatusOK})
+	var wg sync.WaitGroup
+	for _, s := range g.openSessions() {
+		wg.Go(func() { s.recheck(ctx, st) }) // a step that hangs keeps no other session open
 	}
+	wg.Wait()
 	return nil
+}
+
+func (s openSession) recheck(ctx context.Context, st *state) {
+	if t, ok := st.targets[s.target.Name]; !ok || t.User != s.target.User || !reflect.DeepEqual(t.resource(), s.target.resource()) {
+		s.Terminate(&protocol.DeniedError{Step: "targets", Reason: "the target is no longer served as it was", Hint: "connect again"})
+		return
+	}
+	op := &protocol.Operation{Verb: protocol.Recheck, Access: protocol.Control, Pure: true, NoWait: true}
+	x, err := s.Begin(ctx, op)
+	if err != nil {
+		s.Terminate(err)
+		return
+	}
+	x.End(protocol.Outcome{Status: protocol.StatusOK})
+}
+
+func (g *Gateway) openSessions() []openSession {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Collect(maps.Values(g.sessions))
 }
 
 // Sessions returns the open sessions.
 func (g *Gateway) Sessions() []*protocol.Session {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Collect(maps.Values(g.sessions))
+	var out []*protocol.Session
+	for _, s := range g.openSessions() {
+		out = append(out, s.Session)
+	}
+	return out
 }
 
 // engine runs every session on the current chain, so that a reload takes
@@ -268,7 +290,17 @@ type engine struct{ *Gateway }
 func (e engine) Ask(ctx context.Context, s *protocol.Session, ops []*protocol.Operation) error {
 	st := e.acquire()
 	defer st.release()
-	return st.chain.Ask(ctx, s, ops)
+	if err := st.chain.Ask(ctx, s, ops); err != nil || st == e.state.Load() {
+		return err
+	}
+	if !slices.ContainsFunc(ops, func(op *protocol.Operation) bool { return len(op.Grants()) > 0 }) {
+		return nil
+	}
+	err := &protocol.DeniedError{Step: "gateway", Reason: "the rules changed while this waited for approval", Hint: "run it again"}
+	for _, op := range ops {
+		op.Exchange().End(protocol.Outcome{Status: protocol.StatusDenied, Err: err})
+	}
+	return err
 }
 
 func (e engine) Commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
@@ -293,22 +325,23 @@ func (g *Gateway) Authenticate(ctx context.Context, l *protocol.Login) (*protoco
 
 // Open implements [protocol.Handler]. ctx must come from ServeConn.
 func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Session, error) {
-	id, err := g.Authenticate(ctx, l)
+	st := g.acquire()
+	defer st.release()
+	id, err := st.chain.Authenticate(ctx, l)
 	if err != nil {
 		g.log.Info("login refused", "protocol", l.Protocol, "user", l.User, "target", l.Resource, "remote", addr(l.Remote), "err", err)
 		return nil, err
 	}
-	st := g.acquire()
-	t, ok := st.targets[l.Resource]
-	if !ok || t.Protocol != l.Protocol {
-		err := &protocol.DeniedError{Step: "targets", Reason: fmt.Sprintf("there is no target %q for you here", l.Resource),
-			Hint: "check the name; whoever runs the gateway knows which targets you may use"}
+	refuse := func(err *protocol.DeniedError) (*protocol.Session, error) {
 		st.chain.LoginRefused(ctx, l, err)
-		st.release()
 		g.log.Info("login refused", "protocol", l.Protocol, "identity", id.Subject, "target", l.Resource, "err", err)
 		return nil, err
 	}
-	st.release()
+	t, ok := st.targets[l.Resource]
+	if !ok || t.Protocol != l.Protocol {
+		return refuse(&protocol.DeniedError{Step: "targets", Reason: fmt.Sprintf("there is no target %q for you here", l.Resource),
+			Hint: "check the name; whoever runs the gateway knows which targets you may use"})
+	}
 
 	info := &protocol.SessionInfo{ID: protocol.NewID(), Protocol: l.Protocol, Identity: id, Resource: t.resource(),
 		User: l.User, Database: l.Database, Tool: l.Tool, Remote: addr(l.Remote), TLS: l.TLS != nil, Started: time.Now()}
@@ -340,8 +373,12 @@ func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Sessio
 		s.Close(protocol.ErrClosed)
 		return nil, protocol.ErrClosed
 	}
-	g.sessions[info.ID] = s
+	g.sessions[info.ID] = openSession{s, t}
 	g.mu.Unlock()
+	if st != g.state.Load() { // a reload may have looked at the sessions before this one was there
+		s.Close(protocol.ErrClosed)
+		return refuse(&protocol.DeniedError{Step: "gateway", Reason: "the configuration changed during the login", Hint: "connect again"})
+	}
 	pc.identified() // from here on waiting for an approval has its own limits
 	if err := s.Connect(ctx, &protocol.Operation{}); err != nil {
 		s.Close(err)

@@ -89,6 +89,11 @@ func Certificates(rules ...CertificateRule) Step {
 		}
 		return id, nil
 	}
+	s.Recheck = func(_ context.Context, id *protocol.Identity) bool {
+		r, ok := rs[id.Issuer]
+		units, _ := id.Claims[unitsClaim].([]string)
+		return ok && id.Method == "certificate" && id.Kind == r.Kind && slices.Equal(id.Groups, r.groups(units))
+	}
 	return s
 }
 
@@ -107,6 +112,16 @@ func CertificateKind() Kind {
 	})
 }
 
+// unitsClaim holds the certificate's organizational units.
+const unitsClaim = "organizational_units"
+
+func (r *CertificateRule) groups(units []string) []string {
+	if r.OrganizationalUnits {
+		return slices.Concat(r.Groups, units)
+	}
+	return slices.Clone(r.Groups)
+}
+
 func (r *CertificateRule) identity(leaf *x509.Certificate, now time.Time) (*protocol.Identity, error) {
 	switch {
 	case leaf.IsCA:
@@ -114,8 +129,8 @@ func (r *CertificateRule) identity(leaf *x509.Certificate, now time.Time) (*prot
 	case now.Before(leaf.NotBefore) || !now.Before(leaf.NotAfter):
 		return nil, errors.New("it is not valid now")
 	}
-	id := &protocol.Identity{Issuer: r.CA, Name: leaf.Subject.CommonName, Kind: r.Kind, Groups: slices.Clone(r.Groups),
-		Method: "certificate", AuthTime: now, Expires: leaf.NotAfter}
+	id := &protocol.Identity{Issuer: r.CA, Name: leaf.Subject.CommonName, Kind: r.Kind, Groups: r.groups(leaf.Subject.OrganizationalUnit),
+		Method: "certificate", AuthTime: now, Expires: leaf.NotAfter, Claims: map[string]any{unitsClaim: leaf.Subject.OrganizationalUnit}}
 	var names []string
 	switch r.Subject {
 	case EmailName:
@@ -137,9 +152,6 @@ func (r *CertificateRule) identity(leaf *x509.Certificate, now time.Time) (*prot
 	id.Subject = names[0]
 	if len(leaf.EmailAddresses) == 1 {
 		id.Email = leaf.EmailAddresses[0]
-	}
-	if r.OrganizationalUnits {
-		id.Groups = append(id.Groups, leaf.Subject.OrganizationalUnit...)
 	}
 	return id, nil
 }

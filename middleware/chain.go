@@ -119,6 +119,16 @@ func (c *Chain) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.
 	return id, nil
 }
 
+// vouches reports whether a step would still let in whom it let in as id.
+func (c *Chain) vouches(ctx context.Context, id *protocol.Identity) bool {
+	for _, s := range c.authenticate {
+		if s.Recheck == nil || id != nil && s.Recheck(ctx, id) {
+			return true
+		}
+	}
+	return false
+}
+
 // LoginRefused tells the steps about a login that came to nothing.
 func (c *Chain) LoginRefused(ctx context.Context, l *protocol.Login, cause error) {
 	known := *l
@@ -223,6 +233,9 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 		*at = i
 		if err := c.report(ctx, protocol.Event{Kind: protocol.Asked, Time: op.Started(), Session: op.Session, Op: op}); err != nil {
 			return err
+		}
+		if op.Verb == protocol.Recheck && !c.vouches(ctx, op.Session.Identity) {
+			return &protocol.DeniedError{Step: "authenticate", Reason: "the login is no longer accepted", Hint: "connect again"}
 		}
 		opinion := false
 		for _, st := range c.operation {

@@ -73,7 +73,15 @@ func ScramSecrets(secrets ...ScramSecret) Step {
 			return nil, &protocol.DeniedError{Step: s.Name, Reason: "the login was not accepted",
 				Hint: "check the user and the password"}
 		}
-		return loginAs(account.id, "scram")
+		return loginAs(account.id, "scram", []byte(account.verifier.Reveal()))
+	}
+	s.Recheck = func(_ context.Context, id *protocol.Identity) bool {
+		for _, a := range known {
+			if isLogin(id, a.id, "scram", []byte(a.verifier.Reveal())) {
+				return true
+			}
+		}
+		return false
 	}
 	return s
 }

@@ -40,6 +40,12 @@ type Step struct {
 	// any other error refuses it too, and only the operator sees why.
 	Authenticate func(ctx context.Context, l *protocol.Login) (*protocol.Identity, error)
 
+	// Recheck reports whether the step would still let in whom it let in as id:
+	// whether the token is still listed, say, and still stands for the same
+	// groups. It is asked about open sessions after a reload; one that no step
+	// vouches for ends. Without it the step vouches for everybody.
+	Recheck func(ctx context.Context, id *protocol.Identity) bool
+
 	// Operation decides about one operation and registers taps on its result.
 	// An error refuses the operation; only the operator sees why.
 	Operation func(ctx context.Context, op *protocol.Operation) (protocol.Decision, error)
@@ -67,6 +73,8 @@ func (s *Step) check() error {
 		return errors.New("a step without a name")
 	case s.Authenticate == nil && s.Operation == nil && s.Event == nil && s.Commit == nil:
 		return fmt.Errorf("step %s: has no hook, so it would do nothing", s.Name)
+	case s.Recheck != nil && s.Authenticate == nil:
+		return fmt.Errorf("step %s: Recheck is for a step that authenticates", s.Name)
 	case s.Role == RoleRecords && (s.Event == nil || s.Commit == nil):
 		return fmt.Errorf("step %s: a step that records needs the hooks Event and Commit", s.Name)
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -87,7 +88,10 @@ func Tokens(tokens ...Token) Step {
 		if found == nil {
 			return nil, nil
 		}
-		return loginAs(found, "token")
+		return loginAs(found, "token", hash[:])
+	}
+	s.Recheck = func(_ context.Context, id *protocol.Identity) bool {
+		return slices.ContainsFunc(known, func(k knownToken) bool { return isLogin(id, k.id, "token", k.hash[:]) })
 	}
 	return s
 }

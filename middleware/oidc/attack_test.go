@@ -17,7 +17,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/middleware/oidc"
 	"github.com/sallyport-dev/gateway/middleware/oidc/oidctest"
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
 func part(v any) string {
@@ -155,4 +157,35 @@ func TestAttacks(t *testing.T) {
 			require.NotNil(t, id)
 		})
 	}
+}
+
+// An open session is asked about by the settings of the day.
+func TestRecheck(t *testing.T) {
+	i := oidctest.NewIssuer(issuerURL)
+	agent := map[string]any{"sub": "agent"}
+	for name, c := range map[string]struct {
+		claims []any
+		change func(*oidc.Config)
+		stays  bool
+	}{
+		"the same":           {[]any{"groups", []string{"dba"}}, func(*oidc.Config) {}, true},
+		"the same, an agent": {[]any{"groups", []string{"dba"}, "act", agent}, func(*oidc.Config) {}, true},
+		"another audience":   {nil, func(c *oidc.Config) { c.Audiences = []string{"other"} }, false},
+		"another issuer":     {nil, func(c *oidc.Config) { c.Issuer = "https://other.example.com" }, false},
+		"a claim required":   {nil, func(c *oidc.Config) { c.Require = map[string]string{"hd": "x"} }, false},
+		"other groups":       {[]any{"groups", []string{"dba"}}, func(c *oidc.Config) { c.Groups = "roles" }, false},
+		"groups of whom the agent acts for": {[]any{"groups", []string{"dba"}, "act", agent},
+			func(c *oidc.Config) { c.Groups = "roles" }, false},
+		"another kind": {nil, func(c *oidc.Config) {
+			c.Kinds = []oidc.KindRule{{Claim: "sub", Match: "*", Kind: protocol.Agent}}
+		}, false},
+	} {
+		before := config(i)
+		id, err := login(step(t, before), i.Token(claims(c.claims...)))
+		require.NoError(t, err, name)
+		after := config(i)
+		c.change(&after)
+		require.Equal(t, c.stays, step(t, after).Recheck(t.Context(), id), name)
+	}
+	require.False(t, step(t, config(i)).Recheck(t.Context(), &protocol.Identity{Issuer: issuerURL, Subject: "u-1", Method: "token"}))
 }

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -77,6 +78,26 @@ func (a *authenticator) identity(c claims, now time.Time) (*protocol.Identity, e
 	if err := a.inTime(c, now); err != nil {
 		return nil, err
 	}
+	return a.who(c, now)
+}
+
+// recheck reports whether the claims that id was made from would make the same
+// identity now. Whether its time is up is the session's to see.
+func (a *authenticator) recheck(_ context.Context, id *protocol.Identity) bool {
+	if id.Issuer != a.Issuer || id.Method != stepName {
+		return false
+	}
+	now, err := a.who(id.Claims, time.Now())
+	for ; err == nil && id != nil && now != nil; id, now = id.OnBehalfOf, now.OnBehalfOf {
+		if id.Key() != now.Key() || id.Kind != now.Kind || !slices.Equal(id.Groups, now.Groups) {
+			return false
+		}
+	}
+	return err == nil && id == nil && now == nil
+}
+
+// who is identity for a token that is valid at the time.
+func (a *authenticator) who(c claims, now time.Time) (*protocol.Identity, error) {
 	if !a.forUs(c["aud"]) {
 		return nil, refuse("the token was made for another program", "get one whose audience is "+strings.Join(a.Audiences, " or "))
 	}

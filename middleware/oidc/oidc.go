@@ -122,7 +122,7 @@ func Authenticate(ctx context.Context, c Config) (middleware.Step, error) {
 			return middleware.Step{}, err
 		}
 	}
-	return middleware.Step{Name: stepName, Authenticate: a.authenticate, Close: a.issuer.close}, nil
+	return middleware.Step{Name: stepName, Authenticate: a.authenticate, Recheck: a.recheck, Close: a.issuer.close}, nil
 }
 
 const stepName = "oidc"
