@@ -350,3 +350,31 @@ func TestStateIsPartOfTheKey(t *testing.T) {
 	}
 	require.True(t, a.Analyze(q, st).Statements[0].Pure)
 }
+
+// However long one session's texts take, the others' are analysed meanwhile;
+// and what has too many statements takes nobody's turn.
+func TestLongTextsKeepNobodyWaiting(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	a.long <- struct{}{} // a long text is being parsed
+	st := &State{StandardStrings: true}
+	if s := a.Analyze([]byte("select 1"), st); s.Statements[0].Verb != "select" {
+		t.Fatalf("%+v", s.Statements[0])
+	}
+	for range cap(a.parsing) {
+		a.parsing <- struct{}{}
+	}
+	for _, text := range []string{"select;", "execute a;", "select 'x;y' -- ;\n;"} {
+		s := a.Analyze([]byte(strings.Repeat(text, maxStatements+1)), st)
+		if len(s.Statements) != 1 || s.Statements[0].Why != whyTooMany {
+			t.Fatalf("%s: %+v", text, s.Statements[0])
+		}
+	}
+	for range cap(a.parsing) {
+		<-a.parsing
+	}
+	<-a.long
+	text := strings.Repeat("select 1 + 1;", maxStatements) + "select '" + strings.Repeat(";", maxStatements) + "'"
+	if s := a.Analyze([]byte(strings.Replace(text, "select 1 + 1;", "", 1)), st); len(s.Statements) != maxStatements {
+		t.Fatalf("%+v", s.Statements[0])
+	}
+}

@@ -32,6 +32,7 @@ type Analyzer struct {
 	cache   *cache
 	bufs    sync.Pool
 	parsing chan struct{} // bounds the threads that the C parser takes
+	long    chan struct{} // the same for long texts, for which short ones must not wait
 }
 
 // NewAnalyzer returns an Analyzer.
@@ -45,7 +46,7 @@ func NewAnalyzer(o Options) *Analyzer {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20
 	}
-	a := &Analyzer{maxText: o.MaxText, parsing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
+	a := &Analyzer{maxText: o.MaxText, parsing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))), long: make(chan struct{}, 1)}
 	if o.CacheEntries > 0 && o.CacheBytes > 0 {
 		a.cache = newCache(o.CacheEntries, o.CacheBytes)
 	}
@@ -136,8 +137,15 @@ func appendState(dst []byte, st *State) []byte {
 // analyze parses and analyses text. exact says that the result holds for this
 // text only.
 func (a *Analyzer) analyze(text []byte, st *State) (s *Script, exact bool) {
-	a.parsing <- struct{}{}
-	defer func() { <-a.parsing }()
+	if tooMany(text) {
+		return opaqueScript(whyTooMany), true
+	}
+	slots := a.parsing
+	if len(text) > maxShaped {
+		slots = a.long
+	}
+	slots <- struct{}{}
+	defer func() { <-slots }()
 	defer func() {
 		// A fault in the analysis must not pass for an answer.
 		if r := recover(); r != nil {
@@ -149,7 +157,7 @@ func (a *Analyzer) analyze(text []byte, st *State) (s *Script, exact bool) {
 		return opaqueScript(why), true
 	}
 	if len(tree.Stmts) > maxStatements {
-		return opaqueScript("the text holds more than " + strconv.Itoa(maxStatements) + " statements"), true
+		return opaqueScript(whyTooMany), true
 	}
 	p := newPass(st)
 	s = &Script{}
@@ -174,6 +182,18 @@ func (a *Analyzer) analyze(text []byte, st *State) (s *Script, exact bool) {
 // hundred times as long as the shortest, and fingerprinting them takes a parser
 // for so long that other sessions would wait.
 const maxStatements = 10_000
+
+var whyTooMany = "the text holds more than " + strconv.Itoa(maxStatements) + " statements"
+
+// tooMany reports whether a text is known, without the parser, to hold more
+// than maxStatements.
+func tooMany(text []byte) bool {
+	if bytes.Count(text, []byte{';'}) <= maxStatements {
+		return false
+	}
+	at, ok := semicolons(text)
+	return ok && len(at) > maxStatements
+}
 
 // refuse says why a text cannot be analysed at all, or "".
 func refuse(text []byte, st *State, limit int) string {
