@@ -115,3 +115,18 @@ func ExampleSet() {
 	fmt.Println(a == b, closeA(), closeB())
 	// Output: true <nil> <nil>
 }
+
+// The text of a leaf, such as an exporter has kept, is an event again.
+func ExampleParseEvent() {
+	leaf, err := os.ReadFile("testdata/login-failed.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	e, err := audit.ParseEvent(leaf)
+	fmt.Println(e.Kind, err)
+	_, err = audit.ParseEvent([]byte(`{"v":99}`))
+	fmt.Println(err != nil)
+	// Output:
+	// login.refused <nil>
+	// true
+}

@@ -182,7 +182,7 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 	}
 	j.origin, j.chain, j.next = found.origin, found.chain, found.next
 	j.segment, j.current = found.segment, found.segment
-	if j.pending = newPending(o.disk, dir); j.pending != nil {
+	if j.pending = newPending(o.disk, dir, j.origin); j.pending != nil {
 		j.buf = j.pending.swap()
 	}
 	j.timer = time.AfterFunc(time.Hour, j.lazy)
@@ -375,7 +375,7 @@ func (j *Journal) added(start int) Position {
 	j.next++
 	j.segSize += int64(len(j.buf) - start)
 	if j.pending.holds(j.buf) {
-		mark(j.buf[start:])
+		j.pending.mark(j.buf[start:])
 		if j.written.Load() >= j.loose {
 			j.kept.Store(j.next)
 		}

@@ -2,7 +2,7 @@ package audit
 
 import (
 	"cmp"
-	"encoding/binary"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,20 +26,21 @@ const (
 // be in the kernel.
 type pending struct {
 	path  string
+	owner chain // stands in each frame in place of the chain
 	mem   []byte
 	start int // of the half in use
 	unmap func() error
 }
 
 // newPending makes the file anew. Where that cannot be done there is none.
-func newPending(d disk, dir string) *pending {
+func newPending(d disk, dir, origin string) *pending {
 	path := filepath.Join(dir, pendingFile)
 	mem, unmap, err := d.share(path, 2*pendingHalf)
 	if err != nil {
 		return nil
 	}
 	clear(mem) // what an earlier process left is settled
-	return &pending{path: path, mem: mem, unmap: unmap}
+	return &pending{path: path, owner: ownerOf(origin), mem: mem, unmap: unmap}
 }
 
 // swap returns the half that is not in use, and takes it into use.
@@ -47,6 +48,13 @@ func (p *pending) swap() []byte {
 	p.start = pendingHalf - p.start
 	return p.mem[p.start : p.start : p.start+pendingHalf]
 }
+
+// ownerOf is by what a journal knows its own frames.
+func ownerOf(origin string) chain { return sha256.Sum256([]byte(origin)) }
+
+// mark completes the header of frame, whose leaf and length are in place. A
+// frame that is torn, or of another journal, is known by it.
+func (p *pending) mark(frame []byte) { seal(frame, p.owner) }
 
 // holds reports whether b, which began as the half in use, still is it.
 func (p *pending) holds(b []byte) bool {
@@ -97,9 +105,10 @@ type unwritten struct {
 	strange int    // leaves that do not continue the journal
 }
 
-// readPending returns the frames in dir's file that continue the journal from
-// leaf number next on. It may be called while another process writes them.
-func readPending(dir string, next uint64) (u unwritten, err error) {
+// readPending returns the frames in dir's file that continue the journal of
+// that origin from leaf number next on. It may be called while another process
+// writes them.
+func readPending(dir, origin string, next uint64) (u unwritten, err error) {
 	u.end = next
 	mem, err := os.ReadFile(filepath.Join(dir, pendingFile))
 	if os.IsNotExist(err) || len(mem) == 0 {
@@ -110,7 +119,7 @@ func readPending(dir string, next uint64) (u unwritten, err error) {
 	}
 	var halves [][]pendingFrame
 	for start := 0; start < len(mem); start += pendingHalf {
-		if fs := pendingFrames(mem[start:min(len(mem), start+pendingHalf)], next); len(fs) > 0 {
+		if fs := pendingFrames(mem[start:min(len(mem), start+pendingHalf)], ownerOf(origin), next); len(fs) > 0 {
 			halves = append(halves, fs)
 		}
 	}
@@ -145,17 +154,17 @@ type pendingFrame struct {
 	head  leafHead
 }
 
-// pendingFrames returns the whole frames at the start of half, but for those
-// before leaf number next.
-func pendingFrames(half []byte, next uint64) (fs []pendingFrame) {
+// pendingFrames returns owner's whole frames at the start of half, but for
+// those before leaf number next.
+func pendingFrames(half []byte, owner chain, next uint64) (fs []pendingFrame) {
 	for len(half) > headerSize {
 		n, ok := leafLen(half)
 		if !ok || n > len(half)-headerSize {
 			break
 		}
 		b := half[: headerSize+n : headerSize+n]
-		_, h, ok := open(b)
-		if !ok {
+		c, h, ok := open(b)
+		if !ok || c != owner {
 			break
 		}
 		if h.seq >= next {
@@ -165,10 +174,6 @@ func pendingFrames(half []byte, next uint64) (fs []pendingFrame) {
 	}
 	return fs
 }
-
-// mark gives frame, whose leaf and length are in place, the CRC by which a
-// torn one is known. It has no chain yet.
-func mark(frame []byte) { binary.BigEndian.PutUint32(frame[4:], checksum(frame)) }
 
 // settlePending writes to the segments in dir what a process that died had
 // recorded and not written. It returns how many leaves do not continue the
@@ -187,7 +192,7 @@ func settlePending(dir string, o Options) (lost int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	u, err := readPending(dir, t.seq+1)
+	u, err := readPending(dir, t.origin, t.seq+1)
 	if err != nil || len(u.frames) == 0 {
 		return u.strange, err
 	}

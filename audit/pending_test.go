@@ -238,9 +238,10 @@ func FuzzPending(f *testing.F) {
 	f.Add(mem[:4<<10], uint64(0))
 	f.Add(mem[pendingHalf:pendingHalf+4<<10], uint64(3))
 	require.NoError(f, j.Close())
+	owner := ownerOf(j.origin)
 	f.Fuzz(func(t *testing.T, half []byte, next uint64) {
 		var end int
-		for _, fr := range pendingFrames(half, next) {
+		for _, fr := range pendingFrames(half, owner, next) {
 			_, h, ok := open(fr.bytes)
 			require.True(t, ok)
 			require.GreaterOrEqual(t, h.seq, next)

@@ -35,7 +35,7 @@ func Events(dir string) iter.Seq2[Event, error] {
 		})
 		var u unwritten
 		if err == nil && t.frames > 0 {
-			u, err = readPending(dir, t.seq+1)
+			u, err = readPending(dir, t.origin, t.seq+1)
 		}
 		if err != nil && !errors.Is(err, stop) {
 			yield(Event{}, err)
@@ -75,6 +75,7 @@ type tailer struct {
 	f      func(Event) error
 	number uint64 // the last segment that was read
 	read   uint64 // behind the last leaf in it
+	origin string
 	lost   *Damage
 }
 
@@ -147,6 +148,11 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 				return false, &DamageError{t.dir, []Damage{*t.lost}}
 			}
 			t.lost, t.read = nil, fr.head.seq+1
+			if fr.head.kind == JournalSegment {
+				if e, err := ParseEvent(fr.leaf); err == nil && e.Journal != nil {
+					t.origin = e.Journal.Origin
+				}
+			}
 			if fr.head.seq < t.from {
 				continue
 			}
@@ -202,7 +208,7 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 
 // pending passes on what a process that died has not written any more.
 func (t *tailer) pending() error {
-	u, err := readPending(t.dir, t.read)
+	u, err := readPending(t.dir, t.origin, t.read)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func Verify(dir string, known ...Head) (Report, error) {
 	if t.frames > 0 {
 		rep.Head = Head{t.origin, t.seq + 1, t.chain.String()}
 	}
-	u, err := readPending(dir, t.seq+1)
+	u, err := readPending(dir, t.origin, t.seq+1)
 	if err != nil {
 		return rep, fmt.Errorf("journal %s: %w", dir, err)
 	}
