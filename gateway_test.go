@@ -510,3 +510,23 @@ func ExampleNew() {
 	s.Close(nil)
 	// Output: refused by everybody may read: reading only
 }
+
+func ExampleFile() {
+	dir, err := os.MkdirTemp("", "secrets")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "orders")
+	source := gateway.File(path)
+	for _, secret := range []string{"first", "rotated"} {
+		if err := os.WriteFile(path, []byte(secret+"\n"), 0o600); err != nil {
+			log.Fatal(err)
+		}
+		s, err := source(context.Background()) // the gateway does so for each session
+		fmt.Println(s, s.Reveal(), err)
+	}
+	// Output:
+	// [redacted] first <nil>
+	// [redacted] rotated <nil>
+}

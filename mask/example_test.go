@@ -99,3 +99,14 @@ func ExampleNewKey() {
 	// the key is shorter than 16 bytes (128 bits)
 	// [redacted]
 }
+
+func ExamplePostgres() {
+	int4 := mask.Postgres(23, "int4", true)
+	f, err := mask.Redact().Bind(int4)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(f(nil, []byte{0, 0, 0, 42})) // a number has no stars: it becomes 0
+	// Output: [0 0 0 0]
+}
