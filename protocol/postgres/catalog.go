@@ -15,6 +15,7 @@ import (
 const (
 	catalogPoll   = 5 * time.Second  // how often changes made past the gateway are looked for, while it is used
 	catalogLinger = 60 * time.Second // how long a catalog is kept after its last session
+	catalogIdle   = catalogDoubt     // how long its connection is
 	catalogLoad   = 30 * time.Second // limit for one load
 	catalogRetry  = time.Second      // pause after a failed load
 
@@ -33,12 +34,15 @@ type catalogs struct {
 	m  map[catalogKey]*catalog
 }
 
+type connectFunc func(context.Context) (*target, error)
+
 // A catalog is the latest snapshot of one database's catalog, read over a
 // connection of the gateway's own.
 type catalog struct {
 	key     catalogKey
-	connect func(context.Context) (*target, error)
-	refs    int // under catalogs.mu
+	connect atomic.Pointer[connectFunc] // with the newest credentials
+	refs    int                         // under catalogs.mu
+	idle    *time.Timer
 	linger  *time.Timer
 
 	used   atomic.Bool  // since the last poll
@@ -51,13 +55,13 @@ type catalog struct {
 	mu     sync.Mutex // one loader at a time
 	failed time.Time
 	conn   *target
-	loader *pgsql.Loader // of conn
-	probe  string        // at the last check
+	loader pgsql.Loader // reads from conn
+	probe  string       // at the last check
 	poll   *time.Timer
 	closed bool
 }
 
-func (cs *catalogs) open(key catalogKey, connect func(context.Context) (*target, error)) *catalog {
+func (cs *catalogs) open(key catalogKey, connect connectFunc) *catalog {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	if cs.m == nil {
@@ -70,9 +74,10 @@ func (cs *catalogs) open(key catalogKey, connect func(context.Context) (*target,
 		cs.m[key] = k
 		k.poll = time.AfterFunc(catalogPoll, k.check)
 	}
-	k.connect = connect
+	k.connect.Store(&connect)
 	k.refs++
 	if k.linger != nil {
+		k.idle.Stop()
 		k.linger.Stop()
 	}
 	return k
@@ -84,6 +89,7 @@ func (cs *catalogs) release(k *catalog) {
 	if k.refs--; k.refs > 0 {
 		return
 	}
+	k.idle = time.AfterFunc(catalogIdle, k.rest)
 	k.linger = time.AfterFunc(catalogLinger, func() {
 		cs.mu.Lock()
 		defer cs.mu.Unlock()
@@ -103,11 +109,20 @@ func (k *catalog) close() {
 	k.disconnect()
 }
 
+// rest closes the connection until the catalog is needed again: a database can
+// only be dropped, renamed or copied while nobody else is connected to it.
+func (k *catalog) rest() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.disconnect()
+	k.stale() // nobody looks for changes meanwhile
+}
+
 func (k *catalog) disconnect() {
 	if k.conn != nil {
 		_ = k.conn.conn.Close()
 		k.conn.r.Release()
-		k.conn, k.loader = nil, nil
+		k.conn = nil
 	}
 }
 
@@ -171,15 +186,13 @@ func (k *catalog) fresh() *sql.Catalog {
 func (k *catalog) load() error {
 	ctx, cancel := context.WithTimeout(context.Background(), catalogLoad)
 	defer cancel()
-	if k.conn == nil {
-		t, err := k.connect(ctx)
-		if err != nil {
-			return err
-		}
-		k.conn, k.loader = t, &pgsql.Loader{}
-	}
 	k.again.Store(0) // a doubt that arises meanwhile counts for the next load
-	c, err := k.loader.Load(ctx, k.conn)
+	kept := k.conn != nil
+	c, err := k.read(ctx)
+	if err != nil && kept { // somebody may have ended it while it was idle
+		k.disconnect()
+		c, err = k.read(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -188,6 +201,18 @@ func (k *catalog) load() error {
 		k.again.Store(time.Now().Add(catalogRetry).UnixNano())
 	}
 	return nil
+}
+
+func (k *catalog) read(ctx context.Context) (*sql.Catalog, error) {
+	if k.conn == nil {
+		t, err := (*k.connect.Load())(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.conn = t
+		k.loader.Reconnected()
+	}
+	return k.loader.Load(ctx, k.conn)
 }
 
 func (k *catalog) probeNow(ctx context.Context) (v string, err error) {

@@ -2,10 +2,12 @@ package postgres_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/middleware"
@@ -71,4 +73,45 @@ func TestALockedViewDelaysNobodyElse(t *testing.T) {
 		require.NoError(t, err, s)
 	}
 	require.Less(t, time.Since(t0), 10*time.Second)
+}
+
+// A database can be dropped once its clients are gone, and copied by the only
+// one there is: the gateway's own connection is in nobody's way.
+func TestDatabasesAreDroppedAndCopiedAsWithoutAGateway(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	admin := r.connect(t, "")
+	exec := func(conn *pgx.Conn, s string) {
+		t.Helper()
+		_, err := conn.Exec(t.Context(), s)
+		require.NoError(t, err, s)
+	}
+	exec(admin, "CREATE DATABASE second")
+	second, err := pgx.Connect(t.Context(), strings.Replace(r.dsn(""), "pg%2Fpostgres", "pg%2Fsecond", 1))
+	require.NoError(t, err)
+	exec(second, "CREATE TABLE made (id int)")
+	exec(second, "SELECT id FROM made") // its catalog is read
+	exec(second, "CREATE DATABASE third TEMPLATE second")
+	exec(second, "SELECT id FROM made")
+	require.NoError(t, second.Close(t.Context()))
+	exec(admin, "ALTER DATABASE second RENAME TO fourth")
+	exec(admin, "DROP DATABASE fourth")
+	exec(admin, "DROP DATABASE third")
+}
+
+// The target, or somebody with the right to, may end the connection over which
+// the catalog is read. Nobody's statement is misjudged for that.
+func TestTheCatalogIsReadOverANewConnectionIfItsOwnIsGone(t *testing.T) {
+	var known sync.Map
+	r := newRig(t, rigConfig{steps: []middleware.Step{noting(&known)}})
+	conn := r.connect(t, "")
+	for _, s := range []string{
+		"CREATE TABLE made (id int)", "SELECT id FROM made",
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sallyport catalog'",
+		"CREATE TABLE another (id int)", "SELECT id FROM another",
+	} {
+		_, err := conn.Exec(t.Context(), s)
+		require.NoError(t, err, s)
+	}
+	v, _ := known.Load("SELECT id FROM another")
+	require.Equal(t, true, v)
 }

@@ -14,7 +14,7 @@ import (
 // the server is read once and kept while its rows are as they were, which makes
 // the second load of a small database twenty times as fast as the first; and
 // while no transaction that writes has ended, nothing is read at all. A Loader
-// belongs to one connection and is for one goroutine at a time. The zero Loader
+// belongs to one database and is for one goroutine at a time. The zero Loader
 // is ready.
 type Loader struct {
 	own  *ownCatalog
@@ -79,6 +79,10 @@ func (k *Loader) Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 	}
 	return k.last, nil
 }
+
+// Reconnected says that the next Load has another connection than the last: the
+// server behind it may be another too, with transactions of its own.
+func (k *Loader) Reconnected() { k.seen = "" }
 
 // Partial reports that the last Load lacks the definitions of views which
 // somebody had locked: they are unknown, and another Load may find them.

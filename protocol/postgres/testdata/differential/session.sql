@@ -88,6 +88,17 @@ ROLLBACK;
 EXPLAIN (COSTS OFF) SELECT * FROM public.place WHERE w = 'x';
 EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) INSERT INTO public.place VALUES ('explained');
 EXPLAIN (FORMAT json, COSTS OFF) SELECT 1;
+-- A database that is used and then dropped.
+CREATE DATABASE second;
+\connect second
+SELECT current_database();
+CREATE TABLE here (n int);
+SELECT * FROM here;
+\connect postgres
+SELECT * FROM here;
+CREATE DATABASE third TEMPLATE second;
+DROP DATABASE second;
+DROP DATABASE third;
 DROP SCHEMA other CASCADE;
 DROP VIEW looking;
 DROP TABLE public.place;
