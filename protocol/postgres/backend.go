@@ -346,13 +346,19 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if err := expect(msgDescribe); err != nil {
 			return err
 		}
+		// A statement may have more parameters than the count has room for: it
+		// can be described, though not bound.
 		cu := cursor{b: body}
-		params := make([]uint32, min(cu.u16(), len(body)/4))
+		count := cu.u16()
+		params := make([]uint32, max(0, len(body)-2)/4)
 		for i := range params {
 			params[i] = cu.u32()
 		}
 		if err := cu.done(); err != nil {
 			return bk.broken(typ, err.Error())
+		}
+		if len(params)&0xffff != count {
+			return bk.broken(typ, "another number of parameters than it says")
 		}
 		if e.stmt != nil {
 			e.stmt.params = params
