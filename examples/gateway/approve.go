@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -76,6 +77,14 @@ func (f clientFlags) client() (*approval.Client, error) {
 	return c, nil
 }
 
+// whereFrom adds to an error of the connection where the address comes from.
+func whereFrom(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return fmt.Errorf("%w (-server or SALLYPORT_SERVER says where the gateway is)", err)
+	}
+	return err
+}
+
 func (p *program) approvals(ctx context.Context, fs *flag.FlagSet, args []string) error {
 	conn := newClientFlags(fs)
 	all := fs.Bool("all", false, "also those that have been decided")
@@ -89,7 +98,7 @@ func (p *program) approvals(ctx context.Context, fs *flag.FlagSet, args []string
 	}
 	rs, err := c.List(ctx, *all)
 	if err != nil {
-		return err
+		return whereFrom(err)
 	}
 	if *asJSON {
 		enc := json.NewEncoder(p.stdout)
@@ -134,7 +143,7 @@ func (p *program) approve(ctx context.Context, fs *flag.FlagSet, args []string) 
 	}
 	r, err := c.Get(ctx, rest[0])
 	if err != nil {
-		return err
+		return whereFrom(err)
 	}
 	if _, err := fmt.Fprint(p.stdout, r.Card()); err != nil {
 		return err // what was not shown is not approved

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 )
 
@@ -75,11 +76,13 @@ func (p *program) main(ctx context.Context, args []string) int {
 	name, rest := args[0], args[1:]
 	switch name {
 	case "help", "-h", "-help", "--help":
-		if len(rest) == 0 {
+		if len(rest) == 0 || rest[0] == "help" {
 			p.usage(p.stdout)
 			return exitOK
 		}
 		name, rest = rest[0], []string{"-h"}
+	case "-version", "--version":
+		name = "version"
 	}
 	for _, c := range commands() {
 		if c.name == name {
@@ -95,11 +98,11 @@ func (p *program) command(ctx context.Context, c command, args []string) int {
 	fs.SetOutput(io.Discard) // its complaints are printed below
 	help := func(w io.Writer) {
 		_, _ = fmt.Fprintf(w, "usage: gateway %s", c.name)
-		fs.VisitAll(func(f *flag.Flag) { _, _ = fmt.Fprintf(w, " [-%s]", f.Name) })
-		if c.args != "" {
-			_, _ = fmt.Fprintf(w, " %s", c.args)
-		}
-		_, _ = fmt.Fprintf(w, "\n\n%s.\n%s", upperFirst(c.short), c.long)
+		fs.VisitAll(func(f *flag.Flag) {
+			value, _ := flag.UnquoteUsage(f)
+			_, _ = fmt.Fprintf(w, " [-%s]", strings.TrimSpace(f.Name+" "+value))
+		})
+		_, _ = fmt.Fprintf(w, "%s\n\n%s.\n%s", before(" ", c.args), upperFirst(c.short), c.long)
 		flags := false
 		if fs.VisitAll(func(*flag.Flag) { flags = true }); flags {
 			_, _ = fmt.Fprintln(w, "\nFlags:")
@@ -117,7 +120,7 @@ func (p *program) command(ctx context.Context, c command, args []string) int {
 		help(p.stdout)
 		return exitOK
 	case errors.As(err, &usage):
-		_, _ = fmt.Fprintf(p.stderr, "gateway %s: %v\nusage: gateway %s [flags] %s ('gateway help %s' explains them)\n", c.name, err, c.name, c.args, c.name)
+		_, _ = fmt.Fprintf(p.stderr, "gateway %s: %v\nusage: gateway %s [flags]%s ('gateway help %s' explains them)\n", c.name, err, c.name, before(" ", c.args), c.name)
 		return exitUsage
 	}
 	_, _ = fmt.Fprintf(p.stderr, "gateway %s: %v\n", c.name, err)
@@ -172,6 +175,14 @@ func (p *program) version(_ context.Context, fs *flag.FlagSet, args []string) er
 	}
 	_, err := fmt.Fprintln(p.stdout, "gateway", version)
 	return err
+}
+
+// before returns s with sep before it, if there is an s.
+func before(sep, s string) string {
+	if s == "" {
+		return ""
+	}
+	return sep + s
 }
 
 func upperFirst(s string) string { return string(s[0]-'a'+'A') + s[1:] }

@@ -24,6 +24,7 @@ func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) err
 	follow := fs.Bool("follow", false, "wait for more")
 	asJSON := fs.Bool("json", false, "print one JSON object for each event, with everything")
 	from := fs.Uint64("from", 0, "begin with the event of this `number`")
+	since := fs.Duration("since", 0, "look back only so far, such as 1h; 0 is the whole journal")
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
 		return err
@@ -39,6 +40,9 @@ func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) err
 		print = func(e audit.Event) error { return enc.Encode(e) }
 	}
 	err = audit.Tail(ctx, dir, *from, *follow, func(e audit.Event) error {
+		if *since > 0 && time.Since(e.Time) > *since {
+			return nil
+		}
 		if err := print(e); err != nil || !*follow {
 			return err
 		}
