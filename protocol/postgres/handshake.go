@@ -72,6 +72,10 @@ func (c *prefixConn) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
+// errLength is not told to the client, as little as PostgreSQL does: what has
+// such a length does not speak this protocol, or is a good-bye before the start.
+var errLength = errors.New("invalid length of startup packet")
+
 // start brings a connection to its startup message or cancel request. Every
 // read is of exactly what is needed, so that no byte which belongs into TLS is
 // taken from outside of it, and none from outside is taken as if it had been
@@ -106,7 +110,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn) (st *startup, err err
 		}
 		n := binary.BigEndian.Uint32(head[:4])
 		if n < 8 || n > maxStartup {
-			return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid length of startup packet"}
+			return st, errLength
 		}
 		if _, err := io.ReadFull(st.conn, head[4:]); err != nil {
 			return st, err
