@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -194,9 +195,18 @@ func unbounded(op *protocol.Operation) bool {
 func (r *risk) sensitiveReads(op *protocol.Operation) []string {
 	const most = 5 // enough for people to understand; a wide table would fill the card
 	var hits []string
-	for _, c := range op.Reads {
+	ruled := false
+	for i := range op.Reads {
+		c := &op.Reads[i]
+		// A table's columns mostly stand together: look the table up once.
+		if i == 0 || c.Table != op.Reads[i-1].Table || c.Schema != op.Reads[i-1].Schema {
+			ruled = slices.ContainsFunc(r.sensitive, func(p ColumnPattern) bool { return p.matchesTable(c) })
+		}
+		if !ruled {
+			continue
+		}
 		for i := range r.sensitive {
-			if !r.sensitive[i].Matches(c) {
+			if !r.sensitive[i].Matches(*c) {
 				continue
 			}
 			if len(hits) == most {

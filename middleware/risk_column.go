@@ -25,8 +25,13 @@ func ParseColumnPattern(s string) (ColumnPattern, error) {
 // Matches reports whether c may be a column that p describes: a whole row
 // holds every column, and a part the connector could not name may be any.
 func (p ColumnPattern) Matches(c protocol.ColumnRef) bool {
-	part := func(pattern, name string) bool {
-		return name == "" || Glob(pattern, strings.ToLower(name))
-	}
-	return (c.Column == "*" || part(p.column, c.Column)) && part(p.table, c.Table) && part(p.schema, c.Schema)
+	return (c.Column == "*" || matchesPart(p.column, c.Column)) && p.matchesTable(&c)
+}
+
+func (p *ColumnPattern) matchesTable(c *protocol.ColumnRef) bool {
+	return matchesPart(p.table, c.Table) && matchesPart(p.schema, c.Schema)
+}
+
+func matchesPart(pattern, name string) bool {
+	return name == "" || Glob(pattern, strings.ToLower(name))
 }

@@ -31,6 +31,7 @@ func TestRisk(t *testing.T) {
 		"plain read":        {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{city}}, 0, ""},
 		"sensitive read":    {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{city, email}}, 40, "reads sensitive columns: public.customers.email"},
 		"whole row":         {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{row}}, 40, "reads sensitive columns: public.customers.*"},
+		"tables in turn":    {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{ref("public.orders.id"), email, ref("public.orders.id"), ref("public.staff.salary"), salary}}, 40, "reads sensitive columns: public.customers.email, hr.staff.salary"},
 		"wildcard":          {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{salary}}, 40, "reads sensitive columns: hr.staff.salary"},
 		"no schema known":   {&protocol.Operation{Verb: "select", Access: protocol.Read, ReadsKnown: true, Reads: []protocol.ColumnRef{{Table: "CUSTOMERS", Column: "Email"}}}, 40, "reads sensitive columns: .CUSTOMERS.Email"},
 		"unknown reads":     {&protocol.Operation{Verb: "select", Access: protocol.Read}, 15, "may read sensitive columns: what it reads could not be determined"},
