@@ -19,6 +19,8 @@ type Chain struct {
 
 	authenticate, operation, event, commit []*Step // the steps that have the hook
 
+	events *sync.Pool // of *protocol.Event
+
 	log *slog.Logger
 	tel *telemetry
 }
@@ -29,7 +31,7 @@ var _ protocol.Engine = (*Chain)(nil)
 // trusted: a step without hooks, no step that records, or one that masks
 // behind one that records.
 func NewChain(steps ...Step) (*Chain, error) {
-	c := &Chain{steps: steps}
+	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}}
 	recorder := ""
 	for i := range steps {
 		s := &steps[i]
@@ -140,20 +142,25 @@ func (c *Chain) LoginRefused(ctx context.Context, l *protocol.Login, cause error
 	c.tel.loginRefused(ctx, l)
 }
 
-// events are reused: hooks must not keep them, and one for each moment of each
-// operation would be most of the garbage.
-var events = sync.Pool{New: func() any { return new(protocol.Event) }}
-
-// report tells every step about one moment of an operation.
-func (c *Chain) report(ctx context.Context, e protocol.Event) error {
-	if len(c.event) == 0 {
-		return nil
+// moment returns the event of one moment of op, for report. Events are reused:
+// hooks must not keep them, and one for each moment of each operation would be
+// most of the garbage.
+func (c *Chain) moment(kind protocol.EventKind, when time.Time, op *protocol.Operation) *protocol.Event {
+	if c.events == nil { // the zero Chain has nobody to tell
+		return &protocol.Event{}
 	}
-	p := events.Get().(*protocol.Event)
-	*p = e
-	err := c.tell(ctx, p)
-	*p = protocol.Event{}
-	events.Put(p)
+	e := c.events.Get().(*protocol.Event)
+	e.Kind, e.Time, e.Session, e.Op = kind, when, op.Session, op
+	return e
+}
+
+// report tells every step about a moment, which is not used afterwards.
+func (c *Chain) report(ctx context.Context, e *protocol.Event) error {
+	err := c.tell(ctx, e)
+	if c.events != nil {
+		*e = protocol.Event{}
+		c.events.Put(e)
+	}
 	return err
 }
 
@@ -231,7 +238,7 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 	allowed := protocol.Decision{}
 	for i, op := range ops {
 		*at = i
-		if err := c.report(ctx, protocol.Event{Kind: protocol.Asked, Time: op.Started(), Session: op.Session, Op: op}); err != nil {
+		if err := c.report(ctx, c.moment(protocol.Asked, op.Started(), op)); err != nil {
 			return err
 		}
 		if op.Verb == protocol.Recheck && !c.vouches(ctx, op.Session.Identity) {
@@ -299,7 +306,9 @@ func (c *Chain) allow(ctx context.Context, op *protocol.Operation, d protocol.De
 	if len(grants) > 0 {
 		when = time.Now()
 	}
-	if err := c.report(ctx, protocol.Event{Kind: protocol.Decided, Time: when, Session: op.Session, Op: op, Decision: d}); err != nil {
+	e := c.moment(protocol.Decided, when, op)
+	e.Decision = d
+	if err := c.report(ctx, e); err != nil {
 		return err
 	}
 	c.tel.decided(ctx, op, d)
@@ -406,7 +415,8 @@ func (c *Chain) commitOne(ctx context.Context, s *Step, p protocol.Point, ops []
 // End tells every step how op ended; see [protocol.Engine].
 func (c *Chain) End(s *protocol.Session, op *protocol.Operation, out protocol.Outcome) {
 	c.tel.ended(op, out)
-	e := protocol.Event{Kind: protocol.Ended, Time: op.Started().Add(out.Duration), Session: op.Session, Op: op, Outcome: out}
+	e := c.moment(protocol.Ended, op.Started().Add(out.Duration), op)
+	e.Outcome = out
 	if err := c.report(context.Background(), e); err != nil {
 		c.warn("an end was not recorded", "session", op.Session.ID, "operation", op.ID, "err", err)
 		s.Terminate(err)
