@@ -16,7 +16,8 @@ type run struct {
 
 	committed  atomic.Bool  // its record survives a crash: results may be released
 	bytesIn    atomic.Int64 // COPY data from the client
-	sent       bool         // under session.mu: the tracker counts it
+	sent       bool         // under session.mu: it is under way
+	unsure     bool         // under session.mu: the tracker counts it
 	gave       *statement   // under session.mu: what a name of SQL means by it
 	gavePortal *portal
 

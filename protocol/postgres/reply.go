@@ -206,7 +206,9 @@ func (bk *back) over(r *run, ok bool) {
 	if r.opens() {
 		c.changing--
 	}
-	c.tracker.done(r.stmt, ok)
+	if r.unsure {
+		c.tracker.done(r.stmt, ok)
+	}
 	if r.stmt == nil {
 		return
 	}
@@ -223,6 +225,9 @@ func (bk *back) over(r *run, ok bool) {
 	case ok:
 		if e.Has(pgsql.Deallocate) {
 			c.statements.clear()
+	if ok && e.Has(pgsql.TxEnd) {
+		bk.transactionEnded() // another may begin before the next ReadyForQuery
+	}
 		}
 		if e.Has(pgsql.CloseCursor) {
 			for _, p := range c.portals.m {

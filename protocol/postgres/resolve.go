@@ -20,7 +20,7 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 	}
 	texts := script.Texts(text)
 	var first, last *run
-	var before earlier
+	before := f.earlier()
 	for i := range script.Statements {
 		r := f.newRun(&script.Statements[i], texts[i], &before)
 		before.add(&script.Statements[i], texts[i])
@@ -38,7 +38,15 @@ func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
 // is none.
 type earlier struct {
 	prepared, declared map[string]named
+	changed            bool // the open transaction has changed what they may take back
 	touched            bool // what names mean may be different by then
+}
+
+// earlier returns what there is before the first statement of a text.
+func (f *front) earlier() earlier {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	return earlier{changed: f.c.tracker.changed()}
 }
 
 // named is what a name stands for, nil if that is not known, and the text that
@@ -61,8 +69,11 @@ func (e *earlier) add(s *pgsql.Statement, text string) {
 		}
 		e.declared[s.Effect.Name] = named{s.Inner, text}
 	}
-	e.touched = e.touched || touches(s)
+	e.touched = e.touched || e.touches(s)
 }
+
+// touches reports whether what names mean may be different after s.
+func (e *earlier) touches(s *pgsql.Statement) bool { return touches(s) || e.changed && undoes(s) }
 
 // newRun returns the run of one statement; before are the statements of the
 // same text before it.
@@ -210,7 +221,10 @@ func (f *front) analyze(text []byte) (*pgsql.Script, error) {
 	if err := f.awaitNames(script); err != nil {
 		return nil, err
 	}
-	var before earlier
+	if len(script.Statements) < 2 {
+		return script, nil
+	}
+	before := f.earlier()
 	for i := range script.Statements {
 		if i > 0 {
 			before.add(&script.Statements[i-1], "")
@@ -218,7 +232,7 @@ func (f *front) analyze(text []byte) (*pgsql.Script, error) {
 		if i+1 == len(script.Statements) {
 			break
 		}
-		if facts, _ := f.resolve(&script.Statements[i], &before); touches(facts) {
+		if facts, _ := f.resolve(&script.Statements[i], &before); before.touches(facts) {
 			// What comes later in the same text may mean something else by then;
 			// it is read by the same grammar, since the target reads it at once.
 			st := f.state
@@ -291,7 +305,7 @@ func (c *session) sent(r *run) {
 	if r.opens() {
 		c.changing++
 	}
-	c.tracker.sent(r.stmt)
+	r.unsure = c.tracker.sent(r.stmt)
 	if r.stmt == nil {
 		return
 	}

@@ -79,22 +79,29 @@ func touches(stmt *pgsql.Statement) bool {
 	return e.Has(pgsql.DDL|pgsql.CreatesTemp|pgsql.Discard|pgsql.RunsCode) || stmt.Access.Has(protocol.Execute|protocol.Opaque)
 }
 
-// sent notes that stmt is on its way.
-func (t *tracker) sent(stmt *pgsql.Statement) {
-	if !touches(stmt) {
-		return
+// undoes reports whether stmt may take back what the open transaction changed.
+func undoes(stmt *pgsql.Statement) bool {
+	return stmt != nil && (stmt.Effect.Has(pgsql.TxEnd) || stmt.Effect.Has(pgsql.Savepoint) && stmt.Verb == "rollback to savepoint")
+}
+
+// changed reports whether there is anything to take back.
+func (t *tracker) changed() bool { return t.set || t.ddl }
+
+// sent notes that stmt is on its way. It reports whether that leaves the state
+// unsure until done.
+func (t *tracker) sent(stmt *pgsql.Statement) (unsure bool) {
+	if !touches(stmt) && !(undoes(stmt) && t.changed()) {
+		return false
 	}
 	t.unsure++
 	if stmt != nil && stmt.Effect.Has(pgsql.CreatesTemp) {
 		t.state.Temp = true
 	}
+	return true
 }
 
-// done notes that stmt is over.
+// done notes that stmt, which sent said leaves the state unsure, is over.
 func (t *tracker) done(stmt *pgsql.Statement, ok bool) {
-	if !touches(stmt) {
-		return
-	}
 	t.unsure--
 	if !ok {
 		return
