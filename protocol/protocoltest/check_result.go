@@ -149,7 +149,7 @@ func sameBytes(r *rig) {
 	acc := r.target.Account()
 	var c Client
 	err = r.within(patience, a, "the login did not end", func() (err error) {
-		c, err = r.kit.NewClient(conn, Login{Target: targetName, User: acc.User, Proof: acc.Secret.Reveal(), Dial: r.dial})
+		c, err = r.kit.NewClient(conn, Login{Target: targetName, User: acc.User, Proof: acc.Secret.Reveal(), Direct: true, Dial: r.dial})
 		return err
 	})
 	if err != nil {

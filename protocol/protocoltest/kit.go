@@ -17,7 +17,8 @@ type Kit struct {
 
 	// NewClient logs in over conn and returns when the client is ready for its
 	// first text. If the server refuses the login it returns an error. It need
-	// not close conn: the kit does.
+	// not close conn: the kit does. One check uses it to log in at ServeTarget
+	// itself, to compare: see [Login].Direct.
 	NewClient func(conn net.Conn, l Login) (Client, error)
 
 	// ServeTarget serves one connection to a target until it ends: it checks
@@ -68,6 +69,11 @@ type Login struct {
 	// Wrong says that this login must be refused, for clients that prove
 	// themselves otherwise. Proof is a wrong one as well.
 	Wrong bool
+
+	// Direct says that ServeTarget answers, and no gateway. Proof is the secret
+	// of the target's account, also for clients that else prove themselves
+	// otherwise.
+	Direct bool
 
 	// Dial opens another connection to the same server, for protocols that
 	// cancel over one. Connections are closed by the kit at the latest.

@@ -13,6 +13,58 @@ import (
 
 func TestToyPasses(t *testing.T) { Test(t, toyKit(newToy(""))) }
 
+// The kit has to be right about connectors of every form before there is one.
+func TestToyPassesInEveryForm(t *testing.T) {
+	for _, f := range []form{streams, encrypted, keys} {
+		t.Run(string(f), func(t *testing.T) {
+			s := newToy("")
+			s.form = f
+			k := toyKit(s)
+			k.TCPOnly = true
+			Test(t, k)
+		})
+	}
+}
+
+// TestKitFindsBugsInEveryForm shows bugs of toys of other forms to the checks
+// that look at them in another way.
+func TestKitFindsBugsInEveryForm(t *testing.T) {
+	if raceDetector { // see TestKitFindsBugs
+		return
+	}
+	for _, m := range []struct {
+		form       form
+		bug, check string
+	}{
+		{streams, "ignores taps", "RowsAreRewritten"},
+		{streams, "forgets what was held back", "RowsAreRewritten"},
+		{streams, "shows what a tap refused", "TapErrorShowsNothing"},
+		{streams, "whole result", "HugeRow"},
+		{streams, "cut result is ok", "TargetDiesMidResult"},
+		{encrypted, "ignores taps", "RowsAreRewritten"},
+		{encrypted, "errors pass by", "ErrorTextPassesTaps"},
+		{encrypted, "sends before asking", "HoldThenAllow"},
+		{encrypted, "sends before the record", "JournalComesFirst"},
+		{encrypted, "shared buffer", "TwoSessionsAreNotMixed"},
+		{keys, "accepts all", "LoginRefusedNeverDials"},
+	} {
+		t.Run(string(m.form)+"/"+m.bug, func(t *testing.T) {
+			var failures []string
+			for range 3 {
+				failures = collect(t, func(tb TB, s *toy) {
+					s.form = m.form
+					find(t, m.check).Run(tb, toyKit(s), TCP)
+				}, m.bug)
+				if len(failures) > 0 {
+					break
+				}
+			}
+			require.NotEmpty(t, failures, "the check did not notice")
+			t.Log(failures[0])
+		})
+	}
+}
+
 // TestKitFindsBugs shows each bug of the toy to the check that is there for it:
 // a check that cannot fail proves nothing.
 func TestKitFindsBugs(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,7 +141,7 @@ func newRig(t TB, k Kit, tr Transport, c Check) *rig {
 	r.stop = cancel
 	server := k.NewServer()
 	r.served.Go(func() {
-		if err := gw.Serve(ctx, r.listener, server); err != nil {
+		if err := gw.Serve(ctx, r.listener, server); err != nil && !errors.Is(err, protocol.ErrClosed) { // a check may end first
 			t.Errorf("the kit's gateway: %v", err)
 		}
 	})
@@ -405,6 +406,7 @@ func (r *rig) write() (tag, text string) {
 // rows returns a reply; for streams only the last value of each row counts.
 func (r *rig) rows(rows ...[][]byte) Reply {
 	if r.kit.Shape&protocol.Rows == 0 {
+		rows = slices.Clone(rows) // the caller's
 		for i := range rows {
 			rows[i] = rows[i][len(rows[i])-1:]
 		}

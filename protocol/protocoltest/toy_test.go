@@ -19,7 +19,8 @@ import (
 // cancelling over a second connection, and with bugs to order: the kit has to
 // find each. For a good connector read the example, not this.
 type toy struct {
-	bug string
+	bug  string
+	form form
 
 	mu    sync.Mutex
 	held  map[string]context.CancelFunc // by cancel key
@@ -68,6 +69,7 @@ func (c *toyConn) say(format string, args ...any) error {
 }
 
 func (s *toy) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) error {
+	conn = s.form.wire(conn)
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	if s.bug != "deaf to context" {
@@ -108,7 +110,12 @@ func (s *toy) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) 
 	}
 	login := &protocol.Login{Protocol: "toy", Resource: f[1], User: f[2], Remote: conn.RemoteAddr(),
 		Proof: protocol.Password{Secret: protocol.NewSecret(f[3])}, WhileHeld: c.whileHeld}
-	if s.bug == "accepts all" && f[1] == targetName {
+	if s.form == keys {
+		login.Proof = protocol.PublicKey{Algorithm: "toy", Fingerprint: f[3]}
+	}
+	if s.bug == "accepts all" && f[1] == targetName && s.form == keys {
+		login.Proof = protocol.PublicKey{Algorithm: "toy", Fingerprint: "good-key"}
+	} else if s.bug == "accepts all" && f[1] == targetName {
 		login.Proof = protocol.Password{Secret: protocol.NewSecret(s.knownProof(f[3]))}
 	}
 	sess, err := h.Open(ctx, login)
@@ -180,6 +187,7 @@ func (c *toyConn) serve(sess *protocol.Session, proof string) error {
 	if c.t, err = sess.Dial(ctx); err != nil {
 		return errors.Join(err, c.say("ERR %s", protocol.FixedReason))
 	}
+	c.t = c.s.form.wire(c.t)
 	if c.s.bug != "leaves target open" {
 		defer c.t.Close()
 	}
@@ -257,7 +265,7 @@ func (c *toyConn) loop(sess *protocol.Session) error {
 			}
 			return err
 		}
-		op := &protocol.Operation{Verb: "get", Text: text, Access: protocol.Read, Pure: true, Shape: protocol.Rows}
+		op := &protocol.Operation{Verb: "get", Text: text, Access: protocol.Read, Pure: true, Shape: c.s.form.shape()}
 		if !strings.HasPrefix(text, "GET ") {
 			op.Verb, op.Access, op.Pure = "set", protocol.Write, false
 		}
@@ -344,6 +352,7 @@ func (c *toyConn) one(ctx context.Context, sess *protocol.Session, op *protocol.
 func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error) {
 	out.Status = protocol.StatusUnknown
 	var row protocol.RowFunc
+	var chunk protocol.BytesFunc // in place of row, for streams
 	var kept [][][]byte
 	var all bytes.Buffer // bug "whole result"
 	defer func() {
@@ -373,7 +382,7 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 			return out, errors.Join(err, c.say("ERR the target went away"))
 		}
 		k := string(kind)
-		if k == "ROW " && row == nil { // raw
+		if k == "ROW " && row == nil && chunk == nil { // raw
 			out.Rows++
 			w := io.Writer(c.cw)
 			if c.s.bug == "whole result" {
@@ -418,7 +427,12 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 			for n := range strings.SplitSeq(string(line[5:]), "\t") {
 				cols = append(cols, protocol.Column{Name: n})
 			}
-			if row, err = x.Rows(cols); err != nil {
+			if c.s.form == streams {
+				chunk, err = x.Bytes(protocol.Stream{Name: "out"})
+			} else {
+				row, err = x.Rows(cols)
+			}
+			if err != nil {
 				return out, errors.Join(err, c.say("ERR %s", protocol.Reason(err)))
 			}
 			if c.s.bug == "renames columns" {
@@ -429,6 +443,12 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 			out.Rows++
 			values := toyDecode(line[4:])
 			before := fmt.Sprintf("%s\n", line)
+			if chunk != nil {
+				if c.s.bug == "shows what a tap refused" {
+					all.WriteString(before)
+				}
+				row = func(v [][]byte) (err error) { v[0], err = chunk(v[0], false); return err }
+			}
 			if err := row(values); err != nil {
 				if c.s.bug == "shows what a tap refused" {
 					c.cw.WriteString(before)
@@ -441,15 +461,30 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 			case "keeps rows":
 				kept = append(kept, values)
 			default:
+				if chunk != nil && len(values[0]) == 0 {
+					break // held back
+				}
 				if err := toyEncode(c.cw, values); err != nil {
 					return out, err
 				}
 			}
 		case "END\n":
+			if chunk != nil && c.s.bug != "forgets what was held back" {
+				b, err := chunk(nil, true)
+				if err != nil {
+					return out, errors.Join(err, c.say("ERR %s", protocol.Reason(err)))
+				}
+				if len(b) > 0 {
+					toyEncode(c.cw, [][]byte{b})
+				}
+			}
 			for _, v := range kept {
 				toyEncode(c.cw, v)
 			}
 			out.Status = protocol.StatusOK
+			if chunk != nil {
+				all.Reset()
+			}
 			fmt.Fprintf(&all, "%s\n", line)
 			return out, nil
 		case "ERR ":
@@ -602,7 +637,8 @@ func serveToy(conn net.Conn, t *Target) error {
 
 func toyKit(s *toy) Kit {
 	return Kit{
-		NewServer: func() protocol.Server { return s }, NewClient: newToyClient, ServeTarget: serveToy,
+		NewServer: func() protocol.Server { return s }, NewClient: s.form.client, ServeTarget: s.form.target,
 		Read: func(tag string) string { return "GET " + tag }, Write: func(tag string) string { return "SET " + tag },
+		Shape: s.form.shape(), Encrypted: s.form == encrypted, Knows: s.form.knows(),
 	}
 }
