@@ -158,8 +158,9 @@ func (bk *back) complete(e *entry, tag string, n int) error {
 		bk.c.q.dropCopyEnd()
 	}
 	bk.run, bk.mode = nil, dataUnset
-	if e.kind == msgQuery && r.next == nil && r.op.Access.Has(protocol.Opaque) {
-		// The target may see more statements in the text than the analysis did.
+	if e.kind == msgQuery && r.next == nil && (r.op.Access.Has(protocol.Opaque) || r.stmt != nil && r.stmt.Effect.Has(pgsql.ReplicationLike)) {
+		// The target may see more statements in the text than the analysis did,
+		// and replication commands have several results.
 		r.tag, r.announced = tag, false
 		bk.keep(n)
 		return nil
