@@ -15,41 +15,43 @@ type columnCache struct {
 }
 
 type columnEntry struct {
-	stmt *pgsql.Statement
-	cat  *sql.Catalog
-	cols []protocol.Column
+	stmt     *pgsql.Statement
+	cat      *sql.Catalog
+	cols     []protocol.Column
+	foreseen bool
 }
 
 const maxCachedColumns = 256
 
 // columns returns the columns that a RowDescription describes, with their
 // sources: those that the analysis predicts and those that the target itself
-// names. What the target says may only add sources.
-func (cc *columnCache) columns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) ([]protocol.Column, error) {
+// names. What the target says may only add sources. foreseen is false if that
+// adds some to the reads that the analysis took for complete.
+func (cc *columnCache) columns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) (cols []protocol.Column, foreseen bool, err error) {
 	if e, ok := cc.m[string(body)]; ok && e.stmt == stmt && e.cat == cat {
-		return e.cols, nil
+		return e.cols, e.foreseen, nil
 	}
-	cols, err := decodeColumns(body, stmt, cat)
+	cols, foreseen, err = decodeColumns(body, stmt, cat)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(body) > 4<<10 {
-		return cols, nil
+		return cols, foreseen, nil
 	}
 	if cc.m == nil || len(cc.m) >= maxCachedColumns {
 		cc.m = map[string]columnEntry{}
 	}
-	cc.m[string(body)] = columnEntry{stmt, cat, cols}
-	return cols, nil
+	cc.m[string(body)] = columnEntry{stmt, cat, cols, foreseen}
+	return cols, foreseen, nil
 }
 
-func decodeColumns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) ([]protocol.Column, error) {
+func decodeColumns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) (cols []protocol.Column, foreseen bool, err error) {
 	c := cursor{b: body}
 	n := c.u16()
 	if n*19 > len(c.b) {
-		return nil, errMalformed
+		return nil, false, errMalformed
 	}
-	cols := make([]protocol.Column, n)
+	cols, foreseen = make([]protocol.Column, n), true
 	var predicted []protocol.Column
 	if stmt != nil && len(stmt.Columns) == n {
 		predicted = stmt.Columns
@@ -73,17 +75,26 @@ func decodeColumns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) ([]prot
 			col.Known = false
 			continue
 		}
-		more := cat.Sources(rel, att)
-		if len(more) == 0 {
-			col.Known = false // a relation that the snapshot does not have
-		}
-		for _, s := range more {
+		for _, s := range cat.Sources(rel, att) {
+			if s.Edge == protocol.EdgeUnknown { // such as a relation that the snapshot does not have
+				col.Known = false
+			}
+			foreseen = foreseen && reads(stmt, s)
 			if !slices.ContainsFunc(col.Sources, func(have protocol.Source) bool { return have.ColumnRef == s.ColumnRef }) {
 				col.Sources = append(slices.Clip(col.Sources), s)
 			}
 		}
 	}
-	return cols, c.done()
+	return cols, foreseen, c.done()
+}
+
+// reads reports whether s is among the reads of stmt, or may be.
+func reads(stmt *pgsql.Statement, s protocol.Source) bool {
+	if stmt == nil || !stmt.ReadsKnown {
+		return true
+	}
+	_, found := slices.BinarySearchFunc(stmt.Reads, s.ColumnRef, sql.CompareRef)
+	return found
 }
 
 // withFormats returns cols as a Bind with the given result formats gets them.

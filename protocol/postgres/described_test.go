@@ -1,12 +1,14 @@
 package postgres_test
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol/postgres"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 )
 
@@ -62,6 +64,41 @@ func TestAttackSettingsTakenBack(t *testing.T) {
 			requireClean(t, out)
 			require.Contains(t, out, "row [nothing]")
 			require.Contains(t, out, "row [***", "and the names are known again, or all is hidden")
+		})
+	}
+}
+
+// Where the target itself says that a result reads what the analysis did not
+// foresee, nothing of it is shown and the operator is told.
+func TestAttackUnforeseenColumns(t *testing.T) {
+	for name, c := range map[string]struct {
+		msgs  []pgproto3.FrontendMessage
+		fatal bool
+	}{
+		"simple": {[]pgproto3.FrontendMessage{query("select email from harmless")}, true},
+		"cursor": {[]pgproto3.FrontendMessage{query("begin; declare c cursor for select email from harmless; fetch all from c")}, true},
+		"described portal": {[]pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select email from harmless"}, &pgproto3.Bind{},
+			&pgproto3.Describe{ObjectType: 'P'}, &pgproto3.Execute{}, &pgproto3.Sync{}}, true},
+		"described statement": {[]pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select email from harmless"},
+			&pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Sync{}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log lockedBuffer
+			r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()},
+				server: &postgres.Server{AllowPlaintext: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}})
+			pgtest.Exec(t, r.pg, "create table harmless (email text); insert into harmless values ('nothing')")
+			hj := rawSession(t, r, "")
+			require.Contains(t, seen(t, hj, 1, query("select email from harmless")), "row [nothing]")
+			pgtest.Exec(t, r.pg, "alter table harmless rename to other; alter table customers rename to harmless")
+			out := seen(t, hj, 1, c.msgs...)
+			requireClean(t, out)
+			require.Contains(t, log.String(), "email from public.customers.email")
+			if c.fatal {
+				require.Contains(t, out, "error 0A000 the result has other columns")
+				require.Contains(t, out, "closed")
+			} else {
+				require.NotContains(t, out, "error")
+			}
 		})
 	}
 }

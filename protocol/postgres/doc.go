@@ -51,6 +51,8 @@
 // fails) nor GSSAPI. Statements, the arguments of one execution and rows that a
 // step masks are bounded by [Server].MaxMessage; COPY data and other rows are
 // streamed. Changes of definitions that go past the gateway are noticed within
-// a few seconds; changes within the open transaction make names unknown, which
-// counts as the worst, until it ends.
+// a few seconds, or at once where the target's description of a result shows
+// them: that ends the session, since the result is not what was decided about.
+// Changes within the open transaction make names unknown, which counts as the
+// worst, until it ends.
 package postgres

@@ -88,13 +88,13 @@ func FuzzMessages(f *testing.F) {
 		if first, err := decodeSASLInitial(body); err == nil && len(first) > len(body) {
 			t.Fatal("a response longer than the message")
 		}
-		if cols, err := decodeColumns(body, nil, nil); err == nil {
+		if cols, _, err := decodeColumns(body, nil, nil); err == nil {
 			if len(cols)*19 > len(body) {
 				t.Fatal("more columns than bytes")
 			}
 			withFormats(cols, []byte{0, 1})
 		}
-		_, _ = decodeColumns(body, nil, &sql.Catalog{})
+		_, _, _ = decodeColumns(body, nil, &sql.Catalog{})
 	})
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strconv"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -121,9 +122,14 @@ func (bk *back) rowDescription(e *entry, body []byte) (own bool, err error) {
 	case e.stmt != nil:
 		stmt = e.stmt.stmt
 	}
-	cols, err := bk.columns.columns(body, stmt, bk.c.catalog.fresh())
+	cols, foreseen, err := bk.columns.columns(body, stmt, bk.c.catalog.fresh())
 	if err != nil {
 		return false, bk.broken(msgRowDescription, err.Error())
+	}
+	if !foreseen {
+		if err := bk.unforeseen(cols, stmt); e.kind != msgDescribe || e.portal != nil {
+			return false, err
+		} // else there are no rows yet: what binds the statement is analysed anew
 	}
 	switch e.kind {
 	case msgQuery:
@@ -147,6 +153,25 @@ func (bk *back) rowDescription(e *entry, body []byte) (own bool, err error) {
 		return own, nil
 	}
 	return false, bk.broken(msgRowDescription, "no description was asked for")
+}
+
+// unforeseen reports a result that reads more than its operation was decided
+// by: definitions have just changed past the gateway, or the target lies.
+func (bk *back) unforeseen(cols []protocol.Column, stmt *pgsql.Statement) error {
+	var more []string
+	for i := range cols {
+		for _, s := range cols[i].Sources {
+			if !reads(stmt, s) {
+				more = append(more, fmt.Sprintf("%s from %s.%s.%s", cols[i].Name, s.Schema, s.Table, s.Column))
+			}
+		}
+	}
+	c := bk.c
+	c.catalog.stale()
+	c.srv.log.Warn("a result has columns that its analysis did not foresee", "session", c.ps.Info().ID, "verb", stmt.Verb, "columns", more)
+	return &Error{Side: SideTarget, Code: codeFeatureNotSupported,
+		Msg:  "the result has other columns than were known when it was allowed, since definitions have changed",
+		Hint: "connect again and repeat the statement"}
 }
 
 // complete ends the statement that e answers. The caller holds mu.
@@ -214,6 +239,9 @@ func (bk *back) over(r *run, ok bool) {
 		return
 	}
 	e := r.stmt.Effect
+	if ok && e.Has(pgsql.TxEnd) {
+		bk.transactionEnded() // another may begin before the next ReadyForQuery
+	}
 	switch {
 	case e.Has(pgsql.Prepare|pgsql.Deallocate) && r.gave != nil:
 		c.statements.settle(r.gave.name, r.gave, ok)
@@ -226,9 +254,6 @@ func (bk *back) over(r *run, ok bool) {
 	case ok:
 		if e.Has(pgsql.Deallocate) {
 			c.statements.clear()
-	if ok && e.Has(pgsql.TxEnd) {
-		bk.transactionEnded() // another may begin before the next ReadyForQuery
-	}
 		}
 		if e.Has(pgsql.CloseCursor) {
 			for _, p := range c.portals.m {
