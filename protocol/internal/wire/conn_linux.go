@@ -31,7 +31,7 @@ func Conn(c net.Conn) net.Conn {
 		return c
 	}
 	d := &direct{stream: s, raw: raw}
-	d.in.try, d.out.try = d.in.read, d.out.write
+	d.in.try, d.in.tryInto, d.out.try = d.in.read, d.in.readInto, d.out.write
 	return d
 }
 
@@ -51,11 +51,13 @@ type direct struct {
 
 // A transfer is the Read or the Write that is under way.
 type transfer struct {
-	mu  sync.Mutex
-	b   []byte
-	n   int
-	err error
-	try func(fd uintptr) bool // read or write, made once
+	mu   sync.Mutex
+	b    []byte
+	n    int
+	err  error
+	into space
+	// What the socket calls when it may be ready: read or write, and readInto.
+	try, tryInto func(fd uintptr) bool
 }
 
 // Read implements [net.Conn].
@@ -63,7 +65,17 @@ func (d *direct) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	n, err := d.in.run(d.raw.Read, b)
+	n, err := d.in.run(d.raw.Read, d.in.try, b)
+	return d.received(n, err)
+}
+
+// readInto reads like Read, into the space of s.
+func (d *direct) readInto(s space) (int, error) {
+	n, err := d.in.runInto(d.raw.Read, s)
+	return d.received(n, err)
+}
+
+func (d *direct) received(n int, err error) (int, error) {
 	switch {
 	case err != nil:
 		return n, d.failed("read", err)
@@ -78,7 +90,7 @@ func (d *direct) Write(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	n, err := d.out.run(d.raw.Write, b)
+	n, err := d.out.run(d.raw.Write, d.out.try, b)
 	if err != nil {
 		return n, d.failed("write", err)
 	}
@@ -93,20 +105,41 @@ func (d *direct) failed(op string, err error) error {
 }
 
 // run transfers b with try, which wait calls whenever the socket may be ready.
-func (t *transfer) run(wait func(func(uintptr) bool) error, b []byte) (int, error) {
+func (t *transfer) run(wait func(func(uintptr) bool) error, try func(uintptr) bool, b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.b, t.n, t.err = b, 0, nil
-	if err := wait(t.try); err != nil {
+	if err := wait(try); err != nil {
 		t.err = err
 	}
 	t.b = nil
 	return t.n, t.err
 }
 
+// runInto is run for a read into s.
+func (t *transfer) runInto(wait func(func(uintptr) bool) error, s space) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.into, t.n, t.err = s, 0, nil
+	if err := wait(t.tryInto); err != nil {
+		t.err = err
+	}
+	t.into = nil
+	return t.n, t.err
+}
+
 func (t *transfer) read(fd uintptr) bool {
 	var again bool
 	t.n, again, t.err = call("read", unix.SYS_READ, fd, t.b)
+	return !again
+}
+
+func (t *transfer) readInto(fd uintptr) bool {
+	var again bool
+	t.n, again, t.err = call("read", unix.SYS_READ, fd, t.into.get())
+	if again {
+		t.into.unused()
+	}
 	return !again
 }
 

@@ -75,11 +75,12 @@ func TestConnEndsAsSocketsDo(t *testing.T) {
 		require.NoError(t, a.SetReadDeadline(time.Time{}))
 
 		// A deadline also ends a write that the peer does not read.
-		require.NoError(t, a.SetWriteDeadline(time.Now().Add(50*time.Millisecond)))
-		n, err = a.Write(make([]byte, 64<<20))
+		much := make([]byte, 64<<20)
+		require.NoError(t, a.SetWriteDeadline(time.Now().Add(time.Second)))
+		n, err = a.Write(much)
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		require.Positive(t, n)
-		require.Less(t, n, 64<<20)
+		require.Less(t, n, len(much))
 
 		require.NoError(t, a.SetWriteDeadline(time.Time{}))
 
@@ -129,5 +130,34 @@ func TestConnAllocatesNothing(t *testing.T) {
 			_, _ = b.Read(buf)
 		})
 		require.Zero(t, n)
+	})
+}
+
+// TestReaderWaitsWithoutBuffer holds what an idle session costs.
+func TestReaderWaitsWithoutBuffer(t *testing.T) {
+	sockets(t, func(t *testing.T, a, b net.Conn) {
+		r := NewReader(b)
+		waits := func() {
+			require.NoError(t, b.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+			require.ErrorIs(t, r.Fill(0), os.ErrDeadlineExceeded)
+			require.NoError(t, b.SetReadDeadline(time.Time{}))
+		}
+		waits()
+		require.True(t, r.buf == nil)
+		for _, size := range []int{10, small, large / 2, 100} {
+			sent := bytes.Repeat([]byte{byte(size)}, size)
+			_, err := a.Write(sent)
+			require.NoError(t, err)
+			for len(r.Buffered()) < size {
+				require.NoError(t, r.Fill(size))
+			}
+			require.True(t, bytes.Equal(sent, r.Buffered()))
+			waits()
+			require.True(t, bytes.Equal(sent, r.Buffered()), "what was read and not discarded stays")
+			r.Discard(size)
+			waits()
+			require.True(t, r.buf == nil)
+		}
+		r.Release()
 	})
 }

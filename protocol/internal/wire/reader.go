@@ -25,17 +25,35 @@ var (
 
 // A Reader reads from a source into one buffer whose unread part is visible as
 // a slice. It starts with a small buffer, grows when the peer fills it, and
-// shrinks again when the peer goes quiet. It is for one goroutine.
+// shrinks again when the peer goes quiet; while it waits for a [Conn] it has
+// none. It is for one goroutine.
 type Reader struct {
 	src      io.Reader
+	wait     waiter // src, if it can wait without a buffer
 	buf      []byte
 	pooled   *[]byte // what buf was taken from, nil if it was made to measure
 	pos, end int
 	last     int // bytes of the last read
+	need     int // of the Fill that is under way
+}
+
+// A waiter reads into the space of s, for which it asks each time that there
+// may be something to read.
+type waiter interface {
+	readInto(s space) (int, error)
+}
+
+type space interface {
+	get() []byte
+	unused() // there was nothing to read yet
 }
 
 // NewReader returns a Reader on src.
-func NewReader(src io.Reader) *Reader { return &Reader{src: src} }
+func NewReader(src io.Reader) *Reader {
+	r := &Reader{src: src}
+	r.wait, _ = src.(waiter)
+	return r
+}
 
 // Buffered returns the bytes that were read and not yet discarded. The slice
 // is valid until the next Fill; its owner may change the bytes in place.
@@ -48,9 +66,15 @@ func (r *Reader) Discard(n int) { r.pos += n }
 // Buffered must be able to reach for the caller to make progress, 0 if any
 // more byte helps.
 func (r *Reader) Fill(need int) error {
-	r.room(need)
+	r.need = need
 	for range 100 {
-		n, err := r.src.Read(r.buf[r.end:])
+		var n int
+		var err error
+		if r.wait != nil {
+			n, err = r.wait.readInto(r)
+		} else {
+			n, err = r.src.Read(r.get())
+		}
 		r.end += n
 		if n > 0 {
 			r.last = n
@@ -61,6 +85,20 @@ func (r *Reader) Fill(need int) error {
 		}
 	}
 	return io.ErrNoProgress
+}
+
+// get makes space for a read.
+func (r *Reader) get() []byte {
+	r.room(r.need)
+	return r.buf[r.end:]
+}
+
+// unused gives an empty buffer back: most sessions wait most of the time.
+func (r *Reader) unused() {
+	if r.pos == r.end && r.pooled != nil {
+		r.put(r.pooled)
+		r.buf, r.pooled, r.pos, r.end = nil, nil, 0, 0
+	}
 }
 
 // Grow reads like Fill but never moves bytes that Buffered has shown, so that
@@ -91,6 +129,8 @@ func (r *Reader) room(need int) {
 		r.pos, r.end = 0, 0
 	}
 	switch {
+	case r.buf == nil && r.last > small/2:
+		r.resize(large)
 	case r.buf == nil, have == 0 && r.last <= small/2 && len(r.buf) > small && need <= small:
 		r.resize(small)
 	case have == 0 && len(r.buf) > huge && need <= large:
