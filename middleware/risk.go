@@ -135,7 +135,7 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 		}
 		add(r.scores.Opaque, why)
 	}
-	if unbounded(op) {
+	if a.Has(protocol.Write) && !op.Bounded {
 		add(r.scores.Unbounded, "changes data, and no condition limits how much")
 	}
 	if a.Has(protocol.Schema) {
@@ -183,12 +183,6 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 		return d, nil
 	}
 	return protocol.Pass, nil
-}
-
-// unbounded reports whether op may change everything there is. A truncate has
-// no condition that a connector could find missing.
-func unbounded(op *protocol.Operation) bool {
-	return strings.HasPrefix(string(op.Verb), "truncate") || op.Access.Has(protocol.Write) && !op.Bounded
 }
 
 // sensitiveReads returns the first few sensitive columns that op reads.

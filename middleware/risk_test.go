@@ -39,7 +39,7 @@ func TestRisk(t *testing.T) {
 		"bounded delete":    {&protocol.Operation{Verb: "delete", Access: protocol.Write, Bounded: true, ReadsKnown: true}, 0, ""},
 		"insert":            {&protocol.Operation{Verb: "insert", Access: protocol.Write, Bounded: true, ReadsKnown: true}, 0, ""},
 		"delete in a with":  {&protocol.Operation{Verb: "select", Access: protocol.Read | protocol.Write, ReadsKnown: true}, 40, "changes data, and no condition limits how much"},
-		"truncate":          {&protocol.Operation{Verb: "truncate", Access: protocol.Write, Bounded: true, ReadsKnown: true}, 40, "changes data, and no condition limits how much"},
+		"truncate":          {&protocol.Operation{Verb: "truncate", Access: protocol.Write, ReadsKnown: true}, 40, "changes data, and no condition limits how much"},
 		"schema":            {&protocol.Operation{Verb: "drop table", Access: protocol.Schema, ReadsKnown: true}, 30, "changes definitions"},
 		"admin":             {&protocol.Operation{Verb: "grant", Access: protocol.Admin, ReadsKnown: true}, 40, "changes privileges, roles or the server"},
 		"execute":           {&protocol.Operation{Verb: "do", Access: protocol.Execute, ReadsKnown: true}, 30, "runs code whose effect cannot be seen here"},

@@ -232,6 +232,13 @@ func TestBounded(t *testing.T) {
 		"delete from customers where id = 1": true, "delete from customers where id = 1 or true": false, "delete from customers where id = 1 and true": true,
 		"delete from customers where id in (select 1)": true, "update customers set name = '' where $1": false, "delete from customers where current of c": true,
 		"select 1": true, "explain analyze delete from customers": false, "with d as (delete from orders) select 1": false, "delete from customers where not false": false,
+		"truncate customers": false, "insert into orders (id) values (1)": true,
+		"merge into customers c using orders o on c.id = o.id when matched then delete":                                            true,
+		"merge into customers c using orders o on true when matched then delete":                                                   false,
+		"merge into customers c using orders o on true when matched and c.id = 1 then delete":                                      true,
+		"merge into customers c using orders o on c.id = o.id when not matched by source then delete":                              false,
+		"merge into customers c using orders o on true when not matched then insert (id) values (1)":                               true,
+		"merge into customers c using orders o on c.id = o.id when matched then do nothing when not matched by source then delete": false,
 	} {
 		require.Equal(t, want, analyze1(t, st, sql).Bounded, sql)
 	}

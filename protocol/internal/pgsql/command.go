@@ -99,6 +99,7 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 		return "call"
 	case *pg.Node_TruncateStmt:
 		p.access |= protocol.Write
+		p.bounded = false
 		for _, r := range x.TruncateStmt.Relations {
 			it := p.target(r.GetRangeVar())
 			p.write(it, r.GetRangeVar(), "")

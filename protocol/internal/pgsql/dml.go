@@ -191,6 +191,7 @@ func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
 	s.add(f)
 	s.add(one(it))
 	p.expr(x.JoinCondition, s)
+	joined := limits(x.JoinCondition)
 	for _, n := range x.MergeWhenClauses {
 		w := n.GetMergeWhenClause()
 		if w == nil {
@@ -199,6 +200,11 @@ func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
 			continue
 		}
 		p.expr(w.Condition, s)
+		if w.CommandType == pg.CmdType_CMD_UPDATE || w.CommandType == pg.CmdType_CMD_DELETE {
+			// What no source row matches, the join condition does not limit.
+			matched := joined && w.MatchKind == pg.MergeMatchKind_MERGE_WHEN_MATCHED
+			p.bounded = p.bounded && (matched || limits(w.Condition))
+		}
 		switch w.CommandType {
 		case pg.CmdType_CMD_UPDATE:
 			p.assignments(w.TargetList, it, x.Relation, s)

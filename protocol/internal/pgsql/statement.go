@@ -27,8 +27,9 @@ type Statement struct {
 	// Pure is set only where it is proven that the statement changes nothing.
 	Pure bool
 
-	// Bounded is false for an UPDATE or DELETE without a condition, or with one
-	// that names no column or compares a column with itself.
+	// Bounded is false for an UPDATE or DELETE, in MERGE too, without a
+	// condition, or with one that names no column or compares a column with
+	// itself, and for TRUNCATE.
 	Bounded bool
 
 	Objects []protocol.Object
