@@ -217,7 +217,11 @@ func (op *Operation) OnText(f TextFunc) error {
 func (op *Operation) OnEnd(f func(Outcome)) { op.ends = append(op.ends, f) }
 
 // Rewrite asks that text is sent in place of Text. Both are kept. The
-// connector refuses the operation if it cannot honour the rewrite.
+// connector refuses the operation if it cannot honour the rewrite, as for one
+// of several statements or for one that was prepared without it, and if text
+// does more than the operation says: a step whose text reads, writes or touches
+// more adds that to the operation's facts, and stands before the steps that
+// decide by them.
 func (op *Operation) Rewrite(text string) error {
 	if op.decided {
 		return ErrDecided

@@ -104,6 +104,9 @@ func refusal(err error) report {
 		r.hint = d.Hint
 	case errors.As(err, &e):
 		r.code, r.msg, r.hint = e.Code, e.Msg, e.Hint
+	case errors.Is(err, protocol.ErrFixed):
+		r.code, r.msg = codeFeatureNotSupported, "this statement would have to be rewritten, which cannot be done in this form"
+		r.hint = "send it by itself, or prepare it again"
 	case errors.Is(err, errCancelled), errors.Is(err, protocol.ErrClientGone):
 		r.code, r.msg = codeCanceled, "canceling statement due to user request"
 		r.detail = "The statement was held for approval and has been withdrawn; it did not run."

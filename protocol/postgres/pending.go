@@ -54,10 +54,12 @@ func (r *run) end(out protocol.Outcome) {
 // PREPARE, which share their names.
 type statement struct {
 	name   string
-	text   []byte           // of SQL PREPARE: the whole command
-	source string           // text, as operations show it
-	stmt   *pgsql.Statement // nil: empty query
-	oids   []byte           // parameter types as the client gave them, 4 bytes each
+	text   []byte // of SQL PREPARE: the whole command
+	source string // text as the client sent it
+
+	rewritten string           // the same text, if it is not what the client sent
+	stmt      *pgsql.Statement // nil: empty query
+	oids      []byte           // parameter types as the client gave them, 4 bytes each
 
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before

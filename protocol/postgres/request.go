@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgproto3/v2"
@@ -38,7 +39,41 @@ func (f *front) ask(first *run) error {
 	if fixed { // one of several statements cannot be replaced
 		return f.unask(first, protocol.ErrFixed)
 	}
+	if first.stmt != nil && first.op.Rewritten() != "" {
+		if err := f.rewritten(first); err != nil {
+			return f.unask(first, err)
+		}
+	}
 	return nil
+}
+
+// rewritten makes r what its rewritten text does, unless that is more than was
+// decided about.
+func (f *front) rewritten(r *run) error {
+	script := f.c.analyze([]byte(r.op.Rewritten()))
+	if len(script.Statements) == 1 {
+		if stmt, _ := f.resolve(&script.Statements[0], nil); covers(&r.op, stmt) {
+			r.stmt = stmt
+			return nil
+		}
+	}
+	return &protocol.DeniedError{Step: "postgres", Reason: "a step rewrites this statement into one that does more than was decided about",
+		Hint: "ask whoever runs the gateway, whose steps it is"}
+}
+
+// covers reports whether all that stmt does is among the facts of op.
+func covers(op *protocol.Operation, stmt *pgsql.Statement) bool {
+	among := func(list, all []protocol.ColumnRef) bool {
+		return !slices.ContainsFunc(list, func(c protocol.ColumnRef) bool { return !slices.Contains(all, c) })
+	}
+	return stmt.Verb == op.Verb && stmt.Access&^op.Access == 0 && stmt.Shape&^op.Shape == 0 &&
+		(stmt.Pure || !op.Pure) && (stmt.Bounded || !op.Bounded) &&
+		(stmt.ReadsKnown && among(stmt.Reads, op.Reads) || !op.ReadsKnown) && among(stmt.Writes, op.Writes) &&
+		!slices.ContainsFunc(stmt.Objects, func(o protocol.Object) bool {
+			return !slices.ContainsFunc(op.Objects, func(have protocol.Object) bool {
+				return have.Kind == o.Kind && have.Name == o.Name && o.Access&^have.Access == 0
+			})
+		})
 }
 
 // unask takes back runs that were allowed but cannot be sent after all.
@@ -185,6 +220,9 @@ func (f *front) parse(frame, body []byte) error {
 		if err := f.ask(first); err != nil {
 			return f.refuse(msgParse, len(frame), m.name, err)
 		}
+		if t := first.op.Rewritten(); t != "" {
+			s.stmt, s.rewritten, s.text = first.stmt, t, []byte(t)
+		}
 	}
 	f.unsynced.Store(true)
 	c := f.c
@@ -260,6 +298,9 @@ func (f *front) bindMessage(frame, body []byte) error {
 		}
 		p.stmt = stmt
 		p.run = f.newRun(stmt, s.source, nil)
+		if s.rewritten != "" {
+			_ = p.run.op.Rewrite(s.rewritten) // the first rewrite is never refused
+		}
 		p.run.op.Raw = m.params
 		p.run.op.Args = decodeArgs(&m, func(i int) uint32 {
 			if i < len(params) {
@@ -272,7 +313,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 		})
 		err := f.ask(p.run)
 		p.run.op.Raw = nil
-		if err == nil && p.run.op.Rewritten() != "" {
+		if err == nil && p.run.op.Rewritten() != s.rewritten {
 			err = f.unask(p.run, protocol.ErrFixed)
 		}
 		if err != nil {

@@ -142,8 +142,9 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 	case s == nil:
 		return named{}
 	case s.stmt == nil || s.stmt.Access.Has(protocol.Opaque):
-		return named{text: s.source}
+		return named{text: cmp.Or(s.rewritten, s.source)}
 	}
+	text := cmp.Or(s.rewritten, s.source)
 	// The target plans it anew if its names mean something else by now.
 	var stmt *pgsql.Statement
 	if before != nil && before.touched {
@@ -154,13 +155,13 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		stmt = s.in(f.c.analyze(s.text))
 	}
 	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
-		return named{stmt, s.source}
+		return named{stmt, text}
 	}
 	stmt, behind := f.resolveTo(stmt, nil, depth-1)
 	if behind == "" {
-		return named{stmt, s.source}
+		return named{stmt, text}
 	}
-	return named{stmt, s.source + "\n" + behind}
+	return named{stmt, text + "\n" + behind}
 }
 
 // fetched returns what the cursor of that name reads.
@@ -312,12 +313,12 @@ func (c *session) sent(r *run) {
 	e := r.stmt.Effect
 	switch {
 	case e.Has(pgsql.Prepare):
-		r.gave = &statement{name: nameKey(e.Name), text: []byte(r.op.Text), source: r.op.Text, stmt: r.stmt.Inner}
+		r.gave = &statement{name: nameKey(e.Name), text: []byte(cmp.Or(r.op.Rewritten(), r.op.Text)), source: r.op.Text, rewritten: r.op.Rewritten(), stmt: r.stmt.Inner}
 		if e.Has(pgsql.Execute) { // the text is not that of the PREPARE
 			r.gave.stmt = &illegible.Statements[0]
 		}
 	case e.Has(pgsql.DeclareCursor):
-		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, source: cmp.Or(r.op.Behind, r.op.Text), pending: 1}
+		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, source: cmp.Or(r.op.Behind, r.op.Rewritten(), r.op.Text), pending: 1}
 	case e.Has(pgsql.Deallocate) && e.Name != "":
 		r.gave = &statement{name: nameKey(e.Name), meaning: meaning[statement]{gone: true}}
 	case e.Has(pgsql.CloseCursor) && e.Name != "":
