@@ -17,8 +17,8 @@ type MaskConfig struct {
 	Rules []mask.Rule
 
 	// Targets are [Glob] patterns for the names of the targets that the rules
-	// are about; empty means every target, also one whose connector cannot say which columns an
-	// operation reads and whose operations are then refused.
+	// are about; empty means every target, also one whose connector cannot say
+	// which columns an operation reads and whose operations are then refused.
 	Targets []string
 
 	// Except says whose operations are left alone; nil means nobody's.

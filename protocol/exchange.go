@@ -60,7 +60,9 @@ func (x *Exchange) Rows(cols []Column) (RowFunc, error) {
 }
 
 // Bytes announces a byte stream and returns the function that rewrites it;
-// nil means that it is to be copied.
+// nil means that it is to be copied. The connector calls the function for each
+// chunk and once with last set, also if the stream has no bytes. An error means
+// that nothing of the stream may be shown.
 func (x *Exchange) Bytes(s Stream) (BytesFunc, error) {
 	var fs []BytesFunc
 	for _, tap := range x.op.bytes {
@@ -90,7 +92,8 @@ func (x *Exchange) Bytes(s Stream) (BytesFunc, error) {
 }
 
 // Docs announces a document of the given kind and returns the function that
-// rewrites it; nil means that it is to be copied.
+// rewrites it; nil means that it is to be copied. An error means that nothing
+// of the document may be shown.
 func (x *Exchange) Docs(kind string) (DocFunc, error) {
 	var fs []DocFunc
 	for _, tap := range x.op.docs {
@@ -119,7 +122,8 @@ func (x *Exchange) Docs(kind string) (DocFunc, error) {
 	}, nil
 }
 
-// Text lets the taps change a message before the client sees it.
+// Text lets the taps change a message before the client sees it. After an error
+// nothing of the message may be shown.
 func (x *Exchange) Text(m *Message) error {
 	for _, f := range x.op.texts {
 		if err := f(m); err != nil {
@@ -130,7 +134,8 @@ func (x *Exchange) Text(m *Message) error {
 }
 
 // End closes the operation with its outcome. Only the first call counts; it
-// may come from any goroutine.
+// may come from any goroutine. An empty Status becomes StatusUnknown and a zero
+// Duration the time since the operation was asked for.
 func (x *Exchange) End(out Outcome) {
 	op := x.op
 	if !op.ended.CompareAndSwap(false, true) {

@@ -146,10 +146,11 @@ func (s *Session) Draining() <-chan struct{} { return s.drain.Done() }
 // goroutine before. It returns a function that takes f back.
 func (s *Session) OnDrain(f func()) (stop func() bool) { return context.AfterFunc(s.drain, f) }
 
-// Drain asks the session to end at the next good moment.
+// Drain asks the session to end at the next good moment. It returns at once.
 func (s *Session) Drain() { s.drains() }
 
-// Terminate ends the session at once, because of cause.
+// Terminate ends the session's context with cause and returns at once; the
+// first cause counts.
 func (s *Session) Terminate(cause error) { s.cancel(cause) }
 
 // WhileHeld returns the connector's way to wait, or nil. Engines use it.
@@ -176,11 +177,13 @@ func (s *Session) Connect(ctx context.Context, op *Operation) error {
 // the messages that belong to no other operation.
 func (s *Session) Exchange() *Exchange { return &s.connect.x }
 
-// Dial connects to the target. Only connectors call it.
+// Dial connects to the target, within limits of its own and until ctx is done.
+// The caller closes the connection. Only connectors call it.
 func (s *Session) Dial(ctx context.Context) (net.Conn, error) { return s.dial(ctx) }
 
-// Credentials returns what the gateway logs in with at the target. Only
-// connectors call it; steps have no way to it.
+// Credentials returns what the gateway logs in with at the target, fetched anew
+// for each call. Its error never contains the secret, and is not for the
+// client. Only connectors call it; steps have no way to it.
 func (s *Session) Credentials(ctx context.Context) (Credentials, error) { return s.creds(ctx) }
 
 // Begin decides op, waits if it is held, and makes its record safe. After nil

@@ -9,17 +9,24 @@ package protocol
 type RowFunc func(row [][]byte) error
 
 // A BytesFunc sees a byte stream in chunks and returns what takes the chunk's
-// place. It may hold bytes back and return them later; last says that the
-// stream ends with this chunk. The returned slice is valid until the next
-// call.
+// place, which may be nothing. It may hold bytes back and return them later;
+// last says that the stream ends with this chunk, which may be empty. chunk is
+// valid only during the call, the returned slice until the next call. It is
+// called by one goroutine at a time; the streams of one operation may be
+// different goroutines'. An error ends the operation with a failure; nothing of
+// the chunk is shown.
 type BytesFunc func(chunk []byte, last bool) ([]byte, error)
 
 // A DocFunc sees one document (a JSON body, a Kubernetes object) and returns
-// what takes its place.
+// what takes its place. doc is valid only during the call, the returned slice
+// until the next call. It is called by one goroutine at a time. An error ends
+// the operation with a failure; nothing of the document is shown.
 type DocFunc func(doc []byte) ([]byte, error)
 
 // A TextFunc sees a [Message] on its way to the client and may change it in
-// place.
+// place; the message is valid only during the call. It is called by one
+// goroutine at a time. An error keeps the message from the client and ends the
+// operation, or the session if it was about none, with a failure.
 type TextFunc func(m *Message) error
 
 // A Stream names one byte stream of an operation.
@@ -40,18 +47,24 @@ const (
 )
 
 // A Message is text that the target sends beside results and that may carry
-// data: an error, a notice, a notification, a reported setting.
+// data: an error, a notice, a notification, a reported setting. What a protocol
+// does not have is empty, and what a tap empties is left out.
 type Message struct {
-	Kind   MessageKind
-	Code   string // SQLSTATE or the protocol's own code
-	Text   string // primary text, payload or value
+	Kind MessageKind
+
+	// Code is an error's or a notice's SQLSTATE or exit code, the channel of a
+	// notification, the name of a setting. Programs act on it.
+	Code string
+
+	Text   string // primary text; a notification's payload, a setting's value
 	Detail string
 	Hint   string
 	Where  string // context, such as a call stack
 	Query  string // internal query text
 
-	// Names are schema, table, column, data type and constraint as the target
-	// named them; they are not data.
+	// Names are the "schema", "table", "column", "type" and "constraint" that an
+	// error or notice is about, as the target named them; they are not data. nil
+	// if there are none.
 	Names map[string]string
 }
 
