@@ -106,16 +106,23 @@ type Operation struct {
 	// It is empty where Text says it all and where the name is not known.
 	Behind string
 
-	Access      Access
-	Pure        bool // proven to change nothing: see DESIGN, invariant 1
-	Bounded     bool // a change is limited by a condition
+	Access Access // every class of effect that it may have
+	Pure   bool   // proven to change nothing, and so its record may overlap the target's work
+
+	// Bounded says that what is changed or removed of what there is already is
+	// limited by a condition, as far as its text shows: not how many rows meet
+	// the condition, nor what code that runs does. What is not analysed, an
+	// UPDATE or DELETE without a condition, or with one that is always true, and
+	// a TRUNCATE are not bounded. What only reads or adds is.
+	Bounded bool
+
 	Objects     []Object
-	Reads       []ColumnRef // base columns read, complete if ReadsKnown
+	Reads       []ColumnRef // base columns read, conditions included; complete if ReadsKnown
 	ReadsKnown  bool        // Reads is proven complete
-	Writes      []ColumnRef
-	Columns     []Column // predicted columns of the result, with their sources
-	Fingerprint string   // equal for statements that differ only in literals
-	Why         string   // why the operation is Opaque, for people
+	Writes      []ColumnRef // base columns changed, as far as known
+	Columns     []Column    // predicted columns of the result, with their sources; nil if unknown
+	Fingerprint string      // equal for statements that differ only in literals; "" if there is none
+	Why         string      // why the operation is Opaque, for people
 
 	Shape Shape
 
@@ -177,7 +184,9 @@ func (op *Operation) OnRows(f func([]Column) (RowFunc, error)) error {
 	return nil
 }
 
-// OnBytes registers a tap on the byte streams of the operation.
+// OnBytes registers a tap on the byte streams of the operation. f is called once
+// for each stream; a nil BytesFunc leaves it alone. ErrShape means that there
+// are none that can be shown: a step that must see them denies.
 func (op *Operation) OnBytes(f func(Stream) (BytesFunc, error)) error {
 	if op.decided {
 		return ErrDecided
@@ -189,8 +198,10 @@ func (op *Operation) OnBytes(f func(Stream) (BytesFunc, error)) error {
 	return nil
 }
 
-// OnDocs registers a tap on the documents of the operation. kind is the media
-// type or the object's kind.
+// OnDocs registers a tap on the documents of the operation. f is called once for
+// each document with its kind, the media type or the object's kind; a nil
+// DocFunc leaves it alone. ErrShape means that there are none that can be shown:
+// a step that must see them denies.
 func (op *Operation) OnDocs(f func(kind string) (DocFunc, error)) error {
 	if op.decided {
 		return ErrDecided
@@ -213,7 +224,8 @@ func (op *Operation) OnText(f TextFunc) error {
 }
 
 // OnEnd registers f to run when the operation has ended, or at once after it
-// was refused. Use it to release what a hook acquired.
+// was refused; the last registered runs first, on any goroutine. Use it to
+// release what a hook acquired.
 func (op *Operation) OnEnd(f func(Outcome)) { op.ends = append(op.ends, f) }
 
 // Rewrite asks that text is sent in place of Text. Both are kept. The
@@ -236,7 +248,8 @@ func (op *Operation) Rewrite(text string) error {
 // Rewritten returns what a step asked to be sent instead of Text, or "".
 func (op *Operation) Rewritten() string { return op.rewritten }
 
-// AddRisk raises the operation's risk by score and says why.
+// AddRisk raises the operation's risk by score, up to 100 in all, and says why.
+// Hooks call it while the operation is decided.
 func (op *Operation) AddRisk(score int, why string) {
 	op.Risk = min(op.Risk+score, 100)
 	op.RiskWhy = append(op.RiskWhy, why)
@@ -272,7 +285,8 @@ func (op *Operation) Result() *Result { return &op.result }
 
 // Digest binds a decision to what will run: identity, target, account, verb,
 // the exact text, what the names in it stand for, the argument bytes, and the
-// session state that changes their meaning. Fields are length-prefixed, so no two operations share an encoding.
+// session state that changes their meaning. Fields are length-prefixed, so no
+// two operations share an encoding.
 func (op *Operation) Digest() [32]byte {
 	h := sha256.New()
 	var n [8]byte
@@ -346,7 +360,7 @@ type Outcome struct {
 	Bytes    int64  // bytes of result that went to the client
 	BytesIn  int64  // bytes of data that came from the client (COPY)
 	Err      error  // why the gateway failed, for the operator
-	Duration time.Duration
+	Duration time.Duration // since the operation was asked for, waiting for approval included
 }
 
 // A Result is what is known about the data that came back.
