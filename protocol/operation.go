@@ -354,12 +354,12 @@ const (
 // An Outcome is how an operation ended.
 type Outcome struct {
 	Status   Status
-	Code     string // SQLSTATE, exit status ...
-	Tag      string // what the target said: "UPDATE 3"
-	Rows     int64  // rows returned or changed
-	Bytes    int64  // bytes of result that went to the client
-	BytesIn  int64  // bytes of data that came from the client (COPY)
-	Err      error  // why the gateway failed, for the operator
+	Code     string        // SQLSTATE, exit status ...
+	Tag      string        // what the target said: "UPDATE 3"
+	Rows     int64         // rows returned or changed
+	Bytes    int64         // bytes of result that went to the client
+	BytesIn  int64         // bytes of data that came from the client (COPY)
+	Err      error         // why the gateway failed, for the operator
 	Duration time.Duration // since the operation was asked for, waiting for approval included
 }
 

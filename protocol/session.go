@@ -138,7 +138,8 @@ func (s *Session) Info() *SessionInfo { return s.info }
 func (s *Session) Context() context.Context { return s.ctx }
 
 // Draining is closed when the session should end at the next moment at which
-// the client loses nothing, such as between two transactions.
+// the client loses nothing, such as between two transactions. Connectors that
+// read one request after the other leave it to [Session.Idle].
 func (s *Session) Draining() <-chan struct{} { return s.drain.Done() }
 
 // OnDrain runs f on a goroutine of its own as soon as the session should end

@@ -18,8 +18,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -61,24 +59,15 @@ func serve(sess *protocol.Session, c *client) error {
 	// A revocation or a shutdown must end reads and writes that are under way.
 	stop := context.AfterFunc(ctx, func() { _, _ = c.conn.Close(), t.conn.Close() })
 	defer stop()
-	sess.Go(func() error {
-		select {
-		case <-sess.Draining():
-			c.drain()
-		case <-ctx.Done():
-		}
-		return nil
-	})
-
 	if err := c.say("OK"); err != nil {
 		return err
 	}
 	for {
-		text, err := c.next()
+		text, err := c.next(sess)
+		if errors.Is(err, io.EOF) {
+			return nil // the client has left, or the session drains
+		}
 		if err != nil {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
 			return err
 		}
 		x, err := sess.Begin(ctx, operation(text))
@@ -118,41 +107,16 @@ type client struct {
 	conn net.Conn
 	r    *bufio.Reader
 	w    *bufio.Writer
-
-	mu             sync.Mutex
-	idle, draining bool
 }
 
-// next returns the next statement; io.EOF after the client has left, or when
-// the session is drained and nothing is under way.
-func (c *client) next() (string, error) {
-	c.mu.Lock()
-	if c.draining {
-		c.mu.Unlock()
-		return "", io.EOF
-	}
-	c.idle = true
-	c.mu.Unlock()
-	line, err := readLine(c.r, maxStatement)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.idle = false
-	if c.draining {
-		_ = c.conn.SetReadDeadline(time.Time{}) // fails on a closed connection only, as the next read will
-		if err != nil {
-			return "", io.EOF
-		}
-	}
-	return string(line), err
-}
-
-func (c *client) drain() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.draining = true
-	if c.idle {
-		_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // wakes next
-	}
+// next returns the next statement.
+func (c *client) next(sess *protocol.Session) (text string, err error) {
+	err = sess.Idle(c.conn, func() error {
+		line, err := readLine(c.r, maxStatement)
+		text = string(line)
+		return err
+	})
+	return text, err
 }
 
 func (c *client) say(line string) error {
