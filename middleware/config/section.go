@@ -85,6 +85,8 @@ func (s Section) at(what string, err error) error {
 		if t := y.GetToken(); t != nil && t.Position != nil {
 			e.Line, e.Column = t.Position.Line, t.Position.Column
 		}
+	case msg == "does not implemented Unmarshaler": // of the YAML package, without a place
+		msg = "a list or keys in the place of a text"
 	}
 	if what = strings.TrimSpace(what); what != "" && !strings.HasPrefix(msg, what+": ") {
 		msg = what + ": " + msg
