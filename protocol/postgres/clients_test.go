@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -9,8 +11,45 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 )
+
+// TestDriversCannotTellTheGatewayFromTheServer runs a script of
+// testdata/clients with a driver of another language, directly and through a
+// gateway, once more with a step that looks at everything.
+func TestDriversCannotTellTheGatewayFromTheServer(t *testing.T) {
+	ctx := t.Context()
+	python, err := servers.Psycopg2(ctx, os.Stderr)
+	require.NoError(t, err)
+	node, modules, err := servers.NodePostgres(ctx, os.Stderr)
+	require.NoError(t, err)
+	settings := pgtest.Setting("max_prepared_transactions", "4")
+	direct := directSide(pgtest.Start(t, settings))
+	plain := newRig(t, rigConfig{pg: []pgtest.Option{settings}}).side()
+	looked := newRig(t, rigConfig{steps: []middleware.Step{looking()}, pg: []pgtest.Option{settings}}).side()
+	for _, client := range [][]string{{python, "with_psycopg2.py"}, {node, "with_node-postgres.js"}} {
+		run := func(t *testing.T, s side) string {
+			t.Helper()
+			ctx, cancel := context.WithTimeout(ctx, differentialLimit)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, client[0], filepath.Join("testdata", "clients", client[1]))
+			cmd.Env = append(s.env(), "NODE_PATH="+modules, "NODE_NO_WARNINGS=1")
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			return string(out)
+		}
+		t.Run(client[1], func(t *testing.T) {
+			want := run(t, direct)
+			for name, s := range map[string]side{"gateway": plain, "gateway that looks": looked} {
+				if got := run(t, s); got != want {
+					t.Errorf("%s: something else is printed:\n%s", name, firstDifference(want, got))
+				}
+			}
+		})
+	}
+}
 
 // PostgreSQL describes statements of more parameters than a message can count
 // or bind.

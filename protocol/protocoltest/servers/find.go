@@ -1,7 +1,6 @@
 package servers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -100,25 +99,34 @@ func executable(path string) bool {
 // machine and the process runs as root; it tells w what it does. Everywhere
 // else it returns [ErrNoPostgres].
 func InstallPostgres(ctx context.Context, w io.Writer) (PostgresInstall, error) {
+	if err := aptInstall(ctx, w, "postgresql", "postgresql-client", "postgresql-contrib"); err != nil {
+		return PostgresInstall{}, fmt.Errorf("%w\n%w", err, ErrNoPostgres)
+	}
+	return FindPostgres(ctx)
+}
+
+// aptInstall installs packages if the process may, and tells w what it does.
+func aptInstall(ctx context.Context, w io.Writer, packages ...string) error {
 	apt, err := exec.LookPath("apt-get")
-	if err != nil || os.Geteuid() != 0 {
-		return PostgresInstall{}, ErrNoPostgres
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("apt-get needs root")
 	}
 	for _, args := range [][]string{
 		{"update"},
 		// Another test process may be installing at this moment: wait for it.
-		{"-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends", "postgresql", "postgresql-client", "postgresql-contrib"},
+		append([]string{"-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends"}, packages...),
 	} {
-		_, _ = fmt.Fprintln(w, "PostgreSQL is missing, running: apt-get "+strings.Join(args, " "))
+		_, _ = fmt.Fprintln(w, packages[0]+" is missing, running: apt-get "+strings.Join(args, " "))
 		cmd := exec.CommandContext(ctx, apt, args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		var out bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &out
-		if err := cmd.Run(); err != nil {
-			return PostgresInstall{}, fmt.Errorf("apt-get %s: %w\n%s\n%w", args[len(args)-1], err, tail(out.Bytes()), ErrNoPostgres)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("apt-get: %w\n%s", err, tail(out))
 		}
 	}
-	return FindPostgres(ctx)
+	return nil
 }
 
 // Tool returns the path of one of PostgreSQL's programs: psql, pg_dump,

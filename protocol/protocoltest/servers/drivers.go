@@ -1,0 +1,81 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// What says that a driver of another language is not on this machine, and how
+// to get it.
+var (
+	ErrNoPsycopg2     = errors.New("no python3 with psycopg2 found: install it (Debian, Ubuntu: apt-get install python3-psycopg2; elsewhere: pip install psycopg2-binary)")
+	ErrNoNodePostgres = errors.New("no node-postgres found: install Node.js with npm (Debian, Ubuntu: apt-get install nodejs npm), and let npm reach its registry or set NODE_PATH to a folder with the package pg")
+)
+
+// nodePostgres is the version that is fetched where there is none.
+const nodePostgres = "8.23.1"
+
+// Psycopg2 returns the path of a Python that has psycopg2. Where it is missing
+// and the process may, it installs it with apt-get and tells w so.
+func Psycopg2(ctx context.Context, w io.Writer) (python string, err error) {
+	find := func() string {
+		for _, name := range []string{"/usr/bin/python3", "python3"} {
+			if path, err := exec.LookPath(name); err == nil && exec.CommandContext(ctx, path, "-c", "import psycopg2").Run() == nil {
+				return path
+			}
+		}
+		return ""
+	}
+	if python = find(); python != "" {
+		return python, nil
+	}
+	if err := aptInstall(ctx, w, "python3-psycopg2"); err != nil {
+		return "", fmt.Errorf("%w\n%w", err, ErrNoPsycopg2)
+	}
+	if python = find(); python == "" {
+		return "", ErrNoPsycopg2
+	}
+	return python, nil
+}
+
+// NodePostgres returns the path of node and the folder of modules that has
+// node-postgres, which it fetches with npm into the user's cache where it is
+// missing; it tells w so.
+func NodePostgres(ctx context.Context, w io.Writer) (node, modules string, err error) {
+	if node, err = exec.LookPath("node"); err != nil {
+		if err = aptInstall(ctx, w, "nodejs", "npm"); err == nil {
+			node, err = exec.LookPath("node")
+		}
+		if err != nil {
+			return "", "", fmt.Errorf("%w\n%w", err, ErrNoNodePostgres)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", "", err
+	}
+	dir := filepath.Join(cache, "sallyport", "node-postgres-"+nodePostgres)
+	modules = filepath.Join(dir, "node_modules")
+	has := func(path string) bool {
+		cmd := exec.CommandContext(ctx, node, "-e", "require('pg')")
+		cmd.Env = append(os.Environ(), "NODE_PATH="+path)
+		return cmd.Run() == nil
+	}
+	if path := os.Getenv("NODE_PATH"); has(path) {
+		return node, path, nil
+	}
+	if has(modules) {
+		return node, modules, nil
+	}
+	_, _ = fmt.Fprintln(w, "node-postgres is missing, running: npm install pg@"+nodePostgres)
+	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--ignore-scripts", "pg@"+nodePostgres)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", "", fmt.Errorf("npm install: %w\n%s\n%w", err, tail(out), ErrNoNodePostgres)
+	}
+	return node, modules, nil
+}
