@@ -163,8 +163,16 @@ func TestVerifyWithForeignHeads(t *testing.T) {
 	require.ErrorContains(t, err, "known head")
 	_, err = Verify(dir, head, bad)
 	require.Error(t, err)
-	_, err = Verify(t.TempDir())
+	empty := t.TempDir()
+	_, err = Verify(empty)
 	require.ErrorContains(t, err, "no segments")
+	require.ErrorContains(t, Tail(t.Context(), empty, 0, false, func(Event) error { return nil }), "no segments")
+	errs := 0
+	for _, err := range Events(empty) {
+		require.ErrorContains(t, err, "no segments")
+		errs++
+	}
+	require.Equal(t, 1, errs)
 }
 
 func TestSwappedSegments(t *testing.T) {

@@ -12,10 +12,14 @@ import (
 
 // Events returns the events in dir, from the first on. It changes nothing and
 // takes no lock; of a journal in use it returns what is written when it gets
-// there. Damage is an error between the events around it.
+// there. Damage is an error between the events around it, and a folder without
+// a journal an error too.
 func Events(dir string) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		segs, err := segments(dir)
+		if err == nil && len(segs) == 0 {
+			err = noSegments(dir)
+		}
 		if err != nil {
 			yield(Event{}, err)
 			return
@@ -44,12 +48,15 @@ func Events(dir string) iter.Seq2[Event, error] {
 	}
 }
 
+func noSegments(dir string) error { return fmt.Errorf("journal %s: there are no segments", dir) }
+
 // pollEvery is how often a follower looks for more.
 const pollEvery = 100 * time.Millisecond
 
 // Tail calls f for each event in dir whose number is at least from, in order.
 // At the end it returns nil, or, if follow is true, waits for more until ctx
-// ends and returns its cause. It ends with f's error, or with a [DamageError] if
+// ends and returns its cause; a folder without a journal is an error, or one to
+// wait for. It ends with f's error, or with a [DamageError] if
 // events that were asked for cannot be read; it says with which number to go
 // on. Tail checks each frame by itself; the chain is [Verify]'s business.
 func Tail(ctx context.Context, dir string, from uint64, follow bool, f func(Event) error) error {
@@ -82,6 +89,9 @@ type tailer struct {
 // start skips the segments whose successor begins at or before from.
 func (t *tailer) start() error {
 	segs, err := segments(t.dir)
+	if err == nil && len(segs) == 0 && !t.follow {
+		err = noSegments(t.dir)
+	}
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func Verify(dir string, known ...Head) (Report, error) {
 		return rep, err
 	}
 	if len(segs) == 0 {
-		return rep, fmt.Errorf("journal %s: there are no segments", dir)
+		return rep, noSegments(dir)
 	}
 	rep.Segments = len(segs)
 	var damages []Damage
