@@ -164,10 +164,11 @@ ORDER BY 1, 2, 3`
 // Array types and the row types of relations follow from others, but arrays of
 // built-in types are needed to resolve casts.
 const typesQuery = `SELECT t.oid, n.nspname, t.typname, t.typtype, CASE WHEN e.oid IS NULL THEN 0 ELSE e.oid END,
- CASE WHEN t.typtype = 'b' AND t.oid >= 16384 AND NOT EXISTS (
+ CASE WHEN t.typtype = 'b' AND t.oid >= 16384
+  AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
+  AND NOT EXISTS (
   SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   WHERE p.oid IN (t.typinput, t.typoutput, t.typsend, t.typreceive, t.typmodin, t.typmodout) AND NOT (p.oid < 16384 OR l.lanname IN ('c', 'internal')))
-  AND EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
  THEN 't'
  WHEN t.typtype = 'd' AND t.typbasetype < 16384 AND NOT EXISTS (
   SELECT 1 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid

@@ -35,10 +35,12 @@ type ownCatalog struct {
 
 // stateQuery says which transactions have ended and which of the others a
 // query sees as under way: two equal answers saw the same rows everywhere. It
-// sets the search_path for everything that follows, and how long it may wait for
-// a lock.
-const stateQuery = `SELECT pg_catalog.set_config('search_path', 'pg_catalog', false) OPERATOR(pg_catalog.||) pg_catalog.set_config('lock_timeout', '500ms', false), pg_catalog.current_setting('server_version_num'),
- pg_catalog.txid_current_snapshot()::pg_catalog.text`
+// sets the search_path for everything that follows, how long it may wait for a
+// lock, and that it is not compiled: on a server with statistics of some
+// hundred tables that takes longer than all the rest.
+const stateQuery = `SELECT pg_catalog.concat(pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('lock_timeout', '500ms', false),
+  CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 110000 THEN pg_catalog.set_config('jit', 'off', false) END),
+ pg_catalog.current_setting('server_version_num'), pg_catalog.txid_current_snapshot()::pg_catalog.text`
 
 // ownQuery sums up the rows of what came with the server, as Probe does.
 const ownQuery = `SELECT pg_catalog.concat_ws(' ',
