@@ -2,6 +2,8 @@ package postgres_test
 
 import (
 	"net"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -77,5 +79,76 @@ func TestAttackDefinitionsMoveColumns(t *testing.T) {
 			out += seen(t, hj, 1, query(q))
 		}
 		requireClean(t, out)
+	}
+}
+
+// What changes the session's settings unseen is followed all the same: a
+// default, a constraint, the constraint of a domain, a view that only the
+// session can see, and what stands before the last statement of a text.
+func TestAttackSettingsChangeUnseen(t *testing.T) {
+	const set = "set_config('search_path', 'public', false)"
+	for name, c := range map[string]struct{ texts []string }{
+		"default":                   {[]string{"create table d (id int, s text default " + set + ")", "insert into d (id) values (1)"}},
+		"constraint":                {[]string{"create table d (id int check (" + set + " is not null))", "insert into d values (1)"}},
+		"domain":                    {[]string{"create domain d as text check (" + set + " is not null)", "select 'x'::d"}},
+		"column of a domain":        {[]string{"create domain d as text check (" + set + " is not null)", "create table e (id int, d d)", "insert into e values (1, 'x')"}},
+		"default of a domain":       {[]string{"create domain d as text default " + set, "create table e (id int, d d)", "insert into e (id) values (1)"}},
+		"domain over a domain":      {[]string{"create domain d as text check (" + set + " is not null)", "create domain d2 as d", "create table e (id int, d d2)", "insert into e values (1, 'x')"}},
+		"array of a domain":         {[]string{"create domain d as text check (" + set + " is not null)", "create table e (id int, d d[])", "insert into e values (1, '{x}')"}},
+		"composite":                 {[]string{"create domain d as text check (" + set + " is not null)", "create type ct as (d d)", "create table e (id int, d ct)", "insert into e values (1, '(x)')"}},
+		"temporary view":            {[]string{"create temp view v as select " + set + " as s", "select * from v"}},
+		"temporary view, schema":    {[]string{"create temp view v as select " + set + " as s", "select * from pg_temp.v"}},
+		"temporary domain":          {[]string{"create domain pg_temp.d as text check (" + set + " is not null)", "select 'x'::pg_temp.d"}},
+		"view":                      {[]string{"create view v as select " + set + " as s", "select * from v"}},
+		"view of this transaction":  {[]string{"begin", "create view v as select " + set + " as s", "select * from v", "commit"}},
+		"domain of the transaction": {[]string{"begin", "create domain d as text check (" + set + " is not null)", "select 'x'::d", "commit"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+			pgtest.Exec(t, r.pg, "create schema quiet; create table quiet.customers (email text); insert into quiet.customers values ('nothing')",
+				"alter database postgres set search_path = quiet, public")
+			const read = "select upper(email) from customers"
+			last := len(c.texts) - 1
+			for _, end := range [][]string{
+				{c.texts[last], read},
+				{c.texts[last] + "; " + read},
+				{"prepare a as " + read, c.texts[last] + "; execute a"},
+			} {
+				hj := rawSession(t, r, "")
+				out := seen(t, hj, 1, query("select 1 from customers"))
+				for _, q := range slices.Concat(c.texts[:last], end) {
+					out += seen(t, hj, 1, query(q))
+				}
+				requireClean(t, strings.ToLower(out))
+			}
+		})
+	}
+}
+
+// The same for how texts are read, which decides what is a string: what was
+// sent at once is decided before the target can have told.
+func TestAttackStringsChangeUnseen(t *testing.T) {
+	const set = "set_config('standard_conforming_strings', 'off', false)"
+	const read = `select '\', ' , upper(email) from public.customers --'`
+	for name, texts := range map[string][]string{
+		"temporary view":            {"create temp view v as select " + set + " as s", "select * from v"},
+		"temporary view, shadowing": {"create temp view orders as select " + set + " as s", "select * from orders"},
+		"temporary view, schema":    {"create temp view v as select " + set + " as s", "select * from pg_temp.v"},
+		"temporary domain":          {"create domain pg_temp.d as text check (" + set + " is not null)", "select 'x'::pg_temp.d"},
+		"temporary table":           {"create temp table d (id int, s text default " + set + ")", "insert into d (id) values (1)"},
+		"default":                   {"create table d (id int, s text default " + set + ")", "insert into d (id) values (1)"},
+		"view":                      {"create view v as select " + set + " as s", "select * from v"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+			hj := rawSession(t, r, "")
+			out := seen(t, hj, 1, query("select 1 from customers"))
+			for _, q := range texts[:len(texts)-1] {
+				out += seen(t, hj, 1, query(q))
+			}
+			out += seen(t, hj, 1, query("select 1 from public.customers"))
+			out += seen(t, hj, 2, query(texts[len(texts)-1]), query(read))
+			requireClean(t, strings.ToLower(out))
+		})
 	}
 }

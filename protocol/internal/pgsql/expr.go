@@ -293,6 +293,9 @@ func stringType(oid uint32) bool { return oid == textOID || oid == varcharOID }
 // result depends on the value alone.
 func (p *pass) castTo(t *pg.TypeName) (uint32, bool) {
 	typ, proven := p.typeOf(t)
+	if typ == 0 || !proven {
+		p.effect.Flags |= RunsCode // it may be a domain, whose constraints run
+	}
 	if p.cat == nil {
 		p.notPure("types cannot be resolved without the catalog")
 		p.notKnown("types cannot be resolved without the catalog")

@@ -107,10 +107,12 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 	switch {
 	case r == nil:
 		it.open = true
+		p.effect.Flags |= RunsCode // it may be a view, of whatever
 		p.notPure("relation " + name + " is not in the catalog")
 		p.notKnown("relation " + name + " is not in the catalog")
 	case !proven:
 		it.open = true
+		p.effect.Flags |= RunsCode
 		p.notPure("relation " + rv.Relname + " may be a temporary one")
 		p.notKnown("relation " + rv.Relname + " may be a temporary one")
 	}

@@ -146,6 +146,11 @@ ORDER BY c.oid`
 // beside what is written (x): functions and
 // operators that are not built in, in expressions of indexes, constraints and
 // partition keys, which the planner may evaluate; triggers, rules, defaults.
+//
+// A built-in function counts if it is volatile and does more than to say
+// something new: set_config in a default or a domain is a SET that no text
+// shows. Nobody depends on built-in functions, so their numbers are looked for
+// in the stored expressions.
 const behindQuery = `SELECT i.indrelid, 'r', 'an index' FROM pg_catalog.pg_index i JOIN pg_catalog.pg_depend d
  ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
  WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
@@ -159,7 +164,21 @@ UNION SELECT r.ev_class, 'x', 'a rule' FROM pg_catalog.pg_rewrite r WHERE r.ev_t
 UNION SELECT a.adrelid, 'w', 'a default' FROM pg_catalog.pg_attrdef a JOIN pg_catalog.pg_depend d
  ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = a.oid
  WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
+UNION SELECT a.adrelid, 'w', 'a default' FROM pg_catalog.pg_attrdef a, LATERAL pg_catalog.regexp_matches(a.adbin::pg_catalog.text, ':funcid ([0-9]+)', 'g') m
+ WHERE m[1]::pg_catalog.oid IN (` + volatileQuery + `)
+UNION SELECT c.conrelid, 'w', 'a constraint' FROM pg_catalog.pg_constraint c, LATERAL pg_catalog.regexp_matches(c.conbin::pg_catalog.text, ':funcid ([0-9]+)', 'g') m
+ WHERE c.conrelid <> 0 AND m[1]::pg_catalog.oid IN (` + volatileQuery + `)
+UNION SELECT a.attrelid, 'w', 'a type' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND t.oid >= 16384 AND (t.typtype = 'c' OR e.typtype IN ('c', 'd') OR t.typtype = 'd' AND (t.typbasetype >= 16384 OR EXISTS (
+  SELECT 1 FROM (SELECT t.typdefaultbin::pg_catalog.text UNION ALL SELECT k.conbin::pg_catalog.text FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) x (expr),
+   LATERAL pg_catalog.regexp_matches(x.expr, ':funcid ([0-9]+)', 'g') m
+  WHERE m[1]::pg_catalog.oid >= 16384 OR m[1]::pg_catalog.oid IN (` + volatileQuery + `))))
 ORDER BY 1, 2, 3`
+
+// volatileQuery finds the built-in functions that may change something or show
+// what they were not given.
+const volatileQuery = `SELECT p.oid FROM pg_catalog.pg_proc p WHERE p.oid < 16384 AND p.provolatile = 'v'
+ AND p.proname NOT IN ('nextval', 'random', 'random_normal', 'clock_timestamp', 'timeofday', 'gen_random_uuid', 'uuidv4', 'uuidv7')`
 
 // Array types and the row types of relations follow from others, but arrays of
 // built-in types are needed to resolve casts.
@@ -173,6 +192,8 @@ const typesQuery = `SELECT t.oid, n.nspname, t.typname, t.typtype, CASE WHEN e.o
  WHEN t.typtype = 'd' AND t.typbasetype < 16384 AND NOT EXISTS (
   SELECT 1 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
   WHERE k.contypid = t.oid AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384)
+  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k, LATERAL pg_catalog.regexp_matches(k.conbin::pg_catalog.text, ':funcid ([0-9]+)', 'g') m
+  WHERE k.contypid = t.oid AND m[1]::pg_catalog.oid IN (` + volatileQuery + `))
  THEN 't' ELSE 'f' END
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
