@@ -30,7 +30,9 @@
 //	channel_binding  prefer, require, disable; require also means that the target
 //	             asks for SCRAM over TLS.
 //	dbname       the database for clients that name none
-//	replication  allow: clients may ask for replication connections
+//	replication  allow: clients may ask for replication connections; pg_basebackup
+//	             and its like name the target in the user, since libpq puts
+//	             "replication" in the database's place
 //
 // The options that libpq has too mean the same. A password goes in the clear to
 // a target only that verify-ca or verify-full have proven, whatever
@@ -44,6 +46,14 @@
 // Execute, each FunctionCall and each cancel request. Denied and held ones are
 // answered as PostgreSQL would answer an error: in order, with the transaction
 // left failed and one ReadyForQuery.
+//
+// # What a client can tell
+//
+// Whose token it is says who logs in, not the user name: any goes. current_user
+// is the gateway's account at the target. Clients that ask for protocol 3.2 get
+// it, and with it long cancel keys, whatever the target speaks. Everything that
+// may change something waits until its record is on disk, and a statement that
+// follows a change of definitions until the catalog has been read.
 //
 // # Limits
 //
