@@ -530,3 +530,16 @@ func ExampleFile() {
 	// [redacted] first <nil>
 	// [redacted] rotated <nil>
 }
+
+func ExampleEnv() {
+	source := gateway.Env("A_VARIABLE_THAT_IS_NOT_SET")
+	_, err := source(context.Background())
+	fmt.Println(err)
+	// Output: environment variable A_VARIABLE_THAT_IS_NOT_SET is not set
+}
+
+func ExampleFixed() {
+	s, err := gateway.Fixed(protocol.NewSecret("from a vault"))(context.Background())
+	fmt.Println(s, err)
+	// Output: [redacted] <nil>
+}

@@ -49,6 +49,41 @@ func ExampleRecord() {
 	// Output: alice: update t set a = $1, allow; argument hidden: true
 }
 
+// Neither texts nor arguments are kept, only how long they were. With a Key,
+// equal ones could still be found.
+func ExampleRecordDetail() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	journal, err := audit.Open(dir, audit.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer journal.Close()
+	step := middleware.Record(journal, middleware.RecordDetail(audit.Detail{HideText: true, HideArgs: true}))
+	fmt.Println(step.Name)
+	// Output: record
+}
+
+// Every operation waits for the disk, reads too.
+func ExampleRecordStrict() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	journal, err := audit.Open(dir, audit.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer journal.Close()
+	step := middleware.Record(journal, middleware.RecordStrict())
+	fmt.Println(step.Name)
+	// Output: record
+}
+
 func ExampleRecordKind() {
 	var journals audit.Set // shared by all readings of the configuration
 	fmt.Println(middleware.RecordKind(&journals).Name)
