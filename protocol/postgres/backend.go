@@ -101,7 +101,7 @@ func (bk *back) release(b []byte) error {
 	defer c.wmu.Unlock()
 	c.inside = bk.pass > 0
 	_, err := c.client.Write(stretch)
-	if err != nil {
+	if err != nil && !c.unheard(len(stretch)) {
 		return fmt.Errorf("client: %w", err)
 	}
 	return nil

@@ -55,6 +55,14 @@
 // may change something waits until its record is on disk, and a statement that
 // follows a change of definitions until the catalog has been read.
 //
+// # Clients that leave
+//
+// What a client has sent before a Terminate runs to its end. A client that only
+// closes its sending side is still answered, unless a request of it has to wait
+// for the target for more than a second: it then counts as gone. For a client
+// that is gone nothing more is sent; a change that runs has a second to end and
+// is then cancelled at the target, where PostgreSQL itself would let it run on.
+//
 // # Limits
 //
 // Clients cannot use channel binding through a gateway (channel_binding=require

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -35,6 +36,9 @@ type front struct {
 	dropping bool          // a message was refused: the target skips to the next Sync
 	copyRun  *run          // what CopyData belongs to
 	bind     [][]byte
+	look     *time.Timer // looks for the client while front waits for the target
+	waiting  bool        // under session.mu
+	away     int         // under session.mu: looks in a row that did not find it
 	state    pgsql.State // of analyze; kept so that it is not made anew
 }
 
@@ -305,8 +309,14 @@ func (f *front) room() error {
 func (c *session) wait(done func() bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !done() && c.ended == nil {
+		defer c.front.lookout()()
+	}
 	for !done() && c.ended == nil {
 		c.changed.Wait()
+	}
+	if c.gone {
+		return errGone
 	}
 	return c.ended
 }

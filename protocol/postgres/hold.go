@@ -198,3 +198,55 @@ func (f *front) watchHangup(stop <-chan struct{}) error {
 		}
 	}
 }
+
+// lookout looks now and then whether the client is still there, until the
+// function that it returns is called, both with mu held: front, which would read its end, waits
+// for the target. A client that has left without good-bye is abandoned; one
+// that has only closed its sending side looks the same here.
+func (f *front) lookout() (stop func()) {
+	if terminates(f.r.Buffered()[f.i:]) {
+		return func() {}
+	}
+	f.away = 0
+	f.waiting = true
+	if f.look == nil {
+		f.look = time.AfterFunc(hangupEvery, f.lookOut)
+	} else {
+		f.look.Reset(hangupEvery)
+	}
+	return f.lookedOut
+}
+
+func (f *front) lookedOut() {
+	f.waiting = false
+	f.look.Stop()
+}
+
+func (f *front) lookOut() {
+	f.c.mu.Lock()
+	if f.away++; !f.waiting || !hungUp(f.c.client) {
+		f.away = 0
+	}
+	gone := f.away == int(lostAfter/hangupEvery)
+	if f.waiting && !gone {
+		f.look.Reset(hangupEvery)
+	}
+	f.c.mu.Unlock()
+	if gone {
+		f.c.abandon()
+	}
+}
+
+// terminates reports whether a Terminate is among the messages in b.
+func terminates(b []byte) bool {
+	for {
+		typ, n, err := wire.Frame(b, 1<<30)
+		if err != nil || n == 0 {
+			return false
+		}
+		if typ == msgTerminate {
+			return true
+		}
+		b = b[min(n, len(b)):]
+	}
+}

@@ -23,6 +23,7 @@ import (
 var (
 	errTerminated = errors.New("the client has said good-bye")
 	errCancelled  = errors.New("the client asked to cancel")
+	errGone       = fmt.Errorf("%w while the gateway waited for the target", protocol.ErrClientGone)
 	errOver       = fmt.Errorf("%w: what was held can no longer run", protocol.ErrClosed)
 )
 
@@ -45,6 +46,7 @@ type session struct {
 	told   bool       // AuthenticationOk has been sent
 	wmu    sync.Mutex // one writer to the client at a time
 	inside bool       // under wmu: the last write ended inside a message
+	lost   int        // under wmu: bytes that the client did not get
 	bye    sync.Once
 
 	mu         sync.Mutex
@@ -53,6 +55,7 @@ type session struct {
 	copying    *run // the target reads COPY data
 	status     byte // transaction status of the last ReadyForQuery
 	ended      error
+	gone       bool // the client is: nothing more is sent for it
 	draining   atomic.Bool
 	statements names[statement]
 	portals    names[portal]
@@ -111,10 +114,18 @@ func (c *session) serve(ps *protocol.Session) error {
 	})
 	err := protocol.Guard(c.front.loop)
 	c.finish(err)
-	if errors.Is(err, io.EOF) && c.halfClose() {
+	var lost *net.OpError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, errTerminated) && c.changes():
 		// The client may only have closed its sending side: what it asked for
-		// is still answered.
-		return first(<-backDone, errTerminated)
+		// is still answered. Who has said good-bye behind a change wants it.
+		if c.halfClose() {
+			return first(<-backDone, errTerminated)
+		}
+	case errors.As(err, &lost) && c.changes():
+		// Changes of a lost client have a moment to end and to be recorded.
+		defer time.AfterFunc(lostAfter, c.abandon).Stop()
+		return first(<-backDone, err)
 	}
 	_ = c.t.conn.Close()
 	berr := <-backDone
@@ -128,6 +139,39 @@ func (c *session) serve(ps *protocol.Session) error {
 		return berr
 	}
 	return first(err, berr)
+}
+
+// lostAfter is how long what runs for a client that is gone may go on.
+const lostAfter = time.Second
+
+// abandon ends what runs for a client that is gone. If the target does not say
+// that it has cancelled it, its connection is closed.
+func (c *session) abandon() {
+	c.mu.Lock()
+	c.gone = true
+	c.mu.Unlock()
+	ctx, done := context.WithTimeout(c.ps.Context(), lostAfter/2)
+	defer done()
+	_ = c.srv.cancelAtTarget(ctx, c)
+	_ = c.t.conn.SetReadDeadline(time.Now().Add(lostAfter / 2))
+}
+
+// maxUnheard bounds what the target may still answer to a client that is gone.
+const maxUnheard = 1 << 20
+
+// changes reports whether anything is under way that may change something.
+func (c *session) changes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changing > 0
+}
+
+// unheard notes that the client did not get n bytes. It reports whether the
+// target's answers are wanted all the same: a change that was sent has its end,
+// and a connection that is closed before might keep it from running.
+func (c *session) unheard(n int) bool {
+	c.lost += n
+	return c.lost <= maxUnheard && c.changes()
 }
 
 // leave gives back what login took, as far as it came.
