@@ -158,3 +158,31 @@ func TestAttackControlCharactersInComment(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "no [2J ERROR: all good", r.Decisions[0].Comment)
 }
+
+// A client that asks and leaves, again and again, gets no more attention; what
+// was approved does not count, and an hour later all is forgotten.
+func TestAttackFatigue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := approval.NewBroker(approval.Options{InVain: 3})
+		agent := ask()
+		agent.Requester = &protocol.Identity{Issuer: "agents", Subject: "a1", Kind: protocol.Agent, OnBehalfOf: person("alice")}
+		other := ask()
+		other.Requester = person("carol")
+		approved := submit(t, b, ask())
+		_, err := b.Decide(t.Context(), yes(approved, person("bob", "dba")))
+		require.NoError(t, err)
+		submit(t, b, ask()).Withdraw(nil)
+		submit(t, b, agent).Withdraw(nil)
+		_, err = b.Decide(t.Context(), no(submit(t, b, ask()), person("bob", "dba")))
+		require.NoError(t, err)
+		for _, r := range []approval.Request{ask(), agent} {
+			_, err = b.Submit(t.Context(), r)
+			require.ErrorIs(t, err, approval.ErrTooOften)
+		}
+		submit(t, b, other).Withdraw(nil)
+		time.Sleep(time.Hour + time.Second)
+		later := ask()
+		later.Until = time.Now().Add(time.Minute)
+		submit(t, b, later).Withdraw(nil)
+	})
+}

@@ -20,6 +20,12 @@ type Options struct {
 	// floods the approvers through many agents.
 	PerIdentity int
 
+	// InVain is how many requests of one requester, counted in the same way, may
+	// come to nothing within an hour before further ones are refused; 0 means
+	// 20. Otherwise a client that asks, leaves and asks again wears the
+	// approvers out, until one says yes.
+	InVain int
+
 	// Total is how many requests may be open altogether; 0 means 1000.
 	Total int
 
@@ -58,6 +64,12 @@ type Event struct {
 	Decision *Decision // the vote that made the change, or nil
 }
 
+// An attempt is a request that came to nothing.
+type attempt struct {
+	requester *protocol.Identity
+	at        time.Time
+}
+
 const hookTime = 10 * time.Second
 
 // A Broker brings requests and those who decide together, in memory: when the
@@ -70,8 +82,9 @@ type Broker struct {
 	byID   map[string]*entry
 	per    map[protocol.Key]int // open requests
 	open   int
-	ended  []*entry // oldest first
-	latest uint64   // version of the newest change
+	ended  []*entry  // oldest first
+	inVain []attempt // of the last hour, oldest first
+	latest uint64    // version of the newest change
 	wake   chan struct{}
 }
 
@@ -89,6 +102,7 @@ type entry struct {
 // NewBroker returns a Broker without requests.
 func NewBroker(o Options) *Broker {
 	orElse(&o.PerIdentity, 5)
+	orElse(&o.InVain, 20)
 	orElse(&o.Total, 1000)
 	orElse(&o.MaxWait, 24*time.Hour)
 	orElse(&o.MaxBytes, 64<<10)
@@ -125,8 +139,8 @@ func (b *Broker) Hint(id string) string {
 
 // Submit makes r known to those who may decide and returns at once. It copies
 // r and fills Created and State; ID if it is empty, and Until if it is zero or
-// beyond MaxWait. Its errors are [ErrTooMany] and [ErrTooLarge], about which a
-// requester should read, and others that mean a mistake of the caller or of
+// beyond MaxWait. Its errors are [ErrTooMany], [ErrTooOften] and [ErrTooLarge],
+// about which a requester should read, and others that mean a mistake of the caller or of
 // the journal.
 func (b *Broker) Submit(ctx context.Context, r Request) (*Pending, error) {
 	if err := context.Cause(ctx); err != nil {
@@ -221,12 +235,16 @@ func (a Approvers) Check() error {
 func (b *Broker) reserve(e *entry, r *Request) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.prune()
 	if b.open >= b.opt.Total {
 		return ErrTooMany
 	}
 	for id := r.Requester; id != nil; id = id.OnBehalfOf {
 		if b.per[id.Key()] >= b.opt.PerIdentity {
 			return ErrTooMany
+		}
+		if b.failures(id.Key()) >= b.opt.InVain {
+			return ErrTooOften
 		}
 	}
 	if b.byID[r.ID] != nil {
@@ -238,6 +256,20 @@ func (b *Broker) reserve(e *entry, r *Request) error {
 		b.per[id.Key()]++
 	}
 	return nil
+}
+
+// failures counts the requests of the last hour that came to nothing. b.mu is
+// held.
+func (b *Broker) failures(requester protocol.Key) (n int) {
+	for i := range b.inVain {
+		for id := b.inVain[i].requester; id != nil; id = id.OnBehalfOf {
+			if id.Key() == requester {
+				n++
+				break
+			}
+		}
+	}
+	return n
 }
 
 // release gives back what reserve took. b.mu is held.
@@ -259,14 +291,23 @@ func (b *Broker) publish(e *entry, ended bool) {
 	close(b.wake)
 	b.wake = make(chan struct{})
 	if ended {
-		b.release(e.now.Load())
+		r := e.now.Load()
+		b.release(r)
 		b.ended = append(b.ended, e)
+		if r.State != StateApproved {
+			b.inVain = append(b.inVain, attempt{r.Requester, r.Ended})
+		}
 	}
 	b.prune()
 }
 
 // prune forgets ended requests beyond the bounds. b.mu is held.
 func (b *Broker) prune() {
+	old := 0
+	for old < len(b.inVain) && time.Since(b.inVain[old].at) > time.Hour {
+		old++
+	}
+	b.inVain = slices.Delete(b.inVain, 0, old)
 	n := max(0, len(b.ended)-b.opt.Keep)
 	for n < len(b.ended) && time.Since(b.ended[n].now.Load().Ended) > b.opt.KeepFor {
 		n++

@@ -21,6 +21,9 @@ var (
 	// ErrTooMany says that too many requests are open, of this requester or
 	// altogether.
 	ErrTooMany = errors.New("approval: too many requests are waiting for a decision")
+	// ErrTooOften says that too many requests of this requester came to nothing
+	// within an hour.
+	ErrTooOften = errors.New("approval: too many requests of this requester came to nothing")
 	// ErrTooLarge says that a request is larger than people can be asked to
 	// read.
 	ErrTooLarge = errors.New("approval: the request is too large to be shown in full")

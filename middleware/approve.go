@@ -146,6 +146,10 @@ func (r *approveRule) wait(ctx context.Context, b *approval.Broker, q approval.R
 		deny.Reason = "needs approval (" + r.Reason + "), and too many requests are waiting already"
 		deny.Hint = "try again when one of them has been decided"
 		return deny, nil
+	case errors.Is(err, approval.ErrTooOften):
+		deny.Reason = "needs approval (" + r.Reason + "), and too many of your requests came to nothing within the last hour"
+		deny.Hint = "talk to an approver, and ask again later"
+		return deny, nil
 	case errors.Is(err, approval.ErrTooLarge):
 		deny.Reason = "needs approval (" + r.Reason + "), and is too large for anybody to read"
 		deny.Hint = "split it into smaller statements"
