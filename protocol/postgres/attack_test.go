@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -283,4 +284,18 @@ func TestAttackExecuteArguments(t *testing.T) {
 		out += seen(t, hj, 1, query(q))
 	}
 	requireClean(t, out)
+}
+
+// A call by number says nothing of what it does: of two functions that are
+// built in one adds numbers and the other reads the server's files.
+func TestAttackFunctionCallIsNoWayRoundAdmin(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Block(middleware.BlockRule{Name: "no-admin", Reason: "no",
+		When: func(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Admin), nil }})}})
+	number := pgtest.Exec(t, r.pg, "select 'pg_read_file(text)'::regprocedure::oid")
+	oid, err := strconv.Atoi(strings.TrimSpace(number))
+	require.NoError(t, err)
+	hj := rawSession(t, r, "")
+	require.Contains(t, seen(t, hj, 1, query("select pg_read_file('PG_VERSION')")), "error 42501")
+	out := seen(t, hj, 1, &pgproto3.FunctionCall{Function: uint32(oid), Arguments: [][]byte{[]byte("PG_VERSION")}})
+	require.Contains(t, out, "error 42501")
 }
