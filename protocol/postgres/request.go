@@ -50,7 +50,7 @@ func (f *front) ask(first *run) error {
 // rewritten makes r what its rewritten text does, unless that is more than was
 // decided about.
 func (f *front) rewritten(r *run) error {
-	script := f.c.analyze([]byte(r.op.Rewritten()), nil)
+	script := f.c.analyze([]byte(r.op.Rewritten()))
 	if len(script.Statements) == 1 {
 		if stmt, _ := f.resolve(&script.Statements[0], nil); covers(&r.op, stmt) {
 			r.stmt = stmt
@@ -134,7 +134,7 @@ func (f *front) query(frame, body []byte) error {
 		return malformed("Query")
 	}
 	f.copyRun = nil
-	script, err := f.analyze(text, nil)
+	script, err := f.analyze(text)
 	if err != nil {
 		return err
 	}
@@ -203,13 +203,12 @@ func (f *front) parse(frame, body []byte) error {
 	if err := f.afford(); err != nil {
 		return f.refuse(msgParse, len(frame), m.name, err)
 	}
-	var read reading
-	script, err := f.analyze(m.query, &read)
+	script, err := f.analyze(m.query)
 	if err != nil {
 		return err
 	}
 	first := f.newRuns(script, m.query)
-	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), source: string(m.query), oids: append([]byte(nil), m.types...), reading: read}
+	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), source: string(m.query), oids: append([]byte(nil), m.types...)}
 	if first != nil {
 		s.stmt = first.stmt
 		for r := first; r != nil; r = r.next {
@@ -222,7 +221,7 @@ func (f *front) parse(frame, body []byte) error {
 			return f.refuse(msgParse, len(frame), m.name, err)
 		}
 		if t := first.op.Rewritten(); t != "" {
-			s.stmt, s.rewritten, s.text, s.reading = first.stmt, t, []byte(t), reading{}
+			s.stmt, s.rewritten, s.text = first.stmt, t, []byte(t)
 		}
 	}
 	f.unsynced.Store(true)
@@ -291,7 +290,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 		// be read now.
 		stmt := s.stmt
 		if !stmt.Access.Has(protocol.Opaque) {
-			script, err := f.analyze(s.text, &s.reading)
+			script, err := f.analyze(s.text)
 			if err != nil {
 				return err
 			}
