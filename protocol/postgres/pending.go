@@ -61,6 +61,8 @@ type statement struct {
 	stmt      *pgsql.Statement // nil: empty query
 	oids      []byte           // parameter types as the client gave them, 4 bytes each
 
+	reading reading // of text
+
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before
 

@@ -50,7 +50,7 @@ func (f *front) ask(first *run) error {
 // rewritten makes r what its rewritten text does, unless that is more than was
 // decided about.
 func (f *front) rewritten(r *run) error {
-	script := f.c.analyze([]byte(r.op.Rewritten()))
+	script := f.c.analyze([]byte(r.op.Rewritten()), nil)
 	if len(script.Statements) == 1 {
 		if stmt, _ := f.resolve(&script.Statements[0], nil); covers(&r.op, stmt) {
 			r.stmt = stmt
@@ -134,7 +134,7 @@ func (f *front) query(frame, body []byte) error {
 		return malformed("Query")
 	}
 	f.copyRun = nil
-	script, err := f.analyze(text)
+	script, err := f.analyze(text, nil)
 	if err != nil {
 		return err
 	}
@@ -203,12 +203,13 @@ func (f *front) parse(frame, body []byte) error {
 	if err := f.afford(); err != nil {
 		return f.refuse(msgParse, len(frame), m.name, err)
 	}
-	script, err := f.analyze(m.query)
+	var read reading
+	script, err := f.analyze(m.query, &read)
 	if err != nil {
 		return err
 	}
 	first := f.newRuns(script, m.query)
-	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), source: string(m.query), oids: append([]byte(nil), m.types...)}
+	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), source: string(m.query), oids: append([]byte(nil), m.types...), reading: read}
 	if first != nil {
 		s.stmt = first.stmt
 		for r := first; r != nil; r = r.next {
@@ -221,7 +222,7 @@ func (f *front) parse(frame, body []byte) error {
 			return f.refuse(msgParse, len(frame), m.name, err)
 		}
 		if t := first.op.Rewritten(); t != "" {
-			s.stmt, s.rewritten, s.text = first.stmt, t, []byte(t)
+			s.stmt, s.rewritten, s.text, s.reading = first.stmt, t, []byte(t), reading{}
 		}
 	}
 	f.unsynced.Store(true)
@@ -290,7 +291,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 		// be read now.
 		stmt := s.stmt
 		if !stmt.Access.Has(protocol.Opaque) {
-			script, err := f.analyze(s.text)
+			script, err := f.analyze(s.text, &s.reading)
 			if err != nil {
 				return err
 			}

@@ -152,7 +152,7 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 		stmt = s.in(f.c.srv.analyzer.Analyze(s.text, &st))
 	} else {
-		stmt = s.in(f.c.analyze(s.text))
+		stmt = s.in(f.c.analyze(s.text, &s.reading))
 	}
 	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
 		return named{stmt, text}
@@ -206,10 +206,10 @@ func (f *front) describeOp(r *run, before *earlier) {
 }
 
 // analyze returns what text does, after the session's state has been read anew
-// if that is needed and possible.
-func (f *front) analyze(text []byte) (*pgsql.Script, error) {
+// if that is needed and possible; last is as for session.analyze.
+func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 	c := f.c
-	script := c.analyze(text)
+	script := c.analyze(text, last)
 	c.mu.Lock()
 	certain := c.tracker.certain()
 	c.mu.Unlock()
@@ -217,7 +217,7 @@ func (f *front) analyze(text []byte) (*pgsql.Script, error) {
 		if err := f.settle(); err != nil {
 			return nil, err
 		}
-		script = c.analyze(text)
+		script = c.analyze(text, last)
 	}
 	if err := f.awaitNames(script); err != nil {
 		return nil, err

@@ -434,9 +434,15 @@ func tapMessage(x *protocol.Exchange, frame []byte) ([]byte, error) {
 var illegible = &pgsql.Script{Statements: []pgsql.Statement{{Verb: protocol.Unknown, Access: protocol.Opaque,
 	Shape: protocol.Rows | protocol.Bytes, Why: "its characters are not in UTF-8"}}}
 
-// analyze returns what is known about text in the session's present state. Only
-// front calls it.
-func (c *session) analyze(text []byte) *pgsql.Script {
+// A reading is what a text was found to do, and the state in which it was read.
+type reading struct {
+	script *pgsql.Script
+	state  pgsql.State
+}
+
+// analyze returns what is known about text in the session's present state; last
+// is the text's last reading, nil if it may not come again. Only front calls it.
+func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 	c.mu.Lock()
 	replication := c.tracker.replication
 	st := &c.front.state
@@ -456,5 +462,11 @@ func (c *session) analyze(text []byte) *pgsql.Script {
 	} else {
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 	}
-	return c.srv.analyzer.Analyze(text, st)
+	if last == nil {
+		return c.srv.analyzer.Analyze(text, st)
+	}
+	if last.script == nil || !last.state.Same(st) {
+		*last = reading{c.srv.analyzer.Analyze(text, st), *st}
+	}
+	return last.script
 }

@@ -31,3 +31,10 @@ type State struct {
 	// proves nothing.
 	Temp bool
 }
+
+// Same reports whether every text means the same in both states. It takes
+// search paths for the same only if they are the same slice.
+func (st *State) Same(o *State) bool {
+	return st.Catalog == o.Catalog && st.StandardStrings == o.StandardStrings && st.Temp == o.Temp &&
+		len(st.SearchPath) == len(o.SearchPath) && (len(st.SearchPath) == 0 || &st.SearchPath[0] == &o.SearchPath[0])
+}
