@@ -165,6 +165,9 @@ func (p *pass) readable(r *sql.Relation) {
 
 // provenTable notes what of a table itself speaks against being pure.
 func (p *pass) provenTable(r *sql.Relation) {
+	if r.Policies {
+		p.effect.Flags |= RunsCode
+	}
 	if r.Unproven != "" {
 		p.notPure("reading " + r.Schema + "." + r.Name + " may run code: " + r.Unproven)
 	}

@@ -143,7 +143,7 @@ WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
 ORDER BY c.oid`
 
 // What may run when a relation is read (r) or written (w), or instead of or
-// beside what is written (x): functions and
+// beside what is written (x), or for each row that is looked at (p): functions and
 // operators that are not built in, in expressions of indexes, constraints and
 // partition keys, which the planner may evaluate; triggers, rules, defaults.
 //
@@ -168,6 +168,9 @@ UNION SELECT a.adrelid, 'w', 'a default' FROM pg_catalog.pg_attrdef a, LATERAL p
  WHERE m[1]::pg_catalog.oid IN (` + volatileQuery + `)
 UNION SELECT c.conrelid, 'w', 'a constraint' FROM pg_catalog.pg_constraint c, LATERAL pg_catalog.regexp_matches(c.conbin::pg_catalog.text, ':funcid ([0-9]+)', 'g') m
  WHERE c.conrelid <> 0 AND m[1]::pg_catalog.oid IN (` + volatileQuery + `)
+UNION SELECT q.polrelid, 'p', 'a policy' FROM pg_catalog.pg_policy q,
+  LATERAL pg_catalog.regexp_matches(pg_catalog.concat(q.polqual::pg_catalog.text, ' ', q.polwithcheck::pg_catalog.text), ':(?:op)?funcid ([0-9]+)', 'g') m
+ WHERE m[1]::pg_catalog.oid >= 16384 OR m[1]::pg_catalog.oid IN (` + volatileQuery + `)
 UNION SELECT a.attrelid, 'w', 'a type' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
  WHERE a.attnum > 0 AND NOT a.attisdropped AND t.oid >= 16384 AND (t.typtype = 'c' OR e.typtype IN ('c', 'd') OR t.typtype = 'd' AND (t.typbasetype >= 16384 OR EXISTS (
   SELECT 1 FROM (SELECT t.typdefaultbin::pg_catalog.text UNION ALL SELECT k.conbin::pg_catalog.text FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) x (expr),
@@ -382,8 +385,10 @@ func (l *loader) behind(r *record) error {
 	case rel == nil:
 	case when == "r":
 		rel.Unproven, rel.Triggers = what, what
+	case when == "p":
+		rel.Policies, rel.Triggers = true, what
 	default:
-		rel.Triggers, rel.Rules = what, when == "x"
+		rel.Triggers, rel.Rules = what, rel.Rules || when == "x"
 	}
 	return nil
 }

@@ -39,6 +39,10 @@ type Relation struct {
 	// the relation: it may return anything, even where its text returns nothing.
 	Rules bool
 
+	// Policies says that row security calls functions that may change the
+	// session's settings.
+	Policies bool
+
 	children  []uint32
 	expansion atomic.Pointer[Expansion]
 	lineage   atomic.Pointer[[]Value]
