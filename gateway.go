@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -97,7 +96,7 @@ type Gateway struct {
 	tracer     trace.TracerProvider
 	meter      metric.MeterProvider
 
-	state atomic.Pointer[state]
+	live middleware.Live[map[string]Target] // steps, and targets by name
 
 	mu        sync.Mutex
 	sessions  map[string]openSession
@@ -115,36 +114,6 @@ type openSession struct {
 	target Target
 }
 
-// state is what a reload replaces as a whole.
-type state struct {
-	chain   *middleware.Chain
-	targets map[string]Target
-	refs    atomic.Int64 // users + 1 while current; closes the chain at 0
-	log     *slog.Logger
-}
-
-func (st *state) release() {
-	if st.refs.Add(-1) == 0 {
-		if err := st.chain.Close(); err != nil {
-			st.log.Error("closing steps", "err", err)
-		}
-	}
-}
-
-// acquire returns the current state; the caller releases it.
-func (g *Gateway) acquire() *state {
-	for {
-		st := g.state.Load()
-		n := st.refs.Load()
-		if n > 0 && st.refs.CompareAndSwap(n, n+1) {
-			return st
-		}
-		if n <= 0 && st == g.state.Load() {
-			return &state{chain: &middleware.Chain{}, log: g.log} // after Shutdown: refuses everything
-		}
-	}
-}
-
 // New returns a gateway. It reports every mistake in c that can be known
 // without a client or a target.
 func New(c Config) (*Gateway, error) {
@@ -155,37 +124,34 @@ func New(c Config) (*Gateway, error) {
 	if g.dial == nil {
 		g.dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
-	st, err := g.build(c)
+	chain, targets, err := g.build(c)
 	if err != nil {
 		return nil, err
 	}
-	g.state.Store(st)
+	g.live.Replace(chain, targets)
 	g.ctx, g.terminate = context.WithCancelCause(context.Background())
 	return g, nil
 }
 
-func (g *Gateway) build(c Config) (*state, error) {
-	st := &state{targets: map[string]Target{}, log: g.log}
-	st.refs.Store(1)
+func (g *Gateway) build(c Config) (*middleware.Chain, map[string]Target, error) {
 	for _, l := range c.Listeners {
 		if !isAddr(l.Addr) {
-			return nil, fmt.Errorf("listener %s: %w", l.Server.Name(), errAddr)
+			return nil, nil, fmt.Errorf("listener %s: %w", l.Server.Name(), errAddr)
 		}
 	}
+	targets := map[string]Target{}
 	for i, t := range c.Targets {
 		if err := checkTarget(t, c.Targets[:i], c.Listeners); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		st.targets[t.Name] = t
+		targets[t.Name] = t
 	}
 	chain, err := middleware.NewChain(c.Steps...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if st.chain, err = chain.WithLogger(g.log).WithTelemetry(g.tracer, g.meter); err != nil {
-		return nil, err
-	}
-	return st, nil
+	chain, err = chain.WithLogger(g.log).WithTelemetry(g.tracer, g.meter)
+	return chain, targets, err
 }
 
 // checkTarget reports what is wrong with t, which stands behind others.
@@ -240,22 +206,28 @@ func checkOptions(t Target, s protocol.Server) error {
 // limits stay as they were. After an error nothing has changed.
 func (g *Gateway) Reload(ctx context.Context, c Config) error {
 	c.Listeners = g.listeners
-	st, err := g.build(c)
+	chain, targets, err := g.build(c)
 	if err != nil {
 		return err
 	}
-	old := g.state.Swap(st)
-	defer old.release()
+	g.mu.Lock()
+	if g.closing {
+		g.mu.Unlock()
+		return errors.Join(protocol.ErrClosed, chain.Close())
+	}
+	old := g.live.Replace(chain, targets)
+	g.mu.Unlock()
+	defer old.Done()
 	var wg sync.WaitGroup
 	for _, s := range g.openSessions() {
-		wg.Go(func() { s.recheck(ctx, st) }) // a step that hangs keeps no other session open
+		wg.Go(func() { s.recheck(ctx, targets) }) // a step that hangs keeps no other session open
 	}
 	wg.Wait()
 	return nil
 }
 
-func (s openSession) recheck(ctx context.Context, st *state) {
-	if t, ok := st.targets[s.target.Name]; !ok || t.User != s.target.User || !reflect.DeepEqual(t.resource(), s.target.resource()) {
+func (s openSession) recheck(ctx context.Context, targets map[string]Target) {
+	if t, ok := targets[s.target.Name]; !ok || t.User != s.target.User || !reflect.DeepEqual(t.resource(), s.target.resource()) {
 		s.Terminate(&protocol.DeniedError{Step: "targets", Reason: "the target is no longer served as it was", Hint: "connect again"})
 		return
 	}
@@ -283,61 +255,27 @@ func (g *Gateway) Sessions() []*protocol.Session {
 	return out
 }
 
-// engine runs every session on the current chain, so that a reload takes
-// effect with the next operation.
-type engine struct{ *Gateway }
-
-func (e engine) Ask(ctx context.Context, s *protocol.Session, ops []*protocol.Operation) error {
-	st := e.acquire()
-	defer st.release()
-	if err := st.chain.Ask(ctx, s, ops); err != nil || st == e.state.Load() {
-		return err
-	}
-	if !slices.ContainsFunc(ops, func(op *protocol.Operation) bool { return len(op.Grants()) > 0 }) {
-		return nil
-	}
-	err := &protocol.DeniedError{Step: "gateway", Reason: "the rules changed while this waited for approval", Hint: "run it again"}
-	for _, op := range ops {
-		op.Exchange().End(protocol.Outcome{Status: protocol.StatusDenied, Err: err})
-	}
-	return err
-}
-
-func (e engine) Commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
-	st := e.acquire()
-	defer st.release()
-	return st.chain.Commit(ctx, p, ops)
-}
-
-func (e engine) End(s *protocol.Session, op *protocol.Operation, out protocol.Outcome) {
-	st := e.acquire()
-	defer st.release()
-	st.chain.End(s, op, out)
-}
-
 // Authenticate returns who is behind l, by the steps that clients log in with,
 // for further doors of the program: see approval.Bearer.
 func (g *Gateway) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.Identity, error) {
-	st := g.acquire()
-	defer st.release()
-	return st.chain.Authenticate(ctx, l)
+	return g.live.Authenticate(ctx, l)
 }
 
 // Open implements [protocol.Handler]. ctx must come from ServeConn.
 func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Session, error) {
-	st := g.acquire()
-	defer st.release()
-	id, err := st.chain.Authenticate(ctx, l)
+	now := g.live.Use()
+	defer now.Done()
+	id, err := now.Authenticate(ctx, l)
 	if err != nil {
 		g.log.Info("login refused", "protocol", l.Protocol, "user", l.User, "target", l.Resource, "remote", addr(l.Remote), "err", err)
 		return nil, err
 	}
 	refuse := func(err *protocol.DeniedError) (*protocol.Session, error) {
-		st.chain.LoginRefused(ctx, l, err)
+		now.LoginRefused(ctx, l, err)
 		g.log.Info("login refused", "protocol", l.Protocol, "identity", id.Subject, "target", l.Resource, "err", err)
 		return nil, err
 	}
-	t, ok := st.targets[l.Resource]
+	t, ok := now.With[l.Resource]
 	if !ok || t.Protocol != l.Protocol {
 		return refuse(&protocol.DeniedError{Step: "targets", Reason: fmt.Sprintf("there is no target %q for you here", l.Resource),
 			Hint: "check the name; whoever runs the gateway knows which targets you may use"})
@@ -347,7 +285,7 @@ func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Sessio
 		User: l.User, Database: l.Database, Tool: l.Tool, Remote: addr(l.Remote), TLS: l.TLS != nil, Started: time.Now()}
 	pc, _ := ctx.Value(pendingKey{}).(*pendingConn)
 	s := protocol.NewSession(g.ctx, protocol.SessionConfig{
-		Info: info, Engine: engine{g}, WhileHeld: l.WhileHeld,
+		Info: info, Engine: &g.live, WhileHeld: l.WhileHeld,
 		Dial: func(ctx context.Context) (net.Conn, error) {
 			return g.dial(ctx, network(t.Addr), t.Addr)
 		},
@@ -375,7 +313,7 @@ func (g *Gateway) Open(ctx context.Context, l *protocol.Login) (*protocol.Sessio
 	}
 	g.sessions[info.ID] = openSession{s, t}
 	g.mu.Unlock()
-	if st != g.state.Load() { // a reload may have looked at the sessions before this one was there
+	if !g.live.Is(now) { // a reload may have looked at the sessions before this one was there
 		s.Close(protocol.ErrClosed)
 		return refuse(&protocol.DeniedError{Step: "gateway", Reason: "the configuration changed during the login", Hint: "connect again"})
 	}
@@ -468,7 +406,9 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener, s protocol.Server) 
 		delete(g.open, l)
 		g.mu.Unlock()
 	}()
-	for _, t := range g.state.Load().targets {
+	now := g.live.Use()
+	now.Done()
+	for _, t := range now.With {
 		if err := checkOptions(t, s); err != nil {
 			return err
 		}
@@ -569,7 +509,7 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 		<-done
 	}
 	g.terminate(errShutdown)
-	g.state.Load().release()
+	g.live.Close()
 	return err
 }
 
