@@ -10,10 +10,12 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -378,13 +380,29 @@ func (pc *pendingConn) identified() {
 }
 
 // ListenAndServe listens on addr, a host:port or the path of a Unix socket, and
-// serves it; see [Gateway.Serve].
+// serves it; see [Gateway.Serve]. A socket that nobody listens on any more is
+// replaced.
 func (g *Gateway) ListenAndServe(ctx context.Context, addr string, s protocol.Server) error {
+	removeStale(addr)
 	l, err := (&net.ListenConfig{}).Listen(ctx, network(addr), addr)
 	if err != nil {
 		return err
 	}
 	return g.Serve(ctx, l, s)
+}
+
+// removeStale removes the socket that a process which was killed left at addr.
+func removeStale(addr string) {
+	if st, err := os.Lstat(addr); network(addr) != "unix" || err != nil || st.Mode().Type() != os.ModeSocket {
+		return
+	}
+	conn, err := net.Dial("unix", addr)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		_ = os.Remove(addr)
+	}
 }
 
 // Serve accepts connections from l until ctx is done or Shutdown is called, and

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -419,15 +420,21 @@ func TestUnixSockets(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	path := filepath.Join(dir, "line.sock")
+	killed, err := net.Listen("unix", path) // a process that was killed leaves its socket
+	require.NoError(t, err)
+	killed.(*net.UnixListener).SetUnlinkOnClose(false)
+	other, err := gateway.New(config(shop(t), &protocoltest.Recorder{}))
+	require.NoError(t, err)
+	require.ErrorIs(t, other.ListenAndServe(t.Context(), path, &line.Server{}), syscall.EADDRINUSE, "not that of a living one")
+	require.NoError(t, killed.Close())
 	c.Listeners = []gateway.Listener{{Addr: path, Server: &line.Server{}}}
 	gw, err := gateway.New(c)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ran := make(chan error, 1)
 	go func() { ran <- gw.Run(ctx) }()
-	require.Eventually(t, func() bool { _, err := os.Stat(path); return err == nil }, 5*time.Second, time.Millisecond)
-	conn, err := net.Dial("unix", path)
-	require.NoError(t, err)
+	var conn net.Conn
+	require.Eventually(t, func() bool { conn, err = net.Dial("unix", path); return err == nil }, 5*time.Second, time.Millisecond)
 	defer conn.Close()
 	p := &person{conn, bufio.NewReader(conn)}
 	require.Equal(t, "OK", p.say("LOGIN shop ada open"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ var _ protocol.Engine = (*Chain)(nil)
 // trusted: a step without hooks, no step that records, or one that masks
 // behind one that records.
 func NewChain(steps ...Step) (*Chain, error) {
+	steps = slices.Clone(steps) // the caller's may change
 	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}}
 	recorder := ""
 	for i := range steps {
