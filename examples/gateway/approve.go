@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -101,7 +100,7 @@ func (p *program) approvals(ctx context.Context, fs *flag.FlagSet, args []string
 		return whereFrom(err)
 	}
 	if *asJSON {
-		enc := json.NewEncoder(p.stdout)
+		enc := jsonTo(p.stdout)
 		for _, r := range rs {
 			if err := enc.Encode(r); err != nil {
 				return err

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,7 +35,7 @@ func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) err
 	w := bufio.NewWriter(p.stdout)
 	print := func(e audit.Event) error { _, err := fmt.Fprintln(w, eventLine(&e)); return err }
 	if *asJSON {
-		enc := json.NewEncoder(w)
+		enc := jsonTo(w)
 		print = func(e audit.Event) error { return enc.Encode(e) }
 	}
 	err = audit.Tail(ctx, dir, *from, *follow, func(e audit.Event) error {

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"strings"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/approval"
 )
@@ -19,6 +23,32 @@ func oneLine(s string, width int) string {
 		runes = append(runes[:width-1], '…')
 	}
 	return string(runes)
+}
+
+// jsonTo returns an encoder of JSON that is safe for a terminal too: what it
+// would obey or hide is escaped, and means the same to a program.
+func jsonTo(w io.Writer) *json.Encoder { return json.NewEncoder(escaper{w}) }
+
+// An escaper gets whole JSON values.
+type escaper struct{ io.Writer }
+
+func (e escaper) Write(b []byte) (int, error) {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		switch {
+		case r < 0x7f || unicode.IsPrint(r):
+			out = append(out, b[i:i+n]...)
+		case r > 0xffff:
+			hi, lo := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		i += n
+	}
+	_, err := e.Writer.Write(out)
+	return len(b), err
 }
 
 // readSmall reads a file of at most limit bytes.
