@@ -66,6 +66,19 @@ func TestMaskBySourceNotByName(t *testing.T) {
 	require.Equal(t, "4|Dara O'Sullivan|two\nlines\n5\nitem 1", strings.TrimSpace(out))
 }
 
+// A cursor that outlives its transaction is still known for what it reads.
+func TestMaskCursorsWithHold(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers(), middleware.Block()}})
+	out, err := r.psql(t, "-At", "-c", "declare c cursor with hold for select id, email from customers order by id", "-c", "begin", "-c", "fetch c", "-c", "commit", "-c", "fetch c", "-c", "close c")
+	require.NoError(t, err, out)
+	requireClean(t, out)
+	require.Contains(t, out, "1|***@example.com")
+	require.Contains(t, out, "2|***@example.org")
+	out, err = r.psql(t, "-At", "-c", "declare c cursor with hold for select 1", "-c", "close c", "-c", "begin", "-c", "declare c cursor for select 2", "-c", "commit", "-c", "fetch c")
+	require.Error(t, err)
+	require.Contains(t, out, `cursor "c"`)
+}
+
 // Drivers that prepare once and execute many times see no RowDescription
 // again; the binary format has masks of its own.
 func TestMaskPreparedAndBinary(t *testing.T) {

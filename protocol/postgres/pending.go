@@ -76,6 +76,7 @@ type portal struct {
 	stmt      *pgsql.Statement
 	source    string // the text that opened it, as operations show it
 	described bool   // a Describe is under way or answered
+	hold      bool   // outlives its transaction
 	cols      []protocol.Column
 	pending   int // messages about it whose answers are outstanding
 	meaning   meaning[portal]

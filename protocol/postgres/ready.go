@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"github.com/sallyport-dev/gateway/protocol"
-	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -140,7 +139,7 @@ func (bk *back) transactionEnded() {
 		if p.run != nil {
 			p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 		}
-		if p.run != nil || p.stmt == nil || !p.stmt.Effect.Has(pgsql.Hold) {
+		if p.run != nil || !p.hold {
 			c.portals.drop(name)
 		}
 	}

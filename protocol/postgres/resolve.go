@@ -318,7 +318,7 @@ func (c *session) sent(r *run) {
 			r.gave.stmt = &illegible.Statements[0]
 		}
 	case e.Has(pgsql.DeclareCursor):
-		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, source: cmp.Or(r.op.Behind, r.op.Rewritten(), r.op.Text), pending: 1}
+		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, source: cmp.Or(r.op.Behind, r.op.Rewritten(), r.op.Text), hold: e.Has(pgsql.Hold), pending: 1}
 	case e.Has(pgsql.Deallocate) && e.Name != "":
 		r.gave = &statement{name: nameKey(e.Name), meaning: meaning[statement]{gone: true}}
 	case e.Has(pgsql.CloseCursor) && e.Name != "":
