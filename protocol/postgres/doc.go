@@ -43,7 +43,8 @@
 // # What is an operation
 //
 // Each statement of a Query, each Parse (with Prepare set), each Bind with its
-// Execute, each FunctionCall and each cancel request. Denied and held ones are
+// Execute, each FunctionCall (opaque, since it calls by number) and each cancel
+// request. Denied and held ones are
 // answered as PostgreSQL would answer an error: in order, with the transaction
 // left failed and one ReadyForQuery.
 //
