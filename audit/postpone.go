@@ -33,16 +33,22 @@ func (j *Journal) Postpone(e *protocol.Event, d Detail) error {
 }
 
 // Settle records what was decided about those of ops that [Journal.Postpone]
-// keeps still. An error means that none of their results may be released.
-func (j *Journal) Settle(ops []*protocol.Operation) error {
+// keeps still, and returns the position behind all that has been recorded about
+// ops. An error means that none of their results may be released.
+func (j *Journal) Settle(ops []*protocol.Operation) (upTo Position, err error) {
 	for _, op := range ops {
-		if v, open := j.sessions.Load(op.Session); open {
-			if err := v.(*sessionState).later.settle(j, op); err != nil {
-				return err
-			}
+		v, open := j.sessions.Load(op.Session)
+		if !open {
+			upTo = max(upTo, j.End())
+			continue
 		}
+		st := v.(*sessionState)
+		if err := st.later.settle(j, op); err != nil {
+			return upTo, err
+		}
+		upTo = max(upTo, Position(st.last.Load()))
 	}
-	return nil
+	return upTo, nil
 }
 
 type postponed struct {

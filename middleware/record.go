@@ -56,10 +56,11 @@ func (r *recorder) event(_ context.Context, e *protocol.Event) error {
 
 func (r *recorder) commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
 	if p == protocol.BeforeRelease { // what has to be durable was so before it was sent
-		if err := r.journal.Settle(ops); err != nil {
+		upTo, err := r.journal.Settle(ops)
+		if err != nil {
 			return err
 		}
-		return r.journal.Flush(ctx, r.last(ops))
+		return r.journal.Flush(ctx, upTo)
 	}
 	if slices.ContainsFunc(ops, r.durable) {
 		return r.journal.Sync(ctx, r.last(ops))

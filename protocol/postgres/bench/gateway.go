@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"flag"
+	"runtime/debug"
 
 	"github.com/sallyport-dev/gateway"
 	"github.com/sallyport-dev/gateway/approval"
@@ -30,6 +31,7 @@ func serveGateway(args []string) error {
 	hash := flags.String("hash", "", "")
 	journalDir := flags.String("journal", "", "")
 	_ = flags.Parse(args) // exits
+	debug.SetGCPercent(400) // as examples/gateway does
 
 	journal, err := audit.Open(*journalDir, audit.Options{})
 	if err != nil {
