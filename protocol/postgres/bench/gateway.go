@@ -30,7 +30,7 @@ func serveGateway(args []string) error {
 	user := flags.String("user", "", "")
 	hash := flags.String("hash", "", "")
 	journalDir := flags.String("journal", "", "")
-	_ = flags.Parse(args) // exits
+	_ = flags.Parse(args)   // exits
 	debug.SetGCPercent(400) // as examples/gateway does
 
 	journal, err := audit.Open(*journalDir, audit.Options{})
