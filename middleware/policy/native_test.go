@@ -247,7 +247,7 @@ func anyOperation(t *rapid.T) *protocol.Operation {
 		Risk: rapid.IntRange(0, 3).Draw(t, "risk"), RiskWhy: list(), Reads: columns(), Writes: columns(),
 		Args: []protocol.Arg{{Text: word(t)}}, Objects: []protocol.Object{{Kind: word(t)}},
 	}
-	if flag() || flag() {
+	if rapid.IntRange(0, 3).Draw(t, "session") > 0 {
 		op.Session = &protocol.SessionInfo{User: word(t), Database: text(), Remote: word(t), TLS: flag(), Identity: identity(3),
 			Tool: protocol.Tool{Name: word(t), Version: word(t), Raw: text(), Attested: flag()}, Resource: protocol.Resource{Name: word(t), Protocol: word(t)}}
 		if flag() {
