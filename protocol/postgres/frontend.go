@@ -36,6 +36,7 @@ type front struct {
 	dropping bool          // a message was refused: the target skips to the next Sync
 	copyRun  *run          // what CopyData belongs to
 	bind     [][]byte
+	parsed   parsed      // by the last Parse
 	look     *time.Timer // looks for the client while front waits for the target
 	waiting  bool        // under session.mu
 	away     int         // under session.mu: looks in a row that did not find it

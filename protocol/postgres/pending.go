@@ -53,21 +53,29 @@ func (r *run) end(out protocol.Outcome) {
 // statement is a prepared statement, of the extended protocol or of SQL
 // PREPARE, which share their names.
 type statement struct {
-	name   string
-	text   []byte // of SQL PREPARE: the whole command
-	source string // text as the client sent it
+	name string
+	parsed
 
 	rewritten string           // the same text, if it is not what the client sent
 	stmt      *pgsql.Statement // nil: empty query
 	oids      []byte           // parameter types as the client gave them, 4 bytes each
-
-	reading reading // of text
 
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before
 
 	meaning meaning[statement]
 }
+
+// parsed is a text of a statement.
+type parsed struct {
+	text    []byte  // of SQL PREPARE: the whole command
+	source  string  // text as the client sent it
+	reading reading // of text
+}
+
+// maxParsed bounds the text that is remembered because the next Parse may be of
+// the same: clients that prepare for each execution send one again and again.
+const maxParsed = 64 << 10
 
 // portal is a portal of the extended protocol or a cursor of SQL.
 type portal struct {

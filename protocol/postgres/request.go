@@ -138,7 +138,7 @@ func (f *front) query(frame, body []byte) error {
 	if err != nil {
 		return err
 	}
-	first := f.newRuns(script, text)
+	first := f.newRuns(script, string(text))
 	if first == nil { // an empty query has nothing to decide
 		f.push(entry{kind: msgQuery})
 		f.keep(len(frame))
@@ -203,13 +203,18 @@ func (f *front) parse(frame, body []byte) error {
 	if err := f.afford(); err != nil {
 		return f.refuse(msgParse, len(frame), m.name, err)
 	}
-	var read reading
-	script, err := f.analyze(m.query, &read)
+	if !bytes.Equal(f.parsed.text, m.query) {
+		f.parsed = parsed{text: append([]byte(nil), m.query...), source: string(m.query)}
+	}
+	script, err := f.analyze(f.parsed.text, &f.parsed.reading)
 	if err != nil {
 		return err
 	}
-	first := f.newRuns(script, m.query)
-	s := &statement{name: string(nameKey(m.name)), text: append([]byte(nil), m.query...), source: string(m.query), oids: append([]byte(nil), m.types...), reading: read}
+	first := f.newRuns(script, f.parsed.source)
+	s := &statement{name: string(nameKey(m.name)), parsed: f.parsed, oids: append([]byte(nil), m.types...)}
+	if len(s.text) > maxParsed {
+		f.parsed = parsed{}
+	}
 	if first != nil {
 		s.stmt = first.stmt
 		for r := first; r != nil; r = r.next {

@@ -10,15 +10,15 @@ import (
 )
 
 // newRuns returns a run for each statement of script, linked; nil for none.
-func (f *front) newRuns(script *pgsql.Script, text []byte) *run {
+func (f *front) newRuns(script *pgsql.Script, text string) *run {
 	n := len(script.Statements)
 	switch n {
 	case 0:
 		return nil
 	case 1:
-		return f.newRun(&script.Statements[0], string(text), nil)
+		return f.newRun(&script.Statements[0], text, nil)
 	}
-	texts := script.Texts(text)
+	texts := script.Texts([]byte(text))
 	var first, last *run
 	before := f.earlier()
 	for i := range script.Statements {
@@ -313,7 +313,7 @@ func (c *session) sent(r *run) {
 	e := r.stmt.Effect
 	switch {
 	case e.Has(pgsql.Prepare):
-		r.gave = &statement{name: nameKey(e.Name), text: []byte(cmp.Or(r.op.Rewritten(), r.op.Text)), source: r.op.Text, rewritten: r.op.Rewritten(), stmt: r.stmt.Inner}
+		r.gave = &statement{name: nameKey(e.Name), parsed: parsed{text: []byte(cmp.Or(r.op.Rewritten(), r.op.Text)), source: r.op.Text}, rewritten: r.op.Rewritten(), stmt: r.stmt.Inner}
 		if e.Has(pgsql.Execute) { // the text is not that of the PREPARE
 			r.gave.stmt = &illegible.Statements[0]
 		}
