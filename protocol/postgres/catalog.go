@@ -72,7 +72,9 @@ func (cs *catalogs) open(key catalogKey, connect connectFunc) *catalog {
 		k = &catalog{key: key}
 		k.loaded.Store(-1)
 		cs.m[key] = k
+		k.mu.Lock() // check uses the timer
 		k.poll = time.AfterFunc(catalogPoll, k.check)
+		k.mu.Unlock()
 	}
 	k.connect.Store(&connect)
 	k.refs++
