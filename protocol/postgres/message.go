@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // Message types that a client sends (PostgreSQL documentation, 55.7 "Message
@@ -223,16 +224,34 @@ func decodeFunctionCall(body []byte) (m functionCallMsg, err error) {
 
 // decodeRow splits the body of a DataRow; row is reused.
 func decodeRow(body []byte, row [][]byte) ([][]byte, error) {
-	c := cursor{b: body}
-	n := c.u16()
-	if n*4 > len(c.b) {
+	if len(body) < 2 {
 		return nil, errMalformed
 	}
-	row = row[:0]
-	for range n {
-		row = append(row, c.value())
+	n, b := int(binary.BigEndian.Uint16(body)), body[2:]
+	if n*4 > len(b) {
+		return nil, errMalformed
 	}
-	return row, c.done()
+	row = slices.Grow(row[:0], n)[:n]
+	for i := range row { // written out, because it is done for each value that is masked
+		if len(b) < 4 {
+			return nil, errMalformed
+		}
+		size := int(int32(binary.BigEndian.Uint32(b)))
+		b = b[4:]
+		switch {
+		case size == -1:
+			row[i] = nil
+			continue
+		case size < 0 || size > len(b):
+			return nil, errMalformed
+		}
+		row[i] = b[:size:size]
+		b = b[size:]
+	}
+	if len(b) > 0 {
+		return nil, errMalformed
+	}
+	return row, nil
 }
 
 // encode returns messages of the gateway's own making as they go over the wire.

@@ -40,17 +40,23 @@ func (w *rowRewriter) rewrite(dst, frame []byte, f protocol.RowFunc) (_ []byte, 
 		}
 		return dst, true, nil
 	}
-	at := len(dst)
-	dst = append(dst, msgDataRow, 0, 0, 0, 0)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(w.row)))
-	for _, v := range w.row {
-		if v == nil {
-			dst = append(dst, 0xff, 0xff, 0xff, 0xff)
-			continue
+	// What lies between changed values is copied in one piece.
+	at, from, to := len(dst), 0, 7 // type, length and number of columns
+	for i, v := range w.row {
+		b := w.before[i]
+		end := to + 4 + len(b)
+		if len(v) != len(b) || (v == nil) != (b == nil) || len(v) > 0 && unsafe.SliceData(v) != unsafe.SliceData(b) {
+			dst = append(dst, frame[from:to]...)
+			from = end
+			if v == nil {
+				dst = append(dst, 0xff, 0xff, 0xff, 0xff)
+			} else {
+				dst = append(binary.BigEndian.AppendUint32(dst, uint32(len(v))), v...)
+			}
 		}
-		dst = binary.BigEndian.AppendUint32(dst, uint32(len(v)))
-		dst = append(dst, v...)
+		to = end
 	}
+	dst = append(dst, frame[from:]...)
 	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-1))
 	return dst, false, nil
 }
