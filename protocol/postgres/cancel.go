@@ -53,6 +53,7 @@ type cancels struct {
 	n        uint64
 	m        map[uint32]map[uint64]*cancelEntry
 	guessers map[netip.Prefix]*bucket
+	swept    time.Time // when guessers was last looked through
 }
 
 type cancelEntry struct {
@@ -131,9 +132,12 @@ func (cs *cancels) guesser(remote net.Addr, now time.Time) *bucket {
 		from, _ = ip.Prefix(min(ip.BitLen(), 64))
 	}
 	if cs.guessers[from] == nil && len(cs.guessers) >= maxGuessers {
-		for p, b := range cs.guessers {
-			if now.Sub(b.last) > cancelBurst*guessEvery {
-				delete(cs.guessers, p)
+		if now.Sub(cs.swept) >= guessEvery { // not for each: many addresses would make it slow
+			cs.swept = now
+			for p, b := range cs.guessers {
+				if now.Sub(b.last) > cancelBurst*guessEvery {
+					delete(cs.guessers, p)
+				}
 			}
 		}
 		if len(cs.guessers) >= maxGuessers {
