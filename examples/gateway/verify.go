@@ -81,6 +81,9 @@ func (p *program) verify(_ context.Context, fs *flag.FlagSet, args []string) err
 		}
 	}
 	fmt.Fprintf(&b, "end       %s\n", state)
+	if rep.Pending > 0 {
+		fmt.Fprintf(&b, "pending   %s recorded and not yet chained: verify again in a second, or when the gateway has been started again\n", count(rep.Pending, "event"))
+	}
 	for _, g := range rep.Gaps {
 		fmt.Fprintf(&b, "gap       %s at offset %d, %d bytes, accepted by the operator: %s\n", g.File, g.Offset, g.Skipped, oneLine(g.What, 120))
 	}

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/sallyport-dev/gateway/audit"
 )
 
 // A telling runs the commands of the story and remembers the first thing that
@@ -216,13 +218,16 @@ func (t *telling) evidence() {
 	t.do("gateway verify forged", fails("DAMAGED"))
 }
 
-// settled waits until the journal holds an event about text: what is refused is
-// written within a tenth of a second, not at once.
+// settled waits until the journal holds an event about text, and all before it
+// in a segment: that is done within a tenth of a second, not at once.
 func (t *telling) settled(text string) {
 	for deadline := time.Now().Add(10 * time.Second); t.err == nil; time.Sleep(50 * time.Millisecond) {
 		out, err := t.w.shell(t.ctx, "gateway tail journal")
 		if err == nil && strings.Contains(out, text) {
-			return
+			rep, verr := audit.Verify(filepath.Join(t.w.dir, "journal"))
+			if err = verr; err == nil && rep.Pending == 0 {
+				return
+			}
 		}
 		if time.Now().After(deadline) {
 			t.check("gateway tail journal", fmt.Errorf("%q is not in it: %w", text, errors.Join(err, errors.New(out))))
