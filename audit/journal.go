@@ -211,7 +211,7 @@ func (j *Journal) Dir() string { return j.dir }
 // Position make it last; without them it is written within 100 ms. Record
 // waits only when too much is pending. An error means that e is not kept, so
 // what it is about must not happen.
-func (j *Journal) Record(e *protocol.Event, d Detail) (Position, error) {
+func (j *Journal) Record(e *protocol.Event, d Detail) (p Position, err error) {
 	kind := kindOf(e)
 	if kind == "" {
 		return 0, nil
@@ -229,7 +229,13 @@ func (j *Journal) Record(e *protocol.Event, d Detail) (Position, error) {
 		st = j.session(e.Session)
 	}
 	l := leaf{kind: kind, event: e, session: st.bytes(kind, e), detail: &d}
-	l.whole = kind == CommandCompleted && st != nil && st.later.take(e.Op)
+	if l.whole = kind == CommandCompleted && st != nil && st.later.take(e.Op); l.whole {
+		defer func() {
+			if p == 0 { // an error or a panic: what was decided is still to be recorded
+				st.later.add(postponed{e.Op, d})
+			}
+		}()
+	}
 	var body []byte
 	if textSize(e) > largeEvent {
 		body = l.append(nil)
@@ -239,7 +245,7 @@ func (j *Journal) Record(e *protocol.Event, d Detail) (Position, error) {
 			body = l.append(nil)
 		}
 	}
-	p, err := j.add(&l, st, body)
+	p, err = j.add(&l, st, body)
 	if err == nil && (kind == SessionClosed || kind == CommandDecided && e.Op.Verb == protocol.Connect) {
 		if _, was := j.sessions.LoadAndDelete(e.Session); was {
 			j.open.Add(-1)

@@ -92,9 +92,11 @@ func (q *postpones) settle(j *Journal, op *protocol.Operation) error {
 	if i < 0 {
 		return nil
 	}
-	err := q.items[i].record(j)
+	if err := q.items[i].record(j); err != nil {
+		return err // it stays, so that no later Settle takes it for recorded
+	}
 	q.remove(i)
-	return err
+	return nil
 }
 
 // settleOld records the decisions from before then, and reports whether

@@ -143,3 +143,30 @@ func TestPostponedOnce(t *testing.T) {
 		require.Equal(t, 1, decided[k])
 	}
 }
+
+// TestPostponedIsNotLostWithItsEnd holds that an end which cannot be kept does
+// not take the decision with it: nothing may be released then.
+func TestPostponedIsNotLostWithItsEnd(t *testing.T) {
+	dir := t.TempDir()
+	j := openTest(t, dir, Options{})
+	a := newActor(t, j, "s1")
+	a.connect()
+	op := a.op("select", "select 1")
+	a.postpone(op)
+	_, err := j.Record(&protocol.Event{Kind: protocol.Ended, Time: noon, Session: a.s, Op: op,
+		Outcome: protocol.Outcome{Status: protocol.StatusOK, Tag: string(make([]byte, maxLeaf))}}, Detail{})
+	require.ErrorIs(t, err, ErrTooLarge)
+	_, err = j.Settle([]*protocol.Operation{op})
+	require.NoError(t, err)
+	es := events(t, dir)
+	require.Equal(t, CommandDecided, es[len(es)-1].Kind)
+	require.Equal(t, op.ID, es[len(es)-1].Command)
+	j.fail(ErrSlow)
+	lost := a.op("select", "select 2")
+	st, _ := j.sessions.Load(a.s)
+	st.(*sessionState).later.add(postponed{op: lost})
+	for range 2 {
+		_, err = j.Settle([]*protocol.Operation{lost})
+		require.ErrorIs(t, err, ErrSlow)
+	}
+}
