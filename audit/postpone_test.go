@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -151,10 +152,13 @@ func TestPostponedIsNotLostWithItsEnd(t *testing.T) {
 	j := openTest(t, dir, Options{})
 	a := newActor(t, j, "s1")
 	a.connect()
+	j.late.timer.Stop()
+	j.late.armed.Store(true) // nothing is told by itself meanwhile
+	tag := strings.Repeat("x", maxLeaf)
 	op := a.op("select", "select 1")
 	a.postpone(op)
 	_, err := j.Record(&protocol.Event{Kind: protocol.Ended, Time: noon, Session: a.s, Op: op,
-		Outcome: protocol.Outcome{Status: protocol.StatusOK, Tag: string(make([]byte, maxLeaf))}}, Detail{})
+		Outcome: protocol.Outcome{Status: protocol.StatusOK, Tag: tag}}, Detail{})
 	require.ErrorIs(t, err, ErrTooLarge)
 	_, err = j.Settle([]*protocol.Operation{op})
 	require.NoError(t, err)
