@@ -160,8 +160,9 @@ func TestPostponedIsNotLostWithItsEnd(t *testing.T) {
 	_, err := j.Record(&protocol.Event{Kind: protocol.Ended, Time: noon, Session: a.s, Op: op,
 		Outcome: protocol.Outcome{Status: protocol.StatusOK, Tag: tag}}, Detail{})
 	require.ErrorIs(t, err, ErrTooLarge)
-	_, err = j.Settle([]*protocol.Operation{op})
+	upTo, err := j.Settle([]*protocol.Operation{op})
 	require.NoError(t, err)
+	require.NoError(t, j.Flush(t.Context(), upTo))
 	es := events(t, dir)
 	require.Equal(t, CommandDecided, es[len(es)-1].Kind)
 	require.Equal(t, op.ID, es[len(es)-1].Command)
