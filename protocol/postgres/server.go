@@ -116,11 +116,11 @@ func (s *Server) loginTimeout() time.Duration {
 // ServeConn implements [protocol.Server].
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) (err error) {
 	s.init()
+	conn = wire.Conn(conn)
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	conn = wire.Conn(conn)
 	st, err := s.start(ctx, conn)
 	if err != nil {
 		tellFatal(st.conn, err)
