@@ -39,7 +39,7 @@ func (realDisk) create(path string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return &stream{File: f}, nil
 }
 
 func (realDisk) open(path string) (file, error) {
@@ -63,6 +63,36 @@ func (realDisk) syncDir(dir string) error {
 }
 
 func (realDisk) free(dir string) (uint64, error) { return freeSpace(dir) }
+
+// A stream is a file that is written from its beginning to its end and not read
+// soon: what is written is on its way to the disk early, so that an fsync finds
+// little left to do, and then no longer takes memory, which new pages would
+// have to be found for.
+type stream struct {
+	*os.File
+	size, pushed, dropped int64
+}
+
+// pushEvery is how much is pushed to the disk at a time.
+const pushEvery = 256 << 10
+
+// Write implements [io.Writer].
+func (f *stream) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	f.size += int64(n)
+	if end := f.size &^ (pushEvery - 1); end > f.pushed {
+		push(f.File, f.dropped, f.pushed, end)
+		f.dropped, f.pushed = f.pushed, end
+	}
+	return n, err
+}
+
+// Truncate implements [file].
+func (f *stream) Truncate(size int64) error {
+	f.size = size
+	f.pushed, f.dropped = min(f.pushed, size), min(f.dropped, size)
+	return f.File.Truncate(size)
+}
 
 const segmentSuffix = ".journal"
 
