@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -74,12 +75,13 @@ type leaf struct {
 	event   *protocol.Event
 	session []byte // what appendSession or appendBrief made of the event's session
 	detail  *Detail
-	whole   bool // an end that says what was decided as well
+	whole   bool       // an end that says what was decided as well
+	facts   *factCache // nil: none may be used
 }
 
 // append appends the leaf behind what appendHead appends.
 func (l *leaf) append(dst []byte) []byte {
-	e, d := l.event, l.detail
+	e := l.event
 	dst = appendTimeKind(dst, e.Time, l.kind)
 	if e.Kind == protocol.LoginRefused {
 		dst = appendLogin(dst, e)
@@ -89,7 +91,7 @@ func (l *leaf) append(dst []byte) []byte {
 	dst = strconv.AppendUint(dst, e.Op.ID, 10)
 	dst = append(dst, l.session...)
 	ended := e.Kind == protocol.Ended
-	dst = appendAction(dst, e, d, !ended || l.whole)
+	dst = l.appendAction(dst)
 	switch {
 	case l.whole:
 		decision := e.Op.Decision()
@@ -118,26 +120,33 @@ func appendTimeKind(dst []byte, t time.Time, kind Kind) []byte {
 // texts sort as the times do. A year that RFC 3339 cannot hold becomes the
 // zero time: the leaf has to stay valid.
 func appendTime(dst []byte, t time.Time) []byte {
+	last := lastSecond.Load()
+	if last == nil || last.unix != t.Unix() {
+		last = newSecond(t)
+		lastSecond.Store(last)
+	}
+	dst = append(dst, last.text...)
+	return append(appendPadded(dst, t.Nanosecond()*last.valid, 9), 'Z')
+}
+
+// A second is the text of a time up to its point.
+type second struct {
+	unix  int64
+	text  string
+	valid int // 1, or 0 for one that is out of range
+}
+
+// lastSecond is the one that was written last: the next is mostly the same.
+var lastSecond atomic.Pointer[second]
+
+func newSecond(t time.Time) *second {
+	s := &second{unix: t.Unix(), valid: 1}
 	t = t.UTC()
 	if y := t.Year(); y < 0 || y > 9999 {
-		t = time.Time{}
+		t, s.valid = time.Time{}, 0
 	}
-	year, month, day := t.Date()
-	hour, minute, sec := t.Clock()
-	dst = appendPadded(dst, year, 4)
-	dst = append(dst, '-')
-	dst = appendPadded(dst, int(month), 2)
-	dst = append(dst, '-')
-	dst = appendPadded(dst, day, 2)
-	dst = append(dst, 'T')
-	dst = appendPadded(dst, hour, 2)
-	dst = append(dst, ':')
-	dst = appendPadded(dst, minute, 2)
-	dst = append(dst, ':')
-	dst = appendPadded(dst, sec, 2)
-	dst = append(dst, '.')
-	dst = appendPadded(dst, t.Nanosecond(), 9)
-	return append(dst, 'Z')
+	s.text = t.Format("2006-01-02T15:04:05.")
+	return s
 }
 
 func appendPadded(dst []byte, n, width int) []byte {
@@ -375,34 +384,12 @@ func appendValue(dst []byte, name, s string, hide bool, d *Detail) []byte {
 	return appendText(dst, s)
 }
 
-func appendAction(dst []byte, e *protocol.Event, d *Detail, whole bool) []byte {
-	op := e.Op
-	dst = append(dst, `,"action":{"verb":`...)
-	dst = appendText(dst, string(op.Verb))
-	dst = append(dst, `,"access":`...)
-	dst = appendAccess(dst, op.Access)
-	if !whole { // the rest stands in what was decided
-		return append(dst, '}')
+func (l *leaf) appendAction(dst []byte) []byte {
+	op, d := l.event.Op, l.detail
+	if l.event.Kind == protocol.Ended && !l.whole { // the rest stands in what was decided
+		return append(appendVerb(dst, op), '}')
 	}
-	if len(op.Objects) > 0 {
-		dst = append(dst, `,"objects":`...)
-		for i := range op.Objects {
-			o := &op.Objects[i]
-			dst = append(dst, separator(i))
-			dst = append(dst, `{"kind":`...)
-			dst = appendText(dst, o.Kind)
-			dst = append(dst, `,"name":`...)
-			dst = appendText(dst, o.Name)
-			dst = append(dst, `,"access":`...)
-			dst = appendAccess(dst, o.Access)
-			dst = append(dst, '}')
-		}
-		dst = append(dst, ']')
-	}
-	dst = appendColumns(dst, `,"reads":`, op.Reads)
-	dst = appendBool(dst, `,"reads_known":`, op.ReadsKnown)
-	dst = appendColumns(dst, `,"writes":`, op.Writes)
-	dst = appendField(dst, `,"fingerprint":`, op.Fingerprint)
+	dst = l.facts.append(dst, op)
 	dst = appendValue(dst, `,"text":`, op.Text, d.HideText, d)
 	dst = appendValue(dst, `,"behind":`, op.Behind, d.HideText, d)
 	dst = appendValue(dst, `,"rewritten":`, op.Rewritten(), d.HideText, d)
@@ -414,7 +401,7 @@ func appendAction(dst []byte, e *protocol.Event, d *Detail, whole bool) []byte {
 		}
 		dst = append(dst, ']')
 	}
-	if e.Kind == protocol.Held || len(op.Grants()) > 0 { // what an approval is bound to
+	if l.event.Kind == protocol.Held || len(op.Grants()) > 0 { // what an approval is bound to
 		dst = appendField(dst, `,"state":`, op.State)
 		digest := op.Digest()
 		dst = append(dst, `,"digest":"`...)

@@ -113,6 +113,7 @@ type Journal struct {
 	hurried bool       // it was asked for early
 	timer   *time.Timer
 	closed  bool
+	facts   factCache
 
 	flushes, syncs round
 	kept           atomic.Uint64 // Position: in the kernel, one way or the other
@@ -327,6 +328,7 @@ func (j *Journal) add(l *leaf, st *sessionState, body []byte) (_ Position, err e
 	if body != nil {
 		j.buf = append(j.buf, body...)
 	} else {
+		l.facts = &j.facts
 		j.buf = l.append(j.buf)
 	}
 	if n := len(j.buf) - start - headerSize; n > maxLeaf {
