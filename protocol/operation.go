@@ -92,7 +92,7 @@ type Arg struct {
 // not change, except for its result.
 //
 // Hooks see an Operation one after the other, never at once. It must not be
-// kept after its Ended event.
+// kept after its Ended event: connectors use its memory again.
 type Operation struct {
 	Session *SessionInfo
 	ID      uint64 // counts from 1 within the session, set by Session

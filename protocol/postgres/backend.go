@@ -33,6 +33,7 @@ type back struct {
 	mode    dataMode
 	segment uint64 // Syncs answered
 	touched []*run // shown in this chunk and perhaps not recorded safely
+	spent   []*run // over with this chunk
 	ops     []*protocol.Operation
 	rows    rowRewriter
 	columns columnCache
@@ -86,6 +87,13 @@ func (bk *back) release(b []byte) error {
 		clear(bk.touched)
 		clear(bk.ops)
 		bk.touched = bk.touched[:0]
+	}
+	if len(bk.spent) > 0 {
+		c.mu.Lock()
+		c.over = append(c.over, bk.spent[:min(len(bk.spent), maxOver-len(c.over))]...)
+		c.mu.Unlock()
+		clear(bk.spent)
+		bk.spent = bk.spent[:0]
 	}
 	stretch := b[bk.start:bk.i]
 	bk.start = bk.i
@@ -325,15 +333,20 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 			bk.touch(r)
 			r.end(protocol.Outcome{Status: protocol.StatusOK})
 		}
+		bk.spend(e.run)
 		bk.pop()
 	case msgBindComplete:
 		if err := expect(msgBind); err != nil {
 			return err
 		}
-		if old := e.portal.meaning.prev; old != nil && old.run != nil {
+		old := e.portal.meaning.prev
+		if old != nil && old.run != nil {
 			old.run.end(protocol.Outcome{Status: protocol.StatusOK}) // its name is taken
 		}
 		c.portals.settle(e.portal.name, e.portal, true)
+		if old != nil {
+			bk.spend(old.run)
+		}
 		bk.touch(e.run)
 		bk.pop()
 	case msgCloseComplete:

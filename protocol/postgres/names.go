@@ -36,17 +36,50 @@ func (m *meaning[T]) unsure(segment uint64) bool {
 // names are the names of one kind and what they stand for. Guarded by
 // session.mu.
 type names[T any] struct {
-	m    map[string]*T
-	of   func(*T) *meaning[T]
-	size int // bytes that all meanings take, former ones included
+	blank *T // what has no name, which most clients use most
+	m     map[string]*T
+	of    func(*T) *meaning[T]
+	size  int // bytes that all meanings take, former ones included
 }
 
 func newNames[T any](of func(*T) *meaning[T]) names[T] { return names[T]{m: map[string]*T{}, of: of} }
 
+func (n *names[T]) get(name string) *T {
+	if name == "" {
+		return n.blank
+	}
+	return n.m[name]
+}
+
+// set makes v what name means; nil is nothing.
+func (n *names[T]) set(name string, v *T) {
+	switch {
+	case name == "":
+		n.blank = v
+	case v == nil:
+		delete(n.m, name)
+	default:
+		n.m[name] = v
+	}
+}
+
+// all are the names that mean something. Dropping one while it is looked at is
+// allowed.
+func (n *names[T]) all(yield func(string, *T) bool) {
+	if n.blank != nil && !yield("", n.blank) || len(n.m) == 0 {
+		return
+	}
+	for name, v := range n.m {
+		if !yield(name, v) {
+			return
+		}
+	}
+}
+
 // give makes v, which takes size bytes, the newest meaning of name.
 func (n *names[T]) give(name string, v *T, size int) {
-	n.of(v).prev = n.m[name]
-	n.m[name] = v
+	n.of(v).prev = n.get(name)
+	n.set(name, v)
 	n.of(v).size = size
 	n.size += size
 }
@@ -77,21 +110,17 @@ func (n *names[T]) settle(name string, v *T, ok bool) {
 	if ok {
 		n.of(v).accepted = true
 		n.release(prev)
-		if n.m[name] == v && n.of(v).gone {
+		if n.get(name) == v && n.of(v).gone {
 			n.drop(name)
 		}
 		return
 	}
 	n.release(v)
-	if n.m[name] == v {
-		if prev == nil {
-			delete(n.m, name)
-		} else {
-			n.m[name] = prev
-		}
+	if n.get(name) == v {
+		n.set(name, prev)
 		return
 	}
-	for l := n.m[name]; l != nil; l = n.of(l).prev {
+	for l := n.get(name); l != nil; l = n.of(l).prev {
 		if n.of(l).prev == v {
 			n.of(l).prev = prev
 			return
@@ -101,22 +130,22 @@ func (n *names[T]) settle(name string, v *T, ok bool) {
 
 // unnamed returns the size of what has no name, which the next one replaces.
 func (n *names[T]) unnamed() int {
-	if v := n.m[""]; v != nil && n.of(v).accepted {
-		return n.of(v).size
+	if n.blank != nil && n.of(n.blank).accepted {
+		return n.of(n.blank).size
 	}
 	return 0
 }
 
 // drop takes the meaning of name away.
 func (n *names[T]) drop(name string) {
-	n.release(n.m[name])
-	delete(n.m, name)
+	n.release(n.get(name))
+	n.set(name, nil)
 }
 
 // clear takes every meaning away that the target has accepted. What was given
 // since is not answered yet.
 func (n *names[T]) clear() {
-	for name, v := range n.m {
+	for name, v := range n.all {
 		if n.of(v).accepted {
 			n.drop(name)
 			continue
@@ -148,7 +177,7 @@ func (f *front) portal(name []byte) (*portal, error) {
 
 func present[T any](f *front, n *names[T], name string) (*T, error) {
 	f.c.mu.Lock()
-	v := n.m[name]
+	v := n.get(name)
 	unsure := v != nil && n.of(v).unsure(f.segment)
 	f.c.mu.Unlock()
 	if unsure {
@@ -156,7 +185,7 @@ func present[T any](f *front, n *names[T], name string) (*T, error) {
 			return nil, err
 		}
 		f.c.mu.Lock()
-		v = n.m[name]
+		v = n.get(name)
 		f.c.mu.Unlock()
 	}
 	if v == nil || n.of(v).gone {

@@ -14,6 +14,9 @@ type run struct {
 	stmt *pgsql.Statement // nil for function calls and the like
 	next *run             // the next statement of the same Query
 
+	chained bool   // it is one of several of a Query
+	portal  portal // that its Bind opens
+
 	committed  atomic.Bool  // its record survives a crash: results may be released
 	bytesIn    atomic.Int64 // COPY data from the client
 	sent       bool         // under session.mu: it is under way
@@ -38,6 +41,34 @@ func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
 // something later ends it.
 func (r *run) opens() bool {
 	return !r.op.Pure || r.stmt != nil && r.stmt.Effect.Has(pgsql.TxBegin)
+}
+
+// maxOver is how many runs a session keeps for the next: as many as a client that
+// prepares each statement needs at once.
+const maxOver = 2
+
+// blank returns a run to fill: one that is over, whose memory is warm, or a new
+// one.
+func (c *session) blank() *run {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.over) > 0 && c.ended == nil {
+		r := c.over[len(c.over)-1]
+		c.over = c.over[:len(c.over)-1]
+		if r.portal.pending == 0 { // else a request found it just before it was over
+			return r
+		}
+	}
+	return &run{}
+}
+
+// spend notes that r is over, so that it can be used again as soon as what it
+// gave is released. It is for runs that nothing refers to any more but what the
+// client's side has at hand. The caller holds mu.
+func (bk *back) spend(r *run) {
+	if r != nil && !r.chained && r.op.Pure && r.stmt != nil && r.stmt.Effect.Flags == 0 && len(r.op.Grants()) == 0 && r.portal.pending == 0 {
+		bk.spent = append(bk.spent, r)
+	}
 }
 
 // end ends the operation with what has been counted so far.

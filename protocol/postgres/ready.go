@@ -132,7 +132,7 @@ func (bk *back) transactionEnded() {
 	case doubtful:
 		c.catalog.doubt()
 	}
-	for name, p := range c.portals.m {
+	for name, p := range c.portals.all {
 		if p.pending > 0 {
 			continue
 		}
@@ -141,6 +141,7 @@ func (bk *back) transactionEnded() {
 		}
 		if p.run != nil || !p.hold {
 			c.portals.drop(name)
+			bk.spend(p.run)
 		}
 	}
 }

@@ -201,6 +201,7 @@ func (bk *back) complete(e *entry, tag string, n int) error {
 		bk.pop()
 	} else {
 		e.run = r.next
+		bk.spend(r)
 	}
 	bk.keep(n)
 	return nil
@@ -256,7 +257,7 @@ func (bk *back) over(r *run, ok bool) {
 			c.statements.clear()
 		}
 		if e.Has(pgsql.CloseCursor) {
-			for _, p := range c.portals.m {
+			for _, p := range c.portals.all {
 				if p.meaning.accepted && p.run != nil {
 					p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 				}

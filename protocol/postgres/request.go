@@ -289,8 +289,10 @@ func (f *front) bindMessage(frame, body []byte) error {
 	if s == nil {
 		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
 	}
-	p := &portal{name: string(nameKey(m.portal)), stmt: s.stmt, source: s.source}
-	if s.stmt != nil {
+	var p *portal
+	if s.stmt == nil {
+		p = &portal{name: string(nameKey(m.portal)), source: s.source}
+	} else {
 		// The names in the text may mean something else by now. How it reads
 		// was settled when it was parsed: what could not be read then cannot
 		// be read now.
@@ -302,8 +304,9 @@ func (f *front) bindMessage(frame, body []byte) error {
 			}
 			stmt = s.in(script)
 		}
-		p.stmt = stmt
-		p.run = f.newRun(stmt, s.source, nil)
+		r := f.newRun(stmt, s.source, nil)
+		p = &r.portal
+		p.name, p.stmt, p.source, p.run = string(nameKey(m.portal)), stmt, s.source, r
 		if s.rewritten != "" {
 			_ = p.run.op.Rewrite(s.rewritten) // the first rewrite is never refused
 		}

@@ -23,6 +23,7 @@ func (f *front) newRuns(script *pgsql.Script, text string) *run {
 	before := f.earlier()
 	for i := range script.Statements {
 		r := f.newRun(&script.Statements[i], texts[i], &before)
+		r.chained = true
 		before.add(&script.Statements[i], texts[i])
 		if last == nil {
 			first = r
@@ -79,12 +80,12 @@ func (e *earlier) touches(s *pgsql.Statement) bool { return touches(s) || e.chan
 // same text before it.
 func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run {
 	facts, behind := f.resolve(stmt, before)
-	r := &run{stmt: facts}
-	r.op = protocol.Operation{
+	r := f.c.blank()
+	*r = run{stmt: facts, op: protocol.Operation{
 		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
-	}
+	}}
 	f.describeOp(r, before)
 	return r
 }
@@ -136,7 +137,7 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		return before.prepared[name]
 	}
 	f.c.mu.Lock()
-	s := f.c.statements.m[nameKey(name)]
+	s := f.c.statements.get(nameKey(name))
 	f.c.mu.Unlock()
 	switch {
 	case s == nil:
@@ -171,7 +172,7 @@ func (f *front) fetched(name string, before *earlier) named {
 	}
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
-	if p := f.c.portals.m[nameKey(name)]; p != nil {
+	if p := f.c.portals.get(nameKey(name)); p != nil {
 		return named{p.stmt, p.source}
 	}
 	return named{}

@@ -59,6 +59,7 @@ type session struct {
 	draining   atomic.Bool
 	statements names[statement]
 	portals    names[portal]
+	over       []*run // to be used again
 	tracker    tracker
 	changing   int                     // statements under way that may open a transaction or take locks
 	hold       context.CancelCauseFunc // ends the current hold
