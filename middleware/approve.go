@@ -21,7 +21,7 @@ type ApproveRule struct {
 
 	// When picks the operations; nil picks all, transaction control and the
 	// opening of sessions included. An error refuses the operation.
-	When func(*protocol.Operation) (bool, error)
+	When Condition
 
 	// Groups and Users say who may approve: members of any of the groups, and
 	// the users, each written as "issuer|subject". At least one is named.
@@ -51,11 +51,12 @@ func Approve(b *approval.Broker, rules ...ApproveRule) Step {
 		s.err = err
 		return s
 	}
+	same := !slices.ContainsFunc(rules, func(r ApproveRule) bool { return !steady(r.When) })
 	s.Operation = func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
 		for i := range rs {
 			r := &rs[i]
 			if r.When != nil {
-				if ok, err := r.When(op); err != nil {
+				if ok, err := r.When.Eval(op); err != nil {
 					return protocol.Pass, fmt.Errorf("rule %s: %w", r.Name, err)
 				} else if !ok {
 					continue
@@ -63,7 +64,7 @@ func Approve(b *approval.Broker, rules ...ApproveRule) Step {
 			}
 			return r.hold(b, op), nil
 		}
-		return protocol.Pass, nil
+		return protocol.Decision{Steady: same}, nil
 	}
 	return s
 }

@@ -31,7 +31,7 @@ func deletion() *protocol.Operation {
 func writes(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Write), nil }
 
 func dbaApproves(b *approval.Broker) middleware.Step {
-	return middleware.Approve(b, middleware.ApproveRule{Name: "writes", When: writes, Groups: []string{"dba"},
+	return middleware.Approve(b, middleware.ApproveRule{Name: "writes", When: middleware.If(writes), Groups: []string{"dba"},
 		For: time.Minute, Reason: "changes data"})
 }
 
@@ -150,14 +150,14 @@ func TestApproveRules(t *testing.T) {
 	b := approval.NewBroker(approval.Options{})
 	broken := errors.New("no such field")
 	s := middleware.Approve(b,
-		middleware.ApproveRule{Name: "broken", Users: []string{"static|bob"}, When: func(op *protocol.Operation) (bool, error) {
+		middleware.ApproveRule{Name: "broken", Users: []string{"static|bob"}, When: middleware.If(func(op *protocol.Operation) (bool, error) {
 			if op.Verb == "merge" {
 				return true, broken
 			}
 			return false, nil
-		}},
-		middleware.ApproveRule{Name: "short", Groups: []string{"dba"}, When: writes, AutoDenyInTx: true},
-		middleware.ApproveRule{Name: "never reached", Groups: []string{"dba"}, When: writes})
+		})},
+		middleware.ApproveRule{Name: "short", Groups: []string{"dba"}, When: middleware.If(writes), AutoDenyInTx: true},
+		middleware.ApproveRule{Name: "never reached", Groups: []string{"dba"}, When: middleware.If(writes)})
 	op := deletion()
 	require.Equal(t, "short", held(t, s, op).Rule)
 	op.InTx = true
@@ -249,9 +249,9 @@ func ExampleApprove() {
 	broker := approval.NewBroker(approval.Options{Command: "gateway approve"})
 	step := middleware.Approve(broker, middleware.ApproveRule{
 		Name: "changes",
-		When: func(op *protocol.Operation) (bool, error) {
+		When: middleware.If(func(op *protocol.Operation) (bool, error) {
 			return op.Access.Has(protocol.Write | protocol.Opaque), nil
-		},
+		}),
 		Groups: []string{"dba"},
 		Reason: "changes data in production",
 	})

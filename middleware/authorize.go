@@ -39,7 +39,7 @@ type Access struct {
 	// When, if it is set, must be true as well, of whatever is asked: of the
 	// opening of the session and of transaction control too. An operation for
 	// which it fails is refused.
-	When func(*protocol.Operation) (bool, error) `yaml:"-"`
+	When Condition `yaml:"-"`
 }
 
 // Authorize returns the step that allows what any of the rules permits: the
@@ -197,12 +197,14 @@ func (a *authorizer) operation(_ context.Context, op *protocol.Operation) (proto
 			op.OnEnd(func(protocol.Outcome) { a.sessions.Delete(s) })
 		}
 	}
+	same := op.Verb != protocol.Connect
 	for _, r := range rules {
 		if !r.covers(op) {
 			continue
 		}
+		same = same && steady(r.When)
 		if r.When != nil {
-			ok, err := r.When(op)
+			ok, err := r.When.Eval(op)
 			if err != nil {
 				return protocol.Pass, fmt.Errorf("rule %s: %w", r.Name, err)
 			}
@@ -210,7 +212,9 @@ func (a *authorizer) operation(_ context.Context, op *protocol.Operation) (proto
 				continue
 			}
 		}
-		return r.allow, nil
+		d := r.allow
+		d.Steady = same
+		return d, nil
 	}
-	return protocol.Pass, nil
+	return protocol.Decision{Steady: same}, nil
 }

@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -10,7 +11,7 @@ import (
 // A BlockRule refuses the operations for which When is true.
 type BlockRule struct {
 	Name   string // names the rule in decisions and records; required
-	When   func(*protocol.Operation) (bool, error)
+	When   Condition
 	Reason string // what the client reads; a plain sentence by default
 	Hint   string // what the client can do instead
 
@@ -22,7 +23,7 @@ type BlockRule struct {
 // itself: such an operation still needs another step to allow it, and every
 // other rule still applies. The name says in the configuration, for a reviewer
 // to find, that somebody chose to trust what cannot be read.
-func AllowOpaque(name string, when func(*protocol.Operation) (bool, error)) BlockRule {
+func AllowOpaque(name string, when Condition) BlockRule {
 	return BlockRule{Name: name, When: when, opaque: true}
 }
 
@@ -50,10 +51,11 @@ func Block(rules ...BlockRule) Step {
 		}
 		refuse = append(refuse, r)
 	}
+	same := !slices.ContainsFunc(refuse, func(r BlockRule) bool { return !steady(r.When) })
 	s.Operation = func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
 		for i := range refuse {
 			r := &refuse[i]
-			hit, err := r.When(op)
+			hit, err := r.When.Eval(op)
 			if err != nil {
 				return protocol.Pass, fmt.Errorf("rule %s: %w", r.Name, err)
 			}
@@ -64,14 +66,14 @@ func Block(rules ...BlockRule) Step {
 		if op.Access.Has(protocol.Opaque) {
 			return refuseOpaque(op, except)
 		}
-		return protocol.Pass, nil
+		return protocol.Decision{Steady: same}, nil
 	}
 	return s
 }
 
 func refuseOpaque(op *protocol.Operation, except []BlockRule) (protocol.Decision, error) {
 	for i := range except {
-		ok, err := except[i].When(op)
+		ok, err := except[i].When.Eval(op)
 		if err != nil {
 			return protocol.Pass, fmt.Errorf("rule %s: %w", except[i].Name, err)
 		}

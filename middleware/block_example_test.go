@@ -12,13 +12,13 @@ func ExampleBlock() {
 	step := middleware.Block(
 		middleware.BlockRule{
 			Name:   "no-schema-changes",
-			When:   func(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Schema), nil },
+			When:   middleware.If(func(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Schema), nil }),
 			Reason: "definitions change by migration only",
 			Hint:   "open a merge request in the migrations repository",
 		},
-		middleware.AllowOpaque("vacuum-job", func(op *protocol.Operation) (bool, error) {
+		middleware.AllowOpaque("vacuum-job", middleware.If(func(op *protocol.Operation) (bool, error) {
 			return op.Session.Identity.Subject == "job:vacuum", nil
-		}),
+		})),
 	)
 	engineer := &protocol.SessionInfo{Identity: &protocol.Identity{Issuer: "https://id.example.com", Subject: "ana"}}
 	for _, op := range []*protocol.Operation{

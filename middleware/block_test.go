@@ -10,10 +10,10 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-func always(*protocol.Operation) (bool, error) { return true, nil }
-func never(*protocol.Operation) (bool, error)  { return false, nil }
+var always middleware.If = func(*protocol.Operation) (bool, error) { return true, nil }
+var never middleware.If = func(*protocol.Operation) (bool, error) { return false, nil }
 
-func broken(*protocol.Operation) (bool, error) { return false, errors.New("no answer") }
+var broken middleware.If = func(*protocol.Operation) (bool, error) { return false, errors.New("no answer") }
 
 func TestBlock(t *testing.T) {
 	read := &protocol.Operation{Verb: "select", Access: protocol.Read}
@@ -43,7 +43,7 @@ func TestBlock(t *testing.T) {
 			d, err := middleware.Block(tt.rules...).Operation(t.Context(), tt.op)
 			require.NoError(t, err)
 			if tt.rule == "" {
-				require.Equal(t, protocol.Pass, d)
+				require.Equal(t, protocol.NoOpinion, d.Effect)
 				return
 			}
 			require.Equal(t, protocol.DenyEffect, d.Effect)

@@ -21,6 +21,7 @@ type Chain struct {
 	authenticate, operation, event, commit []*Step // the steps that have the hook
 
 	events *sync.Pool // of *protocol.Event
+	memory *memory    // nil: nothing is remembered
 
 	log *slog.Logger
 	tel *telemetry
@@ -33,7 +34,7 @@ var _ protocol.Engine = (*Chain)(nil)
 // behind one that records.
 func NewChain(steps ...Step) (*Chain, error) {
 	steps = slices.Clone(steps) // the caller's may change
-	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}}
+	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}, memory: &memory{}}
 	recorder := ""
 	for i := range steps {
 		s := &steps[i]
@@ -246,7 +247,13 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 		if op.Verb == protocol.Recheck && !c.vouches(ctx, op.Session.Identity) {
 			return &protocol.DeniedError{Step: "authenticate", Reason: "the login is no longer accepted", Hint: "connect again"}
 		}
-		opinion := false
+		if len(ops) == 1 && op.Risk == 0 {
+			if a := c.memory.recall(op); a != nil {
+				op.Risk, op.RiskWhy = a.risk, slices.Clip(a.riskWhy)
+				return c.allow(ctx, op, a.decision, nil)
+			}
+		}
+		opinion, same := false, op.Risk == 0
 		for _, st := range c.operation {
 			t := c.tel.stepStart()
 			d, err := st.Operation(ctx, op)
@@ -257,6 +264,7 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 			if d.By == "" {
 				d.By = st.Name
 			}
+			same = same && d.Steady
 			switch d.Effect {
 			case protocol.NoOpinion:
 				continue
@@ -281,6 +289,9 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 			return &protocol.DeniedError{Reason: "no rule allows this", Hint: "ask whoever runs the gateway for access"}
 		}
 		if len(ops) == 1 && len(holds) == 0 {
+			if same {
+				c.memory.keep(op, allowed)
+			}
 			return c.allow(ctx, op, allowed, nil)
 		}
 	}

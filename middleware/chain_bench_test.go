@@ -15,7 +15,7 @@ import (
 // usualSteps are the steps of a gateway with a rule of each kind, in front of
 // a recorder that writes nothing.
 func usualSteps() []middleware.Step {
-	when := func(expr string) func(*protocol.Operation) (bool, error) { return policy.MustCompile(expr).Eval }
+	when := func(expr string) middleware.Condition { return policy.MustCompile(expr) }
 	return []middleware.Step{
 		middleware.Authorize(
 			middleware.Access{Name: "dba", Groups: []string{"dba"}, Targets: []string{"*"}},

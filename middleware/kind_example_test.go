@@ -32,7 +32,7 @@ func ExampleKindOf() {
 		var rules []middleware.BlockRule
 		for _, v := range s.Verbs {
 			rules = append(rules, middleware.BlockRule{Name: string(v),
-				When: func(op *protocol.Operation) (bool, error) { return op.Verb == v, nil }})
+				When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == v, nil })})
 		}
 		step := middleware.Block(rules...)
 		step.Name = "never"
@@ -109,7 +109,7 @@ func ExampleNewScramVerifier() {
 
 func ExampleAllowOpaque() {
 	step := middleware.Block(middleware.AllowOpaque("nightly-report",
-		func(op *protocol.Operation) (bool, error) { return op.Session.Identity.Subject == "report", nil }))
+		middleware.If(func(op *protocol.Operation) (bool, error) { return op.Session.Identity.Subject == "report", nil })))
 	ask := func(who string) protocol.Effect {
 		d, err := step.Operation(context.Background(), &protocol.Operation{Verb: protocol.Unknown, Access: protocol.Opaque,
 			Session: &protocol.SessionInfo{Identity: &protocol.Identity{Issuer: "static", Subject: who}}})

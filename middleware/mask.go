@@ -78,7 +78,7 @@ const changes = protocol.Write | protocol.Schema
 
 func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
 	if len(m.targets) > 0 && op.Session != nil && !globAny(m.targets, op.Session.Resource.Name) {
-		return protocol.Pass, nil
+		return protocol.Decision{Steady: true}, nil
 	}
 	if op.Verb == protocol.Cancel {
 		return protocol.Pass, nil
@@ -86,7 +86,7 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 	var hit *mask.Rule
 	if op.ReadsKnown {
 		if hit = m.read(op); hit == nil && op.Access == protocol.Read {
-			return protocol.Pass, nil // the common case: costs no tap
+			return protocol.Decision{Steady: true}, nil // the common case: costs no tap
 		}
 	}
 	if m.except != nil && m.except(op) {

@@ -26,7 +26,7 @@ type RiskScores struct {
 // A RiskRule adds Score if When is true.
 type RiskRule struct {
 	Name  string // what RiskWhy says
-	When  func(*protocol.Operation) (bool, error)
+	When  Condition
 	Score int // 1 to 100
 }
 
@@ -94,6 +94,7 @@ func Risk(c RiskConfig) Step {
 		}
 		r.seen = newSeenBefore(n)
 	}
+	r.steady = !slices.ContainsFunc(c.Rules, func(r RiskRule) bool { return !steady(r.When) })
 	s.Operation = r.operation
 	return s
 }
@@ -119,6 +120,7 @@ type risk struct {
 	sensitive []ColumnPattern
 	seen      *seenBefore
 	denyAt    int
+	steady    bool // so are the conditions of the rules
 }
 
 func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
@@ -156,7 +158,7 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 	}
 	for i := range r.rules {
 		rule := &r.rules[i]
-		hit, err := rule.When(op)
+		hit, err := rule.When.Eval(op)
 		if err != nil {
 			return protocol.Pass, fmt.Errorf("rule %s: %w", rule.Name, err)
 		}
@@ -164,9 +166,12 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 			add(rule.Score, rule.Name)
 		}
 	}
+	same := r.steady
 	// What only opens the session or steers it says nothing about its user.
 	if r.seen != nil && a != protocol.Control {
+		same = same && op.Fingerprint != "" // else the text counts
 		if k := keyOf(op); !r.seen.has(k) {
+			same = false
 			add(r.scores.FirstSeen, "first time that this identity runs this here")
 			if !op.Prepare { // preparing runs nothing
 				op.OnEnd(func(out protocol.Outcome) {
@@ -182,7 +187,7 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 		d.Rule, d.Hint = "deny_at", "narrow the statement, or ask whoever runs the gateway for another way"
 		return d, nil
 	}
-	return protocol.Pass, nil
+	return protocol.Decision{Steady: same}, nil
 }
 
 // sensitiveReads returns the first few sensitive columns that op reads.

@@ -51,7 +51,7 @@ func TestRisk(t *testing.T) {
 			s := middleware.Risk(middleware.RiskConfig{Sensitive: sensitive, Scores: middleware.RiskScores{FirstSeen: -1}})
 			d, err := s.Operation(t.Context(), tt.op)
 			require.NoError(t, err)
-			require.Equal(t, protocol.Pass, d, "risk never allows")
+			require.Equal(t, protocol.NoOpinion, d.Effect, "risk never allows")
 			require.Equal(t, tt.risk, tt.op.Risk)
 			require.Equal(t, tt.why, strings.Join(tt.op.RiskWhy, "; "))
 		})
@@ -78,7 +78,7 @@ func TestRiskDenies(t *testing.T) {
 	require.Equal(t, "the risk is too high (60 of 100): changes definitions; at night", d.Reason)
 	d, err = s.Operation(t.Context(), &protocol.Operation{Access: protocol.Read})
 	require.NoError(t, err)
-	require.Equal(t, protocol.Pass, d)
+	require.Equal(t, protocol.NoOpinion, d.Effect)
 }
 
 func TestARiskRuleThatFailsIsAnError(t *testing.T) {

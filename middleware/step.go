@@ -95,7 +95,9 @@ func When(cond func(*protocol.Operation) bool, step Step) Step {
 		if !cond(op) {
 			return protocol.Pass, nil
 		}
-		return ask(ctx, op)
+		d, err := ask(ctx, op)
+		d.Steady = false // nobody knows what cond looks at
+		return d, err
 	}
 	return step
 }

@@ -40,6 +40,15 @@ type Decision struct {
 	Hint   string // what the client can do next
 	By     string // who decided: a step's name, or the approver's name
 
+	// Steady says that the step would answer the same, and would do nothing
+	// but add the same risk, for every operation of this session with the same
+	// facts: Verb, Access, Pure, Bounded, Prepare, Objects, Reads, ReadsKnown,
+	// Writes, Shape, Fingerprint, Why and the risk so far. It has looked at
+	// nothing else of the operation, at no clock and at nothing that changes,
+	// and has registered nothing. The engine may then spare the question for a
+	// second. Leave it false when in doubt.
+	Steady bool
+
 	// Ticket, Until and Wait belong to a hold. Wait makes the request known to
 	// those who may decide and blocks until it is decided or ctx ends; what it
 	// returns must be an allow or a deny. It is called at most once, and only

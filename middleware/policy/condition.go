@@ -32,6 +32,7 @@ type Condition struct {
 	source  string
 	program cel.Program
 	native  expr[bool] // nil if nothing could be translated
+	steady  bool
 }
 
 // Compile checks and compiles an expression. An error names the column, and
@@ -63,7 +64,7 @@ func Compile(expr string) (*Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Condition{source: expr, program: p, native: translate(checked.NativeRep(), cheap)}, nil
+	return &Condition{source: expr, program: p, native: translate(checked.NativeRep(), cheap), steady: isSteady(checked.NativeRep())}, nil
 }
 
 // MustCompile is Compile for expressions that are part of the program; it
@@ -89,6 +90,10 @@ func (c *Condition) Eval(op *protocol.Operation) (bool, error) {
 	}
 	return c.interpret(op)
 }
+
+// Steady reports whether the answer is the same for all operations of a session
+// that have the same facts; see [middleware.Condition].
+func (c *Condition) Steady() bool { return c != nil && c.steady }
 
 // interpret evaluates the condition by CEL.
 func (c *Condition) interpret(op *protocol.Operation) (bool, error) {

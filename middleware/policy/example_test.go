@@ -18,7 +18,7 @@ func ExampleCompile() {
 		return
 	}
 	// Eval fits the rules of package middleware.
-	step := middleware.Block(middleware.BlockRule{Name: "whole-tables", When: cond.Eval, Reason: "add a WHERE clause"})
+	step := middleware.Block(middleware.BlockRule{Name: "whole-tables", When: cond, Reason: "add a WHERE clause"})
 
 	d, err := step.Operation(context.Background(), &protocol.Operation{
 		Session: &protocol.SessionInfo{Resource: protocol.Resource{Name: "orders", Labels: map[string]string{"env": "prod"}}},

@@ -29,10 +29,10 @@ func BlockKind() middleware.Kind {
 		var rules []middleware.BlockRule
 		for i := range s.Rules {
 			r := &s.Rules[i]
-			rules = append(rules, middleware.BlockRule{Name: r.Name, When: r.When.Eval, Reason: r.Reason, Hint: r.Hint})
+			rules = append(rules, middleware.BlockRule{Name: r.Name, When: &r.When, Reason: r.Reason, Hint: r.Hint})
 		}
 		for i := range s.Opaque {
-			rules = append(rules, middleware.AllowOpaque(s.Opaque[i].Name, s.Opaque[i].When.Eval))
+			rules = append(rules, middleware.AllowOpaque(s.Opaque[i].Name, &s.Opaque[i].When))
 		}
 		return middleware.Block(rules...), nil
 	})
@@ -78,7 +78,7 @@ func AuthorizeKind() middleware.Kind {
 		for i := range s.Rules {
 			r := &s.Rules[i]
 			if r.When.program != nil {
-				r.Access.When = r.When.Eval
+				r.Access.When = &r.When
 			}
 			rules = append(rules, r.Access)
 		}
@@ -119,7 +119,7 @@ func ApproveKind(b *approval.Broker) middleware.Kind {
 		var rules []middleware.ApproveRule
 		for i := range s.Rules {
 			r := &s.Rules[i]
-			rules = append(rules, middleware.ApproveRule{Name: r.Name, When: r.When.Eval, Groups: r.Approvers.Groups,
+			rules = append(rules, middleware.ApproveRule{Name: r.Name, When: &r.When, Groups: r.Approvers.Groups,
 				Users: r.Approvers.Users, Need: r.Need, For: r.For, Reason: r.Reason, AutoDenyInTx: r.AutoDenyInTx})
 		}
 		return middleware.Approve(b, rules...), nil
@@ -168,7 +168,7 @@ func RiskKind() middleware.Kind {
 		c := middleware.RiskConfig{Scores: middleware.RiskScores(s.Scores), Sensitive: s.Sensitive, DenyAt: s.DenyAt, Remember: s.Remember}
 		for i := range s.Rules {
 			r := &s.Rules[i]
-			c.Rules = append(c.Rules, middleware.RiskRule{Name: r.Name, When: r.When.Eval, Score: r.Score})
+			c.Rules = append(c.Rules, middleware.RiskRule{Name: r.Name, When: &r.When, Score: r.Score})
 		}
 		return middleware.Risk(c), nil
 	})

@@ -33,6 +33,7 @@ func ask(t *testing.T, s middleware.Step, op *protocol.Operation) protocol.Decis
 	t.Helper()
 	d, err := s.Operation(t.Context(), op)
 	require.NoError(t, err)
+	d.Steady = false // has tests of its own
 	return d
 }
 

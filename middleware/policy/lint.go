@@ -61,6 +61,35 @@ func lint(a *ast.AST, expr string) (cheap bool, err error) {
 	return cheap, err
 }
 
+// isSteady reports whether the expression looks at nothing of the operation but
+// its facts, nor at the clock; see [protocol.Decision].
+func isSteady(a *ast.AST) bool {
+	loose := 0 // uses of the operation and of the clock that are not known to be steady
+	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		switch e.Kind() {
+		case ast.IdentKind:
+			if e.AsIdent() == "operation" || e.AsIdent() == "now" {
+				loose++
+			}
+		case ast.SelectKind:
+			if s := e.AsSelect(); isOperation(s.Operand()) && slices.Contains(facts, s.FieldName()) {
+				loose--
+			}
+		case ast.CallKind:
+			if c := e.AsCall(); c.FunctionName() == mayReadName && c.IsMemberFunction() && isOperation(c.Target()) {
+				loose--
+			}
+		}
+	}))
+	return loose == 0
+}
+
+func isOperation(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == "operation" }
+
+// facts are the fields of an operation that are the same for all that do the
+// same in one session.
+var facts = []string{"verb", "access", "pure", "bounded", "prepare", "objects", "reads", "reads_known", "writes", "fingerprint", "why", "risk", "risk_why"}
+
 // cheapFunctions make nothing longer than what they look at.
 var cheapFunctions = []string{
 	operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Conditional,

@@ -232,9 +232,9 @@ func TestAttackManyExecutes(t *testing.T) {
 // not what stands under the empty name.
 func TestAttackExecuteWithin(t *testing.T) {
 	noDelete := middleware.Block(middleware.BlockRule{Name: "no-delete", Reason: "nothing is deleted here",
-		When: func(op *protocol.Operation) (bool, error) {
+		When: middleware.If(func(op *protocol.Operation) (bool, error) {
 			return op.Verb == "delete" || op.Access.Has(protocol.Opaque), nil
-		}})
+		})})
 	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers(), noDelete}})
 	pgtest.Exec(t, r.pg, "create table doomed as select 1 as a")
 	hj := rawSession(t, r, "")
@@ -261,9 +261,9 @@ func TestAttackExecuteWithin(t *testing.T) {
 // What the arguments of an EXECUTE do counts as what the statement does.
 func TestAttackExecuteArguments(t *testing.T) {
 	noFiles := middleware.Block(middleware.BlockRule{Name: "no-files", Reason: "no files",
-		When: func(op *protocol.Operation) (bool, error) {
+		When: middleware.If(func(op *protocol.Operation) (bool, error) {
 			return slices.ContainsFunc(op.Objects, func(o protocol.Object) bool { return strings.HasSuffix(o.Name, "pg_read_file") }), nil
-		}})
+		})})
 	r := newRig(t, rigConfig{steps: []middleware.Step{noFiles}})
 	hj := rawSession(t, r, "")
 	out := seen(t, hj, 2, query(harmless), query("prepare a(text) as select $1"))
@@ -290,7 +290,7 @@ func TestAttackExecuteArguments(t *testing.T) {
 // built in one adds numbers and the other reads the server's files.
 func TestAttackFunctionCallIsNoWayRoundAdmin(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Block(middleware.BlockRule{Name: "no-admin", Reason: "no",
-		When: func(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Admin), nil }})}})
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Admin), nil })})}})
 	number := pgtest.Exec(t, r.pg, "select 'pg_read_file(text)'::regprocedure::oid")
 	oid, err := strconv.Atoi(strings.TrimSpace(number))
 	require.NoError(t, err)

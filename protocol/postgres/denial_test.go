@@ -17,7 +17,7 @@ import (
 // noDrop blocks DROP TABLE and whatever mentions the function forbidden().
 func noDrop() middleware.Step {
 	return middleware.Block(middleware.BlockRule{Name: "no-drop", Reason: "tables are not dropped here", Hint: "ask the owner",
-		When: func(op *protocol.Operation) (bool, error) { return op.Verb == "drop table", nil }})
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == "drop table", nil })})
 }
 
 func requireDenied(t *testing.T, err error) {
@@ -154,7 +154,7 @@ func TestDeniedInAPipelineEarlierResultsComeFirst(t *testing.T) {
 
 func TestDeniedCopyLeavesPreparedStatementsIntact(t *testing.T) {
 	noCopy := middleware.Block(middleware.BlockRule{Name: "no-drop", Reason: "tables are not dropped here", Hint: "ask the owner",
-		When: func(op *protocol.Operation) (bool, error) { return op.Verb == "copy", nil }})
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == "copy", nil })})
 	r := newRig(t, rigConfig{steps: []middleware.Step{noCopy}})
 	conn := r.connect(t, "")
 	ctx := t.Context()
@@ -169,7 +169,7 @@ func TestDeniedCopyLeavesPreparedStatementsIntact(t *testing.T) {
 
 func TestFunctionCallIsAnOperation(t *testing.T) {
 	deny := middleware.Block(middleware.BlockRule{Name: "no-drop", Reason: "tables are not dropped here", Hint: "ask the owner",
-		When: func(op *protocol.Operation) (bool, error) { return op.Verb == "function call", nil }})
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == "function call", nil })})
 	r := newRig(t, rigConfig{steps: []middleware.Step{deny}})
 	conn := r.connect(t, "")
 	ctx := t.Context()

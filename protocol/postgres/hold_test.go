@@ -30,7 +30,7 @@ func holdDeletes(t *testing.T) (*rig, *approval.Broker) {
 	b := approval.NewBroker(approval.Options{Command: "gateway approve"})
 	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{
 		Name: "deletes", Reason: "deletes need a second pair of eyes", Groups: []string{"approvers"}, For: time.Minute,
-		When: func(op *protocol.Operation) (bool, error) { return op.Verb == "delete", nil },
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == "delete", nil }),
 	})}})
 	return r, b
 }
@@ -233,7 +233,7 @@ func TestConnectCanBeHeld(t *testing.T) {
 	b := approval.NewBroker(approval.Options{})
 	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{
 		Name: "connect", Reason: "access is granted for one session at a time", Groups: []string{"approvers"},
-		When: func(op *protocol.Operation) (bool, error) { return op.Verb == protocol.Connect, nil },
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == protocol.Connect, nil }),
 	})}})
 	go decide(t, b, true)
 	out, err := r.psql(t, "-Atc", "select 5")
@@ -274,7 +274,7 @@ func TestHeldByNameShowsWhatRuns(t *testing.T) {
 	b := approval.NewBroker(approval.Options{})
 	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{
 		Name: "deletes", Reason: "deletes and cursors", Groups: []string{"approvers"}, For: time.Minute,
-		When: func(op *protocol.Operation) (bool, error) { return op.Verb == "delete" || op.Verb == "fetch", nil },
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == "delete" || op.Verb == "fetch", nil }),
 	})}})
 	sync := &pgproto3.Sync{}
 	prepare := query("prepare d(text) as delete from customers where name = $1")

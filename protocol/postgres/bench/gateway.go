@@ -47,15 +47,15 @@ func serveGateway(args []string) error {
 			),
 			middleware.Block(
 				middleware.BlockRule{Name: "whole-tables", When: policy.MustCompile(
-					`operation.access.write && !operation.bounded`).Eval},
+					`operation.access.write && !operation.bounded`)},
 				middleware.BlockRule{Name: "definitions", When: policy.MustCompile(
-					`operation.access.schema && !("owners" in identity.groups)`).Eval},
+					`operation.access.schema && !("owners" in identity.groups)`)},
 			),
 			middleware.Risk(middleware.RiskConfig{Sensitive: []string{"public.person.*"}, Rules: []middleware.RiskRule{
 				{Name: "an agent changes data", Score: 30, When: policy.MustCompile(
-					`identity.kind == "agent" && operation.access.write`).Eval}}}),
+					`identity.kind == "agent" && operation.access.write`)}}}),
 			middleware.Approve(approval.NewBroker(approval.Options{}), middleware.ApproveRule{Name: "four-eyes",
-				When: policy.MustCompile(`operation.risk >= 90`).Eval, Groups: []string{"dba-leads"}}),
+				When: policy.MustCompile(`operation.risk >= 90`), Groups: []string{"dba-leads"}}),
 			middleware.Mask(
 				mask.Rule{Name: "contact", Columns: []string{"public.person.email"}, Transform: mask.Email()},
 				mask.Rule{Name: "phone", Columns: []string{"public.person.phone"}, Transform: mask.KeepLast(4)},
