@@ -50,11 +50,11 @@ func (a *allowance) of(op *protocol.Operation) bool {
 }
 
 func (m *memory) slot(op *protocol.Operation) *atomic.Pointer[allowance] {
-	h := uintptr(unsafe.Pointer(op.Session))>>4*31 + uintptr(unsafe.Pointer(unsafe.StringData(op.Fingerprint)))>>4
+	h := uint64(uintptr(unsafe.Pointer(op.Session))) ^ uint64(uintptr(unsafe.Pointer(unsafe.StringData(op.Fingerprint))))<<20
 	if op.Prepare {
 		h++
 	}
-	return &m[h%uintptr(len(m))]
+	return &m[h*0x9e3779b97f4a7c15>>54] // the golden ratio spreads what differs anywhere over the upper bits
 }
 
 // recall returns the allowance of an operation like op, or nil.
