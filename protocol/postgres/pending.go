@@ -14,8 +14,10 @@ type run struct {
 	stmt *pgsql.Statement // nil for function calls and the like
 	next *run             // the next statement of the same Query
 
-	chained bool   // it is one of several of a Query
-	portal  portal // that its Bind opens
+	chained  bool           // it is one of several of a Query
+	executed bool           // of a Parse: a Bind of it was allowed before it was sent
+	portal   portal         // that its Bind opens
+	args     []protocol.Arg // memory for its arguments
 
 	committed  atomic.Bool  // its record survives a crash: results may be released
 	bytesIn    atomic.Int64 // COPY data from the client
@@ -42,6 +44,9 @@ func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
 func (r *run) opens() bool {
 	return !r.op.Pure || r.stmt != nil && r.stmt.Effect.Has(pgsql.TxBegin)
 }
+
+// maxArgs is for how many arguments memory is kept.
+const maxArgs = 16
 
 // maxOver is how many runs a session keeps for the next: as many as a client that
 // prepares each statement needs at once.
@@ -78,6 +83,7 @@ func (r *run) end(out protocol.Outcome) {
 	}
 	out.Bytes = r.out
 	out.BytesIn = r.bytesIn.Load()
+	out.Executed = r.executed
 	r.x().End(out)
 }
 

@@ -234,6 +234,7 @@ func (f *front) parse(frame, body []byte) error {
 	c := f.c
 	c.mu.Lock()
 	s.meaning.segment = f.segment
+	f.preparing = preparing{s, first}
 	c.statements.give(s.name, s, s.bytes())
 	f.full = c.full()
 	c.q.push(entry{kind: msgParse, run: first, stmt: s})
@@ -311,7 +312,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 			_ = p.run.op.Rewrite(s.rewritten) // the first rewrite is never refused
 		}
 		p.run.op.Raw = m.params
-		p.run.op.Args = decodeArgs(&m, func(i int) uint32 {
+		p.run.op.Args = decodeArgs(p.run.args, &m, func(i int) uint32 {
 			if i < len(params) {
 				return params[i]
 			}
@@ -327,6 +328,9 @@ func (f *front) bindMessage(frame, body []byte) error {
 		}
 		if err != nil {
 			return f.refuse(msgBind, len(frame), nil, err)
+		}
+		if f.preparing.run != nil && f.preparing.stmt == s {
+			f.preparing.run.executed = true
 		}
 	}
 	f.unsynced.Store(true)

@@ -81,7 +81,11 @@ func (e *earlier) touches(s *pgsql.Statement) bool { return touches(s) || e.chan
 func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run {
 	facts, behind := f.resolve(stmt, before)
 	r := f.c.blank()
-	*r = run{stmt: facts, op: protocol.Operation{
+	args := r.op.Args[:0]
+	if cap(args) > maxArgs {
+		args = nil
+	}
+	*r = run{args: args, stmt: facts, op: protocol.Operation{
 		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
