@@ -32,56 +32,136 @@ func Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 	return new(Loader).Load(ctx, q)
 }
 
-// step is one query of a load.
+// step is one query of a load. The first value of its rows is the object that
+// the row is about, unless it is whole.
 type step struct {
 	what  string
-	query string
+	query string // with $WHICH for the objects that it is about
 	row   func(r *record) error
+	whole bool
 }
 
 // own are the steps that read what came with the server: most of what there is,
 // and what hardly ever changes.
 func (l *loader) own() []step {
 	return []step{
-		{"relations", which(relationsQuery, "<"), l.relation},
-		{"columns", which(columnsQuery, "<"), l.column},
-		{"types", which(typesQuery, "<"), l.typ},
-		{"built-in functions", l.byVersion(builtinsQuery), l.builtin},
+		{"relations", relationsQuery, l.relation, false},
+		{"columns", columnsQuery, l.column, false},
+		{"types", typesQuery, l.typ, false},
+		{"built-in functions", l.byVersion(builtinsQuery), l.builtin, true},
 	}
 }
 
 // users are the steps that read everything else.
 func (l *loader) users() []step {
 	steps := []step{
-		{"relations", which(relationsQuery, ">="), l.relation},
-		{"columns", which(columnsQuery, ">="), l.column},
-		{"inheritance", "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits ORDER BY 1, inhseqno", l.inherits},
-		{"views", viewsQuery, l.view},
-		{"code behind relations", behindQuery, l.behind},
-		{"types", which(typesQuery, ">="), l.typ},
-		{"functions", l.byVersion(functionsQuery), l.function},
-		{"operators", operatorsQuery, l.operator},
-		{"casts", castsQuery, l.cast},
+		relationsStep: {"relations", relationsQuery, l.relation, false},
+		columnsStep:   {"columns", columnsQuery, l.column, false},
+		inheritsStep:  {"inheritance", inheritsQuery, l.inherits, false},
+		viewsStep:     {"views", viewsQuery, l.view, false},
+		behindStep:    {"code behind relations", behindQuery, l.behind, false},
+		typesStep:     {"types", typesQuery, l.typ, false},
+		functionsStep: {"functions", l.byVersion(functionsQuery), l.function, false},
+		operatorsStep: {"operators", operatorsQuery, l.operator, true},
+		castsStep:     {"casts", castsQuery, l.cast, true},
 	}
 	if l.version >= 120000 {
-		steps = append(steps, step{"generated columns", generatedQuery, l.generated})
+		steps = append(steps, step{"generated columns", generatedQuery, l.generated, false})
 	}
 	return steps
 }
 
-// which makes a query read the objects that came with the server (<) or the
-// others (>=).
-func which(query, op string) string {
-	return strings.ReplaceAll(query, "$WHICH", op+" 16384")
+// The places of the steps in users.
+const (
+	relationsStep = iota
+	columnsStep
+	inheritsStep
+	viewsStep
+	behindStep
+	typesStep
+	functionsStep
+	operatorsStep
+	castsStep
+	generatedStep
+)
+
+// which makes a query read some objects: those that came with the server
+// ("< 16384"), the others, or those in a list.
+func which(query, objects string) string {
+	return strings.ReplaceAll(query, "$WHICH", objects)
 }
 
-func (l *loader) steps(steps []step) error {
-	for _, s := range steps {
-		if err := l.run(s.query, s.row); err != nil {
-			return fmt.Errorf("catalog: %s: %w", s.what, err)
+const (
+	ownObjects  = "< 16384"
+	userObjects = ">= 16384"
+)
+
+// read runs a step for some objects and hands on each of its rows.
+func (l *loader) read(s *step, query string, row func(oid uint32, row []byte) error) error {
+	var n int
+	err := l.q.Query(l.ctx, query, func(values [][]byte) error {
+		if n++; n > maxRows {
+			return fmt.Errorf("more than %d rows", maxRows)
 		}
+		var oid uint32
+		if !s.whole {
+			r := record{values: values}
+			if oid = r.oid(); r.err != nil {
+				return r.err
+			}
+		}
+		return row(oid, packRow(values))
+	})
+	if err != nil {
+		return fmt.Errorf("catalog: %s: %w", s.what, err)
 	}
 	return nil
+}
+
+// take adds a row that a step has read to the snapshot and to its key.
+func (l *loader) take(s *step, row []byte) error {
+	l.sum.Write(row)
+	r := record{values: unpackRow(row, l.values[:0])}
+	l.values = r.values
+	err := first(s.row(&r), r.err)
+	if err != nil {
+		return fmt.Errorf("catalog: %s: %w", s.what, err)
+	}
+	return nil
+}
+
+// packRow makes one piece of the values of a row.
+func packRow(values [][]byte) []byte {
+	n := 0
+	for _, v := range values {
+		n += 4 + len(v)
+	}
+	b := make([]byte, 0, n)
+	for _, v := range values {
+		size := uint32(len(v))
+		if v == nil {
+			size = isNull
+		}
+		b = append(binary.BigEndian.AppendUint32(b, size), v...)
+	}
+	return b
+}
+
+const isNull = 1<<32 - 1
+
+// unpackRow appends to values those of a row that packRow has made.
+func unpackRow(b []byte, values [][]byte) [][]byte {
+	for len(b) > 0 {
+		size := binary.BigEndian.Uint32(b)
+		b = b[4:]
+		if size == isNull {
+			values = append(values, nil)
+			continue
+		}
+		values = append(values, b[:size:size])
+		b = b[size:]
+	}
+	return values
 }
 
 // Probe returns a query whose one text value changes whenever a definition
@@ -125,6 +205,8 @@ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 WHERE a.attrelid $WHICH AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
 ORDER BY a.attrelid, a.attnum`
 
+const inheritsQuery = `SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid $WHICH ORDER BY 1, i.inhseqno`
+
 // The definitions of the server's own views are not read: their columns count
 // as they are. To write a definition down the server locks the view and what it
 // reads, so it is not asked about those that somebody has locked: it would wait
@@ -139,7 +221,7 @@ SELECT c.oid, CASE WHEN c.oid IN (SELECT relation FROM locked) OR c.oid IN (
    JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid)
  THEN NULL ELSE pg_catalog.pg_get_viewdef(c.oid) END
 FROM pg_catalog.pg_class c
-WHERE c.relkind IN ('v', 'm') AND c.oid >= 16384 AND c.relpersistence <> 't'
+WHERE c.relkind IN ('v', 'm') AND c.oid $WHICH AND c.relpersistence <> 't'
 ORDER BY c.oid`
 
 // What may run when a relation is read (r) or written (w), or instead of or
@@ -151,7 +233,8 @@ ORDER BY c.oid`
 // something new: set_config in a default or a domain is a SET that no text
 // shows. Nobody depends on built-in functions, so their numbers are looked for
 // in the stored expressions.
-const behindQuery = `SELECT i.indrelid, 'r', 'an index' FROM pg_catalog.pg_index i JOIN pg_catalog.pg_depend d
+const behindQuery = `SELECT * FROM (
+SELECT i.indrelid, 'r', 'an index' FROM pg_catalog.pg_index i JOIN pg_catalog.pg_depend d
  ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid
  WHERE d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384
 UNION SELECT c.conrelid, 'r', 'a constraint' FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_depend d
@@ -172,11 +255,11 @@ UNION SELECT q.polrelid, 'p', 'a policy' FROM pg_catalog.pg_policy q,
   LATERAL pg_catalog.regexp_matches(pg_catalog.concat(q.polqual::pg_catalog.text, ' ', q.polwithcheck::pg_catalog.text), ':(?:op)?funcid ([0-9]+)', 'g') m
  WHERE m[1]::pg_catalog.oid >= 16384 OR m[1]::pg_catalog.oid IN (` + volatileQuery + `)
 UNION SELECT a.attrelid, 'w', 'a type' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem
- WHERE a.attnum > 0 AND NOT a.attisdropped AND t.oid >= 16384 AND (t.typtype = 'c' OR e.typtype IN ('c', 'd') OR t.typtype = 'd' AND (t.typbasetype >= 16384 OR EXISTS (
+ WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid >= 16384 AND (t.typtype = 'c' OR e.typtype IN ('c', 'd') OR t.typtype = 'd' AND (t.typbasetype >= 16384 OR EXISTS (
   SELECT 1 FROM (SELECT t.typdefaultbin::pg_catalog.text UNION ALL SELECT k.conbin::pg_catalog.text FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid) x (expr),
    LATERAL pg_catalog.regexp_matches(x.expr, ':funcid ([0-9]+)', 'g') m
   WHERE m[1]::pg_catalog.oid >= 16384 OR m[1]::pg_catalog.oid IN (` + volatileQuery + `))))
-ORDER BY 1, 2, 3`
+) b (relation, place, what) WHERE b.relation $WHICH ORDER BY 1, 2, 3`
 
 // volatileQuery finds the built-in functions that may change something or show
 // what they were not given.
@@ -208,9 +291,9 @@ ORDER BY t.oid`
 const functionsQuery = `SELECT p.oid, n.nspname, p.proname, p.proargtypes::text, p.provolatile, $KIND, p.prorettype,
  CASE WHEN p.provolatile = 'i' AND NOT p.prosecdef AND l.lanname IN ('c', 'internal') AND EXISTS (
   SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
- THEN 't' ELSE 'f' END
+ THEN 't' ELSE 'f' END, p.prolang
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-WHERE p.oid >= 16384 AND n.nspname !~ '^pg_temp'
+WHERE p.oid $WHICH AND n.nspname !~ '^pg_temp'
 ORDER BY p.oid`
 
 // One row for each name: the worst volatility, whether there are aggregates,
@@ -244,7 +327,7 @@ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.att
 JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = a.attrelid AND d.refobjsubid > 0 AND d.refobjsubid <> a.attnum
  AND (d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid
   OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum)
-WHERE a.attrelid >= 16384 AND a.attgenerated <> ''
+WHERE a.attrelid $WHICH AND a.attgenerated <> ''
 ORDER BY 1, 2, 3`
 
 type loader struct {
@@ -255,6 +338,7 @@ type loader struct {
 	snap    sql.Snapshot
 	rels    map[uint32]*sql.Relation
 	names   map[string]string
+	values  [][]byte
 	partial bool // a definition is locked
 }
 
@@ -275,29 +359,6 @@ func (l *loader) intern(b string) string {
 	}
 	l.names[b] = b
 	return b
-}
-
-// run runs a query, adds all that comes back to the catalog's key and hands
-// each row on.
-func (l *loader) run(query string, row func(r *record) error) error {
-	var n int
-	var size [4]byte
-	l.sum.Write([]byte(query))
-	return l.q.Query(l.ctx, query, func(values [][]byte) error {
-		if n++; n > maxRows {
-			return fmt.Errorf("more than %d rows", maxRows)
-		}
-		for _, v := range values {
-			binary.BigEndian.PutUint32(size[:], uint32(len(v)))
-			l.sum.Write(size[:])
-			l.sum.Write(v)
-		}
-		r := record{values: values}
-		if err := row(&r); err != nil {
-			return err
-		}
-		return r.err
-	})
 }
 
 // A record reads the values of a row one after the other.
@@ -324,6 +385,14 @@ func (r *record) oid() uint32 {
 		r.err = err
 	}
 	return uint32(n)
+}
+
+func (r *record) int() int {
+	n, err := strconv.Atoi(r.text())
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	return n
 }
 
 func (r *record) num() int16 {

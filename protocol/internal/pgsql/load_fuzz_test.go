@@ -2,6 +2,7 @@ package pgsql
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -38,8 +39,9 @@ func (s *told) Query(_ context.Context, _ string, row func([][]byte) error) erro
 }
 
 // toldCatalog is what a server with a few relations says.
-const toldCatalog = "x\t150000\t1:1:\n\n" + // state
+var toldCatalog = "x\t150000\t1:1:\n\n" + // state
 	"1:1\n\n" + // the sum of what came with it
+	strings.TrimSuffix(toldTally(), "\n") + "\n\n" +
 	"1259\tpg_catalog\tpg_class\tr\tf\n\n1259\t1\toid\t26\n1259\t2\trelname\t19\n\n" +
 	"23\tpg_catalog\tint4\tb\t0\tf\n25\tpg_catalog\ttext\tb\t0\tf\n1009\tpg_catalog\t_text\tb\t25\tf\n\n" +
 	"lower\ti\tf\tf\tf\tf\t\\N\ncount\ti\tt\tf\tf\tf\t\\N\njson_each\ti\tf\tf\tt\tt\tkey,value\n\n" +
@@ -49,10 +51,19 @@ const toldCatalog = "x\t150000\t1:1:\n\n" + // state
 	"20101\tSELECT lower(t.email) AS mail FROM public.t\n20102\tSELECT v.mail AS m FROM public.v\n\n" +
 	"20100\tw\ta trigger\n\n" + // code behind relations
 	"20200\tpublic\tmood\te\t0\tf\n\n" + // types
-	"20300\tpublic\tf\t23 25\ti\tf\t23\tf\n\n" + // functions
+	"20300\tpublic\tf\t23 25\ti\tf\t23\tf\t14\n\n" + // functions
 	"public\t+\t23\t23\tf\n\n" + // operators
 	"20200\t25\tt\tf\n\n" + // casts
 	"20100\t2\t1\n" // generated columns
+
+// toldTally is the answer to what there is.
+func toldTally() string {
+	var b strings.Builder
+	for i := range tables {
+		fmt.Fprintf(&b, "%d\t1\t%d:%d\n", i, 20100+i, 20100)
+	}
+	return b.String()
+}
 
 // FuzzLoad reads the catalog of a server that says anything. Whatever it says,
 // the load ends, and so does what is asked of the catalog it made.

@@ -10,19 +10,25 @@ import (
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
-// A Loader loads the catalog of one database again and again. What came with
-// the server is read once and kept while its rows are as they were, which makes
-// the second load of a small database twenty times as fast as the first; and
-// while no transaction that writes has ended, nothing is read at all. A Loader
-// belongs to one database and is for one goroutine at a time. The zero Loader
-// is ready.
+// A Loader loads the catalog of one database again and again. While no
+// transaction that writes has ended nothing is read at all, and afterwards only
+// what has changed: see [Loader.follow]. A Loader belongs to one database and is
+// for one goroutine at a time. The zero Loader is ready.
 type Loader struct {
 	own  *ownCatalog
 	last *sql.Catalog
 	seen string // the transactions that the last load saw ended
 
 	partial bool // the last load lacks definitions
+
+	rows     []objectRows // what the steps of users have read, by step
+	tally    *tally       // nil: everything has to be read anew
+	prepared bool         // what follow asks is prepared on this connection
+	fulls    int          // how often everything was read
 }
+
+// objectRows are the rows that a step has read, by the object they are about.
+type objectRows map[uint32][][]byte
 
 // ownCatalog is what came with the server.
 type ownCatalog struct {
@@ -36,10 +42,12 @@ type ownCatalog struct {
 // stateQuery says which transactions have ended and which of the others a
 // query sees as under way: two equal answers saw the same rows everywhere. It
 // sets the search_path for everything that follows, how long it may wait for a
-// lock, and that it is not compiled: on a server with statistics of some
-// hundred tables that takes longer than all the rest.
+// lock, that what is prepared is planned once, and that nothing is compiled: on a
+// server with statistics of some hundred tables that takes longer than all the
+// rest.
 const stateQuery = `SELECT pg_catalog.concat(pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('lock_timeout', '500ms', false),
-  CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 110000 THEN pg_catalog.set_config('jit', 'off', false) END),
+  CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 110000 THEN pg_catalog.set_config('jit', 'off', false) END,
+  CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 120000 THEN pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', false) END),
  pg_catalog.current_setting('server_version_num'), pg_catalog.txid_current_snapshot()::pg_catalog.text`
 
 // ownQuery sums up the rows of what came with the server, as Probe does.
@@ -61,17 +69,16 @@ func (k *Loader) Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 	if k.last != nil && seen == k.seen && !k.partial {
 		return k.last, nil
 	}
-	rows, err := l.one(ownQuery)
-	if err != nil {
-		return nil, err
-	}
-	if k.own == nil || k.own.rows != rows {
-		if k.own, err = newLoader(ctx, q).ownCatalog(l.version, rows); err != nil {
+	before := k.seen
+	k.seen = ""
+	if !k.follow(l, before) {
+		if err := k.everything(l); err != nil {
 			return nil, err
 		}
 	}
 	k.own.start(l)
-	if err := l.steps(l.users()); err != nil {
+	if err := k.replay(l); err != nil {
+		k.tally = nil
 		return nil, err
 	}
 	copy(l.snap.Key[:], l.sum.Sum(nil))
@@ -82,9 +89,66 @@ func (k *Loader) Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 	return k.last, nil
 }
 
+// everything reads all that there is.
+func (k *Loader) everything(l *loader) error {
+	k.tally = nil
+	k.fulls++
+	rows, err := l.one(ownQuery)
+	if err != nil {
+		return err
+	}
+	// What is counted before it is read is read again if it changes meanwhile.
+	tally, err := l.count()
+	if err != nil {
+		return err
+	}
+	if k.own == nil || k.own.rows != rows {
+		if k.own, err = newLoader(l.ctx, l.q).ownCatalog(l.version, rows); err != nil {
+			return err
+		}
+	}
+	steps := l.users()
+	k.rows = make([]objectRows, len(steps))
+	for i := range steps {
+		k.rows[i] = objectRows{}
+		err := l.read(&steps[i], which(steps[i].query, userObjects), func(oid uint32, row []byte) error {
+			k.rows[i][oid] = append(k.rows[i][oid], row)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	k.tally = tally
+	return nil
+}
+
+// replay makes a snapshot of the rows that have been read, in the order in which
+// a server that is asked for all of them tells them.
+func (k *Loader) replay(l *loader) error {
+	steps := l.users()
+	var oids []uint32
+	for i := range steps {
+		l.sum.Write([]byte(steps[i].query))
+		oids = oids[:0]
+		for oid := range k.rows[i] {
+			oids = append(oids, oid)
+		}
+		slices.Sort(oids)
+		for _, oid := range oids {
+			for _, row := range k.rows[i][oid] {
+				if err := l.take(&steps[i], row); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // Reconnected says that the next Load has another connection than the last: the
 // server behind it may be another too, with transactions of its own.
-func (k *Loader) Reconnected() { k.seen = "" }
+func (k *Loader) Reconnected() { k.seen, k.tally, k.prepared = "", nil, false }
 
 // Partial reports that the last Load lacks the definitions of views which
 // somebody had locked: they are unknown, and another Load may find them.
@@ -142,8 +206,13 @@ func (l *loader) one(query string) (v string, err error) {
 
 func (l *loader) ownCatalog(version int, rows string) (*ownCatalog, error) {
 	l.version = version
-	if err := l.steps(l.own()); err != nil {
-		return nil, err
+	for _, s := range l.own() {
+		query := which(s.query, ownObjects)
+		l.sum.Write([]byte(query))
+		err := l.read(&s, query, func(_ uint32, row []byte) error { return l.take(&s, row) })
+		if err != nil {
+			return nil, err
+		}
 	}
 	return &ownCatalog{rows: rows, sum: l.sum.Sum(nil), relations: l.snap.Relations, types: l.snap.Types, builtins: l.snap.Builtins}, nil
 }

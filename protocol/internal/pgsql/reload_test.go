@@ -70,13 +70,20 @@ func TestLoaderReadsWhatHasChangedAndNothingElse(t *testing.T) {
 	require.NotEqual(t, two.Key(), three.Key())
 }
 
+// another returns another connection to the server of conn.
+func another(tb testing.TB, conn *pgconn.PgConn) *pgconn.PgConn {
+	tb.Helper()
+	other, err := pgconn.Connect(context.Background(), "user=postgres dbname=postgres host="+filepath.Dir(conn.Conn().RemoteAddr().String()))
+	require.NoError(tb, err)
+	tb.Cleanup(func() { other.Close(context.Background()) })
+	return other
+}
+
 func TestLoadDoesNotWaitForLocks(t *testing.T) {
 	conn := startServer(t)
 	ctx := context.Background()
 	run(t, conn, schema)
-	other, err := pgconn.Connect(ctx, "user=postgres dbname=postgres host="+filepath.Dir(conn.Conn().RemoteAddr().String()))
-	require.NoError(t, err)
-	defer other.Close(ctx)
+	other := another(t, conn)
 	for _, lock := range []string{"LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE", "ALTER VIEW public.v_customers RENAME TO renamed"} {
 		var k Loader
 		run(t, other, "BEGIN; "+lock)
