@@ -270,7 +270,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 		return malformed("Bind")
 	}
 	f.bind = m.params[:0]
-	if err := f.settle(); err != nil {
+	if err := f.settle(false); err != nil {
 		return err
 	}
 	if err := f.afford(); err != nil {

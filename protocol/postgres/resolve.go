@@ -219,10 +219,12 @@ func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 	certain := c.tracker.certain()
 	c.mu.Unlock()
 	if !certain && resolves(script) {
-		if err := f.settle(); err != nil {
+		if err := f.settle(resolved(script)); err != nil {
 			return nil, err
 		}
-		script = c.analyze(text, last)
+		if resolved(script) {
+			script = c.analyze(text, last)
+		}
 	}
 	if err := f.awaitNames(script); err != nil {
 		return nil, err
@@ -259,10 +261,21 @@ func resolves(s *pgsql.Script) bool {
 	return false
 }
 
+// resolved reports whether the facts about any statement depend on the session's
+// state and on the catalog, which is not read for those that do not.
+func resolved(s *pgsql.Script) bool {
+	for i := range s.Statements {
+		if st := &s.Statements[i]; st.Resolved || st.Access.Has(protocol.Opaque) {
+			return true
+		}
+	}
+	return false
+}
+
 // settle asks the target for the session's state if it may have changed. It
 // does so only between transactions of the client's own making: in the middle
 // of a pipeline the state stays unknown, which counts as the worst.
-func (f *front) settle() error {
+func (f *front) settle(ahead bool) error {
 	c := f.c
 	c.mu.Lock()
 	ask := c.tracker.dirty && c.tracker.utf8 && !f.unsynced.Load() && f.copyRun == nil && !c.tracker.replication
@@ -284,6 +297,9 @@ func (f *front) settle() error {
 	c.mu.Unlock()
 	if !ask {
 		return nil
+	}
+	if ahead {
+		c.catalog.ahead() // while the target answers
 	}
 	if _, err := c.t.conn.Write(probeMessages(c.refuseAs)); err != nil {
 		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}

@@ -77,14 +77,14 @@ func (p *pass) function(names []*pg.Node, types []uint32) meaning {
 	if len(parts) == 2 {
 		schema = parts[0]
 	}
-	if p.cat == nil {
+	if p.catalog() == nil {
 		p.notKnown("functions cannot be resolved without the catalog")
 		p.runs("functions cannot be resolved without the catalog")
 		p.object("function", strings.Join(parts, "."), protocol.Execute)
 		return meaning{unknown: true}
 	}
 	user := p.functions(schema, name)
-	b, isBuiltin := p.cat.Builtin(name)
+	b, isBuiltin := p.catalog().Builtin(name)
 	isBuiltin = isBuiltin && (schema == "" || schema == "pg_catalog")
 	if isBuiltin && schema == "" {
 		user = slices.DeleteFunc(user, func(f *sql.Function) bool { return p.ruledOut(f.Args, types) })
@@ -166,12 +166,12 @@ func (p *pass) functionalCast(schema, name string) (uint32, bool) {
 	if schema != "" && schema != "pg_catalog" {
 		return 0, false
 	}
-	t := p.cat.LookupType("pg_catalog", name)
+	t := p.catalog().LookupType("pg_catalog", name)
 	if t == nil || p.st.Temp || !p.harmlessType(t.OID) {
 		return 0, false
 	}
 	for _, s := range p.path() {
-		if u := p.cat.LookupType(s, name); u != nil && u != t {
+		if u := p.catalog().LookupType(s, name); u != nil && u != t {
 			return 0, false
 		}
 	}

@@ -198,6 +198,7 @@ func (p *pass) nested(n *pg.Node, runs bool) *Statement {
 	for ref := range inner.reads.set {
 		p.reads.add(ref)
 	}
+	p.resolved = p.resolved || st.Resolved
 	if inner.unknown != "" {
 		p.notKnown(inner.unknown)
 	}
@@ -302,8 +303,8 @@ func (p *pass) refresh(x *pg.RefreshMatViewStmt) protocol.Verb {
 	p.access |= protocol.Write
 	it := p.table(x.Relation, protocol.Write)
 	p.write(it, x.Relation, "")
-	if it.rel != nil && p.cat != nil {
-		v := p.cat.Expansion(it.rel, p.chain)
+	if it.rel != nil && p.catalog() != nil {
+		v := p.catalog().Expansion(it.rel, p.chain)
 		p.access |= v.Access
 		if v.Access.Has(protocol.Execute) {
 			p.effect.Flags |= RunsCode

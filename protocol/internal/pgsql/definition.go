@@ -19,7 +19,7 @@ func (p *pass) define(rv *pg.RangeVar, kind string) {
 	case rv.Relpersistence == "t" || isTemp(schema):
 		p.effect.Flags |= CreatesTemp
 		schema = "pg_temp"
-	case schema == "" && p.cat != nil && len(p.st.SearchPath) > 0:
+	case schema == "" && p.catalog() != nil && len(p.st.SearchPath) > 0:
 		schema = p.st.SearchPath[0]
 	}
 	name := rv.Relname
@@ -48,7 +48,7 @@ func (p *pass) renameBelow(rv *pg.RangeVar) {
 		p.notKnown("which tables have this column of " + rv.Relname + " too is not known")
 		return
 	}
-	for _, d := range p.cat.Descendants(r) {
+	for _, d := range p.catalog().Descendants(r) {
 		p.object(d.KindName(), d.Schema+"."+d.Name, protocol.Schema)
 	}
 }

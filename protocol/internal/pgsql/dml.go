@@ -36,7 +36,7 @@ func (p *pass) target(rv *pg.RangeVar) *item {
 		p.effect.Flags |= RunsCode // triggers and rules, or whatever is there
 		return it
 	}
-	for _, d := range p.cat.Descendants(it.rel) {
+	for _, d := range p.catalog().Descendants(it.rel) {
 		if d.Triggers != "" {
 			p.effect.Flags |= RunsCode
 		}
@@ -52,7 +52,7 @@ func (p *pass) rewrites(it *item, returning []*pg.Node) {
 	}
 	behind := []*sql.Relation{it.rel}
 	if it.rel.Kind == sql.View { // what is written to it is written to what it reads
-		reads := p.cat.Expansion(it.rel, p.chain).Reads
+		reads := p.catalog().Expansion(it.rel, p.chain).Reads
 		if len(reads) == 0 {
 			p.shape |= protocol.Rows
 			p.notKnown("which table is behind view " + it.rel.Name + " is not known")
@@ -62,7 +62,7 @@ func (p *pass) rewrites(it *item, returning []*pg.Node) {
 			if i > 0 && reads[i].Table == reads[i-1].Table && reads[i].Schema == reads[i-1].Schema {
 				continue
 			}
-			if r := p.cat.Lookup(reads[i].Schema, reads[i].Table); r != nil {
+			if r := p.catalog().Lookup(reads[i].Schema, reads[i].Table); r != nil {
 				behind = append(behind, r)
 			}
 		}
@@ -90,7 +90,7 @@ func (p *pass) write(it *item, rv *pg.RangeVar, name string) {
 		return
 	}
 	p.writes.add(it.rel.Ref(name))
-	lineage := p.cat.Lineage(it.rel, p.chain)
+	lineage := p.catalog().Lineage(it.rel, p.chain)
 	for i, c := range it.rel.Columns {
 		if name != "*" && c.Name != name {
 			continue

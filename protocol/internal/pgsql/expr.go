@@ -241,7 +241,7 @@ func (p *pass) operator(names []*pg.Node, l, r uint32) bool {
 }
 
 func (p *pass) operatorNamed(schema, name string, l, r uint32) bool {
-	if p.cat == nil {
+	if p.catalog() == nil {
 		p.notPure("operators cannot be resolved without the catalog")
 		p.notKnown("operators cannot be resolved without the catalog")
 		return false
@@ -296,7 +296,7 @@ func (p *pass) castTo(t *pg.TypeName) (uint32, bool) {
 	if typ == 0 || !proven {
 		p.effect.Flags |= RunsCode // it may be a domain, whose constraints run
 	}
-	if p.cat == nil {
+	if p.catalog() == nil {
 		p.notPure("types cannot be resolved without the catalog")
 		p.notKnown("types cannot be resolved without the catalog")
 		return 0, false
@@ -312,7 +312,7 @@ func (p *pass) castTo(t *pg.TypeName) (uint32, bool) {
 		return 0, false
 	case !p.harmlessType(typ):
 		p.notPure("type " + last(t.Names) + " is user-defined")
-		if k := p.cat.Type(typ); k != nil && k.Trusted && !p.cat.HasUserCast(typ) {
+		if k := p.catalog().Type(typ); k != nil && k.Trusted && !p.catalog().HasUserCast(typ) {
 			return typ, true
 		}
 		p.runs("type " + last(t.Names) + " is user-defined")
@@ -359,7 +359,7 @@ func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
 		case n.GetString_() != nil:
 			// A field, or a function of the row by that name.
 			typ = 0
-			if f := p.functions("", n.GetString_().Sval); len(f) > 0 || p.cat == nil {
+			if f := p.functions("", n.GetString_().Sval); len(f) > 0 || p.catalog() == nil {
 				p.userFunctions(f, n.GetString_().Sval)
 				v.Known = false
 			}
@@ -370,19 +370,19 @@ func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
 
 // arrayOf returns the type of arrays of a type, 0 if it is not known.
 func (p *pass) arrayOf(elem uint32) uint32 {
-	if p.cat == nil || elem == 0 {
+	if p.catalog() == nil || elem == 0 {
 		return 0
 	}
-	return p.cat.ArrayOf(elem)
+	return p.catalog().ArrayOf(elem)
 }
 
 // elementType returns the type of the elements of an array type, 0 if it is
 // not known to be one.
 func (p *pass) elementType(typ uint32) uint32 {
-	if p.cat == nil {
+	if p.catalog() == nil {
 		return 0
 	}
-	if t := p.cat.Type(typ); t != nil {
+	if t := p.catalog().Type(typ); t != nil {
 		return t.Element
 	}
 	return 0

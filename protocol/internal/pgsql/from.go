@@ -120,7 +120,7 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 		it.schema = r.Schema
 		p.step(len(r.Columns))
 		p.readable(r)
-		for i, v := range p.cat.Lineage(r, p.chain) {
+		for i, v := range p.catalog().Lineage(r, p.chain) {
 			it.cols = append(it.cols, col{r.Columns[i].Name, v})
 		}
 	}
@@ -134,7 +134,7 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 // readable notes what reading a relation as such amounts to.
 func (p *pass) readable(r *sql.Relation) {
 	p.provenTable(r)
-	for _, d := range p.cat.Descendants(r) {
+	for _, d := range p.catalog().Descendants(r) {
 		p.provenTable(d)
 	}
 	if r.Leaks() {
@@ -143,7 +143,7 @@ func (p *pass) readable(r *sql.Relation) {
 	if r.System() || r.Kind != sql.View && r.Kind != sql.MaterializedView {
 		return
 	}
-	x := p.cat.Expansion(r, p.chain)
+	x := p.catalog().Expansion(r, p.chain)
 	if !x.ReadsKnown {
 		p.notKnown("view " + r.Schema + "." + r.Name + ": " + x.Why)
 	}
@@ -315,11 +315,11 @@ func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node, s *scope) 
 		return r, true
 	}
 	name := last(call.Funcname)
-	if p.cat == nil || len(p.functions(qualifier(call.Funcname), name)) > 0 {
+	if p.catalog() == nil || len(p.functions(qualifier(call.Funcname), name)) > 0 {
 		r.open = true
 		return r, false
 	}
-	b, ok := p.cat.Builtin(name)
+	b, ok := p.catalog().Builtin(name)
 	switch {
 	case !ok:
 		r.open = true
@@ -350,7 +350,7 @@ func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node, s *scope) 
 // values.
 func (p *pass) plainArray(n *pg.Node, s *scope) bool {
 	plain := func(elem uint32) bool {
-		t := p.cat.Type(elem)
+		t := p.catalog().Type(elem)
 		return elem == unknownOID || t != nil && (t.Kind == 'b' || t.Kind == 'e')
 	}
 	switch x := n.GetNode().(type) {
@@ -363,7 +363,7 @@ func (p *pass) plainArray(n *pg.Node, s *scope) bool {
 		return true
 	case *pg.Node_TypeCast, *pg.Node_ColumnRef:
 		v := p.expr(n, s)
-		t := p.cat.Type(v.Type)
+		t := p.catalog().Type(v.Type)
 		return t != nil && t.Element != 0 && plain(t.Element)
 	}
 	return false

@@ -16,8 +16,7 @@ const maxSteps = 2 << 20
 // A pass is the analysis of one parsed text, or of one view's definition.
 type pass struct {
 	st    *State
-	cat   *sql.Catalog // may be nil
-	chain []uint32     // views that are being expanded
+	chain []uint32 // views that are being expanded
 	steps int
 
 	// literal says that the value of a literal was looked at, so that the
@@ -46,6 +45,7 @@ type facts struct {
 	inner   *Statement
 	configs int // calls of set_config
 
+	resolved  bool                   // the catalog was asked, or would have been
 	argsKnown bool                   // of EXECUTE
 	subname   map[*pg.SubLink]string // the name of a scalar subquery's column
 }
@@ -82,7 +82,7 @@ func (r *refs) sorted() []protocol.ColumnRef {
 }
 
 func newPass(st *State) *pass {
-	p := &pass{st: st, cat: st.Catalog}
+	p := &pass{st: st}
 	if i := slices.Index(st.SearchPath, "pg_catalog"); i > 0 {
 		// A built-in function written in SQL could find somebody's operators
 		// before its own.
@@ -90,6 +90,12 @@ func newPass(st *State) *pass {
 	}
 	p.reset()
 	return p
+}
+
+// catalog returns the catalog, which may be nil.
+func (p *pass) catalog() *sql.Catalog {
+	p.resolved = true
+	return p.st.Catalog
 }
 
 func (p *pass) reset() {
@@ -175,6 +181,7 @@ func (p *pass) finish(verb protocol.Verb) Statement {
 		Effect:     p.effect,
 		Inner:      p.inner,
 		ArgsKnown:  p.argsKnown,
+		Resolved:   p.resolved,
 	}
 	if s.Access == 0 {
 		s.Access = protocol.Opaque
@@ -182,7 +189,9 @@ func (p *pass) finish(verb protocol.Verb) Statement {
 	switch verb {
 	case "select", "values", "table", "show", "explain":
 		s.Pure = p.impure == "" && s.Access == protocol.Read
+		s.Resolved = true // what is pure depends on the search_path
 	}
+	s.Resolved = s.Resolved || s.Access.Has(protocol.Opaque)
 	if s.Access.Has(protocol.Opaque) {
 		if s.Why = p.unknown; s.Why == "" {
 			s.Why = p.impure

@@ -25,15 +25,15 @@ func isTemp(schema string) bool {
 // relation finds what a name means. proven is false where the session may see
 // something else than the catalog shows; r is nil where nothing is found.
 func (p *pass) relation(schema, name string) (r *sql.Relation, proven bool) {
-	if p.cat == nil || isTemp(schema) {
+	if p.catalog() == nil || isTemp(schema) {
 		return nil, false
 	}
 	if schema != "" {
-		r = p.cat.Lookup(schema, name)
+		r = p.catalog().Lookup(schema, name)
 		return r, r != nil
 	}
 	for _, s := range p.path() {
-		if r = p.cat.Lookup(s, name); r != nil {
+		if r = p.catalog().Lookup(s, name); r != nil {
 			return r, !p.st.Temp
 		}
 	}
@@ -53,10 +53,10 @@ func (p *pass) relationName(rv *pg.RangeVar) (kind, name string) {
 
 // functions returns the user-defined functions that a call may mean.
 func (p *pass) functions(schema, name string) []*sql.Function {
-	if p.cat == nil {
+	if p.catalog() == nil {
 		return nil
 	}
-	all := p.cat.Functions(name)
+	all := p.catalog().Functions(name)
 	if len(all) == 0 {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (p *pass) functions(schema, name string) []*sql.Function {
 
 // operators returns the user-defined operators that a use may mean.
 func (p *pass) operators(schema, name string) []*sql.Operator {
-	all := p.cat.Operators(name)
+	all := p.catalog().Operators(name)
 	if len(all) == 0 {
 		return nil
 	}
@@ -104,13 +104,13 @@ func (p *pass) ruledOut(params, args []uint32) bool {
 		if t == 0 || t == unknownOID || i >= len(params) {
 			continue
 		}
-		if want := params[i]; want < sql.FirstUserOID || want == t || p.cat.HasImplicitCast(t) {
+		if want := params[i]; want < sql.FirstUserOID || want == t || p.catalog().HasImplicitCast(t) {
 			continue
 		}
 		if t < sql.FirstUserOID {
 			return true
 		}
-		if k := p.cat.Type(t); k != nil && k.Kind == 'e' {
+		if k := p.catalog().Type(t); k != nil && k.Kind == 'e' {
 			return true
 		}
 	}
@@ -130,16 +130,16 @@ func (p *pass) ruledOut(params, args []uint32) bool {
 func (p *pass) harmlessType(oid uint32) bool { return p.harmless(oid, 0) }
 
 func (p *pass) harmless(oid uint32, depth int) bool {
-	if p.cat == nil || depth > 16 {
+	if p.catalog() == nil || depth > 16 {
 		return false
 	}
-	if p.cat.HasUserCast(oid) {
+	if p.catalog().HasUserCast(oid) {
 		return false
 	}
 	if oid < sql.FirstUserOID {
 		return oid != 0
 	}
-	t := p.cat.Type(oid)
+	t := p.catalog().Type(oid)
 	switch {
 	case t == nil:
 		return false
@@ -157,7 +157,7 @@ func (p *pass) harmless(oid uint32, depth int) bool {
 // typeOf resolves the name of a type. proven is false where it cannot be told
 // which type is meant.
 func (p *pass) typeOf(t *pg.TypeName) (oid uint32, proven bool) {
-	if p.cat == nil || t == nil || t.PctType || t.Setof {
+	if p.catalog() == nil || t == nil || t.PctType || t.Setof {
 		return 0, false
 	}
 	names := strs(t.Names)
@@ -165,13 +165,13 @@ func (p *pass) typeOf(t *pg.TypeName) (oid uint32, proven bool) {
 	switch len(names) {
 	case 1:
 		for _, s := range p.path() {
-			if typ = p.cat.LookupType(s, names[0]); typ != nil {
+			if typ = p.catalog().LookupType(s, names[0]); typ != nil {
 				break
 			}
 		}
 		proven = !p.st.Temp
 	case 2:
-		typ = p.cat.LookupType(names[0], names[1])
+		typ = p.catalog().LookupType(names[0], names[1])
 		proven = !isTemp(names[0])
 	}
 	if typ == nil {
@@ -179,7 +179,7 @@ func (p *pass) typeOf(t *pg.TypeName) (oid uint32, proven bool) {
 	}
 	oid = typ.OID
 	if len(t.ArrayBounds) > 0 {
-		arr := p.cat.ArrayOf(oid)
+		arr := p.catalog().ArrayOf(oid)
 		if arr == 0 {
 			return 0, false
 		}

@@ -50,6 +50,11 @@ type Statement struct {
 	// nothing. What else they do is part of the statement's facts.
 	ArgsKnown bool
 
+	// Resolved says that the facts depend on what names mean, so on the catalog,
+	// the search_path and temporary objects. Where it is not set they are the
+	// same in every State that reads the text alike.
+	Resolved bool
+
 	// Fingerprint is equal for statements that differ only in literals.
 	Fingerprint string
 
