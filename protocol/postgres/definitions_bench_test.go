@@ -55,9 +55,10 @@ func changingScript() string {
 }
 
 // BenchmarkDefinitions runs work that changes definitions all the time, once
-// directly and once through a gateway.
+// directly and once through a gateway. The server keeps what it has committed,
+// as the gateway's journal does.
 func BenchmarkDefinitions(b *testing.B) {
-	r := newRig(b, rigConfig{})
+	r := newRig(b, rigConfig{pg: []pgtest.Option{pgtest.Setting("fsync", "on"), pgtest.Setting("synchronous_commit", "on")}})
 	dir := b.TempDir()
 	sides := []struct {
 		name string

@@ -2,6 +2,7 @@ package pgsql
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -158,39 +159,46 @@ func (l *loader) count() (*tally, error) {
 	return t, nil
 }
 
-// follow reads what has changed since a load that saw the transactions before.
-// It reports false where everything has to be read anew, which is also the
-// answer to everything rare.
+// follow reads what has changed since a load that saw the transactions before,
+// and reports whether anything has. ok is false where everything has to be read
+// anew, which is also the answer to everything rare.
 //
 // Every row of the catalog's tables that was added or changed since has the
 // number of a transaction which that load did not see ended, and what was
 // removed is missing from the count. Both are asked for before anything is read,
 // so that what changes meanwhile is found by the next load.
-func (k *Loader) follow(l *loader, before string) bool {
+func (k *Loader) follow(l *loader, before string) (changed, ok bool) {
 	since, _, _ := strings.Cut(before, ":")
 	n, err := strconv.ParseUint(since, 10, 64)
 	if k.tally == nil || k.partial || err != nil || k.prepare(l) != nil {
-		return false
+		return false, false
 	}
 	list, err := l.changes(fmt.Sprintf("EXECUTE gateway_changes('%d')", uint32(n)))
 	if err != nil {
-		return false
+		return false, false
 	}
 	f := follower{k, l, l.users(), map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
 	for i, c := range list {
 		if !f.changed(i, c) {
-			return false
+			return false, false
 		}
 	}
-	return f.read()
+	if len(f.types) == 0 && len(f.functions) == 0 && len(f.relations) == 0 {
+		return false, true
+	}
+	return true, f.read()
 }
 
 // prepare has the server plan the queries of follow once.
 func (k *Loader) prepare(l *loader) error {
-	if k.prepared {
+	switch {
+	case k.prepared:
 		return nil
+	case k.refused:
+		return errRefused
 	}
-	texts := []string{"DEALLOCATE ALL", "PREPARE gateway_changes(xid) AS " + changesQuery(lateSince),
+	k.refused = true
+	texts := []string{"PREPARE gateway_changes(xid) AS " + changesQuery(lateSince),
 		"PREPARE gateway_dependents(oid[]) AS " + dependentsQuery}
 	for i, s := range l.users() {
 		if !s.whole {
@@ -202,9 +210,13 @@ func (k *Loader) prepare(l *loader) error {
 			return err
 		}
 	}
-	k.prepared = true
+	k.prepared, k.refused = true, false
 	return nil
 }
+
+// errRefused says that the server has refused to prepare something on this
+// connection.
+var errRefused = errors.New("the server does not prepare statements")
 
 // A follower brings the rows of a Loader up to date.
 type follower struct {
@@ -258,6 +270,9 @@ func (f *follower) changed(i int, c change) bool {
 	if t.own+len(t.keys) == c.count {
 		return true
 	}
+	if tables[i].about == "0" {
+		return false
+	}
 	// Something is gone.
 	have := map[int64]bool{}
 	err := f.l.q.Query(f.l.ctx, fmt.Sprintf("SELECT %s FROM %s", tables[i].key, tables[i].name), func(values [][]byte) error {
@@ -266,7 +281,7 @@ func (f *follower) changed(i int, c change) bool {
 		have[key] = true
 		return first(r.err, err)
 	})
-	if err != nil || tables[i].about == "0" {
+	if err != nil {
 		return false
 	}
 	for key, about := range t.keys {

@@ -179,3 +179,37 @@ func TestFollowingChangesIsReadingEverything(t *testing.T) {
 	require.Greater(t, len(worked), len(definitions)/2)
 	t.Logf("%d of %d statements worked, %d loads followed changes", len(worked), len(definitions), followed)
 }
+
+// What is not resolved means the same whatever names mean.
+func TestWhatIsNotResolvedDependsOnNoName(t *testing.T) {
+	a := NewAnalyzer(Options{CacheEntries: -1})
+	texts := append([]string{
+		"BEGIN", "COMMIT", "SET search_path = x", "RESET ALL", "SHOW search_path", "DISCARD ALL", "CHECKPOINT", "LISTEN x",
+		"CREATE FUNCTION f(a int DEFAULT lower('x')::int) RETURNS int LANGUAGE sql AS 'SELECT 1'", "DO 'BEGIN END'", "CALL p(1)",
+		"CREATE TABLE t AS SELECT 1", "CREATE TABLE app.t (id int)", "CREATE TABLE t (id int)", "GRANT SELECT ON customers TO x", "EXECUTE x", "EXECUTE x(1)", "FETCH x",
+		"PREPARE x AS SELECT 1", "PREPARE x (mood) AS SELECT 1", "DECLARE x CURSOR FOR VALUES (1)", "EXPLAIN SELECT 1", "SELECT 1", "VALUES (1)",
+		"LOCK customers", "VACUUM customers", "VACUUM", "TRUNCATE v", "COPY v FROM STDIN", "COPY (SELECT 1) TO STDOUT", "REFRESH MATERIALIZED VIEW v",
+		"CREATE RULE r AS ON INSERT TO v DO INSTEAD NOTHING", "ALTER ROLE x PASSWORD 'y'", "no statement", "SELECT '\\'",
+	}, definitions...)
+	for _, k := range corpus {
+		texts = append(texts, k.sql)
+	}
+	unresolved := 0
+	for _, text := range texts {
+		without := a.Analyze([]byte(text), &State{StandardStrings: true, Temp: true})
+		for i, s := range without.Statements {
+			if s.Resolved {
+				continue
+			}
+			unresolved++
+			for _, path := range [][]string{nil, {"public"}, {"app", "pg_catalog"}} {
+				with := a.Analyze([]byte(text), &State{Catalog: testCatalog(), SearchPath: path, StandardStrings: true})
+				require.Equal(t, s, with.Statements[i], text)
+			}
+		}
+	}
+	require.Greater(t, unresolved, 20)
+	one := func(text string) Statement { return a.Analyze([]byte(text), nil).Statements[0] }
+	require.False(t, one("CREATE OR REPLACE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'").Resolved)
+	require.True(t, one("INSERT INTO t VALUES (1)").Resolved)
+}

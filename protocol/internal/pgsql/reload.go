@@ -24,6 +24,7 @@ type Loader struct {
 	rows     []objectRows // what the steps of users have read, by step
 	tally    *tally       // nil: everything has to be read anew
 	prepared bool         // what follow asks is prepared on this connection
+	refused  bool         // it cannot be
 	fulls    int          // how often everything was read
 }
 
@@ -71,10 +72,14 @@ func (k *Loader) Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 	}
 	before := k.seen
 	k.seen = ""
-	if !k.follow(l, before) {
+	switch changed, ok := k.follow(l, before); {
+	case !ok:
 		if err := k.everything(l); err != nil {
 			return nil, err
 		}
+	case !changed:
+		k.seen = seen
+		return k.last, nil
 	}
 	k.own.start(l)
 	if err := k.replay(l); err != nil {
@@ -148,7 +153,7 @@ func (k *Loader) replay(l *loader) error {
 
 // Reconnected says that the next Load has another connection than the last: the
 // server behind it may be another too, with transactions of its own.
-func (k *Loader) Reconnected() { k.seen, k.tally, k.prepared = "", nil, false }
+func (k *Loader) Reconnected() { k.seen, k.tally, k.prepared, k.refused = "", nil, false, false }
 
 // Partial reports that the last Load lacks the definitions of views which
 // somebody had locked: they are unknown, and another Load may find them.

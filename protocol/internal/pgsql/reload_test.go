@@ -52,6 +52,7 @@ func TestLoaderReadsWhatHasChangedAndNothingElse(t *testing.T) {
 	two, err := k.Load(ctx, q)
 	require.NoError(t, err)
 	t.Logf("next load: %d queries, %v", q.n, time.Since(t0))
+	require.Equal(t, 1, k.fulls, "not everything is read again")
 	require.NotNil(t, two.Lookup("public", "later"))
 	require.Nil(t, one.Lookup("public", "later"))
 
