@@ -72,22 +72,31 @@ func testCatalog() *sql.Catalog {
 			{OID: posOID, Schema: "public", Name: "positive", Kind: 'd'},
 			{OID: 20005, Schema: "app", Name: "text", Kind: 'd'},
 		},
-		Builtins: []sql.Builtin{
-			{Name: "lower", Volatility: 'i'}, {Name: "upper", Volatility: 'i'}, {Name: "length", Volatility: 's'}, {Name: "concat", Volatility: 's'},
-			{Name: "count", Volatility: 'i', Aggregate: true}, {Name: "sum", Volatility: 'i', Aggregate: true}, {Name: "max", Volatility: 'i', Aggregate: true},
-			{Name: "string_agg", Volatility: 'i', Aggregate: true}, {Name: "array_agg", Volatility: 'i', Aggregate: true},
-			{Name: "row_number", Volatility: 'i', Window: true}, {Name: "lag", Volatility: 'i', Window: true},
-			{Name: "generate_series", Volatility: 's', Set: true}, {Name: "unnest", Volatility: 'i', Set: true, Record: true},
-			{Name: "json_each", Volatility: 'i', Set: true, Record: true, Out: []string{"key", "value"}},
-			{Name: "row_to_json", Volatility: 's'}, {Name: "now", Volatility: 's'}, {Name: "random", Volatility: 'v'}, {Name: "nextval", Volatility: 'v'},
-			{Name: "set_config", Volatility: 'v'}, {Name: "current_setting", Volatility: 's'}, {Name: "pg_terminate_backend", Volatility: 'v'},
-			{Name: "query_to_xml", Volatility: 'v'}, {Name: "table_to_xml", Volatility: 's'}, {Name: "regexp_match", Volatility: 'i'}, {Name: "like_escape", Volatility: 'i'},
-			{Name: "timezone", Volatility: 's'}, {Name: "date_part", Volatility: 's'}, {Name: "extract", Volatility: 's'}, {Name: "percentile_disc", Volatility: 'i', Aggregate: true},
-		},
+		Builtins: builtins(
+			sql.Builtin{Name: "lower", Volatility: 'i'}, sql.Builtin{Name: "upper", Volatility: 'i'}, sql.Builtin{Name: "length", Volatility: 's'}, sql.Builtin{Name: "concat", Volatility: 's'},
+			sql.Builtin{Name: "count", Volatility: 'i', Aggregate: true}, sql.Builtin{Name: "sum", Volatility: 'i', Aggregate: true}, sql.Builtin{Name: "max", Volatility: 'i', Aggregate: true},
+			sql.Builtin{Name: "string_agg", Volatility: 'i', Aggregate: true}, sql.Builtin{Name: "array_agg", Volatility: 'i', Aggregate: true},
+			sql.Builtin{Name: "row_number", Volatility: 'i', Window: true}, sql.Builtin{Name: "lag", Volatility: 'i', Window: true},
+			sql.Builtin{Name: "generate_series", Volatility: 's', Set: true}, sql.Builtin{Name: "unnest", Volatility: 'i', Set: true, Record: true},
+			sql.Builtin{Name: "json_each", Volatility: 'i', Set: true, Record: true, Out: []string{"key", "value"}},
+			sql.Builtin{Name: "row_to_json", Volatility: 's'}, sql.Builtin{Name: "now", Volatility: 's'}, sql.Builtin{Name: "random", Volatility: 'v'}, sql.Builtin{Name: "nextval", Volatility: 'v'},
+			sql.Builtin{Name: "set_config", Volatility: 'v'}, sql.Builtin{Name: "current_setting", Volatility: 's'}, sql.Builtin{Name: "pg_terminate_backend", Volatility: 'v'},
+			sql.Builtin{Name: "query_to_xml", Volatility: 'v'}, sql.Builtin{Name: "table_to_xml", Volatility: 's'}, sql.Builtin{Name: "regexp_match", Volatility: 'i'}, sql.Builtin{Name: "like_escape", Volatility: 'i'},
+			sql.Builtin{Name: "timezone", Volatility: 's'}, sql.Builtin{Name: "date_part", Volatility: 's'}, sql.Builtin{Name: "extract", Volatility: 's'}, sql.Builtin{Name: "percentile_disc", Volatility: 'i', Aggregate: true},
+		),
 	}
 	return sql.New(s, ExpandView)
 }
 
 func testState() *State {
 	return &State{Catalog: testCatalog(), SearchPath: []string{"public"}, StandardStrings: true}
+}
+
+// builtins returns a list by name.
+func builtins(list ...sql.Builtin) map[string]sql.Builtin {
+	m := map[string]sql.Builtin{}
+	for _, b := range list {
+		m[b.Name] = b
+	}
+	return m
 }

@@ -177,11 +177,14 @@ func (k *Loader) follow(l *loader, before string) (changed, ok bool) {
 	if err != nil {
 		return false, false
 	}
-	f := follower{k, l, l.users(), map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{}}
+	f := follower{k: k, l: l, steps: l.users(), types: map[uint32]bool{}, functions: map[uint32]bool{}, relations: map[uint32]bool{}}
 	for i, c := range list {
 		if !f.changed(i, c) {
 			return false, false
 		}
+	}
+	if !f.missing(list) {
+		return false, false
 	}
 	if len(f.types) == 0 && len(f.functions) == 0 && len(f.relations) == 0 {
 		return false, true
@@ -224,34 +227,30 @@ type follower struct {
 	l     *loader
 	steps []step
 
-	types, functions, relations map[uint32]bool // whether they were there before
+	types, functions, relations map[uint32]bool // what has changed, and whether it was there before
+	short                       []int           // tables from which something is gone
+}
+
+// note says that a row of table i is new or gone.
+func (f *follower) note(i int, about uint32) {
+	_, there := f.k.tally[i].keys[int64(about)]
+	switch i {
+	case typeTable:
+		f.types[about] = there
+	case functionTable:
+		f.functions[about] = there
+	case relationTable:
+		f.relations[about] = there
+	default: // relations come first
+		if _, noted := f.relations[about]; !noted {
+			f.relations[about] = true
+		}
+	}
 }
 
 // changed takes note of the changes of table i.
 func (f *follower) changed(i int, c change) bool {
 	t := &f.k.tally[i]
-	into := f.relations
-	switch i {
-	case typeTable:
-		into = f.types
-	case functionTable:
-		into = f.functions
-	}
-	relations := f.k.tally[relationTable].keys
-	note := func(about uint32) {
-		switch i {
-		case typeTable, functionTable:
-			_, into[about] = t.keys[int64(about)]
-		case relationTable:
-			if _, there := into[about]; !there {
-				_, into[about] = relations[int64(about)]
-			}
-		default: // relations come first
-			if _, there := into[about]; !there {
-				into[about] = true
-			}
-		}
-	}
 	if len(c.rows) > maxChanged {
 		return false
 	}
@@ -259,7 +258,7 @@ func (f *follower) changed(i int, c change) bool {
 		if r.about < sql.FirstUserOID {
 			return false
 		}
-		note(r.about)
+		f.note(i, r.about)
 	}
 	if !tables[i].counted {
 		return true
@@ -267,60 +266,86 @@ func (f *follower) changed(i int, c change) bool {
 	for _, r := range c.rows {
 		t.keys[r.key] = r.about
 	}
-	if t.own+len(t.keys) == c.count {
+	if t.own+len(t.keys) != c.count { // something is gone
+		f.short = append(f.short, i)
+	}
+	return tables[i].about != "0" || t.own == c.count
+}
+
+// missing takes note of what is gone from the tables that are short of rows.
+func (f *follower) missing(list []change) bool {
+	if len(f.short) == 0 {
 		return true
 	}
-	if tables[i].about == "0" {
-		return false
+	var texts []string
+	have := make([]map[int64]bool, len(f.short))
+	for n, i := range f.short {
+		texts = append(texts, fmt.Sprintf("SELECT %s FROM %s", tables[i].key, tables[i].name))
+		have[n] = map[int64]bool{}
 	}
-	// Something is gone.
-	have := map[int64]bool{}
-	err := f.l.q.Query(f.l.ctx, fmt.Sprintf("SELECT %s FROM %s", tables[i].key, tables[i].name), func(values [][]byte) error {
+	err := f.l.batch(texts, func(n int, values [][]byte) error {
 		r := record{values: values}
 		key, err := strconv.ParseInt(r.text(), 10, 64)
-		have[key] = true
+		have[n][key] = true
 		return first(r.err, err)
 	})
 	if err != nil {
 		return false
 	}
-	for key, about := range t.keys {
-		if !have[key] {
-			note(about)
-			delete(t.keys, key)
+	for n, i := range f.short {
+		t := &f.k.tally[i]
+		for key, about := range t.keys {
+			if !have[n][key] {
+				f.note(i, about)
+				delete(t.keys, key)
+			}
+		}
+		if t.own+len(t.keys) != list[i].count {
+			return false
 		}
 	}
-	return t.own+len(t.keys) == c.count
+	return true
+}
+
+// batch asks several questions at once. row gets the rows that answer the n-th.
+func (l *loader) batch(texts []string, row func(n int, values [][]byte) error) error {
+	// A row without values says that what follows answers the next.
+	text := strings.Join(texts, "; SELECT; ")
+	n, count := 0, 0
+	err := l.q.Query(l.ctx, text, func(values [][]byte) error {
+		if len(values) == 0 {
+			n++
+			return nil
+		}
+		if count++; n >= len(texts) || count > maxRows {
+			return fmt.Errorf("more rows than asked for")
+		}
+		return row(n, values)
+	})
+	if err == nil && n != len(texts)-1 {
+		err = fmt.Errorf("no answer")
+	}
+	return err
 }
 
 // renew runs steps, each for some objects. It returns the objects whose rows are
 // other than before. ok is false where something has come into the server's own
 // schema, whose names others are written without.
 func (f *follower) renew(steps []int, objects []map[uint32]bool) (other []map[uint32]bool, ok bool) {
-	var text strings.Builder
+	texts := make([]string, len(steps))
 	fresh := make([]objectRows, len(steps))
 	for n, i := range steps {
 		if fresh[n] = (objectRows{}); len(objects[n]) > 0 {
-			fmt.Fprintf(&text, "EXECUTE gateway_step_%d('%s'); ", i, oidArray(objects[n]))
+			texts[n] = fmt.Sprintf("EXECUTE gateway_step_%d('%s')", i, oidArray(objects[n]))
 		}
-		text.WriteString("SELECT; ") // a row without values says that the next step begins
 	}
-	n, count := 0, 0
-	err := f.l.q.Query(f.l.ctx, text.String(), func(values [][]byte) error {
-		switch {
-		case len(values) == 0:
-			n++
-			return nil
-		case n >= len(steps) || count >= maxRows:
-			return fmt.Errorf("more rows than asked for")
-		}
-		count++
+	err := f.l.batch(texts, func(n int, values [][]byte) error {
 		r := record{values: values}
 		oid := r.oid()
 		fresh[n][oid] = append(fresh[n][oid], packRow(values))
 		return r.err
 	})
-	if err != nil || n != len(steps) {
+	if err != nil {
 		return nil, false
 	}
 	for n, i := range steps {

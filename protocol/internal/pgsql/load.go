@@ -487,7 +487,10 @@ func (l *loader) builtin(r *record) error {
 	if out := r.text(); out != "" {
 		b.Out = strings.Split(out, ",")
 	}
-	l.snap.Builtins = append(l.snap.Builtins, b)
+	if l.snap.Builtins == nil {
+		l.snap.Builtins = map[string]sql.Builtin{}
+	}
+	l.snap.Builtins[b.Name] = b
 	return nil
 }
 

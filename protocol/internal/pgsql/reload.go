@@ -37,7 +37,7 @@ type ownCatalog struct {
 	sum       []byte
 	relations []*sql.Relation
 	types     []*sql.Type
-	builtins  []sql.Builtin
+	builtins  map[string]sql.Builtin
 }
 
 // stateQuery says which transactions have ended and which of the others a
@@ -235,5 +235,5 @@ func (o *ownCatalog) start(l *loader) {
 		l.rels[c.OID] = c
 	}
 	l.snap.Types = slices.Clone(o.types)
-	l.snap.Builtins = slices.Clone(o.builtins)
+	l.snap.Builtins = o.builtins
 }

@@ -45,7 +45,7 @@ func New(s Snapshot, expand Expand) *Catalog {
 		byOID:     make(map[uint32]*Relation, len(s.Relations)),
 		byName:    make(map[name]*Relation, len(s.Relations)),
 		functions: map[string][]*Function{},
-		builtins:  make(map[string]Builtin, len(s.Builtins)),
+		builtins:  s.Builtins,
 		operators: map[string][]*Operator{},
 		types:     make(map[uint32]*Type, len(s.Types)),
 		typeNames: make(map[name]*Type, len(s.Types)),
@@ -70,9 +70,6 @@ func New(s Snapshot, expand Expand) *Catalog {
 	}
 	for _, f := range s.Functions {
 		c.functions[f.Name] = append(c.functions[f.Name], f)
-	}
-	for _, b := range s.Builtins {
-		c.builtins[b.Name] = b
 	}
 	for _, o := range s.Operators {
 		c.operators[o.Name] = append(c.operators[o.Name], o)

@@ -10,9 +10,9 @@ type Snapshot struct {
 	Key [16]byte
 
 	Relations []*Relation
-	Functions []*Function // user-defined
-	Builtins  []Builtin   // one for each name
-	Operators []*Operator // user-defined
+	Functions []*Function        // user-defined
+	Builtins  map[string]Builtin // by name; nobody changes it, so that catalogs may share it
+	Operators []*Operator        // user-defined
 	Types     []*Type
 	Casts     []Cast // user-defined
 }
