@@ -44,17 +44,19 @@
 //
 // Each statement of a Query, each Parse (with Prepare set), each Bind with its
 // Execute, each FunctionCall (opaque, since it calls by number) and each cancel
-// request. Denied and held ones are
-// answered as PostgreSQL would answer an error: in order, with the transaction
-// left failed and one ReadyForQuery.
+// request. Denied and held ones are answered as PostgreSQL would answer an
+// error: in order, with the transaction left failed and one ReadyForQuery. A
+// Parse whose Bind comes with it, as most drivers send them, ends with
+// [protocol.Outcome].Executed: the record of the execution tells of both.
 //
 // # What a client can tell
 //
 // Whose token it is says who logs in, not the user name: any goes. current_user
 // is the gateway's account at the target. Clients that ask for protocol 3.2 get
 // it, and with it long cancel keys, whatever the target speaks. Everything that
-// may change something waits until its record is on disk, and a statement that
-// follows a change of definitions until the catalog has been read.
+// may change something waits until its record is on disk, and a statement with
+// names in it that follows a change of definitions until what has changed in
+// the catalog has been read.
 //
 // # Clients that leave
 //
