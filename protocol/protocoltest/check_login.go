@@ -44,10 +44,22 @@ func (r *rig) refused(l Login, what string) {
 	}
 }
 
+// quiet waits until the gateway dials no more: a connector may do so on behalf
+// of a session that was let in while that goes on, or has ended already.
+func (r *rig) quiet() {
+	for n := r.dials.Load(); ; n = r.dials.Load() {
+		time.Sleep(settle)
+		if r.dials.Load() == n {
+			return
+		}
+	}
+}
+
 func loginRefused(r *rig) {
 	s := r.open() // what was good for one connection must not help the next
 	s.works("before a refused login")
 	_ = s.conn.Close()
+	r.quiet()
 	l := r.login()
 	l.Proof, l.Wrong = "not-the-proof", true
 	r.refused(l, "a login with a wrong proof")
