@@ -8,7 +8,8 @@ import "github.com/sallyport-dev/gateway/protocol"
 //
 // A condition with a method Steady() bool that returns true has the same answer
 // for all operations of a session that have the same facts, as
-// [protocol.Decision] explains at Steady.
+// [protocol.Decision] explains at Steady. Who embeds one in a condition of its
+// own that looks at more has to say false.
 type Condition interface {
 	Eval(op *protocol.Operation) (bool, error)
 }

@@ -213,7 +213,12 @@ func TestEveryFieldIsAFactOrNot(t *testing.T) {
 		`operation.objects.exists(o, o.name == "x") && has(operation.reads) && operation.risk > 3`:                                true,
 		`operation.text == ""`: false, `operation.args.size() > 0`: false, `operation.in_tx`: false, `operation.no_wait`: false,
 		`now.getHours() > 3`: false, `operation.verb == operation.text`: false, `operation.mayRead(operation.text)`: false,
-		`[operation].exists(o, o.verb == "x")`: false,
+		`[operation].exists(o, o.verb == "x")`:                                       false,
+		`["a"].exists(operation, .operation.in_tx)`:                                  false,
+		`["a"].exists(operation, .operation.verb == "x")`:                            false,
+		`identity.groups.all(operation, .operation.args == [])`:                      false,
+		`["a"].exists(now, .now > timestamp("2026-01-01T00:00:00Z"))`:                false,
+		`["a"].exists(operation, .operation.text.contains("x") && operation == "a")`: false,
 	} {
 		require.Equal(t, steady, policy.MustCompile(cel).Steady(), cel)
 	}

@@ -68,7 +68,8 @@ func isSteady(a *ast.AST) bool {
 	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.IdentKind:
-			if e.AsIdent() == "operation" || e.AsIdent() == "now" {
+			// With a dot before it, it is the variable that a loop's own hides.
+			if name := strings.TrimPrefix(e.AsIdent(), "."); name == "operation" || name == "now" {
 				loose++
 			}
 		case ast.SelectKind:
