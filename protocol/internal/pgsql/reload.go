@@ -41,15 +41,17 @@ type ownCatalog struct {
 }
 
 // stateQuery says which transactions have ended and which of the others a
-// query sees as under way: two equal answers saw the same rows everywhere. It
-// sets the search_path for everything that follows, how long it may wait for a
-// lock, that what is prepared is planned once, and that nothing is compiled: on a
-// server with statistics of some hundred tables that takes longer than all the
-// rest.
+// query sees as under way: two equal answers saw the same rows everywhere. A
+// standby does not say what is under way, so that no two of its answers are
+// equal. It sets the search_path for everything that follows, how long it may
+// wait for a lock, that what is prepared is planned once, and that nothing is
+// compiled: on a server with statistics of some hundred tables that takes longer
+// than all the rest.
 const stateQuery = `SELECT pg_catalog.concat(pg_catalog.set_config('search_path', 'pg_catalog', false), pg_catalog.set_config('lock_timeout', '500ms', false),
   CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 110000 THEN pg_catalog.set_config('jit', 'off', false) END,
   CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 120000 THEN pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', false) END),
- pg_catalog.current_setting('server_version_num'), pg_catalog.txid_current_snapshot()::pg_catalog.text`
+ pg_catalog.current_setting('server_version_num'), pg_catalog.concat(pg_catalog.txid_current_snapshot()::pg_catalog.text,
+  CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.concat(' ', pg_catalog.clock_timestamp()) END)`
 
 // ownQuery sums up the rows of what came with the server, as Probe does.
 const ownQuery = `SELECT pg_catalog.concat_ws(' ',
