@@ -331,6 +331,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		c.statements.settle(e.stmt.name, e.stmt, true)
 		for r := e.run; r != nil; r = r.next {
 			bk.touch(r)
+			bk.touch(r.executed) // whose record tells of r
 			r.end(protocol.Outcome{Status: protocol.StatusOK})
 		}
 		bk.spend(e.run)

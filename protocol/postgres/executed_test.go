@@ -63,3 +63,26 @@ func TestPreparedAndExecutedIsOneEntry(t *testing.T) {
 		})
 	}
 }
+
+// The entry that tells of a preparation is safe before the client hears that
+// something was prepared.
+func TestWhatIsPreparedIsRecordedBeforeItIsTold(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	hj := rawSession(t, r, "")
+	// The target answers the Parse at once and the Execute after a while.
+	for _, m := range []pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select pg_sleep($1)"}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Flush{},
+		&pgproto3.Bind{Parameters: [][]byte{[]byte("0.5")}}, &pgproto3.Execute{}, &pgproto3.Sync{}} {
+		hj.Frontend.Send(m)
+	}
+	require.NoError(t, hj.Frontend.Flush())
+	m, err := hj.Frontend.Receive()
+	require.NoError(t, err)
+	require.IsType(t, &pgproto3.ParseComplete{}, m)
+	told := false
+	for e, err := range audit.Events(r.dir) {
+		require.NoError(t, err)
+		told = told || e.Action != nil && e.Action.Text != nil && string(e.Action.Text.Text) == "select pg_sleep($1)"
+	}
+	require.True(t, told)
+	require.NotContains(t, seen(t, hj, 1), "error")
+}

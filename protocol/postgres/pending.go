@@ -15,7 +15,7 @@ type run struct {
 	next *run             // the next statement of the same Query
 
 	chained  bool           // it is one of several of a Query
-	executed bool           // of a Parse: a Bind of it was allowed before it was sent
+	executed *run           // of a Parse: the Bind of it that was allowed before it was sent
 	portal   portal         // that its Bind opens
 	args     []protocol.Arg // memory for its arguments
 
@@ -83,7 +83,7 @@ func (r *run) end(out protocol.Outcome) {
 	}
 	out.Bytes = r.out
 	out.BytesIn = r.bytesIn.Load()
-	out.Executed = r.executed
+	out.Executed = r.executed != nil
 	r.x().End(out)
 }
 

@@ -330,7 +330,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 			return f.refuse(msgBind, len(frame), nil, err)
 		}
 		if f.preparing.run != nil && f.preparing.stmt == s {
-			f.preparing.run.executed = true
+			f.preparing.run.executed = p.run
 		}
 	}
 	f.unsynced.Store(true)
