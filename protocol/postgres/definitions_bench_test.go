@@ -57,6 +57,15 @@ func changingScript() string {
 // BenchmarkDefinitions runs work that changes definitions all the time, once
 // directly and once through a gateway. The server keeps what it has committed,
 // as the gateway's journal does.
+//
+// Best of 6 (direct: of 12) on 2 shared cores of an AMD EPYC, in ms, with a catalog that is
+// followed and with one that is read anew after each change:
+//
+//	                                direct   followed   read anew
+//	pg_restore                         526       1823        4780
+//	pg_restore of one transaction      496        889         918
+//	script                             403       1508        1989
+//	script in a large schema           299       1724        2968
 func BenchmarkDefinitions(b *testing.B) {
 	r := newRig(b, rigConfig{pg: []pgtest.Option{pgtest.Setting("fsync", "on"), pgtest.Setting("synchronous_commit", "on")}})
 	dir := b.TempDir()
