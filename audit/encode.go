@@ -76,7 +76,7 @@ type leaf struct {
 	session []byte // what appendSession or appendBrief made of the event's session
 	detail  *Detail
 	whole   bool       // an end that says what was decided as well
-	facts   *factCache // nil: none may be used
+	facts   *factCache // nil: it may not be used
 }
 
 // append appends the leaf behind what appendHead appends.
@@ -120,34 +120,33 @@ func appendTimeKind(dst []byte, t time.Time, kind Kind) []byte {
 // texts sort as the times do. A year that RFC 3339 cannot hold becomes the
 // zero time: the leaf has to stay valid.
 func appendTime(dst []byte, t time.Time) []byte {
+	unix := t.Unix()
+	if unix < minSecond || unix > maxSecond {
+		t, unix = time.Time{}, time.Time{}.Unix()
+	}
 	last := lastSecond.Load()
-	if last == nil || last.unix != t.Unix() {
-		last = newSecond(t)
+	if last == nil || last.unix != unix {
+		last = &second{unix, t.UTC().Format("2006-01-02T15:04:05.")}
 		lastSecond.Store(last)
 	}
 	dst = append(dst, last.text...)
-	return append(appendPadded(dst, t.Nanosecond()*last.valid, 9), 'Z')
+	return append(appendPadded(dst, t.Nanosecond(), 9), 'Z')
 }
+
+// The first and the last second that RFC 3339 can hold, Unix time.
+const (
+	minSecond = -62167219200 // 0000-01-01T00:00:00Z
+	maxSecond = 253402300799 // 9999-12-31T23:59:59Z
+)
 
 // A second is the text of a time up to its point.
 type second struct {
-	unix  int64
-	text  string
-	valid int // 1, or 0 for one that is out of range
+	unix int64
+	text string
 }
 
 // lastSecond is the one that was written last: the next is mostly the same.
 var lastSecond atomic.Pointer[second]
-
-func newSecond(t time.Time) *second {
-	s := &second{unix: t.Unix(), valid: 1}
-	t = t.UTC()
-	if y := t.Year(); y < 0 || y > 9999 {
-		t, s.valid = time.Time{}, 0
-	}
-	s.text = t.Format("2006-01-02T15:04:05.")
-	return s
-}
 
 func appendPadded(dst []byte, n, width int) []byte {
 	dst = append(dst, "000000000"[:width]...)
@@ -389,7 +388,11 @@ func (l *leaf) appendAction(dst []byte) []byte {
 	if l.event.Kind == protocol.Ended && !l.whole { // the rest stands in what was decided
 		return append(appendVerb(dst, op), '}')
 	}
-	dst = l.facts.append(dst, op)
+	if l.facts != nil {
+		dst = l.facts.append(dst, op)
+	} else {
+		dst = appendFacts(dst, op)
+	}
 	dst = appendValue(dst, `,"text":`, op.Text, d.HideText, d)
 	dst = appendValue(dst, `,"behind":`, op.Behind, d.HideText, d)
 	dst = appendValue(dst, `,"rewritten":`, op.Rewritten(), d.HideText, d)

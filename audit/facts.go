@@ -1,55 +1,48 @@
 package audit
 
 import (
+	"hash/maphash"
 	"slices"
-	"unsafe"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // A factCache keeps what was written of operations last: most do what one
-// before them did.
-type factCache [256]writtenFacts
+// before them did. The zero factCache keeps nothing.
+type factCache struct {
+	seed    maphash.Seed
+	written []writtenFacts
+}
 
 // writtenFacts are the facts of an operation and what was written of them.
 type writtenFacts struct {
-	verb        protocol.Verb
-	access      protocol.Access
-	readsKnown  bool
-	fingerprint string
-	objects     []protocol.Object
-	reads       []protocol.ColumnRef
-	writes      []protocol.ColumnRef
-	text        []byte
+	protocol.Facts
+	text []byte
 }
 
-// of reports whether w was written of an operation that does what op does.
-// Where both share their texts that is a matter of addresses.
-func (w *writtenFacts) of(op *protocol.Operation) bool {
-	return w.text != nil && w.verb == op.Verb && w.access == op.Access && w.readsKnown == op.ReadsKnown && w.fingerprint == op.Fingerprint &&
-		slices.Equal(w.objects, op.Objects) && slices.Equal(w.reads, op.Reads) && slices.Equal(w.writes, op.Writes)
+// maxFacts bounds what is kept of one operation.
+const maxFacts = 4 << 10
+
+func newFactCache() factCache {
+	return factCache{maphash.MakeSeed(), make([]writtenFacts, 256)}
 }
 
-// append appends what op does, up to its text. A nil cache keeps nothing.
+// append appends what op does, up to its text.
 func (c *factCache) append(dst []byte, op *protocol.Operation) []byte {
-	if c == nil || op.Fingerprint == "" {
+	if len(c.written) == 0 || op.Fingerprint == "" {
 		return appendFacts(dst, op)
 	}
-	// Connectors analyse a statement once and share what they find.
-	w := &c[uintptr(unsafe.Pointer(unsafe.StringData(op.Fingerprint)))>>4%uintptr(len(c))]
-	if w.of(op) {
+	w := &c.written[maphash.String(c.seed, op.Fingerprint)%uint64(len(c.written))]
+	if w.text != nil && w.Of(op) {
 		return append(dst, w.text...)
 	}
 	n := len(dst)
 	dst = appendFacts(dst, op)
 	if len(dst)-n <= maxFacts {
-		*w = writtenFacts{op.Verb, op.Access, op.ReadsKnown, op.Fingerprint, slices.Clone(op.Objects), slices.Clone(op.Reads), slices.Clone(op.Writes), slices.Clone(dst[n:])}
+		*w = writtenFacts{op.Facts(), slices.Clone(dst[n:])}
 	}
 	return dst
 }
-
-// maxFacts bounds what is kept of one operation.
-const maxFacts = 4 << 10
 
 func appendVerb(dst []byte, op *protocol.Operation) []byte {
 	dst = append(dst, `,"action":{"verb":`...)

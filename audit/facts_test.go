@@ -12,7 +12,7 @@ import (
 // What is kept of an operation's facts is written again only for one with the
 // same facts, also when a connector uses its memory again.
 func TestFactCache(t *testing.T) {
-	var c factCache
+	c := newFactCache()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	names := []string{"a", "b", "orders", "public"}
 	name := func() string { return names[rnd.IntN(len(names))] }

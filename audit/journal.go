@@ -165,7 +165,7 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{dir: dir, opts: o, lock: lock, slow: slowSync}
+	j := &Journal{dir: dir, opts: o, lock: lock, slow: slowSync, facts: newFactCache()}
 	defer func() {
 		if err != nil {
 			if j.file != nil {

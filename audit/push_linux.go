@@ -13,5 +13,8 @@ import (
 func push(f *os.File, dropped, pushed, end int64) {
 	fd := int(f.Fd())
 	_ = unix.SyncFileRange(fd, pushed, end-pushed, unix.SYNC_FILE_RANGE_WRITE)
+	if dropped == pushed {
+		return // a length of 0 would be all of the file
+	}
 	_ = unix.Fadvise(fd, dropped, pushed-dropped, unix.FADV_DONTNEED)
 }

@@ -34,7 +34,7 @@ var _ protocol.Engine = (*Chain)(nil)
 // behind one that records.
 func NewChain(steps ...Step) (*Chain, error) {
 	steps = slices.Clone(steps) // the caller's may change
-	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}, memory: &memory{}}
+	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}, memory: newMemory()}
 	recorder := ""
 	for i := range steps {
 		s := &steps[i]
@@ -247,13 +247,13 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 		if op.Verb == protocol.Recheck && !c.vouches(ctx, op.Session.Identity) {
 			return &protocol.DeniedError{Step: "authenticate", Reason: "the login is no longer accepted", Hint: "connect again"}
 		}
-		if len(ops) == 1 && op.Risk == 0 {
+		opinion, same := false, len(ops) == 1 && op.Risk == 0
+		if same {
 			if a := c.memory.recall(op); a != nil {
 				op.Risk, op.RiskWhy = a.risk, slices.Clip(a.riskWhy)
 				return c.allow(ctx, op, a.decision, nil)
 			}
 		}
-		opinion, same := false, op.Risk == 0
 		for _, st := range c.operation {
 			t := c.tel.stepStart()
 			d, err := st.Operation(ctx, op)

@@ -1,10 +1,10 @@
 package middleware
 
 import (
+	"hash/maphash"
 	"slices"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -15,46 +15,29 @@ const rememberFor = time.Second
 // A memory keeps the allowances that every step has called steady, so that the
 // next operation of the session that does the same need not be asked about. It
 // is part of a chain: another chain remembers nothing of this one.
-type memory [1024]atomic.Pointer[allowance]
+type memory struct {
+	seed  maphash.Seed
+	slots [1024]atomic.Pointer[allowance]
+}
 
 // An allowance is what an operation was and how it was allowed.
 type allowance struct {
-	session *protocol.SessionInfo
-	until   time.Time
-
-	verb        protocol.Verb
-	access      protocol.Access
-	shape       protocol.Shape
-	pure        bool
-	bounded     bool
-	prepare     bool
-	readsKnown  bool
-	fingerprint string
-	why         string
-	objects     []protocol.Object
-	reads       []protocol.ColumnRef
-	writes      []protocol.ColumnRef
-
+	session  *protocol.SessionInfo
+	facts    protocol.Facts
+	until    time.Time
 	decision protocol.Decision
 	risk     int
 	riskWhy  []string
 }
 
-// of reports whether a is about operations like op. Connectors analyse a
-// statement once, so that equal texts are mostly at the same address.
-func (a *allowance) of(op *protocol.Operation) bool {
-	return a.session == op.Session && a.verb == op.Verb && a.access == op.Access && a.shape == op.Shape &&
-		a.pure == op.Pure && a.bounded == op.Bounded && a.prepare == op.Prepare && a.readsKnown == op.ReadsKnown &&
-		a.fingerprint == op.Fingerprint && a.why == op.Why &&
-		slices.Equal(a.objects, op.Objects) && slices.Equal(a.reads, op.Reads) && slices.Equal(a.writes, op.Writes)
-}
+func newMemory() *memory { return &memory{seed: maphash.MakeSeed()} }
 
 func (m *memory) slot(op *protocol.Operation) *atomic.Pointer[allowance] {
-	h := uint64(uintptr(unsafe.Pointer(op.Session))) ^ uint64(uintptr(unsafe.Pointer(unsafe.StringData(op.Fingerprint))))<<20
+	h := maphash.String(m.seed, op.Session.ID)*31 + maphash.String(m.seed, op.Fingerprint)
 	if op.Prepare {
 		h++
 	}
-	return &m[h*0x9e3779b97f4a7c15>>54] // the golden ratio spreads what differs anywhere over the upper bits
+	return &m.slots[h%uint64(len(m.slots))]
 }
 
 // recall returns the allowance of an operation like op, or nil.
@@ -63,7 +46,7 @@ func (m *memory) recall(op *protocol.Operation) *allowance {
 		return nil
 	}
 	a := m.slot(op).Load()
-	if a == nil || !a.of(op) || !op.Started().Before(a.until) {
+	if a == nil || a.session != op.Session || !a.facts.Of(op) || !op.Started().Before(a.until) {
 		return nil
 	}
 	return a
@@ -75,11 +58,5 @@ func (m *memory) keep(op *protocol.Operation, d protocol.Decision) {
 	if m == nil || op.Fingerprint == "" || op.Rewritten() != "" || !op.Exchange().Plain() {
 		return
 	}
-	m.slot(op).Store(&allowance{
-		session: op.Session, until: op.Started().Add(rememberFor),
-		verb: op.Verb, access: op.Access, shape: op.Shape, pure: op.Pure, bounded: op.Bounded, prepare: op.Prepare, readsKnown: op.ReadsKnown,
-		fingerprint: op.Fingerprint, why: op.Why,
-		objects: slices.Clone(op.Objects), reads: slices.Clone(op.Reads), writes: slices.Clone(op.Writes),
-		decision: d, risk: op.Risk, riskWhy: slices.Clone(op.RiskWhy),
-	})
+	m.slot(op).Store(&allowance{op.Session, op.Facts(), op.Started().Add(rememberFor), d, op.Risk, slices.Clone(op.RiskWhy)})
 }

@@ -208,6 +208,11 @@ func TestEveryFieldIsAFactOrNot(t *testing.T) {
 			require.True(t, slices.Contains(facts, f.Name) != slices.Contains(loose, f.Name), "is %s a fact of what is remembered?", f.Name)
 		}
 	}
+	kept := []string{"Session", "Risk", "RiskWhy"} // beside the facts
+	for i := range reflect.TypeFor[protocol.Facts]().NumField() {
+		kept = append(kept, reflect.TypeFor[protocol.Facts]().Field(i).Name)
+	}
+	require.ElementsMatch(t, facts, kept)
 	for cel, steady := range map[string]bool{
 		`operation.verb == "x" && operation.access.read && operation.mayRead("a.b.c") && identity.kind == "human" && session.tls`: true,
 		`operation.objects.exists(o, o.name == "x") && has(operation.reads) && operation.risk > 3`:                                true,

@@ -42,11 +42,10 @@ type Decision struct {
 
 	// Steady says that the step would answer the same, and would do nothing
 	// but add the same risk, for every operation of this session with the same
-	// facts: Verb, Access, Pure, Bounded, Prepare, Objects, Reads, ReadsKnown,
-	// Writes, Shape, Fingerprint, Why and the risk so far. It has looked at
-	// nothing else of the operation, at no clock and at nothing that changes,
-	// and has registered nothing. The engine may then spare the question for a
-	// second. Leave it false when in doubt.
+	// [Facts] and the same risk so far. It has looked at nothing else of the
+	// operation, at no clock and at nothing that changes, and has registered
+	// nothing. The engine may then spare the question for a second. Leave it
+	// false when in doubt.
 	Steady bool
 
 	// Ticket, Until and Wait belong to a hold. Wait makes the request known to

@@ -38,58 +38,24 @@ const (
 	oidJSONB       = 3802
 )
 
+var typeNames = map[uint32]string{oidBool: "bool", oidBytea: "bytea", oidName: "name", oidInt8: "int8", oidInt2: "int2",
+	oidInt4: "int4", oidText: "text", oidOID: "oid", oidJSON: "json", oidXML: "xml", oidFloat4: "float4", oidFloat8: "float8",
+	oidUnknown: "unknown", oidBPChar: "bpchar", oidVarchar: "varchar", oidDate: "date", oidTimestamp: "timestamp",
+	oidTimestamptz: "timestamptz", oidNumeric: "numeric", oidUUID: "uuid", oidJSONB: "jsonb"}
+
 func typeName(oid uint32) string {
-	switch oid {
-	case 0:
+	if oid == 0 {
 		return ""
-	case oidBool:
-		return "bool"
-	case oidBytea:
-		return "bytea"
-	case oidName:
-		return "name"
-	case oidInt8:
-		return "int8"
-	case oidInt2:
-		return "int2"
-	case oidInt4:
-		return "int4"
-	case oidText:
-		return "text"
-	case oidOID:
-		return "oid"
-	case oidJSON:
-		return "json"
-	case oidXML:
-		return "xml"
-	case oidFloat4:
-		return "float4"
-	case oidFloat8:
-		return "float8"
-	case oidUnknown:
-		return "unknown"
-	case oidBPChar:
-		return "bpchar"
-	case oidVarchar:
-		return "varchar"
-	case oidDate:
-		return "date"
-	case oidTimestamp:
-		return "timestamp"
-	case oidTimestamptz:
-		return "timestamptz"
-	case oidNumeric:
-		return "numeric"
-	case oidUUID:
-		return "uuid"
-	case oidJSONB:
-		return "jsonb"
+	}
+	if n, ok := typeNames[oid]; ok {
+		return n
 	}
 	return strconv.FormatUint(uint64(oid), 10)
 }
 
 // decodeArgs returns the arguments of a Bind as text, for the record and the
-// rules, in the memory of args if that is enough. types are the parameters' type numbers as far as they are known.
+// rules, in the memory of args if that is enough. types are the parameters' type
+// numbers as far as they are known.
 func decodeArgs(args []protocol.Arg, m *bindMsg, types func(i int) uint32) []protocol.Arg {
 	if len(m.params) == 0 {
 		return nil

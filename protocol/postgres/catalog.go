@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
@@ -163,13 +162,6 @@ func (k *catalog) current() *sql.Catalog {
 	}
 	k.loaded.Store(want)
 	return k.now.Load()
-}
-
-// ahead loads a snapshot that will be asked for soon. It does not wait.
-func (k *catalog) ahead() {
-	if _, ok := k.newest(); !ok {
-		go func() { _ = protocol.Guard(func() error { k.current(); return nil }) }()
-	}
 }
 
 // newest returns the last snapshot, if there is no reason to load another.

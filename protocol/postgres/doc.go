@@ -76,4 +76,8 @@
 // them: that ends the session, since the result is not what was decided about.
 // Changes within the open transaction make names unknown, which counts as the
 // worst, until it ends.
+//
+// A connection to the target has to stay one session there: behind a pooler that
+// hands sessions round between transactions, neither a session's settings nor
+// the catalog can be followed.
 package postgres

@@ -428,3 +428,35 @@ func TestServeConnEndsWithItsContext(t *testing.T) {
 	w.closed()
 	require.ErrorContains(t, <-done, "enough")
 }
+
+// A gateway that stops while a client's first bytes are being read ends that
+// connection, whichever comes first.
+func TestStopWhileConnecting(t *testing.T) {
+	s := &postgres.Server{AllowPlaintext: true}
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		ours, theirs := socketPair(t)
+		ended := make(chan error, 1)
+		go func() { ended <- s.ServeConn(ctx, ours, &door{ends: make(chan error, 1)}) }()
+		go cancel()
+		select {
+		case <-ended:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the connection outlives its gateway")
+		}
+		require.NoError(t, theirs.Close())
+	}
+}
+
+// socketPair returns two ends of one loopback connection.
+func socketPair(t testing.TB) (ours, theirs net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	theirs, err = net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	ours, err = l.Accept()
+	require.NoError(t, err)
+	return ours, theirs
+}

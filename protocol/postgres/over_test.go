@@ -47,7 +47,7 @@ func TestOperationsAreNotMixedUp(t *testing.T) {
 	}}
 	r := newRig(t, rigConfig{steps: []middleware.Step{watch}})
 	hj := rawSession(t, r, "")
-	_ = hj.Conn.SetDeadline(time.Now().Add(60 * time.Second))
+	require.NoError(t, hj.Conn.SetDeadline(time.Now().Add(60*time.Second)))
 	out := seen(t, hj, 1, &pgproto3.Parse{Name: "s", Query: "select $1::int where $1::int % 2 = 0"}, &pgproto3.Sync{})
 	require.NotContains(t, out, "error")
 

@@ -14,10 +14,9 @@ type run struct {
 	stmt *pgsql.Statement // nil for function calls and the like
 	next *run             // the next statement of the same Query
 
-	chained  bool           // it is one of several of a Query
-	executed *run           // of a Parse: the Bind of it that was allowed before it was sent
-	portal   portal         // that its Bind opens
-	args     []protocol.Arg // memory for its arguments
+	chained  bool   // it is one of several of a Query
+	executed *run   // of a Parse: the Bind of it that was allowed before it was sent
+	portal   portal // that its Bind opens
 
 	committed  atomic.Bool  // its record survives a crash: results may be released
 	bytesIn    atomic.Int64 // COPY data from the client

@@ -312,7 +312,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 			_ = p.run.op.Rewrite(s.rewritten) // the first rewrite is never refused
 		}
 		p.run.op.Raw = m.params
-		p.run.op.Args = decodeArgs(p.run.args, &m, func(i int) uint32 {
+		p.run.op.Args = decodeArgs(p.run.op.Args, &m, func(i int) uint32 {
 			if i < len(params) {
 				return params[i]
 			}
@@ -329,8 +329,8 @@ func (f *front) bindMessage(frame, body []byte) error {
 		if err != nil {
 			return f.refuse(msgBind, len(frame), nil, err)
 		}
-		if f.preparing.run != nil && f.preparing.stmt == s {
-			f.preparing.run.executed = p.run
+		if pr := f.preparing; pr.run != nil && pr.stmt == s && pr.run.executed == nil {
+			pr.run.executed = p.run
 		}
 	}
 	f.unsynced.Store(true)

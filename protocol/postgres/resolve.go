@@ -81,11 +81,11 @@ func (e *earlier) touches(s *pgsql.Statement) bool { return touches(s) || e.chan
 func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run {
 	facts, behind := f.resolve(stmt, before)
 	r := f.c.blank()
-	args := r.op.Args[:0]
+	args := r.op.Args[:0] // memory for those of a Bind
 	if cap(args) > maxArgs {
 		args = nil
 	}
-	*r = run{args: args, stmt: facts, op: protocol.Operation{
+	*r = run{stmt: facts, op: protocol.Operation{Args: args,
 		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
@@ -298,8 +298,8 @@ func (f *front) settle(ahead bool) error {
 	if !ask {
 		return nil
 	}
-	if ahead {
-		c.catalog.ahead() // while the target answers
+	if _, ok := c.catalog.newest(); ahead && !ok { // it is read while the target answers
+		c.ps.Go(func() error { c.catalog.current(); return nil })
 	}
 	if _, err := c.t.conn.Write(probeMessages(c.refuseAs)); err != nil {
 		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}

@@ -2,6 +2,7 @@ package pgsql
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -173,7 +174,7 @@ func (k *Loader) follow(l *loader, before string) (changed, ok bool) {
 	if k.tally == nil || k.partial || err != nil || k.prepare(l) != nil {
 		return false, false
 	}
-	list, err := l.changes(fmt.Sprintf("EXECUTE gateway_changes('%d')", uint32(n)))
+	list, err := l.changes(fmt.Sprintf("EXECUTE %s_changes('%d')", k.prepared, uint32(n)))
 	if err != nil {
 		return false, false
 	}
@@ -195,17 +196,20 @@ func (k *Loader) follow(l *loader, before string) (changed, ok bool) {
 // prepare has the server plan the queries of follow once.
 func (k *Loader) prepare(l *loader) error {
 	switch {
-	case k.prepared:
+	case k.prepared != "":
 		return nil
 	case k.refused:
 		return errRefused
 	}
 	k.refused = true
-	texts := []string{"PREPARE gateway_changes(xid) AS " + changesQuery(lateSince),
-		"PREPARE gateway_dependents(oid[]) AS " + dependentsQuery}
+	// Nobody can have prepared anything under that name before, where a pooler
+	// hands the connection round.
+	name := "gateway_" + rand.Text()
+	texts := []string{"PREPARE " + name + "_changes(xid) AS " + changesQuery(lateSince),
+		"PREPARE " + name + "_dependents(oid[]) AS " + dependentsQuery}
 	for i, s := range l.users() {
 		if !s.whole {
-			texts = append(texts, fmt.Sprintf("PREPARE gateway_step_%d(oid[]) AS %s", i, which(s.query, "= ANY ($1)")))
+			texts = append(texts, fmt.Sprintf("PREPARE %s_step_%d(oid[]) AS %s", name, i, which(s.query, "= ANY ($1)")))
 		}
 	}
 	for _, t := range texts {
@@ -213,7 +217,7 @@ func (k *Loader) prepare(l *loader) error {
 			return err
 		}
 	}
-	k.prepared, k.refused = true, false
+	k.prepared, k.refused = name, false
 	return nil
 }
 
@@ -336,7 +340,7 @@ func (f *follower) renew(steps []int, objects []map[uint32]bool) (other []map[ui
 	fresh := make([]objectRows, len(steps))
 	for n, i := range steps {
 		if fresh[n] = (objectRows{}); len(objects[n]) > 0 {
-			texts[n] = fmt.Sprintf("EXECUTE gateway_step_%d('%s')", i, oidArray(objects[n]))
+			texts[n] = fmt.Sprintf("EXECUTE %s_step_%d('%s')", f.k.prepared, i, oidArray(objects[n]))
 		}
 	}
 	err := f.l.batch(texts, func(n int, values [][]byte) error {
@@ -426,7 +430,7 @@ func (f *follower) read() bool {
 		}
 	}
 	if len(renamed) > 0 && len(f.k.rows[viewsStep]) > 0 {
-		err := f.l.q.Query(f.l.ctx, fmt.Sprintf("EXECUTE gateway_dependents('%s')", oidArray(renamed)), func(values [][]byte) error {
+		err := f.l.q.Query(f.l.ctx, fmt.Sprintf("EXECUTE %s_dependents('%s')", f.k.prepared, oidArray(renamed)), func(values [][]byte) error {
 			r := record{values: values}
 			views[r.oid()] = true
 			return r.err

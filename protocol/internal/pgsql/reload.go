@@ -23,7 +23,7 @@ type Loader struct {
 
 	rows     []objectRows // what the steps of users have read, by step
 	tally    *tally       // nil: everything has to be read anew
-	prepared bool         // what follow asks is prepared on this connection
+	prepared string       // how the names begin of what follow asks, which is prepared on this connection
 	refused  bool         // it cannot be
 	fulls    int          // how often everything was read
 }
@@ -155,7 +155,7 @@ func (k *Loader) replay(l *loader) error {
 
 // Reconnected says that the next Load has another connection than the last: the
 // server behind it may be another too, with transactions of its own.
-func (k *Loader) Reconnected() { k.seen, k.tally, k.prepared, k.refused = "", nil, false, false }
+func (k *Loader) Reconnected() { k.seen, k.tally, k.prepared, k.refused = "", nil, "", false }
 
 // Partial reports that the last Load lacks the definitions of views which
 // somebody had locked: they are unknown, and another Load may find them.
