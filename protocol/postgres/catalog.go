@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
@@ -30,6 +32,8 @@ type catalogKey struct{ target, addr, user, database string }
 
 // catalogs are the catalogs of all databases with open sessions.
 type catalogs struct {
+	log *slog.Logger
+
 	mu sync.Mutex
 	m  map[catalogKey]*catalog
 }
@@ -40,6 +44,7 @@ type connectFunc func(context.Context) (*target, error)
 // connection of the gateway's own.
 type catalog struct {
 	key     catalogKey
+	log     *slog.Logger
 	connect atomic.Pointer[connectFunc] // with the newest credentials
 	refs    int                         // under catalogs.mu
 	idle    *time.Timer
@@ -69,7 +74,7 @@ func (cs *catalogs) open(key catalogKey, connect connectFunc) *catalog {
 	}
 	k := cs.m[key]
 	if k == nil {
-		k = &catalog{key: key}
+		k = &catalog{key: key, log: cs.log}
 		k.loaded.Store(-1)
 		cs.m[key] = k
 		k.mu.Lock() // check uses the timer
@@ -156,12 +161,21 @@ func (k *catalog) current() *sql.Catalog {
 	want := k.wanted.Load()
 	if err := k.load(); err != nil {
 		k.failed = time.Now()
+		k.log.Warn("the catalog of a target cannot be read: what names in statements mean is not known", "target", k.key.target, "database", k.key.database, "err", err)
 		k.now.Store(nil)
 		k.disconnect()
 		return nil
 	}
 	k.loaded.Store(want)
 	return k.now.Load()
+}
+
+// ahead loads a snapshot that will be asked for soon, for whoever asks: it does
+// not wait, nor does the session's end.
+func (k *catalog) ahead() {
+	if _, ok := k.newest(); !ok {
+		go k.current()
+	}
 }
 
 // newest returns the last snapshot, if there is no reason to load another.
@@ -205,16 +219,20 @@ func (k *catalog) load() error {
 	return nil
 }
 
-func (k *catalog) read(ctx context.Context) (*sql.Catalog, error) {
-	if k.conn == nil {
-		t, err := (*k.connect.Load())(ctx)
-		if err != nil {
-			return nil, err
+// read takes a fault in reading what the target says for a failure: it may be on
+// a goroutine that is no session's.
+func (k *catalog) read(ctx context.Context) (c *sql.Catalog, err error) {
+	err = protocol.Guard(func() (err error) {
+		if k.conn == nil {
+			if k.conn, err = (*k.connect.Load())(ctx); err != nil {
+				return err
+			}
+			k.loader.Reconnected()
 		}
-		k.conn = t
-		k.loader.Reconnected()
-	}
-	return k.loader.Load(ctx, k.conn)
+		c, err = k.loader.Load(ctx, k.conn)
+		return err
+	})
+	return c, err
 }
 
 func (k *catalog) probeNow(ctx context.Context) (v string, err error) {
@@ -240,14 +258,21 @@ func (k *catalog) check() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), catalogLoad)
 	defer cancel()
-	if same, err := k.loader.Unchanged(ctx, k.conn); same && err == nil {
-		return
-	}
-	// Transactions have ended since the last load. Whether they changed
-	// definitions is seen by comparing with the check before.
-	v, err := k.probeNow(ctx)
-	if err != nil || v != k.probe {
-		k.probe = v
+	err := protocol.Guard(func() error {
+		if same, err := k.loader.Unchanged(ctx, k.conn); same && err == nil {
+			return nil
+		}
+		// Transactions have ended since the last load. Whether they changed
+		// definitions is seen by comparing with the check before.
+		v, err := k.probeNow(ctx)
+		if err == nil && v != k.probe {
+			k.probe = v
+			k.stale()
+		}
+		return err
+	})
+	if err != nil {
+		k.probe = ""
 		k.stale()
 	}
 }

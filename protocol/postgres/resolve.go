@@ -298,8 +298,8 @@ func (f *front) settle(ahead bool) error {
 	if !ask {
 		return nil
 	}
-	if _, ok := c.catalog.newest(); ahead && !ok { // it is read while the target answers
-		c.ps.Go(func() error { c.catalog.current(); return nil })
+	if ahead {
+		c.catalog.ahead() // while the target answers
 	}
 	if _, err := c.t.conn.Write(probeMessages(c.refuseAs)); err != nil {
 		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}

@@ -79,6 +79,7 @@ func (s *Server) init() {
 		if s.log == nil {
 			s.log = slog.New(slog.DiscardHandler)
 		}
+		s.catalogs.log = s.log
 		if s.TLS != nil {
 			s.tls = s.TLS.Clone()
 			if !slices.Contains(s.tls.NextProtos, alpn) {
