@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
@@ -43,9 +44,18 @@ func Start(t testing.TB, opts ...Option) *servers.Postgres {
 }
 
 // Install returns the PostgreSQL of this machine, which it installs if that is
-// possible and necessary.
+// possible and necessary. From then on the test's process is without the
+// settings for PostgreSQL's clients (PGHOST, PGSSLMODE ...) that the terminal
+// has: they are about another server.
 func Install(t testing.TB) servers.PostgresInstall {
 	t.Helper()
+	for _, e := range os.Environ() {
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "PG") {
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	inst, err := servers.FindPostgres(t.Context())
 	if errors.Is(err, servers.ErrNoPostgres) {
 		inst, err = servers.InstallPostgres(t.Context(), os.Stderr)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
@@ -87,4 +88,16 @@ func TestStartReportsWhatIsWrong(t *testing.T) {
 	require.ErrorContains(t, err, "no_such_setting")
 	_, err = servers.StartPostgres(t.Context(), servers.PostgresConfig{Install: &inst, SQL: []string{"SELECT nonsense"}})
 	require.ErrorContains(t, err, `column "nonsense" does not exist`)
+}
+
+// A terminal that is set up for another server, as the quickstart's last lines
+// do, does not lead the tests astray.
+func TestSettingsOfTheTerminal(t *testing.T) {
+	t.Setenv("PGSSLMODE", "verify-full")
+	t.Setenv("PGSSLROOTCERT", "elsewhere.pem")
+	t.Setenv("PGPORT", "1")
+	pg := pgtest.Start(t)
+	conn, err := pgx.Connect(t.Context(), pg.DSN(pg.Superuser.User, pg.Superuser.Secret.Reveal()))
+	require.NoError(t, err)
+	require.NoError(t, conn.Close(t.Context()))
 }
