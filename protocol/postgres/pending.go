@@ -15,7 +15,7 @@ type run struct {
 	next *run             // the next statement of the same Query
 
 	chained  bool   // it is one of several of a Query
-	executed *run   // of a Parse: the Bind of it that was allowed before it was sent
+	executed *run   // under session.mu: of a Parse, the Bind of it that was allowed before it was sent
 	portal   portal // that its Bind opens
 
 	committed  atomic.Bool  // its record survives a crash: results may be released

@@ -329,12 +329,12 @@ func (f *front) bindMessage(frame, body []byte) error {
 		if err != nil {
 			return f.refuse(msgBind, len(frame), nil, err)
 		}
-		if pr := f.preparing; pr.run != nil && pr.stmt == s && pr.run.executed == nil {
-			pr.run.executed = p.run
-		}
 	}
 	f.unsynced.Store(true)
 	c.mu.Lock()
+	if pr := f.preparing; pr.run != nil && pr.stmt == s && pr.run.executed == nil {
+		pr.run.executed = p.run
+	}
 	if s.cols != nil {
 		p.cols = withFormats(s.cols, append([]byte(nil), m.resultFormats...))
 	}
