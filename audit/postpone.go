@@ -32,14 +32,6 @@ func (j *Journal) Postpone(e *protocol.Event, d Detail) error {
 	return nil
 }
 
-// Drop gives up the decision about op that [Journal.Postpone] keeps, because
-// another operation's record tells of it. It reports false if the decision has
-// been recorded: then the end has to be as well.
-func (j *Journal) Drop(op *protocol.Operation) bool {
-	v, open := j.sessions.Load(op.Session)
-	return open && v.(*sessionState).later.take(op)
-}
-
 // Settle records what was decided about those of ops that [Journal.Postpone]
 // keeps still, and returns the position behind all that has been recorded about
 // ops. An error means that none of their results may be released.

@@ -32,10 +32,6 @@ type recorder struct {
 // nothing is in the kernel before the first byte of its result is released. If j
 // fails, everything is refused.
 //
-// What is prepared and executed in one request is one entry, that of the
-// execution; a preparation that fails, may change anything or waits for a later
-// request has its own.
-//
 // The step does not close j: whoever opened it does, after the last session.
 func Record(j *audit.Journal, opts ...RecordOption) Step {
 	s := Step{Name: "record", Role: RoleRecords}
@@ -54,9 +50,6 @@ func Record(j *audit.Journal, opts ...RecordOption) Step {
 func (r *recorder) event(_ context.Context, e *protocol.Event) error {
 	if e.Kind == protocol.Decided && !r.durable(e.Op) && e.Decision.Effect == protocol.AllowEffect && e.Op.Verb != protocol.Connect {
 		return r.journal.Postpone(e, r.detail)
-	}
-	if e.Kind == protocol.Ended && e.Outcome.Executed && e.Outcome.Status == protocol.StatusOK && r.journal.Drop(e.Op) {
-		return nil
 	}
 	_, err := r.journal.Record(e, r.detail)
 	return err

@@ -361,11 +361,6 @@ type Outcome struct {
 	BytesIn  int64         // bytes of data that came from the client (COPY)
 	Err      error         // why the gateway failed, for the operator
 	Duration time.Duration // since the operation was asked for, waiting for approval included
-
-	// Executed says of an operation that only prepared that what it prepared
-	// was allowed to run in the same request: the record of that operation says
-	// all there is to say.
-	Executed bool
 }
 
 // A Result is what is known about the data that came back.

@@ -331,10 +331,11 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		c.statements.settle(e.stmt.name, e.stmt, true)
 		for r := e.run; r != nil; r = r.next {
 			bk.touch(r)
-			bk.touch(r.executed) // whose record tells of r
-			r.end(protocol.Outcome{Status: protocol.StatusOK})
+			if r.op.Prepare { // else its Bind comes with it
+				r.end(protocol.Outcome{Status: protocol.StatusOK})
+				bk.spend(r)
+			}
 		}
-		bk.spend(e.run)
 		bk.pop()
 	case msgBindComplete:
 		if err := expect(msgBind); err != nil {

@@ -44,10 +44,10 @@
 //
 // Each statement of a Query, each Parse (with Prepare set), each Bind with its
 // Execute, each FunctionCall (opaque, since it calls by number) and each cancel
-// request. Denied and held ones are answered as PostgreSQL would answer an
-// error: in order, with the transaction left failed and one ReadyForQuery. A
-// Parse whose Bind comes with it, as most drivers send them, ends with
-// [protocol.Outcome].Executed: the record of the execution tells of both.
+// request. A Parse with its Bind right behind it, as most drivers send them, is
+// one operation, without Prepare. Denied and held ones are answered as
+// PostgreSQL would answer an error: in order, with the transaction left failed
+// and one ReadyForQuery.
 //
 // # What a client can tell
 //

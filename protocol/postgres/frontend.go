@@ -27,28 +27,29 @@ type front struct {
 	ops  []*protocol.Operation // decided since the last flush
 	runs []*run
 
-	segment   uint64        // Syncs sent
-	skipped   atomic.Uint64 // set by back: 1 + the segment that the target skips
-	unsynced  atomic.Bool   // extended messages since the last Sync
-	busy      atomic.Bool   // something was read that may not be in the queue yet
-	changed   bool          // something since the last Sync may hold locks until then
-	full      bool          // too much was prepared when it was last looked at
-	dropping  bool          // a message was refused: the target skips to the next Sync
-	copyRun   *run          // what CopyData belongs to
-	bind      [][]byte
-	parsed    parsed      // by the last Parse
-	preparing preparing   // the last Parse, as long as it is not sent
-	look      *time.Timer // looks for the client while front waits for the target
-	waiting   bool        // under session.mu
-	away      int         // under session.mu: looks in a row that did not find it
-	state     pgsql.State // of analyze; kept so that it is not made anew
+	segment  uint64        // Syncs sent
+	skipped  atomic.Uint64 // set by back: 1 + the segment that the target skips
+	unsynced atomic.Bool   // extended messages since the last Sync
+	busy     atomic.Bool   // something was read that may not be in the queue yet
+	changed  bool          // something since the last Sync may hold locks until then
+	full     bool          // too much was prepared when it was last looked at
+	dropping bool          // a message was refused: the target skips to the next Sync
+	copyRun  *run          // what CopyData belongs to
+	bind     [][]byte
+	parsed   parsed      // by the last Parse
+	unparsed unparsed    // the Parse that a Bind waits with
+	look     *time.Timer // looks for the client while front waits for the target
+	waiting  bool        // under session.mu
+	away     int         // under session.mu: looks in a row that did not find it
+	state    pgsql.State // of analyze; kept so that it is not made anew
 }
 
-// preparing is a Parse and the operation that it is; that of an empty query, or
-// of a text with several statements, has none.
-type preparing struct {
-	stmt *statement
-	run  *run
+// unparsed is a Parse that is decided about with the Bind behind it.
+type unparsed struct {
+	stmt *statement // nil: none
+	msg  parseMsg
+	n    int  // bytes of the message
+	run  *run // of the Bind
 }
 
 func (f *front) init(c *session) {
@@ -287,7 +288,6 @@ func (f *front) flush() error {
 }
 
 func (f *front) forget() {
-	f.preparing = preparing{}
 	clear(f.ops)
 	clear(f.runs)
 	f.ops, f.runs = f.ops[:0], f.runs[:0]

@@ -132,6 +132,9 @@ func waitNotice(w protocol.Waiting) report {
 // until the client has the results. If the pipeline has failed meanwhile, the
 // held statement will not run and nobody needs to be asked.
 func (f *front) settleBeforeHold() error {
+	if err := f.parseAhead(); err != nil {
+		return err
+	}
 	if err := f.await(nil); err != nil {
 		return err
 	}

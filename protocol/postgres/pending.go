@@ -14,9 +14,8 @@ type run struct {
 	stmt *pgsql.Statement // nil for function calls and the like
 	next *run             // the next statement of the same Query
 
-	chained  bool   // it is one of several of a Query
-	executed *run   // under session.mu: of a Parse, the Bind of it that was allowed before it was sent
-	portal   portal // that its Bind opens
+	chained bool   // it is one of several of a Query
+	portal  portal // that its Bind opens
 
 	committed  atomic.Bool  // its record survives a crash: results may be released
 	bytesIn    atomic.Int64 // COPY data from the client
@@ -82,7 +81,6 @@ func (r *run) end(out protocol.Outcome) {
 	}
 	out.Bytes = r.out
 	out.BytesIn = r.bytesIn.Load()
-	out.Executed = r.executed != nil
 	r.x().End(out)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
 // ask decides the runs together and, if they are allowed, puts them in the
@@ -194,6 +195,9 @@ func cString(b []byte) ([]byte, bool) {
 	return b[:max(i, 0)], i >= 0 && i == len(b)-1
 }
 
+// parse decides a Parse and forwards it. One whose Bind comes with it is no
+// operation of its own: what is prepared and executed in one request is decided
+// about, and recorded, once.
 func (f *front) parse(frame, body []byte) error {
 	m, err := decodeParse(body)
 	if err != nil {
@@ -210,11 +214,17 @@ func (f *front) parse(frame, body []byte) error {
 	if err != nil {
 		return err
 	}
-	first := f.newRuns(script, f.parsed.source)
 	s := &statement{name: string(nameKey(m.name)), parsed: f.parsed, oids: append([]byte(nil), m.types...)}
 	if len(s.text) > maxParsed {
 		f.parsed = parsed{}
 	}
+	if len(script.Statements) == 1 {
+		if n, bound := f.boundNext(len(frame), m.name); n > 0 {
+			f.unparsed = unparsed{stmt: s, msg: m, n: len(frame)}
+			return f.bindTo(s, &script.Statements[0], &bound, n)
+		}
+	}
+	first := f.newRuns(script, s.source)
 	if first != nil {
 		s.stmt = first.stmt
 		for r := first; r != nil; r = r.next {
@@ -226,31 +236,70 @@ func (f *front) parse(frame, body []byte) error {
 		if err := f.ask(first); err != nil {
 			return f.refuse(msgParse, len(frame), m.name, err)
 		}
-		if t := first.op.Rewritten(); t != "" {
-			s.stmt, s.rewritten, s.text, s.reading = first.stmt, t, []byte(t), reading{}
+	}
+	f.sendParse(s, &m, first, len(frame))
+	return nil
+}
+
+// boundNext returns the message behind the next n bytes and its length, if it
+// is a Bind of the statement of that name and has been read whole; else 0.
+func (f *front) boundNext(n int, name []byte) (int, bindMsg) {
+	b := f.r.Buffered()[f.i+n:]
+	typ, k, err := wire.Frame(b, f.c.limit)
+	if typ != msgBind || err != nil || k == 0 || k > len(b) {
+		return 0, bindMsg{}
+	}
+	m, err := decodeBind(b[wire.HeaderLen:k], f.bind)
+	if err != nil || !bytes.Equal(nameKey(m.stmt), nameKey(name)) {
+		return 0, bindMsg{}
+	}
+	f.bind = m.params[:0]
+	return k, m
+}
+
+// sendParse puts the Parse m of n bytes, which makes s, into the stretch that is
+// sent next; first is what was decided about.
+func (f *front) sendParse(s *statement, m *parseMsg, first *run, n int) {
+	rewritten := ""
+	if first != nil {
+		if rewritten = first.op.Rewritten(); rewritten != "" {
+			s.stmt, s.rewritten, s.text, s.reading = first.stmt, rewritten, []byte(rewritten), reading{}
 		}
 	}
 	f.unsynced.Store(true)
 	c := f.c
 	c.mu.Lock()
 	s.meaning.segment = f.segment
-	f.preparing = preparing{s, first}
 	c.statements.give(s.name, s, s.bytes())
 	f.full = c.full()
 	c.q.push(entry{kind: msgParse, run: first, stmt: s})
 	c.mu.Unlock()
-	if first != nil {
-		if t := first.op.Rewritten(); t != "" {
-			f.replace(len(frame), appendMessage(nil, msgParse, func(b []byte) []byte {
-				b = append(append(b, m.name...), 0)
-				b = append(appendText(b, t), 0)
-				b = binary.BigEndian.AppendUint16(b, uint16(len(m.types)/4))
-				return append(b, m.types...)
-			}))
-			return nil
-		}
+	if rewritten == "" {
+		f.keep(n)
+		return
 	}
-	f.keep(len(frame))
+	f.replace(n, appendMessage(nil, msgParse, func(b []byte) []byte {
+		b = append(append(b, m.name...), 0)
+		b = append(appendText(b, rewritten), 0)
+		b = binary.BigEndian.AppendUint16(b, uint16(len(m.types)/4))
+		return append(b, m.types...)
+	}))
+}
+
+// parseAhead sends the Parse that a Bind waits with, so that nobody is asked
+// about a statement that the target does not even parse. What was asked for is
+// recorded by then.
+func (f *front) parseAhead() error {
+	u := f.unparsed
+	if u.stmt == nil || u.run.op.Rewritten() != "" {
+		return nil
+	}
+	f.unparsed = unparsed{}
+	u.stmt.stmt = u.run.stmt
+	if err := f.c.ps.Commit(f.c.ps.Context(), protocol.BeforeRelease, []*protocol.Operation{&u.run.op}); err != nil {
+		return err
+	}
+	f.sendParse(u.stmt, &u.msg, nil, u.n)
 	return nil
 }
 
@@ -280,39 +329,40 @@ func (f *front) bindMessage(frame, body []byte) error {
 	if err != nil {
 		return err
 	}
-	c := f.c
-	c.mu.Lock()
-	var params []uint32
-	if s != nil {
-		params = s.params
-	}
-	c.mu.Unlock()
 	if s == nil {
 		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
 	}
-	var p *portal
-	if s.stmt == nil {
-		p = &portal{name: string(nameKey(m.portal)), source: s.source}
-	} else {
+	stmt := s.stmt
+	if stmt != nil && !stmt.Access.Has(protocol.Opaque) {
 		// The names in the text may mean something else by now. How it reads
 		// was settled when it was parsed: what could not be read then cannot
 		// be read now.
-		stmt := s.stmt
-		if !stmt.Access.Has(protocol.Opaque) {
-			script, err := f.analyze(s.text, &s.reading)
-			if err != nil {
-				return err
-			}
-			stmt = s.in(script)
+		script, err := f.analyze(s.text, &s.reading)
+		if err != nil {
+			return err
 		}
+		stmt = s.in(script)
+	}
+	return f.bindTo(s, stmt, &m, len(frame))
+}
+
+// bindTo decides the Bind m of n bytes, of s, which does what stmt says, nil for
+// nothing, and forwards it; with it goes the Parse that it waits with.
+func (f *front) bindTo(s *statement, stmt *pgsql.Statement, m *bindMsg, n int) error {
+	c := f.c
+	p := &portal{}
+	if stmt != nil {
 		r := f.newRun(stmt, s.source, nil)
 		p = &r.portal
-		p.name, p.stmt, p.source, p.run = string(nameKey(m.portal)), stmt, s.source, r
+		p.stmt, p.run = stmt, r
 		if s.rewritten != "" {
-			_ = p.run.op.Rewrite(s.rewritten) // the first rewrite is never refused
+			_ = r.op.Rewrite(s.rewritten) // the first rewrite is never refused
 		}
-		p.run.op.Raw = m.params
-		p.run.op.Args = decodeArgs(p.run.op.Args, &m, func(i int) uint32 {
+		c.mu.Lock()
+		params := s.params
+		c.mu.Unlock()
+		r.op.Raw = m.params
+		r.op.Args = decodeArgs(r.op.Args, m, func(i int) uint32 {
 			if i < len(params) {
 				return params[i]
 			}
@@ -321,20 +371,30 @@ func (f *front) bindMessage(frame, body []byte) error {
 			}
 			return 0
 		})
-		err := f.ask(p.run)
-		p.run.op.Raw = nil
-		if err == nil && p.run.op.Rewritten() != s.rewritten {
-			err = f.unask(p.run, protocol.ErrFixed)
+		f.unparsed.run = r
+		err := f.ask(r)
+		r.op.Raw = nil
+		u := f.unparsed
+		f.unparsed = unparsed{}
+		switch {
+		case u.stmt != nil && err == nil:
+			s.stmt = r.stmt
+			f.sendParse(s, &u.msg, r, u.n)
+			if s.rewritten != "" {
+				p.stmt = s.stmt
+			}
+		case u.stmt != nil:
+			return f.refuse(msgParse, u.n+n, u.msg.name, err)
+		case err == nil && r.op.Rewritten() != s.rewritten:
+			err = f.unask(r, protocol.ErrFixed)
 		}
 		if err != nil {
-			return f.refuse(msgBind, len(frame), nil, err)
+			return f.refuse(msgBind, n, nil, err)
 		}
 	}
+	p.name, p.source = string(nameKey(m.portal)), s.source
 	f.unsynced.Store(true)
 	c.mu.Lock()
-	if pr := f.preparing; pr.run != nil && pr.stmt == s && pr.run.executed == nil {
-		pr.run.executed = p.run
-	}
 	if s.cols != nil {
 		p.cols = withFormats(s.cols, append([]byte(nil), m.resultFormats...))
 	}
@@ -343,7 +403,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 	f.full = c.full()
 	c.q.push(entry{kind: msgBind, run: p.run, portal: p})
 	c.mu.Unlock()
-	f.keep(len(frame))
+	f.keep(n)
 	return nil
 }
 

@@ -55,13 +55,18 @@ func TestRewrite(t *testing.T) {
 			out += seen(t, hj, 1, bind...)
 			requireClean(t, out)
 			require.Contains(t, out, c.extended)
+			out = seen(t, hj, 1, &pgproto3.Parse{Name: "b", Query: harmless}, &pgproto3.Bind{PreparedStatement: "b"}, &pgproto3.Execute{}, &pgproto3.Sync{})
+			requireClean(t, out)
+			require.Contains(t, out, c.simple)
 			out = seen(t, hj, 1, query("select 1; "+harmless))
 			requireClean(t, out)
 			require.Contains(t, out, "error 0A000 this statement would have to be rewritten")
 			if strings.HasPrefix(c.extended, "row") {
-				out = seen(t, hj, 1, query("execute a"))
-				requireClean(t, out)
-				require.Contains(t, out, c.extended)
+				for _, name := range []string{"a", "b"} {
+					out = seen(t, hj, 1, query("execute "+name))
+					requireClean(t, out)
+					require.Contains(t, out, c.extended)
+				}
 			}
 			require.Equal(t, "5", count(t, r, "customers"))
 		})

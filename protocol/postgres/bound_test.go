@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -9,11 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// What is prepared and executed in one request is one entry of the journal;
-// what is only prepared, fails or is executed later has its own.
-func TestPreparedAndExecutedIsOneEntry(t *testing.T) {
+// What is prepared and bound at once is one operation; what is only prepared, or
+// bound later, is one of its own.
+func TestPreparedAndBoundIsOneOperation(t *testing.T) {
 	r := newRig(t, rigConfig{})
 	hj := rawSession(t, r, "")
 	parse := func(name, text string) pgproto3.FrontendMessage { return &pgproto3.Parse{Name: name, Query: text} }
@@ -48,7 +52,7 @@ func TestPreparedAndExecutedIsOneEntry(t *testing.T) {
 		{"executed later", 1, []pgproto3.FrontendMessage{bind("a"), execute, sync}, []string{"select 3 false ok"}},
 		{"another is executed", 1, []pgproto3.FrontendMessage{parse("b", "select 4"), bind("a"), execute, sync}, []string{"select 4 true ok", "select 3 false ok"}},
 		{"does not parse at the target", 1, []pgproto3.FrontendMessage{parse("", "select 1 where 1 = 'x'"), bind(""), execute, sync},
-			[]string{"select 1 where 1 = 'x' true failed", "select 1 where 1 = 'x' false skipped"}},
+			[]string{"select 1 where 1 = 'x' false failed"}},
 		{"fails when it runs", 1, []pgproto3.FrontendMessage{parse("", "select 1/0"), bind(""), execute, sync}, []string{"select 1/0 false failed"}},
 		{"never bound", 1, []pgproto3.FrontendMessage{parse("", "select 5"), flush, parse("", "select 6"), bind(""), execute, sync},
 			[]string{"select 5 true ok", "select 6 false ok"}},
@@ -70,8 +74,8 @@ func TestWhatIsPreparedIsRecordedBeforeItIsTold(t *testing.T) {
 	r := newRig(t, rigConfig{})
 	hj := rawSession(t, r, "")
 	// The target answers the Parse at once and the Execute after a while.
-	for _, m := range []pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select pg_sleep($1)"}, &pgproto3.Describe{ObjectType: 'S'}, &pgproto3.Flush{},
-		&pgproto3.Bind{Parameters: [][]byte{[]byte("0.5")}}, &pgproto3.Execute{}, &pgproto3.Sync{}} {
+	for _, m := range []pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select pg_sleep($1)"},
+		&pgproto3.Bind{Parameters: [][]byte{[]byte("0.5")}}, &pgproto3.Flush{}, &pgproto3.Execute{}, &pgproto3.Sync{}} {
 		hj.Frontend.Send(m)
 	}
 	require.NoError(t, hj.Frontend.Flush())
@@ -85,4 +89,62 @@ func TestWhatIsPreparedIsRecordedBeforeItIsTold(t *testing.T) {
 	}
 	require.True(t, told)
 	require.NotContains(t, seen(t, hj, 1), "error")
+}
+
+// boundAtOnce is text prepared as a and executed in one request.
+func boundAtOnce(text string, args ...[]byte) []pgproto3.FrontendMessage {
+	return []pgproto3.FrontendMessage{&pgproto3.Parse{Name: "a", Query: text}, &pgproto3.Bind{PreparedStatement: "a", Parameters: args}, &pgproto3.Execute{}, &pgproto3.Sync{}}
+}
+
+const howMany = "select count(*) from pg_prepared_statements"
+
+func TestRefusedWithItsBindIsNotEvenPrepared(t *testing.T) {
+	var asked atomic.Int32
+	refuse := middleware.Step{Name: "seven", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb == "select" && len(op.Args) == 1 {
+			asked.Add(1)
+			if op.Args[0].Text == "7" {
+				return protocol.Deny("not seven"), nil
+			}
+		}
+		return protocol.Pass, nil
+	}}
+	r := newRig(t, rigConfig{steps: []middleware.Step{refuse}})
+	hj := rawSession(t, r, "")
+	seven := boundAtOnce("select $1::int", []byte("7"))
+	require.Equal(t, "error 42501 not seven\n", seen(t, hj, 1, seven...))
+	require.EqualValues(t, 1, asked.Load())
+	require.Contains(t, seen(t, hj, 1, query(howMany)), "row [0]")
+	require.Equal(t, "row [8]\nSELECT 1\n", seen(t, hj, 1, boundAtOnce("select $1::int", []byte("8"))...))
+	require.EqualValues(t, 2, asked.Load())
+
+	// The requests around it are what they were, and the next has the name.
+	seen(t, hj, 1, query("deallocate all"))
+	all := append([]pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select 1"}, &pgproto3.Bind{}, &pgproto3.Execute{}}, seven...)
+	all = append(append(all, seven...), boundAtOnce("select $1::int + 1", []byte("8"))...)
+	require.Equal(t, "row [1]\nSELECT 1\nerror 42501 not seven\nerror 42501 not seven\nrow [9]\nSELECT 1\n", seen(t, hj, 3, all...))
+}
+
+// Nobody is asked about a statement that the target does not even parse; of one
+// that waits, the preparation stands whatever is decided.
+func TestHeldWithItsParse(t *testing.T) {
+	r, b := holdDeletes(t)
+	hj := rawSession(t, r, "")
+	require.Contains(t, seen(t, hj, 1, boundAtOnce("delete from customers where nosuch = $1", []byte("1"))...), "error 42703")
+	require.Empty(t, b.List())
+	for _, c := range []struct {
+		yes  bool
+		want string
+	}{{false, "error 42501"}, {true, "DELETE 0"}} {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			decide(t, b, c.yes)
+		}()
+		out := seen(t, hj, 1, boundAtOnce("delete from customers where name = $1", []byte("nobody"))...)
+		<-done
+		require.Contains(t, out, c.want)
+		require.Contains(t, seen(t, hj, 1, query(howMany)), "row [1]")
+		seen(t, hj, 1, query("deallocate a"))
+	}
 }
