@@ -136,13 +136,9 @@ func TestHeldWithItsParse(t *testing.T) {
 		yes  bool
 		want string
 	}{{false, "error 42501"}, {true, "DELETE 0"}} {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			decide(t, b, c.yes)
-		}()
+		decided := decideSoon(t, b, c.yes)
 		out := seen(t, hj, 1, boundAtOnce("delete from customers where name = $1", []byte("nobody"))...)
-		<-done
+		decided()
 		require.Contains(t, out, c.want)
 		require.Contains(t, seen(t, hj, 1, query(howMany)), "row [1]")
 		seen(t, hj, 1, query("deallocate a"))

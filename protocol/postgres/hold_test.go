@@ -51,6 +51,20 @@ func decide(t *testing.T, b *approval.Broker, yes bool) approval.Request {
 	return r
 }
 
+// decideSoon decides the next request in the background, and is done when the
+// returned function is, at the latest when the test ends.
+func decideSoon(t *testing.T, b *approval.Broker, yes bool) (wait func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		decide(t, b, yes)
+	}()
+	wait = func() { <-done }
+	t.Cleanup(wait)
+	return wait
+}
+
 func withdrawn(t *testing.T, b *approval.Broker, within time.Duration) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -88,7 +102,7 @@ func TestHeldAndRefusedLeavesTheSessionAlive(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			conn := r.connect(t, "&default_query_exec_mode="+mode)
 			ctx := t.Context()
-			go decide(t, b, false)
+			decideSoon(t, b, false)
 			_, err := conn.Exec(ctx, "delete from customers where name = 'nobody'")
 			var pe *pgconn.PgError
 			require.ErrorAs(t, err, &pe)
@@ -235,11 +249,11 @@ func TestConnectCanBeHeld(t *testing.T) {
 		Name: "connect", Reason: "access is granted for one session at a time", Groups: []string{"approvers"},
 		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == protocol.Connect, nil }),
 	})}})
-	go decide(t, b, true)
+	decideSoon(t, b, true)
 	out, err := r.psql(t, "-Atc", "select 5")
 	require.NoError(t, err, out)
 	require.Contains(t, out, "5")
-	go decide(t, b, false)
+	decideSoon(t, b, false)
 	out, err = r.psql(t, "-Atc", "select 5")
 	require.Error(t, err)
 	require.Contains(t, out, "not today")
