@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 )
 
 // definitions are changes of all kinds. Each may fail.
@@ -134,8 +136,9 @@ var written = []string{
 
 // Whatever has changed, following it leads to the same catalog as reading all.
 func TestFollowingChangesIsReadingEverything(t *testing.T) {
-	conn := startServer(t)
-	other := another(t, conn)
+	pg := pgtest.Start(t)
+	conn := connect(t, pg)
+	other := connect(t, pg)
 	run(t, conn, "CREATE ROLE someone; CREATE SCHEMA other")
 	ctx := context.Background()
 	k := new(Loader)

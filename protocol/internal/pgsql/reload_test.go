@@ -2,12 +2,13 @@ package pgsql
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 )
 
 // counting counts the queries of a load.
@@ -71,20 +72,12 @@ func TestLoaderReadsWhatHasChangedAndNothingElse(t *testing.T) {
 	require.NotEqual(t, two.Key(), three.Key())
 }
 
-// another returns another connection to the server of conn.
-func another(tb testing.TB, conn *pgconn.PgConn) *pgconn.PgConn {
-	tb.Helper()
-	other, err := pgconn.Connect(context.Background(), "user=postgres dbname=postgres host="+filepath.Dir(conn.Conn().RemoteAddr().String()))
-	require.NoError(tb, err)
-	tb.Cleanup(func() { other.Close(context.Background()) })
-	return other
-}
-
 func TestLoadDoesNotWaitForLocks(t *testing.T) {
-	conn := startServer(t)
+	pg := pgtest.Start(t)
+	conn := connect(t, pg)
 	ctx := context.Background()
 	run(t, conn, schema)
-	other := another(t, conn)
+	other := connect(t, pg)
 	for _, lock := range []string{"LOCK TABLE public.orders IN ACCESS EXCLUSIVE MODE", "ALTER VIEW public.v_customers RENAME TO renamed"} {
 		var k Loader
 		run(t, other, "BEGIN; "+lock)
@@ -101,4 +94,44 @@ func TestLoadDoesNotWaitForLocks(t *testing.T) {
 		require.False(t, k.Partial())
 		require.NotEmpty(t, cat.Lookup("public", "v_on_view").Definition)
 	}
+}
+
+// On a standby txid_current_snapshot lists no transaction as under way, so that
+// its text stays equal while one between xmin and xmax ends.
+func TestWhatAStandbyHasNotSeenEndIsLookedFor(t *testing.T) {
+	ctx := t.Context()
+	primary := pgtest.Start(t)
+	follower := pgtest.Start(t, pgtest.StandbyOf(primary))
+	a, b, d, standby := connect(t, primary), connect(t, primary), connect(t, primary), connect(t, follower)
+	shipped := func() {
+		t.Helper()
+		at := ask(t, d, "select pg_catalog.pg_current_wal_insert_lsn()")
+		require.Eventually(t, func() bool { return ask(t, standby, "select pg_catalog.pg_last_wal_replay_lsn() >= '"+at+"'") == "t" },
+			20*time.Second, 20*time.Millisecond)
+	}
+	run(t, d, "create table t (id int, name text, ssn text); create table junk (a int); create view v as select id, name from t")
+	run(t, a, "begin; insert into junk values (1)")                                     // the oldest, which stays open
+	run(t, b, "begin; create or replace view v as select id, ssn::text as name from t") // a migration
+	run(t, d, "insert into junk values (2)")                                            // a younger one, which has ended
+	shipped()
+	k := new(Loader)
+	before, err := k.Load(ctx, simple{standby})
+	require.NoError(t, err)
+	snapshot := ask(t, standby, "select pg_catalog.txid_current_snapshot()")
+	run(t, b, "commit")
+	shipped()
+	require.Equal(t, snapshot, ask(t, standby, "select pg_catalog.txid_current_snapshot()"), "else this shows nothing")
+	same, err := k.Unchanged(ctx, simple{standby})
+	require.NoError(t, err)
+	require.False(t, same, "the view reads another column by now")
+	after, err := k.Load(ctx, simple{standby})
+	require.NoError(t, err)
+	require.NotEqual(t, before.Key(), after.Key())
+}
+
+// ask returns the one value that sql selects.
+func ask(t *testing.T, conn *pgconn.PgConn, sql string) (out string) {
+	t.Helper()
+	require.NoError(t, simple{conn}.Query(t.Context(), sql, func(v [][]byte) error { out = string(v[0]); return nil }))
+	return out
 }

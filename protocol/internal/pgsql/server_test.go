@@ -2,70 +2,28 @@ package pgsql
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"os/user"
-	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 )
 
-const serverBin = "/usr/lib/postgresql/15/bin"
-
-// startServer runs a PostgreSQL server of the test's own on a socket in a
-// temporary folder and returns a connection to it as its superuser.
-func startServer(tb testing.TB) *pgconn.PgConn {
+// startServer runs a PostgreSQL server of the test's own and returns a
+// connection to it as its superuser.
+func startServer(tb testing.TB, opts ...pgtest.Option) *pgconn.PgConn {
 	tb.Helper()
-	if _, err := os.Stat(filepath.Join(serverBin, "initdb")); err != nil {
-		tb.Fatalf("this test needs PostgreSQL 15: apt-get install postgresql-15 (%v)", err)
-	}
-	dir, err := os.MkdirTemp("", "pg") // a socket's path must be short
+	return connect(tb, pgtest.Start(tb, opts...))
+}
+
+func connect(tb testing.TB, pg *servers.Postgres) *pgconn.PgConn {
+	tb.Helper()
+	conn, err := pgconn.Connect(context.Background(), pg.SuperuserDSN())
 	require.NoError(tb, err)
-	tb.Cleanup(func() { os.RemoveAll(dir) })
-	as := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(serverBin, name), args...)
-		cmd.Dir = dir
-		if os.Geteuid() == 0 { // the server refuses to run as root
-			u, err := user.Lookup("postgres")
-			require.NoError(tb, err, "the server must run as the user postgres, which does not exist")
-			uid, _ := strconv.Atoi(u.Uid)
-			gid, _ := strconv.Atoi(u.Gid)
-			require.NoError(tb, os.Chown(dir, uid, gid))
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-		}
-		return cmd
-	}
-	data := filepath.Join(dir, "data")
-	out, err := as("initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--no-sync", "--no-instructions").CombinedOutput()
-	require.NoError(tb, err, "initdb: %s", out)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	require.NoError(tb, err)
-	server := as("postgres", "-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories="+dir, "-c", "fsync=off", "-c", "shared_buffers=16MB")
-	server.Stdout, server.Stderr = log, log
-	require.NoError(tb, server.Start())
-	tb.Cleanup(func() {
-		server.Process.Signal(syscall.SIGQUIT)
-		server.Wait()
-	})
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		conn, err := pgconn.Connect(context.Background(), fmt.Sprintf("host=%s user=postgres dbname=postgres", dir))
-		if err == nil {
-			tb.Cleanup(func() { conn.Close(context.Background()) })
-			return conn
-		}
-		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(filepath.Join(dir, "log"))
-			tb.Fatalf("the server did not start: %v\n%s", err, text)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	tb.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
 }
 
 // simple is a Querier over the simple protocol.

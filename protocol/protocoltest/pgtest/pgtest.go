@@ -103,6 +103,11 @@ func SQL(sql ...string) Option {
 // Sample loads [servers.SampleSQL].
 func Sample() Option { return SQL(servers.SampleSQL) }
 
+// StandbyOf makes the server a hot standby of primary.
+func StandbyOf(primary *servers.Postgres) Option {
+	return func(c *servers.PostgresConfig) { c.StandbyOf = primary }
+}
+
 // TLS makes the server accept TLS; see [servers.PostgresConfig].
 func TLS() Option { return func(c *servers.PostgresConfig) { c.TLS = true } }
 

@@ -47,6 +47,10 @@ type PostgresConfig struct {
 	Settings map[string]string // settings of postgresql.conf, values unquoted
 	SQL      []string          // run by the superuser in the database postgres, in order
 
+	// StandbyOf makes the server a hot standby, which follows the given one and
+	// has its roles and its data. There is no Roles or SQL then.
+	StandbyOf *Postgres
+
 	// TLS makes the server accept TLS with a certificate of Authority, for
 	// localhost and 127.0.0.1. Plain connections go on working; lines of HBA
 	// can forbid them.
@@ -100,7 +104,10 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	}
 	p.SocketDir = p.dir
 	p.Superuser = protocol.Credentials{User: superuser, Secret: protocol.NewSecret(protocol.NewID())}
-	if err := p.prepare(c, src, acc); err != nil {
+	if c.StandbyOf != nil {
+		p.Superuser = c.StandbyOf.Superuser
+	}
+	if err := p.prepare(ctx, c, src, acc); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(p.dir))
 	}
 	if err := p.launch(ctx, acc); err != nil {
@@ -116,11 +123,15 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 func (p *Postgres) data() string { return filepath.Join(p.dir, "data") }
 
 // prepare makes the data folder with its configuration.
-func (p *Postgres) prepare(c PostgresConfig, src string, acc account) error {
+func (p *Postgres) prepare(ctx context.Context, c PostgresConfig, src string, acc account) error {
 	if err := acc.give(p.dir); err != nil {
 		return err
 	}
-	if err := copyTree(p.data(), src, acc); err != nil {
+	if c.StandbyOf != nil {
+		if err := p.copyPrimary(ctx, c.StandbyOf, acc); err != nil {
+			return err
+		}
+	} else if err := copyTree(p.data(), src, acc); err != nil {
 		return err
 	}
 	conf := map[string]string{
@@ -130,6 +141,9 @@ func (p *Postgres) prepare(c PostgresConfig, src string, acc account) error {
 		"dynamic_shared_memory_type": "mmap", // /dev/shm is small in containers
 	}
 	files := map[string]string{"pg_hba.conf": p.hba(c)}
+	if c.StandbyOf != nil {
+		files["standby.signal"], conf["primary_conninfo"] = "", c.StandbyOf.socketDSN()
+	}
 	if c.TLS {
 		if p.Authority = c.Authority; p.Authority == nil {
 			var err error
@@ -168,6 +182,20 @@ func (p *Postgres) prepare(c PostgresConfig, src string, acc account) error {
 	return nil
 }
 
+// copyPrimary makes the data folder of a standby.
+func (p *Postgres) copyPrimary(ctx context.Context, primary *Postgres, acc account) error {
+	tool, err := p.Install.Tool("pg_basebackup")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, tool, "-d", primary.socketDSN(), "-D", p.data(), "-c", "fast", "--no-sync")
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = p.dir, cleanEnv(), acc.attr()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("pg_basebackup: %w: %s", err, tail(out))
+	}
+	return nil
+}
+
 func sortedKeys(m map[string]string) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
@@ -183,7 +211,7 @@ func (p *Postgres) hba(c PostgresConfig) string {
 		b.WriteString(line + "\n")
 	}
 	// Whoever reaches the socket in its private folder is the server's account.
-	b.WriteString("local all all trust\n")
+	b.WriteString("local all,replication all trust\n")
 	for _, r := range c.Roles {
 		kind, auth := "host", r.Auth
 		switch auth {
@@ -237,8 +265,10 @@ func (p *Postgres) ready(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		b, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
-		if lines := strings.Split(string(b), "\n"); err == nil && len(lines) > 7 && strings.TrimSpace(lines[7]) == "ready" {
-			return nil
+		if lines := strings.Split(string(b), "\n"); err == nil && len(lines) > 7 {
+			if state := strings.TrimSpace(lines[7]); state == "ready" || state == "standby" {
+				return nil
+			}
 		}
 		select {
 		case <-p.exit:
@@ -251,6 +281,9 @@ func (p *Postgres) ready(ctx context.Context) error {
 }
 
 func (p *Postgres) setUp(ctx context.Context, c PostgresConfig) error {
+	if c.StandbyOf != nil {
+		return nil
+	}
 	sql := []string{fmt.Sprintf("ALTER ROLE %s PASSWORD %s", quoteIdent(superuser), quoteLiteral(p.Superuser.Secret.Reveal()))}
 	var grants []string
 	for _, r := range c.Roles {
