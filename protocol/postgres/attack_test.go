@@ -299,3 +299,45 @@ func TestAttackFunctionCallIsNoWayRoundAdmin(t *testing.T) {
 	out := seen(t, hj, 1, &pgproto3.FunctionCall{Function: uint32(oid), Arguments: [][]byte{[]byte("PG_VERSION")}})
 	require.Contains(t, out, "error 42501")
 }
+
+// Nor need anything be executed: the target reads literals when it parses and
+// arguments when they are bound, as values of types whose constraints run, and
+// computes what is called immutable when it plans.
+func TestAttackSettingsChangeBeforeExecution(t *testing.T) {
+	const set = "set_config('search_path', 'public', false)"
+	parse := func(text string) pgproto3.FrontendMessage { return &pgproto3.Parse{Query: text} }
+	bind := func(args ...[]byte) pgproto3.FrontendMessage { return &pgproto3.Bind{Parameters: args} }
+	sync := &pgproto3.Sync{}
+	for name, msgs := range map[string][]pgproto3.FrontendMessage{
+		"literal":             {parse("select '(x)'::ct"), sync},
+		"array":               {parse("select '{x}'::d[]"), sync},
+		"row of a table":      {parse("insert into e values (1, '(x)')"), sync},
+		"with its Bind":       {parse("select '(x)'::ct"), bind(), sync},
+		"argument":            {parse("select $1::ct"), bind([]byte("(x)")), sync},
+		"argument, domain":    {parse("select $1::d"), bind([]byte("x")), sync},
+		"argument, described": {parse("select $1::d"), &pgproto3.Describe{ObjectType: 'S'}, bind([]byte("x")), sync},
+		"immutable":           {parse("select imm(1)"), bind(), sync},
+		"immutable, closed":   {parse("select imm(1)"), bind(), &pgproto3.Close{ObjectType: 'P'}, sync},
+		"SQL":                 {query("prepare a as select '(x)'::ct")},
+		"EXPLAIN":             {query("explain select imm(1)")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+			pgtest.Exec(t, r.pg, "create schema quiet; create table quiet.customers (email text); insert into quiet.customers values ('nothing')",
+				"alter database postgres set search_path = quiet, public",
+				"create domain public.d as text check ("+set+" is not null); create type public.ct as (d public.d); create table public.e (id int, c public.ct)",
+				"create function public.imm(int) returns text immutable language plpgsql as $$ begin perform "+set+"; return 'x'; end $$")
+			for _, pipelined := range []bool{false, true} {
+				hj := rawSession(t, r, "")
+				out := seen(t, hj, 1, query("select 1 from customers"))
+				read := query("select upper(email) from customers")
+				if pipelined {
+					out += seen(t, hj, 2, append(slices.Clone(msgs), read)...)
+				} else {
+					out += seen(t, hj, 1, msgs...) + seen(t, hj, 1, read)
+				}
+				requireClean(t, strings.ToLower(out))
+			}
+		})
+	}
+}

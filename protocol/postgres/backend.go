@@ -328,6 +328,9 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if err := expect(msgParse); err != nil {
 			return err
 		}
+		if e.early {
+			c.tracker.prepared(true)
+		}
 		c.statements.settle(e.stmt.name, e.stmt, true)
 		for r := e.run; r != nil; r = r.next {
 			bk.touch(r)
@@ -340,6 +343,9 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 	case msgBindComplete:
 		if err := expect(msgBind); err != nil {
 			return err
+		}
+		if e.early {
+			c.tracker.prepared(true)
 		}
 		old := e.portal.meaning.prev
 		if old != nil && old.run != nil {

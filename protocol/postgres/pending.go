@@ -160,6 +160,7 @@ type entry struct {
 	refused *report
 	stmt    *statement // Parse, Describe and Close of a statement
 	portal  *portal    // Bind, Execute, Describe and Close of a portal
+	early   bool       // Parse and Bind: the tracker counts it
 }
 
 // queue is the entries in the order in which the target answers them.

@@ -62,6 +62,9 @@ func (bk *back) fail(e *entry, out protocol.Outcome) {
 		r.end(out)
 		bk.over(r, false)
 	}
+	if e.early {
+		bk.c.tracker.prepared(false)
+	}
 	switch {
 	case (e.kind == msgParse || e.kind == msgClose) && e.stmt != nil:
 		bk.c.statements.settle(e.stmt.name, e.stmt, false)

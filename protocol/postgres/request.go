@@ -272,7 +272,7 @@ func (f *front) sendParse(s *statement, m *parseMsg, first *run, n int) {
 	s.meaning.segment = f.segment
 	c.statements.give(s.name, s, s.bytes())
 	f.full = c.full()
-	c.q.push(entry{kind: msgParse, run: first, stmt: s})
+	c.q.push(entry{kind: msgParse, run: first, stmt: s, early: c.tracker.prepares(s.stmt)})
 	c.mu.Unlock()
 	if rewritten == "" {
 		f.keep(n)
@@ -401,7 +401,7 @@ func (f *front) bindTo(s *statement, stmt *pgsql.Statement, m *bindMsg, n int) e
 	p.meaning.segment = f.segment
 	c.portals.give(p.name, p, p.bytes())
 	f.full = c.full()
-	c.q.push(entry{kind: msgBind, run: p.run, portal: p})
+	c.q.push(entry{kind: msgBind, run: p.run, portal: p, early: c.tracker.prepares(p.stmt)})
 	c.mu.Unlock()
 	f.keep(n)
 	return nil

@@ -79,6 +79,31 @@ func touches(stmt *pgsql.Statement) bool {
 	return e.Has(pgsql.DDL|pgsql.CreatesTemp|pgsql.Discard|pgsql.RunsCode) || stmt.Access.Has(protocol.Execute|protocol.Opaque)
 }
 
+// early reports whether code may run as soon as stmt is prepared or bound: the
+// target reads literals and arguments as values of their types, whose domains'
+// constraints run, and computes what is called immutable while it plans.
+func early(stmt *pgsql.Statement) bool {
+	return stmt != nil && (stmt.Effect.Has(pgsql.RunsCode) || stmt.Access.Has(protocol.Execute|protocol.Opaque))
+}
+
+// prepares notes that a Parse or Bind of stmt is on its way. It reports whether
+// that leaves the state unsure until prepared.
+func (t *tracker) prepares(stmt *pgsql.Statement) (unsure bool) {
+	if !early(stmt) {
+		return false
+	}
+	t.unsure++
+	return true
+}
+
+// prepared notes that a Parse or Bind, which prepares said leaves the state
+// unsure, is over. What ran may have changed settings, and definitions.
+func (t *tracker) prepared(ok bool) {
+	if t.unsure--; ok {
+		t.dirty, t.set, t.ddl = true, true, true
+	}
+}
+
 // undoes reports whether stmt may take back what the open transaction changed.
 func undoes(stmt *pgsql.Statement) bool {
 	return stmt != nil && (stmt.Effect.Has(pgsql.TxEnd) || stmt.Effect.Has(pgsql.Savepoint) && stmt.Verb == "rollback to savepoint")
