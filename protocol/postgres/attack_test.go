@@ -1,10 +1,12 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -339,5 +341,44 @@ func TestAttackSettingsChangeBeforeExecution(t *testing.T) {
 				requireClean(t, strings.ToLower(out))
 			}
 		})
+	}
+}
+
+// A client may give its parameters types by their numbers, which no text shows:
+// what is run to read them counts as what the statement does.
+func TestAttackTypeGivenByNumber(t *testing.T) {
+	var last atomic.Value
+	watch := middleware.Step{Name: "watch", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		last.Store(fmt.Sprint(op.Access.Has(protocol.Execute), " ", op.Pure))
+		return protocol.Pass, nil
+	}}
+	r := newRig(t, rigConfig{steps: []middleware.Step{watch}})
+	pgtest.Exec(t, r.pg, "create table ran (x text)",
+		"create function f(text) returns bool language plpgsql as $$ begin insert into ran values ($1); return true; end $$",
+		"create domain d as text check (f(value)); create type ct as (d d); create type mood as enum ('x', 'y')")
+	sync := &pgproto3.Sync{}
+	for typ, want := range map[string]string{"d": "true false", "ct": "true false", "d[]": "true false", "mood": "false true", "int[]": "false true"} {
+		oid, err := strconv.ParseUint(strings.TrimSpace(pgtest.Exec(t, r.pg, "select '"+typ+"'::regtype::oid")), 10, 32)
+		require.NoError(t, err)
+		parse := &pgproto3.Parse{Name: "a", Query: "select $1 is null", ParameterOIDs: []uint32{uint32(oid)}}
+		bind := &pgproto3.Bind{PreparedStatement: "a", Parameters: [][]byte{nil}}
+		for name, c := range map[string]struct {
+			first, then []pgproto3.FrontendMessage
+		}{
+			"at once": {nil, []pgproto3.FrontendMessage{parse, bind, &pgproto3.Execute{}, sync}},
+			"later":   {[]pgproto3.FrontendMessage{parse, sync}, []pgproto3.FrontendMessage{bind, &pgproto3.Execute{}, sync}},
+			"EXECUTE": {[]pgproto3.FrontendMessage{parse, sync}, []pgproto3.FrontendMessage{query("execute a(null)")}},
+			"PREPARE": {[]pgproto3.FrontendMessage{query("prepare a(" + typ + ") as select $1 is null")}, []pgproto3.FrontendMessage{query("execute a(null)")}},
+		} {
+			t.Run(typ+" "+name, func(t *testing.T) {
+				hj := rawSession(t, r, "")
+				require.NotContains(t, seen(t, hj, 1, query("select 1")), "error")
+				if c.first != nil {
+					require.NotContains(t, seen(t, hj, 1, c.first...), "error")
+				}
+				require.Contains(t, seen(t, hj, 1, c.then...), "row [t]")
+				require.Equal(t, want, last.Load())
+			})
+		}
 	}
 }

@@ -54,6 +54,11 @@ func (f *front) rewritten(r *run) error {
 	script := f.c.analyze([]byte(r.op.Rewritten()), nil)
 	if len(script.Statements) == 1 {
 		if stmt, _ := f.resolve(&script.Statements[0], nil); covers(&r.op, stmt) {
+			if r.stmt.Effect.Has(pgsql.RunsCode) && !stmt.Effect.Has(pgsql.RunsCode) { // such as by its arguments
+				m := *stmt
+				m.Effect.Flags |= pgsql.RunsCode
+				stmt = &m
+			}
 			r.stmt = stmt
 			return nil
 		}
@@ -219,6 +224,9 @@ func (f *front) parse(frame, body []byte) error {
 		f.parsed = parsed{}
 	}
 	if len(script.Statements) == 1 {
+		if stmt := s.in(script, f.state.Catalog); stmt != &script.Statements[0] {
+			script = &pgsql.Script{Statements: []pgsql.Statement{*stmt}}
+		}
 		if n, bound := f.boundNext(len(frame), m.name); n > 0 {
 			f.unparsed = unparsed{stmt: s, msg: m, n: len(frame)}
 			return f.bindTo(s, &script.Statements[0], &bound, n)
@@ -341,7 +349,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 		if err != nil {
 			return err
 		}
-		stmt = s.in(script)
+		stmt = s.in(script, f.state.Catalog)
 	}
 	return f.bindTo(s, stmt, &m, len(frame))
 }

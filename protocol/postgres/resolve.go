@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // newRuns returns a run for each statement of script, linked; nil for none.
@@ -155,9 +157,10 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 	if before != nil && before.touched {
 		st := f.state
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
-		stmt = s.in(f.c.srv.analyzer.Analyze(s.text, &st))
+		stmt = s.in(f.c.srv.analyzer.Analyze(s.text, &st), nil)
 	} else {
-		stmt = s.in(f.c.analyze(s.text, &s.reading))
+		script := f.c.analyze(s.text, &s.reading)
+		stmt = s.in(script, f.state.Catalog)
 	}
 	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
 		return named{stmt, text}
@@ -182,13 +185,17 @@ func (f *front) fetched(name string, before *earlier) named {
 	return named{}
 }
 
-// in returns the statement that s runs in an analysis of its text.
-func (s *statement) in(script *pgsql.Script) *pgsql.Statement {
+// in returns the statement that s runs in an analysis of its text with the
+// names of catalog, which may be nil.
+func (s *statement) in(script *pgsql.Script, catalog *sql.Catalog) *pgsql.Statement {
 	if len(script.Statements) != 1 {
 		return &illegible.Statements[0]
 	}
 	stmt := &script.Statements[0]
 	if !s.meaning.sql {
+		for b := s.oids; len(b) >= 4; b = b[4:] {
+			stmt = stmt.WithArgument(catalog, binary.BigEndian.Uint32(b))
+		}
 		return stmt
 	}
 	if stmt.Inner == nil {

@@ -224,10 +224,14 @@ func (p *pass) nested(n *pg.Node, runs bool) *Statement {
 }
 
 func (p *pass) prepare(x *pg.PrepareStmt) protocol.Verb {
-	for _, t := range x.Argtypes {
-		p.typeOf(t.GetTypeName())
-	}
 	in := p.nested(x.Query, false)
+	for _, t := range x.Argtypes {
+		typ, proven := p.typeOf(t.GetTypeName())
+		if !proven {
+			typ = 0
+		}
+		p.argument(in, typ)
+	}
 	p.follow(Prepare, x.Name)
 	// Planning may run what is immutable and constant.
 	p.access |= protocol.Control | in.Access&(protocol.Execute|protocol.Opaque)

@@ -6,6 +6,7 @@ import (
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
+	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
@@ -152,6 +153,35 @@ func (p *pass) harmless(oid uint32, depth int) bool {
 	default:
 		return false
 	}
+}
+
+// argument notes in st that it takes an argument of a type, whose values the
+// server reads before st runs; 0 is one that is not known.
+func (p *pass) argument(st *Statement, typ uint32) {
+	if typ != 0 && p.harmlessType(typ) {
+		return
+	}
+	st.Pure = false
+	c := p.catalog()
+	if c != nil {
+		if t := c.Type(typ); t != nil && t.Trusted && !c.HasUserCast(typ) {
+			return
+		}
+		st.Access |= protocol.Execute
+	}
+	st.ReadsKnown = false
+	st.Effect.Flags |= RunsCode // it may be a domain, whose constraints run
+}
+
+// WithArgument returns what s does if one of its parameters is of a type that
+// the client has named by its number. A nil catalog knows no type.
+func (s *Statement) WithArgument(c *sql.Catalog, typ uint32) *Statement {
+	if typ < sql.FirstUserOID {
+		return s
+	}
+	m := *s
+	newPass(&State{Catalog: c}).argument(&m, typ)
+	return &m
 }
 
 // typeOf resolves the name of a type. proven is false where it cannot be told
