@@ -274,7 +274,7 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 				if d.Wait == nil {
 					return fmt.Errorf("step %s: a hold that cannot be waited for", st.Name)
 				}
-				if op.Prepare {
+				if op.Prepare && !op.RunsEarly {
 					allowed = protocol.Allow(d.Rule)
 					allowed.By = d.By
 					break

@@ -237,6 +237,19 @@ func TestHoldNeedsSomebodyWhoCanWait(t *testing.T) {
 	require.ErrorContains(t, err, "not waited for")
 }
 
+func TestPreparationIsHeldOnlyIfItRunsCode(t *testing.T) {
+	hold := says("approve", protocol.Hold("t", "four eyes", func(context.Context) (protocol.Decision, error) { return protocol.Allow("x"), nil }))
+	s := chainSession(t, &trail{}, hold)
+	op := readOp()
+	op.NoWait, op.Prepare = true, true
+	_, err := s.Begin(t.Context(), op)
+	require.NoError(t, err)
+	op = readOp()
+	op.NoWait, op.Prepare, op.RunsEarly = true, true, true
+	_, err = s.Begin(t.Context(), op)
+	require.Contains(t, refused(t, err).Reason, "cannot wait")
+}
+
 func TestHeldOperationMustNotChange(t *testing.T) {
 	op := readOp()
 	s := chainSession(t, &trail{}, says("approve", protocol.Hold("t", "four eyes", func(context.Context) (protocol.Decision, error) {

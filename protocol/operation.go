@@ -142,6 +142,11 @@ type Operation struct {
 	// yet. What a step would hold is let through, and held when it runs.
 	Prepare bool
 
+	// RunsEarly says, with Prepare, that preparing it may run code all the same,
+	// as where literals are read by code that somebody has defined. What a step
+	// would hold is then held.
+	RunsEarly bool
+
 	InTx   bool // holding would keep the locks of an open transaction
 	NoWait bool // the caller cannot wait: a hold is a refusal
 
