@@ -352,3 +352,45 @@ func TestHeldByNameShowsWhatRuns(t *testing.T) {
 }
 
 var _ = pgx.ErrNoRows
+
+// What runs as soon as a statement is parsed is held before it is parsed, once
+// if it is executed in the same request.
+func TestHeldBeforeItsParseRunsCode(t *testing.T) {
+	b := approval.NewBroker(approval.Options{Command: "gateway approve"})
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{
+		Name: "code", Groups: []string{"approvers"}, For: time.Minute,
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Access.Has(protocol.Execute), nil }),
+	})}})
+	pgtest.Exec(t, r.pg, "create sequence ran",
+		"create function f(text) returns bool language plpgsql as $$ begin perform nextval('ran'); return true; end $$",
+		"create domain d as text check (f(value)); create type ct as (d d)")
+	ran := func() string {
+		return strings.TrimSpace(pgtest.Exec(t, r.pg, "select case when is_called then last_value else 0 end from ran"))
+	}
+	hj := rawSession(t, r, "")
+	const text = "select '(x)'::ct"
+	only := []pgproto3.FrontendMessage{&pgproto3.Parse{Name: "a", Query: text}, &pgproto3.Sync{}}
+	for _, c := range []struct {
+		msgs []pgproto3.FrontendMessage
+		yes  bool
+		want string
+		ran  string
+	}{
+		{only, false, "error 42501", "0"},
+		{boundAtOnce(text), false, "error 42501", "0"},
+		{boundAtOnce("select $$(x)$$::ct"), false, "error 42501", "0"},
+		{only, true, "", "1"},
+	} {
+		decided := decideSoon(t, b, c.yes)
+		out := seen(t, hj, 1, c.msgs...)
+		decided()
+		require.Contains(t, out, c.want)
+		require.Equal(t, c.ran, ran())
+	}
+	decided := decideSoon(t, b, true)
+	require.Contains(t, seen(t, hj, 1, &pgproto3.Bind{PreparedStatement: "a"}, &pgproto3.Execute{}, &pgproto3.Sync{}), "row [(x)]")
+	decided()
+	// Without a literal nothing runs: it is held when it is executed.
+	require.Empty(t, seen(t, hj, 1, &pgproto3.Parse{Name: "b", Query: "select f($1)"}, &pgproto3.Sync{}))
+	require.Empty(t, b.List(approval.StatePending))
+}

@@ -236,7 +236,7 @@ func (f *front) parse(frame, body []byte) error {
 	if first != nil {
 		s.stmt = first.stmt
 		for r := first; r != nil; r = r.next {
-			r.op.Prepare = true
+			r.op.Prepare, r.op.RunsEarly = true, parsesCode(r.stmt, s.text)
 		}
 		if first.next != nil { // the target will not take several statements
 			s.stmt = &pgsql.Statement{Verb: protocol.Unknown, Access: protocol.Opaque, Why: "several statements in one"}
@@ -295,11 +295,11 @@ func (f *front) sendParse(s *statement, m *parseMsg, first *run, n int) {
 }
 
 // parseAhead sends the Parse that a Bind waits with, so that nobody is asked
-// about a statement that the target does not even parse. What was asked for is
-// recorded by then.
+// about a statement that the target does not even parse, unless to parse it may
+// run what is held. What was asked for is recorded by then.
 func (f *front) parseAhead() error {
 	u := f.unparsed
-	if u.stmt == nil || u.run.op.Rewritten() != "" {
+	if u.stmt == nil || u.run.op.Rewritten() != "" || parsesCode(u.run.stmt, u.stmt.text) {
 		return nil
 	}
 	f.unparsed = unparsed{}

@@ -86,6 +86,21 @@ func early(stmt *pgsql.Statement) bool {
 	return stmt != nil && (stmt.Effect.Has(pgsql.RunsCode) || stmt.Access.Has(protocol.Execute|protocol.Opaque))
 }
 
+// parsesCode reports whether code may run as soon as the target parses text,
+// which is stmt: it reads the literals, which begin with a quote or a dollar sign
+// that is no parameter's.
+func parsesCode(stmt *pgsql.Statement, text []byte) bool {
+	if !early(stmt) {
+		return false
+	}
+	for i, b := range text {
+		if b == '\'' || b == '$' && (i+1 == len(text) || text[i+1] < '0' || text[i+1] > '9') {
+			return true
+		}
+	}
+	return false
+}
+
 // prepares notes that a Parse or Bind of stmt is on its way. It reports whether
 // that leaves the state unsure until prepared.
 func (t *tracker) prepares(stmt *pgsql.Statement) (unsure bool) {
