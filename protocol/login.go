@@ -65,6 +65,19 @@ type PublicKey struct {
 	Fingerprint string // "SHA256:..."
 }
 
+// SSHCertificate is an OpenSSH user certificate that the connector has checked:
+// it was signed by an authority that the connector trusts, is valid now, from
+// this address and for the account that the client named, and the client holds
+// its key. What it says about commands and terminals is the connector's to keep.
+type SSHCertificate struct {
+	Authority   string // fingerprint of the authority's key, "SHA256:..."
+	KeyID       string // what the authority calls the holder
+	Serial      uint64
+	Principal   string    // the account that the client named, one of its principals
+	Expires     time.Time // zero: never
+	Fingerprint string    // of the key that the client holds
+}
+
 // Certificate is a client certificate whose chain and possession were
 // verified in the TLS handshake. Chain starts with the leaf.
 type Certificate struct{ Chain []*x509.Certificate }
@@ -81,8 +94,9 @@ type Challenge struct {
 	Verify func(ctx context.Context, secret Secret) (bool, error)
 }
 
-func (Password) proof()    {}
-func (Token) proof()       {}
-func (PublicKey) proof()   {}
-func (Certificate) proof() {}
-func (Challenge) proof()   {}
+func (Password) proof()       {}
+func (Token) proof()          {}
+func (PublicKey) proof()      {}
+func (SSHCertificate) proof() {}
+func (Certificate) proof()    {}
+func (Challenge) proof()      {}

@@ -31,7 +31,7 @@ type TextFunc func(m *Message) error
 
 // A Stream names one byte stream of an operation.
 type Stream struct {
-	Name string // "copy", "stdout", "stderr", "pty"
+	Name string // "copy", "stdin", "stdout", "stderr", "pty", "forward"
 	In   bool   // from the client to the target
 }
 
