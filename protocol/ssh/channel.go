@@ -1,0 +1,351 @@
+package ssh
+
+import (
+	"context"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+const (
+	// maxRequests bounds the requests of a channel that wait behind one that is
+	// held. A person resizing a window sends a few dozen.
+	maxRequests = 256
+	// maxText bounds a command, as MAX_ARG_STRLEN of Linux does.
+	maxText = 128 << 10
+	// maxEnv bounds the variables of a channel, all together.
+	maxEnv = 32 << 10
+	// closeAfter is how long a client that has closed its channel is waited for
+	// by what it has sent.
+	closeAfter = 5 * time.Second
+	// exitRefused is the exit status of what was refused: a shell's for a
+	// command that cannot be executed.
+	exitRefused = 126
+)
+
+// A channel is a session channel: a shell, a command or a subsystem with its
+// streams.
+type channel struct {
+	s              *session
+	client, target ssh.Channel
+
+	stderr *lockedWriter // the client's
+
+	asking context.Context // for [protocol.Session.Begin]
+	ctx    context.Context // ends when the client closes the channel
+	cancel context.CancelCauseFunc
+	over   chan struct{} // closed when the channel is done with
+
+	pty   bool
+	state []string // what pty-req and env have set
+	env   int      // bytes of it
+	in    *input   // nil: nothing was read yet
+
+	mu       sync.Mutex
+	withdraw func() // ends the present hold
+
+	phase   phase      // under mu
+	changed *sync.Cond // the phase has
+	streams streams
+	x       *protocol.Exchange
+	status  protocol.Outcome // under mu
+	bytesIn atomic.Int64
+	bytes   atomic.Int64
+	files   *sftp // nil: no file transfer
+}
+
+// A phase is how far a channel has come.
+type phase uint8
+
+const (
+	idle     phase = iota // nothing runs
+	starting              // the target was asked to run something
+	running               // the streams are copied
+)
+
+func (c *channel) is(p phase) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.phase == p
+}
+
+func (c *channel) enter(p phase, x *protocol.Exchange) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.phase, c.x = p, x
+	c.changed.Broadcast()
+}
+
+func (c *channel) nl() string {
+	if c.pty {
+		return "\r\n"
+	}
+	return "\n"
+}
+
+// serveChannel serves a session channel until both sides have closed it.
+func (s *session) serveChannel(nc ssh.NewChannel) error {
+	target, treqs, err := s.target.OpenChannel("session", nc.ExtraData())
+	if err != nil {
+		rejectAs(nc, err)
+		return nil
+	}
+	client, creqs, err := nc.Accept()
+	if err != nil {
+		_ = target.Close()
+		return nil // the connection has ended
+	}
+	c := &channel{s: s, client: client, target: target, over: make(chan struct{}),
+		streams: streams{in: make(chan struct{}), out: make(chan struct{})}}
+	c.changed = sync.NewCond(&c.mu)
+	c.stderr = &lockedWriter{w: client.Stderr()}
+	c.asking = context.WithValue(s.ps.Context(), channelKey{}, c)
+	c.ctx, c.cancel = context.WithCancelCause(s.ps.Context())
+	defer c.cancel(nil)
+	queue := make(chan *ssh.Request, maxRequests)
+	s.ps.Go(func() error { return c.pump(creqs, queue) })
+	finished := make(chan struct{})
+	s.ps.Go(func() error { defer close(finished); return c.fromTarget(treqs) })
+	defer func() {
+		_ = target.Close()
+		<-finished
+		close(c.over)
+	}()
+	for r := range queue {
+		if err := c.request(r); err != nil {
+			return err
+		}
+	}
+	// The client has closed the channel. What it has sent goes out first.
+	if c.is(running) {
+		select {
+		case <-finished:
+		case <-c.inputEnded():
+		case <-time.After(closeAfter):
+		}
+	}
+	return nil
+}
+
+// pump moves the client's requests to queue, so that one that waits keeps no
+// other channel of the connection waiting.
+func (c *channel) pump(reqs <-chan *ssh.Request, queue chan<- *ssh.Request) error {
+	defer close(queue)
+	defer c.cancel(errGone)
+	for r := range reqs {
+		if r.Type == "signal" && c.interrupt() {
+			reply(r, true, nil)
+			continue
+		}
+		select {
+		case queue <- r:
+		default:
+			_ = c.client.Close()
+			return nil
+		}
+	}
+	return nil
+}
+
+// interrupt withdraws what is held, and reports whether anything was.
+func (c *channel) interrupt() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.withdraw == nil {
+		return false
+	}
+	c.withdraw()
+	return true
+}
+
+// request answers one request of the client. An error ends the session.
+func (c *channel) request(r *ssh.Request) error {
+	switch r.Type {
+	case "shell", "exec", "subsystem":
+		if c.is(running) {
+			reply(r, false, nil)
+			return nil
+		}
+		return c.start(r)
+	case "env":
+		c.setEnv(r)
+	case "pty-req":
+		c.setPty(r)
+	case "window-change", "signal", "break", "eow@openssh.com", "xon-xoff":
+		c.forward(r)
+	default: // auth-agent-req@openssh.com, x11-req ...
+		c.s.srv.log.Info("a request of this type does not go through the gateway", "session", c.s.ps.Info().ID, "type", r.Type)
+		reply(r, false, nil)
+	}
+	return nil
+}
+
+// forward passes a request on and its answer back.
+func (c *channel) forward(r *ssh.Request) {
+	ok, err := c.target.SendRequest(r.Type, r.WantReply, r.Payload)
+	reply(r, ok && err == nil, nil)
+}
+
+func (c *channel) setEnv(r *ssh.Request) {
+	var v struct{ Name, Value string }
+	if c.is(running) || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv || !c.mayEnv(v.Name) {
+		reply(r, false, nil)
+		return
+	}
+	c.env += len(r.Payload)
+	c.state = append(c.state, "env "+strconv.Quote(v.Name)+"="+strconv.Quote(v.Value))
+	c.forward(r)
+}
+
+func (c *channel) mayEnv(name string) bool {
+	for _, p := range c.s.env {
+		if ok, _ := path.Match(p, name); ok { // patterns were checked
+			return true
+		}
+	}
+	return false
+}
+
+func (c *channel) setPty(r *ssh.Request) {
+	var v struct {
+		Term                         string
+		Columns, Rows, Width, Height uint32
+		Modes                        string
+	}
+	if c.is(running) || c.pty || c.s.limits.noPty || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv {
+		reply(r, false, nil)
+		return
+	}
+	c.env += len(r.Payload)
+	ok, err := c.target.SendRequest(r.Type, true, r.Payload)
+	if c.pty = ok && err == nil; c.pty {
+		c.state = append(c.state, "pty "+strconv.Quote(v.Term))
+	}
+	reply(r, c.pty, nil)
+}
+
+// operation returns what a request asks for. nil: it cannot be read.
+func (c *channel) operation(r *ssh.Request) *protocol.Operation {
+	var v struct{ Text string }
+	if r.Type != "shell" && (ssh.Unmarshal(r.Payload, &v) != nil || len(v.Text) > maxText) {
+		return nil
+	}
+	state := c.state
+	kind := r.Type
+	if forced := c.s.limits.command; forced != "" {
+		state = append(state, "in place of "+kind+" "+strconv.Quote(v.Text))
+		kind, v.Text = "exec", forced
+	}
+	var op *protocol.Operation
+	switch kind {
+	case "shell":
+		op = &protocol.Operation{Verb: Shell, Access: protocol.Execute | protocol.Opaque,
+			Why: "what is typed into a shell is known when it has run"}
+	case "exec":
+		op = analyze(v.Text)
+	default:
+		op = &protocol.Operation{Verb: Subsystem, Text: v.Text, Access: protocol.Execute | protocol.Opaque,
+			Objects: []protocol.Object{{Kind: "subsystem", Name: v.Text, Access: protocol.Execute}}, Why: "a subsystem that the gateway does not know"}
+		if v.Text == "sftp" { // what is done through it is asked about one by one
+			op.Access, op.Why, op.Objects = protocol.Control, "", nil
+		}
+	}
+	op.State, op.Shape = strings.Join(state, "\n"), protocol.Bytes
+	if kind == "subsystem" && v.Text == "sftp" {
+		op.Shape = 0
+	}
+	return op
+}
+
+// start asks about a shell, command or subsystem and, once it is allowed, starts
+// it at the target and its streams.
+func (c *channel) start(r *ssh.Request) error {
+	op := c.operation(r)
+	if op == nil {
+		reply(r, false, nil)
+		return nil
+	}
+	x, err := c.s.ps.Begin(c.asking, op)
+	if err == nil && op.Rewritten() != "" {
+		err = protocol.ErrFixed
+		x.End(protocol.Outcome{Status: protocol.StatusError, Err: err})
+	}
+	if err != nil {
+		c.refuse(r, err)
+		return nil
+	}
+	taps, err := c.taps(x)
+	if err != nil {
+		x.End(protocol.Outcome{Status: protocol.StatusError, Err: err})
+		c.refuse(r, err)
+		return nil
+	}
+	kind, payload := r.Type, r.Payload
+	if c.s.limits.command != "" {
+		kind, payload = "exec", ssh.Marshal(struct{ Text string }{op.Text})
+	}
+	c.enter(starting, x)
+	ok, err := c.target.SendRequest(kind, true, payload)
+	if err != nil || !ok {
+		c.enter(idle, nil)
+		x.End(protocol.Outcome{Status: protocol.StatusFailed, Tag: "the target refused the request"})
+		reply(r, false, nil)
+		return nil
+	}
+	reply(r, true, nil)
+	if op.Verb == Subsystem && op.Text == "sftp" {
+		c.files = newSFTP(c)
+	}
+	c.relay(x, taps)
+	return nil
+}
+
+// refuse tells the client, as a command would that failed, and closes the
+// channel. A subsystem is refused as such: its client expects no text.
+func (c *channel) refuse(r *ssh.Request, err error) {
+	_, _ = c.stderr.Write([]byte(refusal(err, c.nl())))
+	if r.Type == "subsystem" {
+		reply(r, false, nil)
+		_ = c.client.Close()
+		return
+	}
+	reply(r, true, nil)
+	c.exit(exitRefused)
+}
+
+// exit ends the client's channel with an exit status.
+func (c *channel) exit(status uint32) {
+	_, _ = c.client.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{status}))
+	_ = c.client.CloseWrite()
+	_ = c.client.Close()
+}
+
+// taps are what looks at a channel's streams; nil where nothing does.
+type taps struct{ in, inErr, out, err protocol.BytesFunc }
+
+func (c *channel) taps(x *protocol.Exchange) (t taps, err error) {
+	if x.Plain() {
+		return t, nil
+	}
+	in, out := "stdin", "stdout"
+	if c.pty {
+		in, out = "pty", "pty"
+	}
+	for _, s := range []struct {
+		f      *protocol.BytesFunc
+		stream protocol.Stream
+	}{{&t.in, protocol.Stream{Name: in, In: true}}, {&t.inErr, protocol.Stream{Name: "stderr", In: true}},
+		{&t.out, protocol.Stream{Name: out}}, {&t.err, protocol.Stream{Name: "stderr"}}} {
+		if *s.f, err = x.Bytes(s.stream); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}

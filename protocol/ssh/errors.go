@@ -1,0 +1,88 @@
+package ssh
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// An Error is a failure of one connection. Side says whose it was.
+type Error struct {
+	Side Side
+	Msg  string // shown to the client
+	Err  error  // the cause, for the operator
+}
+
+// A Side is the party that a failure comes from.
+type Side string
+
+// The sides.
+const (
+	SideClient  Side = "client"
+	SideTarget  Side = "target"
+	SidePolicy  Side = "policy"
+	SideGateway Side = "gateway"
+)
+
+// Error returns side, message and cause.
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Side, e.Msg, e.Err)
+	}
+	return fmt.Sprintf("%s: %s", e.Side, e.Msg)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+var (
+	errDrained = &protocol.DeniedError{Step: "gateway", Reason: "the gateway is shutting down", Hint: "connect again"}
+	errGone    = fmt.Errorf("%w: the channel was closed", protocol.ErrClientGone)
+)
+
+// refusal returns the lines that a person reads when err keeps something from
+// running. nl ends a line: a terminal in raw mode needs a carriage return.
+func refusal(err error, nl string) string {
+	var d *protocol.DeniedError
+	var e *Error
+	msg, more := protocol.Reason(err), ""
+	switch {
+	case errors.As(err, &d):
+		switch {
+		case d.Rule != "":
+			more = " (rule " + d.Rule + ")"
+		case d.Step != "":
+			more = " (" + d.Step + ")"
+		}
+		if d.Ticket != "" {
+			more += ", request " + d.Ticket
+		}
+		if d.Hint != "" {
+			more += nl + "sallyport: " + d.Hint
+		}
+	case errors.As(err, &e):
+		msg = e.Msg
+	case errors.Is(err, protocol.ErrFixed):
+		msg = "this would have to be rewritten, which cannot be done in this form"
+	case errors.Is(err, protocol.ErrClientGone):
+		msg = "withdrawn; it did not run"
+	}
+	return "sallyport: " + printable(msg+more, nl) + nl
+}
+
+// printable returns s without what a terminal would obey, but for the line
+// breaks nl.
+func printable(s, nl string) string {
+	lines := strings.Split(s, nl)
+	for i, l := range lines {
+		lines[i] = strings.Map(func(r rune) rune {
+			if r < ' ' || r >= 0x7f && r < 0xa0 {
+				return ' '
+			}
+			return r
+		}, l)
+	}
+	return strings.Join(lines, nl)
+}

@@ -1,0 +1,460 @@
+package ssh
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// The verbs of this connector, beside [protocol.Connect] and those of files.
+const (
+	Shell     protocol.Verb = "shell"     // an interactive shell
+	Exec      protocol.Verb = "exec"      // a command
+	Subsystem protocol.Verb = "subsystem" // sftp, netconf ...
+	Forward   protocol.Verb = "forward"   // a connection from the target to an address (ssh -L, -D, -J)
+	Listen    protocol.Verb = "listen"    // listening on an address at the target (ssh -R)
+	Accept    protocol.Verb = "accept"    // a connection to such an address
+)
+
+const (
+	// maxAnalyzed bounds the text that is taken apart: what is longer than any
+	// command that people type is opaque.
+	maxAnalyzed = 16 << 10
+	// maxNested bounds shells in shells: sh -c "sh -c ...".
+	maxNested = 4
+	// maxObjects bounds the objects of one command.
+	maxObjects = 256
+)
+
+// analyze returns the operation that runs text in the target's login shell.
+//
+// The text is read as a POSIX shell or bash would read it. Each command in it is
+// an object of kind "command", by the last part of its path; files of redirects
+// are objects of kind "file". What runs is always Execute, since a name does not
+// tell what a program does. It is Opaque too where the text does not say what
+// runs: a name from a variable, code from standard input, eval, and what cannot
+// be parsed.
+func analyze(text string) *protocol.Operation {
+	op := &protocol.Operation{Verb: Exec, Text: text, Access: protocol.Execute}
+	a := analysis{op: op}
+	a.text(text, 0)
+	if a.only != nil {
+		transfer(op, a.only)
+	}
+	return op
+}
+
+type analysis struct {
+	op   *protocol.Operation
+	only []string // the words, if the whole text is one command of literal words
+}
+
+func (a *analysis) opaque(why string) {
+	if a.op.Access&protocol.Opaque == 0 {
+		a.op.Access |= protocol.Opaque
+		a.op.Why = why
+	}
+}
+
+func (a *analysis) add(kind, name string, access protocol.Access) {
+	o := protocol.Object{Kind: kind, Name: name, Access: access}
+	a.op.Access |= access
+	if slices.Contains(a.op.Objects, o) {
+		return
+	}
+	if len(a.op.Objects) >= maxObjects {
+		a.opaque("it runs more commands than are looked at")
+		return
+	}
+	a.op.Objects = append(a.op.Objects, o)
+}
+
+// text takes a shell's text apart; depth counts the shells around it.
+func (a *analysis) text(text string, depth int) {
+	switch {
+	case len(text) > maxAnalyzed:
+		a.opaque("it is too long to be analysed")
+		return
+	case depth > maxNested:
+		a.opaque("shells are nested too deeply to be analysed")
+		return
+	case strings.Contains(text, "\x00"):
+		a.opaque("there is a NUL in it")
+		return
+	}
+	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	if err != nil {
+		a.opaque("it cannot be parsed as shell text")
+		return
+	}
+	if depth == 0 && len(f.Stmts) == 1 {
+		a.only = simple(f.Stmts[0])
+	}
+	syntax.Walk(f, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.CallExpr:
+			a.call(n, depth)
+		case *syntax.Redirect:
+			a.redirect(n)
+		case *syntax.FuncDecl:
+			a.opaque("it defines a function, which may stand for any name")
+		}
+		return true
+	})
+}
+
+// simple returns the words of a statement that is one command and nothing else.
+func simple(s *syntax.Stmt) []string {
+	c, ok := s.Cmd.(*syntax.CallExpr)
+	if !ok || s.Negated || s.Background || s.Coprocess || s.Disown || len(s.Redirs) > 0 || len(c.Assigns) > 0 {
+		return nil
+	}
+	words := make([]string, len(c.Args))
+	for i, w := range c.Args {
+		if words[i], ok = literal(w); !ok {
+			return nil
+		}
+	}
+	return words
+}
+
+// literal returns what a word stands for, if that does not depend on anything.
+func literal(w *syntax.Word) (string, bool) {
+	var b strings.Builder
+	for i, p := range w.Parts {
+		switch p := p.(type) {
+		case *syntax.Lit:
+			s, ok := unescape(p.Value, false)
+			if !ok || i == 0 && strings.HasPrefix(p.Value, "~") {
+				return "", false
+			}
+			b.WriteString(s)
+		case *syntax.SglQuoted:
+			if p.Dollar {
+				return "", false
+			}
+			b.WriteString(p.Value)
+		case *syntax.DblQuoted:
+			if p.Dollar {
+				return "", false
+			}
+			for _, q := range p.Parts {
+				l, ok := q.(*syntax.Lit)
+				if !ok {
+					return "", false
+				}
+				s, _ := unescape(l.Value, true)
+				b.WriteString(s)
+			}
+		default:
+			return "", false
+		}
+	}
+	return b.String(), true
+}
+
+// unescape removes the backslashes of a literal. It reports false for what a
+// shell expands to file names or to several words.
+func unescape(s string, quoted bool) (string, bool) {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && i+1 < len(s) && (!quoted || strings.IndexByte("$`\"\\\n", s[i+1]) >= 0):
+			i++
+			if s[i] != '\n' {
+				b.WriteByte(s[i])
+			}
+		case !quoted && strings.IndexByte("*?[{", c) >= 0:
+			return "", false
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String(), true
+}
+
+func (a *analysis) redirect(r *syntax.Redirect) {
+	access := protocol.Write
+	switch r.Op {
+	case syntax.RdrIn:
+		access = protocol.Read
+	case syntax.Hdoc, syntax.DashHdoc, syntax.WordHdoc, syntax.DplIn, syntax.DplOut:
+		return // text that is there, or another number for the same file
+	case syntax.RdrInOut:
+		access = protocol.Read | protocol.Write
+	}
+	name, ok := literal(r.Word)
+	if !ok {
+		name = "*"
+		a.op.Access |= access
+	}
+	a.add("file", name, access)
+}
+
+// call looks at one command. What runs another command is looked through.
+func (a *analysis) call(c *syntax.CallExpr, depth int) {
+	for _, as := range c.Assigns {
+		switch name := assigned(as); name {
+		case "PATH", "IFS", "ENV", "BASH_ENV", "LD_PRELOAD", "LD_LIBRARY_PATH", "SHELLOPTS", "PS4", "PROMPT_COMMAND":
+			a.opaque("it sets " + name + ", by which other programs may run")
+		}
+	}
+	words := make([]string, 0, len(c.Args))
+	known := make([]bool, 0, len(c.Args))
+	for _, w := range c.Args {
+		s, ok := literal(w)
+		words, known = append(words, s), append(known, ok)
+	}
+	a.words(words, known, depth)
+}
+
+func assigned(as *syntax.Assign) string {
+	if as.Name == nil {
+		return ""
+	}
+	return as.Name.Value
+}
+
+// words looks at the words of one command; known says which of them are what
+// they look like.
+func (a *analysis) words(words []string, known []bool, depth int) {
+	for hops := 0; len(words) > 0; hops++ {
+		if !known[0] || words[0] == "" {
+			a.opaque("the name of a command is known only when it runs")
+			return
+		}
+		if hops > 8 {
+			a.opaque("it runs commands through too many others")
+			return
+		}
+		name := path.Base(words[0])
+		a.add("command", name, protocol.Execute)
+		w, isWrapper := wrappers[name]
+		switch {
+		case name == "eval" || name == "source" || name == "." || name == "trap" || name == "alias" || name == "enable" || name == "bind" || name == "complete":
+			a.opaque(name + " runs text that is not looked into")
+			return
+		case slices.Contains(shells, name):
+			a.shell(words[1:], known[1:], depth)
+			return
+		case slices.Contains(interpreters, name):
+			a.opaque(name + " runs code that is not looked into")
+			return
+		case name == "find" && slices.ContainsFunc(words, func(s string) bool {
+			return s == "-exec" || s == "-execdir" || s == "-ok" || s == "-okdir"
+		}):
+			a.opaque("find runs commands that are not looked into")
+			return
+		case slices.Contains(changers, name):
+			a.op.Access |= protocol.Write
+			return
+		case !isWrapper:
+			return
+		}
+		if w.admin {
+			a.op.Access |= protocol.Admin
+			a.op.Objects[len(a.op.Objects)-1].Access |= protocol.Admin
+		}
+		rest, ok := w.skip(words[1:], known[1:])
+		if !ok {
+			a.opaque("what " + name + " runs could not be made out")
+			return
+		}
+		if len(rest) == 0 && w.admin {
+			a.opaque(name + " opens a shell")
+		}
+		words, known = words[len(words)-len(rest):], known[len(known)-len(rest):]
+	}
+}
+
+// shell looks at the arguments of a shell: what follows -c is its text.
+func (a *analysis) shell(words []string, known []bool, depth int) {
+	for i, s := range words {
+		switch {
+		case !known[i]:
+		case s == "-c" || len(s) == 3 && strings.HasPrefix(s, "-") && strings.HasSuffix(s, "c") && strings.Contains("ilexu", s[1:2]):
+			if i+1 < len(words) && known[i+1] {
+				a.text(words[i+1], depth+1)
+				return
+			}
+		case len(s) == 2 && s[0] == '-' && strings.Contains("ilexu", s[1:]):
+			continue
+		}
+		break
+	}
+	a.opaque("a shell runs text that is not in the command")
+}
+
+// A wrapper is a command that runs the command in its arguments.
+type wrapper struct {
+	admin  bool
+	flags  string // options without an argument, one letter each
+	valued string // options with one
+	assign bool   // NAME=value may stand before the command
+	skipN  int    // arguments before the command
+}
+
+var wrappers = map[string]wrapper{
+	"sudo":    {admin: true, flags: "AbEHknPSi", valued: "ugpCDhRrtT", assign: true},
+	"doas":    {admin: true, flags: "nLs", valued: "uC"},
+	"pkexec":  {admin: true},
+	"runuser": {admin: true, valued: "u"},
+	"su":      {admin: true, valued: "!"}, // has options that are not worth telling apart
+	"env":     {flags: "i0v", valued: "uC", assign: true},
+	"nohup":   {},
+	"setsid":  {flags: "cfw"},
+	"nice":    {valued: "n"},
+	"ionice":  {flags: "t", valued: "cn"},
+	"time":    {flags: "p"},
+	"timeout": {flags: "v", valued: "ks", skipN: 1},
+	"stdbuf":  {valued: "ioe"},
+	"exec":    {flags: "cl", valued: "a"},
+	"command": {flags: "p"},
+	"builtin": {},
+	"xargs":   {flags: "0rtxp", valued: "nIPLsdEa"},
+	"watch":   {valued: "!"},
+	"chroot":  {admin: true, skipN: 1},
+}
+
+// skip returns the words from the command on. It reports false if an option is
+// one that it does not know.
+func (w wrapper) skip(words []string, known []bool) ([]string, bool) {
+	skipN := w.skipN
+	for i := 0; i < len(words); i++ {
+		s := words[i]
+		switch {
+		case !known[i]:
+			return nil, false
+		case s == "--":
+			if i++; i+skipN > len(words) {
+				return nil, false
+			}
+			return words[i+skipN:], true
+		case strings.HasPrefix(s, "-") && s != "-":
+			letters := s[1:]
+			for len(letters) > 0 && strings.IndexByte(w.flags, letters[0]) >= 0 {
+				letters = letters[1:]
+			}
+			switch {
+			case letters == "":
+			case strings.IndexByte(w.valued, letters[0]) >= 0:
+				if letters[1:] == "" { // the value is the next word
+					i++
+				}
+			default:
+				return nil, false
+			}
+		case w.assign && strings.Contains(s, "="):
+			if name, _, _ := strings.Cut(s, "="); name == "PATH" || strings.HasPrefix(name, "LD_") {
+				return nil, false
+			}
+		case skipN > 0:
+			skipN--
+		case w.valued == "!":
+			return nil, false
+		default:
+			return words[i:], true
+		}
+	}
+	return nil, true
+}
+
+var (
+	shells = []string{"sh", "bash", "dash", "zsh", "ksh", "ash", "rbash"}
+	// interpreters are programs whose arguments or input are code. The list is
+	// an aid: any program may run another.
+	interpreters = []string{"python", "python2", "python3", "perl", "ruby", "node", "php", "lua", "awk", "gawk", "mawk", "fish", "csh", "tcsh",
+		"busybox", "vi", "vim", "nano", "emacs", "less", "man", "screen", "tmux", "ssh", "make", "parallel", "expect", "script", "gdb", "at", "batch", "crontab"}
+	// changers are programs that are there to change files.
+	changers = []string{"rm", "rmdir", "mv", "cp", "ln", "mkdir", "touch", "tee", "dd", "truncate", "chmod", "chown", "chgrp", "install", "shred",
+		"mkfs", "unlink", "rsync", "scp"}
+)
+
+// The verbs of commands that are known as transfers.
+const (
+	SCP   protocol.Verb = "scp"
+	Rsync protocol.Verb = "rsync"
+	Git   protocol.Verb = "git"
+)
+
+// transfer recognises the far ends of scp, rsync and git, by exactly the
+// arguments that they use. Anything else stays a command.
+func transfer(op *protocol.Operation, words []string) {
+	set := func(verb protocol.Verb, kind string, access protocol.Access, paths ...string) {
+		op.Verb, op.Access, op.Why = verb, access, ""
+		op.Objects = []protocol.Object{{Kind: "command", Name: words[0], Access: access}}
+		for _, p := range paths {
+			op.Objects = append(op.Objects, protocol.Object{Kind: kind, Name: p, Access: access})
+		}
+	}
+	if len(words) == 0 {
+		return
+	}
+	args := words[1:]
+	switch words[0] {
+	case "scp":
+		var from, to bool
+		for len(args) > 0 && strings.HasPrefix(args[0], "-") && args[0] != "--" {
+			for _, c := range args[0][1:] {
+				switch c {
+				case 'f':
+					from = true
+				case 't':
+					to = true
+				case 'v', 'r', 'p', 'd', 'q':
+				default:
+					return
+				}
+			}
+			args = args[1:]
+		}
+		if len(args) > 0 && args[0] == "--" {
+			args = args[1:]
+		}
+		switch {
+		case len(args) == 0 || from == to:
+		case from:
+			set(SCP, "file", protocol.Read, args...)
+		default:
+			set(SCP, "file", protocol.Write, args...)
+		}
+	case "rsync":
+		if len(args) == 0 || args[0] != "--server" {
+			return
+		}
+		access := protocol.Write
+		args = args[1:]
+		for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+			o := args[0]
+			switch {
+			case o == "--sender":
+				access = protocol.Read
+			case o == "--delete" || o == "--delete-before" || o == "--delete-during" || o == "--delete-after" || o == "--delete-excluded" ||
+				o == "--partial" || o == "--inplace" || o == "--size-only" || o == "--numeric-ids" || o == "--ignore-existing" || o == "--existing" ||
+				strings.HasPrefix(o, "--timeout=") || strings.HasPrefix(o, "--bwlimit=") || strings.HasPrefix(o, "--max-size=") || strings.HasPrefix(o, "--min-size="):
+			case !strings.HasPrefix(o, "--") && !strings.ContainsAny(o, "=/ MT@"):
+			default:
+				return
+			}
+			args = args[1:]
+		}
+		if len(args) < 2 || args[0] != "." {
+			return
+		}
+		set(Rsync, "file", access, args[1:]...)
+	case "git-upload-pack", "git-upload-archive", "git-receive-pack":
+		if len(args) != 1 || strings.HasPrefix(args[0], "-") {
+			return
+		}
+		access := protocol.Read
+		if words[0] == "git-receive-pack" {
+			access = protocol.Write | protocol.Execute // hooks run
+		}
+		set(Git, "repository", access, args[0])
+	}
+}

@@ -1,0 +1,184 @@
+package ssh
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// streams are the copies of a channel that run.
+type streams struct {
+	in  chan struct{} // closed when the client's input has ended
+	out chan struct{} // closed when the target's output has ended and was written
+}
+
+// inputEnded is closed when all that the client has sent was passed on.
+func (c *channel) inputEnded() <-chan struct{} { return c.streams.in }
+
+// relay copies the streams of what has been started.
+func (c *channel) relay(x *protocol.Exchange, t taps) {
+	var stdin io.Reader = c.client
+	if c.in != nil {
+		stdin = c.in
+	}
+	var in, out sync.WaitGroup
+	in.Add(2)
+	out.Add(2)
+	copying := func(wg *sync.WaitGroup, f func() error) {
+		c.s.ps.Go(func() error {
+			defer wg.Done()
+			return c.broken(protocol.Guard(f))
+		})
+	}
+	files := c.files
+	copying(&in, func() error {
+		if files != nil {
+			return files.requests(stdin, c.target)
+		}
+		return copyStream(c.target, stdin, t.in, &c.bytesIn)
+	})
+	copying(&in, func() error { return copyStream(c.target.Stderr(), c.client.Stderr(), t.inErr, &c.bytesIn) })
+	copying(&out, func() error {
+		if files != nil {
+			return files.replies(c.client, c.target)
+		}
+		return copyStream(c.client, c.target, t.out, &c.bytes)
+	})
+	copying(&out, func() error { return copyStream(c.stderr, c.target.Stderr(), t.err, &c.bytes) })
+	c.s.ps.Go(func() error {
+		in.Wait()
+		_ = c.target.CloseWrite() // half-close: the output goes on
+		close(c.streams.in)
+		return nil
+	})
+	c.s.ps.Go(func() error {
+		out.Wait()
+		_ = c.client.CloseWrite()
+		close(c.streams.out)
+		return nil
+	})
+	c.enter(running, x)
+}
+
+// broken looks at how a copy ended. What a step could not look at, and what
+// breaks the protocol, ends the channel; that one side is gone is noticed
+// elsewhere.
+func (c *channel) broken(err error) error {
+	var tap *tapError
+	var bad *Error
+	var panicked *protocol.PanicError
+	if !errors.As(err, &tap) && !errors.As(err, &bad) && !errors.As(err, &panicked) {
+		return nil
+	}
+	c.mu.Lock()
+	c.status = protocol.Outcome{Status: protocol.StatusError, Err: err}
+	c.mu.Unlock()
+	c.s.srv.log.Warn("a channel was cut off", "session", c.s.ps.Info().ID, "err", err)
+	_ = c.target.Close()
+	if c.stderr.mu.TryLock() { // who holds it waits for the client
+		_, _ = c.stderr.w.Write([]byte(refusal(err, c.nl())))
+		c.stderr.mu.Unlock()
+	}
+	_ = c.client.Close()
+	if panicked != nil {
+		return err // ends the session
+	}
+	return nil
+}
+
+// looked reports whether a step looks at what runs.
+func (c *channel) looked() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.x != nil && !c.x.Plain()
+}
+
+// fromTarget passes the target's requests on, and closes the client's side when
+// the target has closed its own and all of its output was written.
+func (c *channel) fromTarget(reqs <-chan *ssh.Request) error {
+	var last *ssh.Request
+	for r := range reqs {
+		switch r.Type {
+		case "exit-status", "exit-signal":
+			c.exited(r)
+			if c.looked() { // a result that a step cannot look at must not seem complete
+				last = r
+				continue
+			}
+			_, _ = c.client.SendRequest(r.Type, false, r.Payload)
+		case "eow@openssh.com", "xon-xoff":
+			_, _ = c.client.SendRequest(r.Type, false, r.Payload)
+			reply(r, true, nil)
+		default: // keepalive@openssh.com too
+			reply(r, false, nil)
+		}
+	}
+	c.mu.Lock()
+	for c.phase == starting { // what runs for a moment may be over before its streams are copied
+		c.changed.Wait()
+	}
+	ran := c.phase == running
+	c.mu.Unlock()
+	if ran {
+		<-c.streams.out
+	}
+	c.mu.Lock()
+	failed := c.status.Status == protocol.StatusError
+	c.mu.Unlock()
+	if last != nil && !failed {
+		_, _ = c.client.SendRequest(last.Type, false, last.Payload)
+	}
+	c.end()
+	_ = c.client.Close()
+	return nil
+}
+
+// exited notes how a command ended.
+func (c *channel) exited(r *ssh.Request) {
+	out := protocol.Outcome{Status: protocol.StatusFailed}
+	if r.Type == "exit-status" {
+		var v struct{ Status uint32 }
+		if ssh.Unmarshal(r.Payload, &v) != nil {
+			return
+		}
+		out.Code = fmt.Sprint(v.Status)
+		if v.Status == 0 {
+			out.Status = protocol.StatusOK
+		}
+	} else {
+		var v struct {
+			Signal     string
+			Core       bool
+			Error, Tag string
+		}
+		if ssh.Unmarshal(r.Payload, &v) != nil {
+			return
+		}
+		out.Code = "SIG" + v.Signal
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.status.Status != protocol.StatusError {
+		c.status = out
+	}
+}
+
+// end ends the operation of the channel, if there is one.
+func (c *channel) end() {
+	c.mu.Lock()
+	x, out := c.x, c.status
+	c.mu.Unlock()
+	if c.files != nil {
+		c.files.end()
+	}
+	if x == nil {
+		return
+	}
+	out.Bytes, out.BytesIn = c.bytes.Load(), c.bytesIn.Load()
+	x.End(out)
+}
