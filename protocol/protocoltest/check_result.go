@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ func (r *rig) onValues(op *protocol.Operation, f func([]byte) ([]byte, error)) e
 			}, nil
 		})
 	}
+	var one sync.Mutex // the streams of an operation may be different goroutines', and f is not made for that
 	return op.OnBytes(func(s protocol.Stream) (protocol.BytesFunc, error) {
 		if s.In {
 			return nil, nil
@@ -55,6 +57,8 @@ func (r *rig) onValues(op *protocol.Operation, f func([]byte) ([]byte, error)) e
 			if all = append(all, chunk...); !last {
 				return nil, nil // held back: what is looked for may be cut
 			}
+			one.Lock()
+			defer one.Unlock()
 			return f(all)
 		}, nil
 	})
