@@ -1,10 +1,573 @@
 package ssh
 
-import "io"
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 
-type sftp struct{}
+	"github.com/sallyport-dev/gateway/protocol"
+)
 
-func newSFTP(*channel) *sftp                          { return nil }
-func (*sftp) requests(r io.Reader, w io.Writer) error { _, err := io.Copy(w, r); return err }
-func (*sftp) replies(w io.Writer, r io.Reader) error  { _, err := io.Copy(w, r); return err }
-func (*sftp) end()                                    {}
+// Message types of SFTP version 3 (draft-ietf-secsh-filexfer-02), the version
+// that OpenSSH speaks.
+const (
+	fxpInit          = 1
+	fxpVersion       = 2
+	fxpOpen          = 3
+	fxpClose         = 4
+	fxpRead          = 5
+	fxpWrite         = 6
+	fxpLstat         = 7
+	fxpFstat         = 8
+	fxpSetstat       = 9
+	fxpFsetstat      = 10
+	fxpOpendir       = 11
+	fxpReaddir       = 12
+	fxpRemove        = 13
+	fxpMkdir         = 14
+	fxpRmdir         = 15
+	fxpRealpath      = 16
+	fxpStat          = 17
+	fxpRename        = 18
+	fxpReadlink      = 19
+	fxpSymlink       = 20
+	fxpStatus        = 101
+	fxpHandle        = 102
+	fxpData          = 103
+	fxpName          = 104
+	fxpAttrs         = 105
+	fxpExtended      = 200
+	fxpExtendedReply = 201
+)
+
+// Flags of fxpOpen that can change something.
+const fxfChanges = 0x02 | 0x04 | 0x08 | 0x10 | 0x20 // write, append, create, truncate, exclusive
+
+// Codes of fxpStatus.
+const (
+	fxOK               = 0
+	fxEOF              = 1
+	fxPermissionDenied = 3
+	fxUnsupported      = 8
+)
+
+const (
+	// maxSFTP bounds a message: OpenSSH's own limit, which no client exceeds.
+	maxSFTP = 256 << 10
+	// maxPendingSFTP bounds the requests that are not answered yet. OpenSSH has
+	// 64 of them, fast clients some hundred.
+	maxPendingSFTP = 4096
+	// maxHandles bounds the files and directories that are open at once.
+	maxHandles = 1024
+)
+
+// The verbs of files, by what SFTP calls them.
+const (
+	OpenFile   protocol.Verb = "open"
+	ListDir    protocol.Verb = "list"
+	StatFile   protocol.Verb = "stat"
+	SetStat    protocol.Verb = "setstat"
+	RemoveFile protocol.Verb = "remove"
+	MakeDir    protocol.Verb = "mkdir"
+	RemoveDir  protocol.Verb = "rmdir"
+	RenameFile protocol.Verb = "rename"
+	ReadLink   protocol.Verb = "readlink"
+	MakeLink   protocol.Verb = "link"
+	CopyFile   protocol.Verb = "copy"
+)
+
+// An sftp looks into a file transfer: what names a file is an operation, what
+// uses a handle is part of the one that opened it.
+type sftp struct {
+	c *channel
+
+	wmu  sync.Mutex // one writer to the client at a time
+	told int        // refusals written to the error stream
+
+	mu      sync.Mutex
+	pending map[uint32]*request
+	handles map[string]*file
+	ready   bool // the version was agreed on
+}
+
+// A request waits for its answer.
+type request struct {
+	typ  byte
+	x    *protocol.Exchange // its own operation, nil if it is part of another's
+	open *file              // what the operation opens
+	file *file              // whose handle it uses
+	at   uint64             // of a read or write
+	size uint32
+}
+
+// A file is an open file or directory.
+type file struct {
+	x        *protocol.Exchange
+	path     string
+	in, out  atomic.Int64 // bytes written and read
+	sum      hash.Hash    // of what went through, nil once it was not in order
+	next     uint64       // the offset that follows in order
+	reading  bool
+	writing  bool
+	complete bool // read up to the end
+}
+
+func newSFTP(c *channel) *sftp {
+	return &sftp{c: c, pending: map[uint32]*request{}, handles: map[string]*file{}}
+}
+
+func badSFTP(side Side, what string) error {
+	return &Error{Side: side, Msg: "the file transfer broke the protocol: " + what}
+}
+
+// message reads one message with its length into buf, which grows as needed.
+func message(r *bufio.Reader, buf []byte, side Side) ([]byte, error) {
+	head, err := r.Peek(5)
+	if err != nil {
+		if err == io.EOF && len(head) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		return buf[:0], err
+	}
+	n := int(binary.BigEndian.Uint32(head))
+	if n < 1 || n > maxSFTP {
+		return buf[:0], badSFTP(side, fmt.Sprintf("a message of %d bytes", uint32(n)))
+	}
+	if n += 4; cap(buf) < n {
+		buf = make([]byte, n)
+	}
+	buf = buf[:n]
+	_, err = io.ReadFull(r, buf)
+	return buf, err
+}
+
+// A fields reads the fields of a message.
+type fields struct {
+	b   []byte
+	bad bool
+}
+
+func (f *fields) take(n int) []byte {
+	if f.bad || n < 0 || n > len(f.b) {
+		f.bad = true
+		return nil
+	}
+	v := f.b[:n]
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) u32() uint32 {
+	if b := f.take(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (f *fields) u64() uint64 {
+	if b := f.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (f *fields) str() string {
+	n := f.u32()
+	if n > maxSFTP {
+		f.bad = true
+		return ""
+	}
+	return string(f.take(int(n)))
+}
+
+// requests reads the client's messages, asks about what they name and passes on
+// what is allowed.
+func (s *sftp) requests(src io.Reader, dst io.Writer) error {
+	r := bufio.NewReaderSize(src, chunk)
+	var buf []byte
+	for {
+		var err error
+		if buf, err = message(r, buf, SideClient); err != nil {
+			return ended(err)
+		}
+		pass, err := s.asked(buf)
+		if err != nil {
+			return err
+		}
+		if !pass {
+			continue
+		}
+		if _, err := dst.Write(buf); err != nil {
+			return err
+		}
+	}
+}
+
+// ended turns the orderly end of a stream into nil.
+func ended(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// asked looks at one message of the client. It reports whether it is to be
+// passed on; an error ends the transfer.
+func (s *sftp) asked(msg []byte) (bool, error) {
+	typ, f := msg[4], &fields{b: msg[5:]}
+	if typ == fxpInit {
+		if s.ready {
+			return false, badSFTP(SideClient, "a second greeting")
+		}
+		s.ready = true
+		return true, nil
+	}
+	id := f.u32()
+	if f.bad || !s.ready {
+		return false, badSFTP(SideClient, "a malformed message")
+	}
+	q := &request{typ: typ}
+	var op *protocol.Operation
+	switch typ {
+	case fxpClose, fxpRead, fxpWrite, fxpFstat, fxpFsetstat, fxpReaddir:
+		handle := f.str()
+		switch typ {
+		case fxpRead:
+			q.at, q.size = f.u64(), f.u32()
+		case fxpWrite:
+			q.at, q.size = f.u64(), f.u32()
+			if int(q.size) != len(f.b) {
+				f.bad = true
+			}
+		}
+		if f.bad {
+			return false, badSFTP(SideClient, "a malformed message")
+		}
+		s.mu.Lock()
+		q.file = s.handles[handle]
+		if typ == fxpClose {
+			delete(s.handles, handle) // no request behind this one may use it
+		}
+		s.mu.Unlock()
+		switch {
+		case q.file == nil:
+			return false, s.answer(id, fxPermissionDenied, "sallyport: no such handle")
+		case typ == fxpWrite && !q.file.writing || typ == fxpFsetstat && !q.file.writing && !q.file.reading:
+			return false, s.answer(id, fxPermissionDenied, "sallyport: not opened for that")
+		case typ == fxpFsetstat && !q.file.writing: // attributes of a file that was opened for reading
+			op = fileOperation(SetStat, protocol.Write, q.file.path)
+		case typ == fxpWrite:
+			q.file.wrote(q.at, f.b)
+		}
+	default:
+		if op = s.names(typ, f, q); f.bad {
+			return false, badSFTP(SideClient, "a malformed message")
+		}
+		if op == nil {
+			return false, s.answer(id, fxUnsupported, "sallyport: the gateway does not know this request")
+		}
+	}
+	if op != nil {
+		op.State = "sftp"
+		op.Raw = [][]byte{msg[9:]}
+		x, err := s.c.s.ps.Begin(s.c.asking, op)
+		if err == nil && op.Rewritten() != "" {
+			err = protocol.ErrFixed
+			x.End(protocol.Outcome{Status: protocol.StatusError, Err: err})
+		}
+		if err != nil {
+			return false, s.refuse(id, err)
+		}
+		q.x = x
+		if q.open != nil {
+			q.open.x = x
+		}
+	}
+	s.mu.Lock()
+	_, twice := s.pending[id]
+	full := len(s.pending) >= maxPendingSFTP || q.open != nil && len(s.handles) >= maxHandles
+	if !twice && !full {
+		s.pending[id] = q
+	}
+	s.mu.Unlock()
+	if twice || full {
+		if q.x != nil {
+			q.x.End(protocol.Outcome{Status: protocol.StatusError})
+		}
+		if twice {
+			return false, badSFTP(SideClient, "two requests of one number")
+		}
+		return false, s.answer(id, fxPermissionDenied, "sallyport: too many requests or open files at once")
+	}
+	return true, nil
+}
+
+func fileOperation(verb protocol.Verb, access protocol.Access, paths ...string) *protocol.Operation {
+	op := &protocol.Operation{Verb: verb, Text: paths[0], Access: access, Bounded: true}
+	for _, p := range paths {
+		op.Objects = append(op.Objects, protocol.Object{Kind: "file", Name: p, Access: access})
+	}
+	if len(paths) > 1 {
+		op.Text += " -> " + paths[1]
+	}
+	return op
+}
+
+// names returns the operation of a message that names a file; nil for one that
+// the gateway does not know.
+func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
+	read := func(verb protocol.Verb) *protocol.Operation {
+		op := fileOperation(verb, protocol.Read, f.str())
+		op.Pure = true // looks at names and attributes
+		return op
+	}
+	write := func(verb protocol.Verb) *protocol.Operation { return fileOperation(verb, protocol.Write, f.str()) }
+	switch typ {
+	case fxpOpen:
+		path, flags := f.str(), f.u32()
+		access := protocol.Read
+		q.open = &file{path: path, sum: sha256.New(), reading: flags&1 != 0}
+		if flags&fxfChanges != 0 {
+			access = protocol.Write
+			if q.open.reading {
+				access |= protocol.Read
+			}
+			q.open.writing = true
+		}
+		return fileOperation(OpenFile, access, path)
+	case fxpOpendir:
+		op := read(ListDir)
+		q.open = &file{path: op.Text}
+		return op
+	case fxpLstat, fxpStat, fxpRealpath:
+		return read(StatFile)
+	case fxpReadlink:
+		return read(ReadLink)
+	case fxpSetstat:
+		return write(SetStat)
+	case fxpRemove:
+		return write(RemoveFile)
+	case fxpMkdir:
+		return write(MakeDir)
+	case fxpRmdir:
+		return write(RemoveDir)
+	case fxpRename:
+		return fileOperation(RenameFile, protocol.Write, f.str(), f.str())
+	case fxpSymlink: // OpenSSH sends the link's text first
+		return fileOperation(MakeLink, protocol.Write, f.str(), f.str())
+	case fxpExtended:
+		return s.extended(f)
+	}
+	return nil
+}
+
+// extended returns the operation of one of OpenSSH's extensions.
+func (s *sftp) extended(f *fields) *protocol.Operation {
+	pure := func(verb protocol.Verb, path string) *protocol.Operation {
+		op := fileOperation(verb, protocol.Read, path)
+		op.Pure = true
+		return op
+	}
+	switch f.str() {
+	case "posix-rename@openssh.com":
+		return fileOperation(RenameFile, protocol.Write, f.str(), f.str())
+	case "hardlink@openssh.com":
+		return fileOperation(MakeLink, protocol.Write, f.str(), f.str())
+	case "lsetstat@openssh.com":
+		return fileOperation(SetStat, protocol.Write, f.str())
+	case "statvfs@openssh.com", "expand-path@openssh.com":
+		return pure(StatFile, f.str())
+	case "limits@openssh.com", "users-groups-by-id@openssh.com": // about the server and its accounts
+		return pure(StatFile, ".")
+	case "copy-data":
+		s.mu.Lock()
+		from, _, _, to := s.handles[f.str()], f.u64(), f.u64(), s.handles[f.str()]
+		s.mu.Unlock()
+		if from == nil || to == nil || !from.reading || !to.writing {
+			return nil
+		}
+		to.sum = nil // what goes there is not seen
+		return fileOperation(CopyFile, protocol.Read|protocol.Write, from.path, to.path)
+	case "home-directory":
+		return pure(StatFile, "~"+f.str())
+	case "fsync@openssh.com", "fstatvfs@openssh.com":
+		s.mu.Lock()
+		h := s.handles[f.str()]
+		s.mu.Unlock()
+		if h == nil {
+			return nil
+		}
+		return pure(StatFile, h.path)
+	}
+	return nil
+}
+
+// maxTold bounds the refusals of a transfer that are written to the error stream,
+// which not every client reads.
+const maxTold = 50
+
+// refuse answers a request that was refused. Most clients show their own text
+// for the code, so the reason goes to the error stream too.
+func (s *sftp) refuse(id uint32, err error) error {
+	text := refusal(err, "\n")
+	if s.told++; s.told <= maxTold {
+		_, _ = s.c.stderr.Write([]byte(text))
+	}
+	return s.answer(id, fxPermissionDenied, strings.TrimSuffix(text, "\n"))
+}
+
+// answer answers a request itself.
+func (s *sftp) answer(id uint32, code uint32, msg string) error {
+	b := make([]byte, 4, 64+len(msg))
+	b = append(b, fxpStatus)
+	b = binary.BigEndian.AppendUint32(b, id)
+	b = binary.BigEndian.AppendUint32(b, code)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(msg)))
+	b = append(b, msg...)
+	b = binary.BigEndian.AppendUint32(b, 0) // no language
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	return s.write(s.c.client, b)
+}
+
+func (s *sftp) write(w io.Writer, b []byte) error {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	n, err := w.Write(b)
+	s.c.bytes.Add(int64(n))
+	return err
+}
+
+// replies passes the target's answers on and notes what they say.
+func (s *sftp) replies(dst io.Writer, src io.Reader) error {
+	r := bufio.NewReaderSize(src, chunk)
+	var buf []byte
+	for {
+		var err error
+		if buf, err = message(r, buf, SideTarget); err != nil {
+			return ended(err)
+		}
+		if err := s.answered(buf); err != nil {
+			return err
+		}
+		if err := s.write(dst, buf); err != nil {
+			return err
+		}
+	}
+}
+
+// answered looks at one message of the target.
+func (s *sftp) answered(msg []byte) error {
+	typ, f := msg[4], &fields{b: msg[5:]}
+	if typ == fxpVersion {
+		return nil
+	}
+	id := f.u32()
+	s.mu.Lock()
+	q := s.pending[id]
+	delete(s.pending, id)
+	s.mu.Unlock()
+	if f.bad || q == nil {
+		return badSFTP(SideTarget, "an answer that nobody waits for")
+	}
+	code := uint32(fxOK)
+	if typ == fxpStatus {
+		code = f.u32()
+	}
+	switch {
+	case typ == fxpHandle:
+		handle := f.str()
+		if f.bad || q.open == nil {
+			return badSFTP(SideTarget, "a handle that nobody asked for")
+		}
+		s.mu.Lock()
+		_, twice := s.handles[handle]
+		if !twice {
+			s.handles[handle] = q.open
+		}
+		s.mu.Unlock()
+		if twice {
+			return badSFTP(SideTarget, "a handle that is in use")
+		}
+		return nil // the operation ends when the file is closed
+	case typ == fxpData && q.typ == fxpRead:
+		n := f.u32()
+		if f.bad || int(n) != len(f.b) || n > q.size {
+			return badSFTP(SideTarget, "malformed data")
+		}
+		q.file.read(q.at, f.b)
+	case q.typ == fxpRead && code == fxEOF:
+		q.file.complete = true
+	case q.typ == fxpClose:
+		q.file.end(code)
+	}
+	if q.x != nil {
+		q.x.End(outcome(code))
+	}
+	return nil
+}
+
+func outcome(code uint32) protocol.Outcome {
+	if code != fxOK {
+		return protocol.Outcome{Status: protocol.StatusFailed, Code: strconv.FormatUint(uint64(code), 10)}
+	}
+	return protocol.Outcome{Status: protocol.StatusOK}
+}
+
+// read notes what came from a file. Only the answering side calls it.
+func (h *file) read(at uint64, b []byte) {
+	h.out.Add(int64(len(b)))
+	if !h.writing {
+		h.hash(at, b)
+	}
+}
+
+// wrote notes what goes to a file. Only the asking side calls it.
+func (h *file) wrote(at uint64, b []byte) {
+	h.in.Add(int64(len(b)))
+	h.hash(at, b)
+}
+
+func (h *file) hash(at uint64, b []byte) {
+	if h.sum == nil {
+		return
+	}
+	if at != h.next {
+		h.sum = nil // not in order: there is no hash of the whole
+		return
+	}
+	h.next += uint64(len(b))
+	_, _ = h.sum.Write(b) // never fails
+}
+
+// end ends the operation that opened the file.
+func (h *file) end(code uint32) {
+	out := outcome(code)
+	out.Bytes, out.BytesIn = h.out.Load(), h.in.Load()
+	if h.sum != nil && h.next > 0 && (h.writing || h.complete) { // all of it, from the start
+		out.Tag = "sha256:" + hex.EncodeToString(h.sum.Sum(nil))
+	}
+	h.x.End(out)
+}
+
+// end ends what is open when the channel is: what the target did not say is not
+// known.
+func (s *sftp) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, q := range s.pending {
+		if q.x != nil {
+			q.x.End(protocol.Outcome{})
+		}
+	}
+	for _, h := range s.handles {
+		h.x.End(protocol.Outcome{Bytes: h.out.Load(), BytesIn: h.in.Load()})
+	}
+}

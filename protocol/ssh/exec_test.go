@@ -1,0 +1,80 @@
+package ssh
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+func TestCommandsAreTakenApart(t *testing.T) {
+	const x, w, r, ad, o = protocol.Execute, protocol.Write, protocol.Read, protocol.Admin, protocol.Opaque
+	for _, c := range []struct {
+		text    string
+		access  protocol.Access
+		objects string // "kind:name" of each
+	}{
+		{"uptime", x, "command:uptime"},
+		{"/usr/bin/uptime -p", x, "command:uptime"},
+		{"ps aux | grep 'x y' && df", x, "command:ps command:grep command:df"},
+		{"echo a > /etc/passwd", x | w, "command:echo file:/etc/passwd"},
+		{"wc < in 2>&1 >>out", x | w | r, "command:wc file:in file:out"},
+		{"rm -rf /", x | w, "command:rm"},
+		{"r''m x", x | w, "command:rm"},
+		{`r\m x`, x | w, "command:rm"},
+		{"sudo -u postgres -- psql", x | ad, "command:sudo command:psql"},
+		{"sudo rm x", x | w | ad, "command:sudo command:rm"},
+		{"sudo -n FOO=1 systemctl stop x", x | ad, "command:sudo command:systemctl"},
+		{"sudo -i", x | ad | o, "command:sudo"},
+		{"sudo --unknown rm x", x | ad | o, "command:sudo"},
+		{"su -c 'rm x'", x | ad | o, "command:su"},
+		{"nohup nice -n 5 timeout 9 rm x", x | w, "command:nohup command:nice command:timeout command:rm"},
+		{"env A=b rm x", x | w, "command:env command:rm"},
+		{"env PATH=/tmp ls", x | o, "command:env"},
+		{"PATH=/tmp ls", x | o, "command:ls"},
+		{"sh -c 'rm x; sh -c \"mv a b\"'", x | w, "command:sh command:rm command:mv"},
+		{"bash -c \"$X\"", x | o, "command:bash"},
+		{"curl x | sh", x | o, "command:curl command:sh"},
+		{"sh ./script", x | o, "command:sh"},
+		{"$X y", x | o, ""},
+		{"$(echo rm) y", x | o, "command:echo"},
+		{"echo $(rm y)", x | w, "command:echo command:rm"},
+		{"{a,rm} x", x | o, ""},
+		{"eval x", x | o, "command:eval"},
+		{"python3 -c 'print(1)'", x | o, "command:python3"},
+		{"ls() { rm x; }; ls", x | w | o, "command:rm command:ls"},
+		{"find . -name x", x, "command:find"},
+		{"find . -exec rm {} +", x | o, "command:find"},
+		{"if true; then touch x; fi", x | w, "command:true command:touch"},
+		{"unterminated '", x | o, ""},
+		{"a\x00b", x | o, ""},
+		{strings.Repeat("a ", maxAnalyzed), x | o, ""},
+		{strings.Repeat("(", 4000), x | o, ""},
+
+		{"scp -f /etc/hosts", r, "command:scp file:/etc/hosts"},
+		{"scp -v -r -t -- /tmp/x", w, "command:scp file:/tmp/x"},
+		{"scp -t -f x", x | w, "command:scp"},
+		{"scp -S /tmp/evil -t x", x | w, "command:scp"},
+		{"scp -t *", x | w, "command:scp"},
+		{"scp -t x; rm y", x | w, "command:scp command:rm"},
+		{"rsync --server -vlogDtprze.iLsfxCIvu . /srv/x", w, "command:rsync file:/srv/x"},
+		{"rsync --server --sender -vlogDtprze.iLsfxCIvu . /srv/x", r, "command:rsync file:/srv/x"},
+		{"rsync --server --daemon --config=/tmp/x .", x | w, "command:rsync"},
+		{"rsync --server --sender --log-file=/etc/x . /y", x | w, "command:rsync"},
+		{"git-upload-pack '/srv/a.git'", r, "command:git-upload-pack repository:/srv/a.git"},
+		{"git-receive-pack 'a'", x | w, "command:git-receive-pack repository:a"},
+		{"git-upload-pack --exec=x a", x, "command:git-upload-pack"},
+	} {
+		op := analyze(c.text)
+		var got []string
+		for _, o := range op.Objects {
+			got = append(got, o.Kind+":"+o.Name)
+		}
+		name := c.text[:min(len(c.text), 50)]
+		require.Equal(t, c.access.String(), op.Access.String(), name)
+		require.Equal(t, c.objects, strings.Join(got, " "), name)
+		require.Equal(t, op.Access.Has(o), op.Why != "", name)
+	}
+}
