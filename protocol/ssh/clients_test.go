@@ -105,10 +105,6 @@ func TestHeldCommandSaysSoAndRuns(t *testing.T) {
 func TestHeldCommandIsWithdrawn(t *testing.T) {
 	step, waiting, _, gone := holdOn("held")
 	r := newRig(t, rigConfig{steps: []middleware.Step{step}})
-	for name, leave := range map[string]func(){"killed": nil} {
-		_ = name
-		_ = leave
-	}
 	cmd := r.command(t, "ssh", "web1", "echo held")
 	require.NoError(t, cmd.Start())
 	<-waiting

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -58,7 +59,6 @@ func (c *channel) relay(x *protocol.Exchange, t taps) {
 	})
 	c.s.ps.Go(func() error {
 		out.Wait()
-		_ = c.client.CloseWrite()
 		close(c.streams.out)
 		return nil
 	})
@@ -98,24 +98,64 @@ func (c *channel) looked() bool {
 	return c.x != nil && !c.x.Plain()
 }
 
-// fromTarget passes the target's requests on, and closes the client's side when
-// the target has closed its own and all of its output was written.
+// eofAfter is how long the end of the output waits for the exit status.
+const eofAfter = time.Second
+
+// fromTarget passes the target's requests on, tells the client the end of the
+// output, and closes the client's side when the target has closed its own.
+//
+// A client whose input has ended closes the channel as soon as the output has.
+// Between two OpenSSHs an exit status still arrives behind that; the SSH library
+// has closed the channel by then. So the end of the output waits for the exit
+// status, unless the client may be waiting for that end itself.
 func (c *channel) fromTarget(reqs <-chan *ssh.Request) error {
-	var last *ssh.Request
-	for r := range reqs {
-		switch r.Type {
-		case "exit-status", "exit-signal":
-			c.exited(r)
-			if c.looked() { // a result that a step cannot look at must not seem complete
-				last = r
-				continue
+	output := c.streams.out // closed when all output was written
+	var late <-chan time.Time
+	var exit *ssh.Request
+	told := false
+	eof := func() {
+		if told || output != nil {
+			return
+		}
+		told = true
+		if exit != nil && !c.failed() {
+			_, _ = c.client.SendRequest(exit.Type, false, exit.Payload)
+			exit = nil
+		}
+		_ = c.client.CloseWrite()
+	}
+	for open := true; open; {
+		var r *ssh.Request
+		select {
+		case r, open = <-reqs:
+			switch {
+			case !open:
+			case r.Type == "exit-status" || r.Type == "exit-signal":
+				c.exited(r)
+				if output != nil && c.looked() { // a result that a step cannot look at must not seem complete
+					exit = r
+					continue
+				}
+				_, _ = c.client.SendRequest(r.Type, false, r.Payload)
+				eof()
+			case r.Type == "eow@openssh.com" || r.Type == "xon-xoff":
+				_, _ = c.client.SendRequest(r.Type, false, r.Payload)
+				reply(r, true, nil)
+			default: // keepalive@openssh.com too
+				reply(r, false, nil)
 			}
-			_, _ = c.client.SendRequest(r.Type, false, r.Payload)
-		case "eow@openssh.com", "xon-xoff":
-			_, _ = c.client.SendRequest(r.Type, false, r.Payload)
-			reply(r, true, nil)
-		default: // keepalive@openssh.com too
-			reply(r, false, nil)
+		case <-output:
+			output = nil
+			late = time.After(eofAfter)
+			if exit != nil || c.hasExited() {
+				eof()
+			}
+		case <-late:
+			select {
+			case <-c.streams.in:
+			default:
+				eof()
+			}
 		}
 	}
 	c.mu.Lock()
@@ -125,17 +165,27 @@ func (c *channel) fromTarget(reqs <-chan *ssh.Request) error {
 	ran := c.phase == running
 	c.mu.Unlock()
 	if ran {
-		<-c.streams.out
-	}
-	c.mu.Lock()
-	failed := c.status.Status == protocol.StatusError
-	c.mu.Unlock()
-	if last != nil && !failed {
-		_, _ = c.client.SendRequest(last.Type, false, last.Payload)
+		if output != nil {
+			<-output
+			output = nil
+		}
+		eof()
 	}
 	c.end()
 	_ = c.client.Close()
 	return nil
+}
+
+func (c *channel) hasExited() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status.Status != ""
+}
+
+func (c *channel) failed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.status.Status == protocol.StatusError
 }
 
 // exited notes how a command ended.
