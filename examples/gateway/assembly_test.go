@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/middleware/config"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 )
 
 // build makes the one step of a file and closes it again.
@@ -62,6 +63,34 @@ func TestPostgresSettings(t *testing.T) {
 			require.NoError(t, writeTLS(dir))
 			t.Chdir(dir)
 			require.NoError(t, os.WriteFile("g.yaml", []byte("listen: [{protocol: postgres, address: ':1', settings: "+settings+
+				"}]\nsteps: [record: {dir: j}]\n"), 0o600))
+			_, err := (&assembly{dry: true}).load("g.yaml")
+			if want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, want)
+			require.ErrorContains(t, err, "g.yaml:1:")
+		})
+	}
+}
+
+func TestSSHSettings(t *testing.T) {
+	private, public, err := servers.NewSSHKey(t.Context())
+	require.NoError(t, err)
+	for settings, want := range map[string]string{
+		"{}":                                   "host_keys: clients know the gateway by its key",
+		"{host_keys: [nowhere]}":               "host_keys: open nowhere",
+		"{host_keys: [g.yaml]}":                "host_keys: g.yaml is not a private key",
+		"{host_keys: [key]}":                   "",
+		"{host_keys: [key], max_channels: -1}": "must not be negative",
+		"{host_keys: [key], user_cas: [x]}":    `user_cas: "x" is not a public key`,
+		"{host_keys: [key], user_cas: ['" + public + "'], banner: hello, login_timeout: 5s}": "",
+	} {
+		t.Run(settings, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			require.NoError(t, os.WriteFile("key", []byte(private.Reveal()), 0o600))
+			require.NoError(t, os.WriteFile("g.yaml", []byte("listen: [{protocol: ssh, address: ':1', settings: "+settings+
 				"}]\nsteps: [record: {dir: j}]\n"), 0o600))
 			_, err := (&assembly{dry: true}).load("g.yaml")
 			if want == "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/sshtest"
 )
 
 func TestMain(m *testing.M) {
@@ -24,11 +25,12 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts in testdata/script are what users could have typed. They find a
-// PostgreSQL with the sample data at $TARGET, free ports, a certificate below
+// PostgreSQL with the sample data at $TARGET, an sshd at $SSHD, free ports, a certificate below
 // tls, and tokens of alice, bob and ci.
 func TestScripts(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Sample(), pgtest.User("svc", "target-secret", "scram-sha-256"))
 	psql := pgtest.Tool(t, "psql")
+	sshd := sshtest.Start(t, servers.SSHDConfig{})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -37,6 +39,12 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TARGET", pg.Addr)
 			e.Setenv("TARGET_PASSWORD", "target-secret")
 			e.Setenv("PSQLRC", "/dev/null")
+			e.Setenv("SSHD", sshd.Addr)
+			e.Setenv("SSHD_ACCOUNT", sshd.Account)
+			e.Setenv("SSHD_HOST_KEY", sshd.HostKey)
+			if err := os.WriteFile(filepath.Join(e.WorkDir, "target_key"), []byte(sshd.Credentials.Secret.Reveal()), 0o600); err != nil {
+				return err
+			}
 			e.Setenv("PGHOST", "localhost")
 			e.Setenv("PGSSLMODE", "verify-full")
 			e.Setenv("PGSSLROOTCERT", "ca.pem")

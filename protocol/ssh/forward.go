@@ -35,7 +35,7 @@ func hostPort(host string, port uint32) string {
 
 // forwardOperation returns what a forward to or from an address is.
 func forwardOperation(verb protocol.Verb, kind, address string) *protocol.Operation {
-	return &protocol.Operation{Verb: verb, Text: address, Access: protocol.Opaque, Shape: protocol.Bytes,
+	return &protocol.Operation{Verb: verb, Text: string(verb) + " " + address, Access: protocol.Opaque, Shape: protocol.Bytes,
 		Objects: []protocol.Object{{Kind: kind, Name: address, Access: protocol.Opaque}},
 		Why:     "the gateway does not look into what is forwarded"}
 }

@@ -311,7 +311,7 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 }
 
 func fileOperation(verb protocol.Verb, access protocol.Access, paths ...string) *protocol.Operation {
-	op := &protocol.Operation{Verb: verb, Text: paths[0], Access: access, Bounded: true}
+	op := &protocol.Operation{Verb: verb, Text: string(verb) + " " + paths[0], Access: access, Bounded: true}
 	for _, p := range paths {
 		op.Objects = append(op.Objects, protocol.Object{Kind: "file", Name: p, Access: access})
 	}
@@ -345,7 +345,7 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 		return fileOperation(OpenFile, access, path)
 	case fxpOpendir:
 		op := read(ListDir)
-		q.open = &file{path: op.Text}
+		q.open = &file{path: op.Objects[0].Name}
 		return op
 	case fxpLstat, fxpStat, fxpRealpath:
 		return read(StatFile)
