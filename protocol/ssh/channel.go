@@ -148,6 +148,9 @@ func (c *channel) pump(reqs <-chan *ssh.Request, queue chan<- *ssh.Request) erro
 		case queue <- r:
 		default:
 			_ = c.client.Close()
+			for r := range reqs { // the library would wait for us else, and see no end of the connection
+				reply(r, false, nil)
+			}
 			return nil
 		}
 	}

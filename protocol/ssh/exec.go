@@ -33,8 +33,8 @@ const (
 // analyze returns the operation that runs text in the target's login shell.
 //
 // The text is read as a POSIX shell or bash would read it. Each command in it is
-// an object of kind "command", by the last part of its path; files of redirects
-// are objects of kind "file". What runs is always Execute, since a name does not
+// an object of kind "command", by its name or, if it is in none of the system's
+// folders, by its path; files of redirects are objects of kind "file". What runs is always Execute, since a name does not
 // tell what a program does. It is Opaque too where the text does not say what
 // runs: a name from a variable, code from standard input, eval, and what cannot
 // be parsed.
@@ -100,6 +100,8 @@ func (a *analysis) text(text string, depth int) {
 			a.call(n, depth)
 		case *syntax.Redirect:
 			a.redirect(n)
+		case *syntax.DeclClause:
+			a.assigns(n.Args)
 		case *syntax.FuncDecl:
 			a.opaque("it defines a function, which may stand for any name")
 		}
@@ -198,12 +200,7 @@ func (a *analysis) redirect(r *syntax.Redirect) {
 
 // call looks at one command. What runs another command is looked through.
 func (a *analysis) call(c *syntax.CallExpr, depth int) {
-	for _, as := range c.Assigns {
-		switch name := assigned(as); name {
-		case "PATH", "IFS", "ENV", "BASH_ENV", "LD_PRELOAD", "LD_LIBRARY_PATH", "SHELLOPTS", "PS4", "PROMPT_COMMAND":
-			a.opaque("it sets " + name + ", by which other programs may run")
-		}
-	}
+	a.assigns(c.Assigns)
 	words := make([]string, 0, len(c.Args))
 	known := make([]bool, 0, len(c.Args))
 	for _, w := range c.Args {
@@ -213,11 +210,30 @@ func (a *analysis) call(c *syntax.CallExpr, depth int) {
 	a.words(words, known, depth)
 }
 
-func assigned(as *syntax.Assign) string {
-	if as.Name == nil {
-		return ""
+func (a *analysis) assigns(list []*syntax.Assign) {
+	for _, as := range list {
+		switch name := as.Name; {
+		case name == nil: // an option, or a name known only when it runs: declare $x
+			if as.Value == nil {
+				continue
+			}
+			if _, ok := literal(as.Value); !ok {
+				a.opaque("the name of a variable is known only when it runs")
+			}
+		case as.Naked: // export PATH: has the value that it had
+		case runsOthers(name.Value):
+			a.opaque("it sets " + name.Value + ", by which other programs may run")
+		}
 	}
-	return as.Name.Value
+}
+
+// runsOthers reports whether a variable decides which programs or libraries run.
+func runsOthers(name string) bool {
+	switch name {
+	case "PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "PAGER", "EDITOR", "VISUAL":
+		return true
+	}
+	return strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "GIT_") || strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "PERL")
 }
 
 // words looks at the words of one command; known says which of them are what
@@ -233,10 +249,10 @@ func (a *analysis) words(words []string, known []bool, depth int) {
 			return
 		}
 		name := path.Base(words[0])
-		a.add("command", name, protocol.Execute)
+		a.add("command", commandName(words[0]), protocol.Execute)
 		w, isWrapper := wrappers[name]
 		switch {
-		case name == "eval" || name == "source" || name == "." || name == "trap" || name == "alias" || name == "enable" || name == "bind" || name == "complete":
+		case name == "eval" || name == "source" || name == "." || name == "trap" || name == "alias" || name == "enable" || name == "hash" || name == "bind" || name == "complete":
 			a.opaque(name + " runs text that is not looked into")
 			return
 		case slices.Contains(shells, name):
@@ -270,6 +286,22 @@ func (a *analysis) words(words []string, known []bool, depth int) {
 		}
 		words, known = words[len(words)-len(rest):], known[len(known)-len(rest):]
 	}
+}
+
+// commandName returns the name of a command: without its folder if that is one of
+// the system's, so that ./ls is not taken for ls.
+func commandName(word string) string {
+	if !strings.Contains(word, "/") {
+		return word
+	}
+	switch word = path.Clean(word); path.Dir(word) {
+	case "/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin":
+		return path.Base(word)
+	}
+	if !strings.Contains(word, "/") { // cleaned of its ./
+		return "./" + word
+	}
+	return word
 }
 
 // shell looks at the arguments of a shell: what follows -c is its text.
@@ -350,7 +382,7 @@ func (w wrapper) skip(words []string, known []bool) ([]string, bool) {
 				return nil, false
 			}
 		case w.assign && strings.Contains(s, "="):
-			if name, _, _ := strings.Cut(s, "="); name == "PATH" || strings.HasPrefix(name, "LD_") {
+			if name, _, _ := strings.Cut(s, "="); runsOthers(name) {
 				return nil, false
 			}
 		case skipN > 0:

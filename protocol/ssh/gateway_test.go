@@ -49,6 +49,8 @@ type rigConfig struct {
 	sshd    servers.SSHDConfig
 	secret  protocol.Secret
 	key     func(*middleware.PublicKey)
+
+	handshake time.Duration
 }
 
 // An opLog notes what was asked and how it ended.
@@ -152,7 +154,7 @@ func newRig(t testing.TB, c rigConfig) *rig {
 	if !c.secret.Empty() {
 		secret = c.secret
 	}
-	r.config = gateway.Config{Steps: steps, Targets: []gateway.Target{{
+	r.config = gateway.Config{Steps: steps, HandshakeTimeout: c.handshake, Targets: []gateway.Target{{
 		Name: "web1", Protocol: "ssh", Addr: r.sshd.Addr, User: r.sshd.Account, Secret: gateway.Fixed(secret), Options: options}}}
 	r.gateway, err = gateway.New(r.config)
 	require.NoError(t, err)

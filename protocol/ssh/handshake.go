@@ -14,6 +14,10 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
+// nextProof is how long a client whose proof was refused may take for the next,
+// typing included.
+const nextProof = time.Minute
+
 // A handshake is a client's login. Its callbacks run one after the other, on
 // the goroutine that serves the connection.
 type handshake struct {
@@ -87,7 +91,7 @@ func (h *handshake) offered(meta ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Perm
 func (h *handshake) publicKey(meta ssh.ConnMetadata, key ssh.PublicKey, perms *ssh.Permissions, _ string) (*ssh.Permissions, error) {
 	cert, ok := key.(*ssh.Certificate)
 	if !ok {
-		return perms, h.open(meta, protocol.PublicKey{Algorithm: key.Type(), Blob: key.Marshal(), Fingerprint: ssh.FingerprintSHA256(key)}, nil)
+		return let(perms, h.open(meta, protocol.PublicKey{Algorithm: key.Type(), Blob: key.Marshal(), Fingerprint: ssh.FingerprintSHA256(key)}, nil))
 	}
 	account, _ := splitUser(meta.User())
 	p := protocol.SSHCertificate{Authority: ssh.FingerprintSHA256(cert.SignatureKey), KeyID: cert.KeyId, Serial: cert.Serial,
@@ -99,15 +103,23 @@ func (h *handshake) publicKey(meta ssh.ConnMetadata, key ssh.PublicKey, perms *s
 	_, pty := cert.Extensions["permit-pty"]
 	_, forwarding := cert.Extensions["permit-port-forwarding"]
 	h.limits.noPty, h.limits.noForwarding = !pty, !forwarding
-	err := h.open(meta, p, nil)
+	perms, err := let(perms, h.open(meta, p, nil))
 	if err != nil {
 		h.limits = limits{} // another proof has its own
 	}
 	return perms, err
 }
 
+// let returns perms unless there is an error.
+func let(perms *ssh.Permissions, err error) (*ssh.Permissions, error) {
+	if err != nil {
+		return nil, err
+	}
+	return perms, nil
+}
+
 func (h *handshake) password(meta ssh.ConnMetadata, pw []byte) (*ssh.Permissions, error) {
-	return &ssh.Permissions{}, h.open(meta, protocol.Password{Secret: protocol.NewSecret(string(pw)), TLS: true}, nil)
+	return let(&ssh.Permissions{}, h.open(meta, protocol.Password{Secret: protocol.NewSecret(string(pw)), TLS: true}, nil))
 }
 
 func (h *handshake) interactive(meta ssh.ConnMetadata, challenge ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
@@ -122,7 +134,7 @@ func (h *handshake) interactive(meta ssh.ConnMetadata, challenge ssh.KeyboardInt
 	if err != nil {
 		return nil, err
 	}
-	return &ssh.Permissions{}, h.open(meta, protocol.Token{Secret: token}, ask)
+	return let(&ssh.Permissions{}, h.open(meta, protocol.Token{Secret: token}, ask))
 }
 
 // open asks whether the login is accepted and connects to the target. The
@@ -139,6 +151,7 @@ func (h *handshake) open(meta ssh.ConnMetadata, proof protocol.Proof, ask func(s
 	if err != nil {
 		var d *protocol.DeniedError
 		if errors.As(err, &d) && d.Step == "authenticate" { // nobody knows the proof; the client may have another
+			_ = h.conn.SetDeadline(time.Now().Add(nextProof)) // fails on a closed connection only
 			switch proof.(type) {
 			case protocol.Password, protocol.Token: // typed for this gateway; keys are tried one after the other
 				return &ssh.BannerError{Err: err, Message: refusal(err, "\n")}
@@ -154,7 +167,7 @@ func (h *handshake) open(meta ssh.ConnMetadata, proof protocol.Proof, ask func(s
 		return h.refuse(err)
 	}
 	h.sess, h.target = sess, t
-	return nil
+	return h.conn.SetDeadline(time.Time{})
 }
 
 // refuse ends the login: the client hears why, and is not asked for the other

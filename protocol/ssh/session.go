@@ -57,6 +57,11 @@ func (s *session) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, t
 		return nil
 	})
 	err := s.client.Wait()
+	s.listening.Lock()
+	for _, l := range s.listens {
+		l.x.End(protocol.Outcome{Status: protocol.StatusOK})
+	}
+	s.listening.Unlock()
 	s.mu.Lock()
 	lost := s.lost
 	s.mu.Unlock()

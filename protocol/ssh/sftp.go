@@ -59,6 +59,9 @@ const (
 	fxUnsupported      = 8
 )
 
+// sftpVersion is the version that is spoken, whatever a client offers.
+const sftpVersion = 3
+
 const (
 	// maxSFTP bounds a message: OpenSSH's own limit, which no client exceeds.
 	maxSFTP = 256 << 10
@@ -95,7 +98,8 @@ type sftp struct {
 	mu      sync.Mutex
 	pending map[uint32]*request
 	handles map[string]*file
-	ready   bool // the version was agreed on
+	ready   bool // the client has greeted; asking side only
+	version bool // the target has answered; answering side only
 }
 
 // A request waits for its answer.
@@ -188,6 +192,13 @@ func (f *fields) str() string {
 	return string(f.take(int(n)))
 }
 
+// path returns a path. One with a NUL would be another for a target in C.
+func (f *fields) path() string {
+	s := f.str()
+	f.bad = f.bad || strings.Contains(s, "\x00")
+	return s
+}
+
 // requests reads the client's messages, asks about what they name and passes on
 // what is allowed.
 func (s *sftp) requests(src io.Reader, dst io.Writer) error {
@@ -227,6 +238,10 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 		if s.ready {
 			return false, badSFTP(SideClient, "a second greeting")
 		}
+		if f.u32() < sftpVersion || f.bad {
+			return false, badSFTP(SideClient, "a version before 3")
+		}
+		binary.BigEndian.PutUint32(msg[5:], sftpVersion) // later ones name and open files in another form
 		s.ready = true
 		return true, nil
 	}
@@ -325,14 +340,14 @@ func fileOperation(verb protocol.Verb, access protocol.Access, paths ...string) 
 // the gateway does not know.
 func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 	read := func(verb protocol.Verb) *protocol.Operation {
-		op := fileOperation(verb, protocol.Read, f.str())
+		op := fileOperation(verb, protocol.Read, f.path())
 		op.Pure = true // looks at names and attributes
 		return op
 	}
-	write := func(verb protocol.Verb) *protocol.Operation { return fileOperation(verb, protocol.Write, f.str()) }
+	write := func(verb protocol.Verb) *protocol.Operation { return fileOperation(verb, protocol.Write, f.path()) }
 	switch typ {
 	case fxpOpen:
-		path, flags := f.str(), f.u32()
+		path, flags := f.path(), f.u32()
 		access := protocol.Read
 		q.open = &file{path: path, sum: sha256.New(), reading: flags&1 != 0}
 		if flags&fxfChanges != 0 {
@@ -360,9 +375,9 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 	case fxpRmdir:
 		return write(RemoveDir)
 	case fxpRename:
-		return fileOperation(RenameFile, protocol.Write, f.str(), f.str())
+		return fileOperation(RenameFile, protocol.Write, f.path(), f.path())
 	case fxpSymlink: // OpenSSH sends the link's text first
-		return fileOperation(MakeLink, protocol.Write, f.str(), f.str())
+		return fileOperation(MakeLink, protocol.Write, f.path(), f.path())
 	case fxpExtended:
 		return s.extended(f)
 	}
@@ -378,13 +393,13 @@ func (s *sftp) extended(f *fields) *protocol.Operation {
 	}
 	switch f.str() {
 	case "posix-rename@openssh.com":
-		return fileOperation(RenameFile, protocol.Write, f.str(), f.str())
+		return fileOperation(RenameFile, protocol.Write, f.path(), f.path())
 	case "hardlink@openssh.com":
-		return fileOperation(MakeLink, protocol.Write, f.str(), f.str())
+		return fileOperation(MakeLink, protocol.Write, f.path(), f.path())
 	case "lsetstat@openssh.com":
-		return fileOperation(SetStat, protocol.Write, f.str())
+		return fileOperation(SetStat, protocol.Write, f.path())
 	case "statvfs@openssh.com", "expand-path@openssh.com":
-		return pure(StatFile, f.str())
+		return pure(StatFile, f.path())
 	case "limits@openssh.com", "users-groups-by-id@openssh.com": // about the server and its accounts
 		return pure(StatFile, ".")
 	case "copy-data":
@@ -397,7 +412,7 @@ func (s *sftp) extended(f *fields) *protocol.Operation {
 		to.sum = nil // what goes there is not seen
 		return fileOperation(CopyFile, protocol.Read|protocol.Write, from.path, to.path)
 	case "home-directory":
-		return pure(StatFile, "~"+f.str())
+		return pure(StatFile, "~"+f.path())
 	case "fsync@openssh.com", "fstatvfs@openssh.com":
 		s.mu.Lock()
 		h := s.handles[f.str()]
@@ -467,6 +482,10 @@ func (s *sftp) replies(dst io.Writer, src io.Reader) error {
 func (s *sftp) answered(msg []byte) error {
 	typ, f := msg[4], &fields{b: msg[5:]}
 	if typ == fxpVersion {
+		if v := f.u32(); f.bad || v != sftpVersion || s.version {
+			return badSFTP(SideTarget, "a version that was not asked for")
+		}
+		s.version = true
 		return nil
 	}
 	id := f.u32()
