@@ -133,6 +133,18 @@ func (x *Exchange) Text(m *Message) error {
 	return nil
 }
 
+// Resize tells the taps that the terminal has another size. It may be called
+// while the functions of the operation's streams run. After an error nothing
+// more of the operation may be shown.
+func (x *Exchange) Resize(columns, rows int) error {
+	for _, f := range x.op.sizes {
+		if err := f(columns, rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // End closes the operation with its outcome. Only the first call counts; it
 // may come from any goroutine. An empty Status becomes StatusUnknown and a zero
 // Duration the time since the operation was asked for.

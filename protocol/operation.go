@@ -80,6 +80,13 @@ type Object struct {
 	Access Access
 }
 
+// A Terminal is what a person sits at, as the client describes it when the
+// operation is asked for. [Operation.OnResize] tells of changes.
+type Terminal struct {
+	Type          string // "xterm-256color"
+	Columns, Rows int    // 0: not said
+}
+
 // An Arg is one argument of a prepared execution.
 type Arg struct {
 	Text string // the value as text; hexadecimal with prefix \x if it has no text form
@@ -126,6 +133,9 @@ type Operation struct {
 
 	Shape Shape
 
+	// Terminal is the terminal that its streams belong to; nil if there is none.
+	Terminal *Terminal
+
 	// State is the session state that changes the meaning of Text, such as
 	// search_path and role. It is part of Digest.
 	State string
@@ -165,6 +175,7 @@ type Operation struct {
 	bytes []func(Stream) (BytesFunc, error)
 	docs  []func(kind string) (DocFunc, error)
 	texts []TextFunc
+	sizes []func(columns, rows int) error
 	ends  []func(Outcome)
 
 	result Result
@@ -225,6 +236,21 @@ func (op *Operation) OnText(f TextFunc) error {
 		return ErrDecided
 	}
 	op.texts = append(op.texts, f)
+	return nil
+}
+
+// OnResize registers f to be told when the size of the operation's terminal
+// changes, in order with nothing: it may be called while a BytesFunc runs. An
+// error ends the operation with a failure. ErrShape means that there is no
+// terminal.
+func (op *Operation) OnResize(f func(columns, rows int) error) error {
+	if op.decided {
+		return ErrDecided
+	}
+	if op.Terminal == nil {
+		return ErrShape
+	}
+	op.sizes = append(op.sizes, f)
 	return nil
 }
 

@@ -315,3 +315,21 @@ func ExampleGuard() {
 	fmt.Println(err)
 	// Output: panic: boom
 }
+
+func TestResizeIsTold(t *testing.T) {
+	op := &protocol.Operation{}
+	require.ErrorIs(t, op.OnResize(nil), protocol.ErrShape, "there is no terminal")
+	op = &protocol.Operation{Terminal: &protocol.Terminal{Columns: 80, Rows: 24}}
+	var got []int
+	require.NoError(t, op.OnResize(func(columns, rows int) error { got = append(got, columns, rows); return nil }))
+	bad := errors.New("full")
+	require.NoError(t, op.OnResize(func(int, int) error { return bad }))
+	s := protocol.NewSession(t.Context(), protocol.SessionConfig{Info: &protocol.SessionInfo{}, Engine: &engine{}})
+	defer s.Close(nil)
+	x, err := s.Begin(t.Context(), op)
+	require.NoError(t, err)
+	require.ErrorIs(t, x.Resize(100, 30), bad)
+	require.Equal(t, []int{100, 30}, got)
+	op.Decide(protocol.Allow(""), nil)
+	require.ErrorIs(t, op.OnResize(nil), protocol.ErrDecided)
+}
