@@ -1,0 +1,174 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// An Asciicast is a recording of one operation's streams in a file, in the
+// format asciicast v3 that asciinema and other players know. What was added is
+// in the kernel when the method that added it returns. It is safe for use by
+// many goroutines.
+//
+// The events are "o" output, "i" input, "r" a resize, "m" a note and "x" the exit
+// status, as the format has them; and "e" for the error stream of a command
+// without a terminal, which players leave out. Texts are UTF-8: bytes that are
+// not become the replacement character.
+type Asciicast struct {
+	mu    sync.Mutex
+	f     *os.File
+	last  time.Time
+	left  int64             // bytes that may still be added
+	parts map[string][]byte // of each code: the begin of a character whose rest is to come
+	full  bool
+	err   error
+}
+
+// CreateAsciicast makes the recording of op, named after its session and number:
+// dir/<session>/<number>.cast. max bounds the bytes that are recorded; what is
+// beyond is noted, and left out. A recording that is there already is an error.
+func CreateAsciicast(dir string, op *protocol.Operation, max int64) (*Asciicast, error) {
+	dir = filepath.Join(dir, op.Session.ID)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.FormatUint(op.ID, 10)+".cast"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	type term struct {
+		Columns int    `json:"cols"`
+		Rows    int    `json:"rows"`
+		Type    string `json:"type,omitempty"`
+	}
+	head := struct {
+		Version   int    `json:"version"`
+		Term      term   `json:"term"`
+		Timestamp int64  `json:"timestamp"`
+		Title     string `json:"title"`
+		Command   string `json:"command,omitempty"`
+	}{3, term{80, 24, ""}, op.Started().Unix(), op.Session.Identity.Subject + " at " + op.Session.Resource.Name, op.Text}
+	if t := op.Terminal; t != nil {
+		head.Term.Type = t.Type
+		if t.Columns > 0 && t.Rows > 0 {
+			head.Term.Columns, head.Term.Rows = t.Columns, t.Rows
+		}
+	}
+	a := &Asciicast{f: f, last: time.Now(), left: max, parts: map[string][]byte{}}
+	line, err := json.Marshal(head)
+	if err == nil {
+		_, err = f.Write(append(line, '\n'))
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// Output adds what the target sent; errors says that it was on the error stream.
+func (a *Asciicast) Output(b []byte, errors bool) error {
+	if errors {
+		return a.add("e", b)
+	}
+	return a.add("o", b)
+}
+
+// Input adds what the client sent.
+func (a *Asciicast) Input(b []byte) error { return a.add("i", b) }
+
+// Resize notes a new size of the terminal.
+func (a *Asciicast) Resize(columns, rows int) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.event("r", fmt.Sprintf("%dx%d", columns, rows))
+}
+
+func (a *Asciicast) add(code string, b []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.full || len(b) == 0 {
+		return a.err
+	}
+	if int64(len(b)) > a.left {
+		a.full = true
+		return a.event("m", "the recording ends here: it has reached its limit")
+	}
+	a.left -= int64(len(b))
+	b = append(a.parts[code], b...)
+	n := whole(b)
+	a.parts[code] = bytes.Clone(b[n:])
+	if n == 0 {
+		return a.err
+	}
+	return a.event(code, string(b[:n]))
+}
+
+// whole returns how many bytes of b come before a character that is not there as
+// a whole.
+func whole(b []byte) int {
+	for i := 1; i < utf8.UTFMax && i <= len(b); i++ {
+		if c := b[len(b)-i]; utf8.RuneStart(c) {
+			if !utf8.FullRune(b[len(b)-i:]) {
+				return len(b) - i
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+// event writes one line. The caller holds mu.
+func (a *Asciicast) event(code, data string) error {
+	if a.err != nil {
+		return a.err
+	}
+	now := time.Now()
+	text, err := json.Marshal(data) // invalid bytes become U+FFFD
+	if err != nil {
+		a.err = err
+		return err
+	}
+	line := append([]byte{'['}, strconv.FormatFloat(now.Sub(a.last).Seconds(), 'f', 6, 64)...)
+	line = append(append(line, `, "`+code+`", `...), text...)
+	if _, a.err = a.f.Write(append(line, ']', '\n')); a.err == nil {
+		a.last = now
+	}
+	return a.err
+}
+
+// Close ends the recording with how the operation ended and makes it durable.
+// Whatever is added afterwards is an error.
+func (a *Asciicast) Close(out protocol.Outcome) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, code := range []string{"o", "e", "i"} {
+		if b := a.parts[code]; len(b) > 0 {
+			_ = a.event(code, string(b)) // kept in err
+		}
+	}
+	status := out.Code
+	if status == "" {
+		status = string(out.Status)
+	}
+	err := a.event("x", status)
+	if err == nil {
+		err = a.f.Sync()
+	}
+	if cerr := a.f.Close(); err == nil {
+		err = cerr
+	}
+	if a.err == nil {
+		a.err = os.ErrClosed
+	}
+	return err
+}
