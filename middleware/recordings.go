@@ -1,0 +1,108 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+
+	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// RecordingConfig says what a step recordings keeps.
+type RecordingConfig struct {
+	Dir string `yaml:"dir"` // where recordings go; see [audit.CreateAsciicast]
+
+	// Verbs are the operations that are recorded; empty means shell and exec.
+	Verbs []protocol.Verb `yaml:"verbs"`
+
+	// Input keeps what is typed too, and so passwords that are asked for.
+	Input bool `yaml:"input"`
+
+	// Max bounds the bytes of one recording; 0 means 64 MiB. What is beyond is
+	// not recorded, and the recording says so.
+	Max int64 `yaml:"max"`
+}
+
+// Recordings returns the step that keeps the streams of shells and commands as
+// asciicasts, one file for each. What a client sees has been written to the file
+// before; if that fails, the operation ends. It never allows anything, and does
+// not replace [Record]: it stands behind what masks, and keeps what is left of
+// the streams then. An operation of Verbs whose streams cannot be seen is
+// refused.
+func Recordings(c RecordingConfig) Step {
+	s := Step{Name: "recordings"}
+	switch {
+	case c.Dir == "":
+		s.err = errors.New("dir is missing: name the directory of the recordings")
+	case c.Max < 0:
+		s.err = errors.New("max is negative")
+	case c.Max == 0:
+		c.Max = 64 << 20
+	}
+	c.Verbs = slices.Clone(c.Verbs)
+	if len(c.Verbs) == 0 {
+		c.Verbs = []protocol.Verb{"shell", "exec"}
+	}
+	s.Operation = func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if !slices.Contains(c.Verbs, op.Verb) {
+			return protocol.Pass, nil
+		}
+		return c.record(op)
+	}
+	return s
+}
+
+func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, error) {
+	// Made when the first stream begins: what is refused leaves no file.
+	var cast *audit.Asciicast
+	err := op.OnBytes(func(st protocol.Stream) (protocol.BytesFunc, error) {
+		if cast == nil {
+			var err error
+			if cast, err = audit.CreateAsciicast(c.Dir, op, c.Max); err != nil {
+				return nil, err
+			}
+		}
+		a := cast
+		switch {
+		case st.In && !c.Input:
+			return nil, nil
+		case st.In:
+			return func(b []byte, _ bool) ([]byte, error) {
+				if err := a.Input(b); !errors.Is(err, os.ErrClosed) { // what comes behind the end goes nowhere
+					return b, err
+				}
+				return b, nil
+			}, nil
+		}
+		return func(b []byte, _ bool) ([]byte, error) { return b, a.Output(b, st.Name == "stderr") }, nil
+	})
+	if errors.Is(err, protocol.ErrShape) {
+		return protocol.Deny("this cannot be recorded, and has to be"), nil
+	}
+	if err == nil && op.Terminal != nil {
+		err = op.OnResize(func(columns, rows int) error {
+			if cast == nil { // nothing has begun
+				return nil
+			}
+			return cast.Resize(columns, rows)
+		})
+	}
+	op.OnEnd(func(out protocol.Outcome) {
+		if cast != nil {
+			_ = cast.Close(out) // the streams have ended: there is nothing left to refuse
+		}
+	})
+	return protocol.Pass, err
+}
+
+// RecordingKind is the kind "recordings" for configuration files:
+//
+//	recordings: {dir: /var/lib/sallyport/recordings}
+func RecordingKind() Kind {
+	return KindOf("recordings", func(c RecordingConfig) (Step, error) {
+		s := Recordings(c)
+		return s, s.err
+	})
+}
