@@ -44,6 +44,7 @@ type channel struct {
 	over   chan struct{} // closed when the channel is done with
 
 	pty   bool
+	term  *protocol.Terminal
 	state []string // what pty-req and env have set
 	env   int      // bytes of it
 	in    *input   // nil: nothing was read yet
@@ -181,7 +182,9 @@ func (c *channel) request(r *ssh.Request) error {
 		c.setEnv(r)
 	case "pty-req":
 		c.setPty(r)
-	case "window-change", "signal", "break", "eow@openssh.com", "xon-xoff":
+	case "window-change":
+		c.resize(r)
+	case "signal", "break", "eow@openssh.com", "xon-xoff":
 		c.forward(r)
 	default: // auth-agent-req@openssh.com, x11-req ...
 		c.s.srv.log.Info("a request of this type does not go through the gateway", "session", c.s.ps.Info().ID, "type", r.Type)
@@ -194,6 +197,28 @@ func (c *channel) request(r *ssh.Request) error {
 func (c *channel) forward(r *ssh.Request) {
 	ok, err := c.target.SendRequest(r.Type, r.WantReply, r.Payload)
 	reply(r, ok && err == nil, nil)
+}
+
+// resize passes a window's new size on, and tells the steps.
+func (c *channel) resize(r *ssh.Request) {
+	var v struct{ Columns, Rows, Width, Height uint32 }
+	if ssh.Unmarshal(r.Payload, &v) != nil {
+		reply(r, false, nil)
+		return
+	}
+	c.mu.Lock()
+	x := c.x
+	if c.term != nil && x == nil {
+		c.term = &protocol.Terminal{Type: c.term.Type, Columns: int(v.Columns), Rows: int(v.Rows)}
+	}
+	c.mu.Unlock()
+	if x != nil {
+		if err := x.Resize(int(v.Columns), int(v.Rows)); err != nil {
+			_ = c.broken(&tapError{err})
+			return
+		}
+	}
+	c.forward(r)
 }
 
 func (c *channel) setEnv(r *ssh.Request) {
@@ -230,6 +255,7 @@ func (c *channel) setPty(r *ssh.Request) {
 	ok, err := c.target.SendRequest(r.Type, true, r.Payload)
 	if c.pty = ok && err == nil; c.pty {
 		c.state = append(c.state, "pty "+strconv.Quote(v.Term))
+		c.term = &protocol.Terminal{Type: v.Term, Columns: int(v.Columns), Rows: int(v.Rows)}
 	}
 	reply(r, c.pty, nil)
 }
@@ -260,6 +286,7 @@ func (c *channel) operation(r *ssh.Request) *protocol.Operation {
 			op.Access, op.Why, op.Objects = protocol.Control, "", nil
 		}
 	}
+	op.Terminal = c.term
 	op.State, op.Shape = strings.Join(state, "\n"), protocol.Bytes
 	if kind == "subsystem" && v.Text == "sftp" {
 		op.Shape = 0

@@ -101,7 +101,7 @@
 // "forward" of a forward. What tapped output ends with is told only after all of
 // it has passed. Operations on files have no stream that a tap can see, since
 // they are read and written in any order: a step that must see the data refuses
-// them.
+// them. No step of this module masks streams yet.
 //
 // # Limits
 //
