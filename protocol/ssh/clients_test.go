@@ -117,6 +117,22 @@ func TestHeldCommandIsWithdrawn(t *testing.T) {
 	}
 }
 
+func TestHeldLoginIsWithdrawn(t *testing.T) {
+	step, waiting, _, gone := holdOn("connect")
+	r := newRig(t, rigConfig{steps: []middleware.Step{step}})
+	cmd := r.command(t, "ssh", "web1", "true")
+	require.NoError(t, cmd.Start())
+	<-waiting
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	select {
+	case <-gone:
+	case <-time.After(time.Second):
+		t.Fatal("the client is gone, and the request still waits")
+	}
+	require.NotContains(t, r.sshd.Log(), "Connection from")
+}
+
 func TestCtrlCWithdrawsOnATerminal(t *testing.T) {
 	step, waiting, _, gone := holdOn("held")
 	r := newRig(t, rigConfig{steps: []middleware.Step{step}})

@@ -141,6 +141,9 @@ func TestControlMaster(t *testing.T) {
 	}
 	require.Len(t, seen, 20)
 
+	// A client that has nothing to send closes the channel when the output ends.
+	require.Equal(t, 9, r.ssh(t, append(mux, "exec <&- >&- 2>&-; sleep 0.3; exit 9")...).code)
+
 	// One channel of many is withdrawn, and the connection lives.
 	cmd := r.command(t, "ssh", append(mux, "echo held")...)
 	require.NoError(t, cmd.Start())

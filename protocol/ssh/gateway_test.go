@@ -199,7 +199,7 @@ func (r *rig) command(t testing.TB, program string, args ...string) *exec.Cmd {
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, sshtest.Tool(t, program, pkg), args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 20 * time.Second
 	return cmd
 }
 

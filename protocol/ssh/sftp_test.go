@@ -1,0 +1,31 @@
+package ssh
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A later version has other messages under the same numbers.
+func TestSFTPVersionIsThree(t *testing.T) {
+	s := newSFTP(nil)
+	hello := []byte{0, 0, 0, 5, fxpInit, 0, 0, 0, 6}
+	pass, err := s.asked(hello)
+	require.NoError(t, err)
+	require.True(t, pass)
+	require.Equal(t, uint32(3), binary.BigEndian.Uint32(hello[5:]), "the target hears of version 3 only")
+	require.Error(t, s.answered([]byte{0, 0, 0, 5, fxpVersion, 0, 0, 0, 6}), "a target that answers with another")
+	require.NoError(t, s.answered([]byte{0, 0, 0, 5, fxpVersion, 0, 0, 0, 3}))
+	require.Error(t, s.answered([]byte{0, 0, 0, 5, fxpVersion, 0, 0, 0, 3}), "twice")
+}
+
+// A target in C would end the path at the NUL.
+func TestSFTPPathsHaveNoNUL(t *testing.T) {
+	for _, typ := range []byte{fxpOpen, fxpOpendir, fxpStat, fxpRemove, fxpRename, fxpMkdir, fxpSetstat, fxpSymlink, fxpReadlink} {
+		path := "\x00\x00\x00\x03a\x00b"
+		f := &fields{b: []byte(path + path + "\x00\x00\x00\x01")}
+		newSFTP(nil).names(typ, f, &request{})
+		require.True(t, f.bad, "%d", typ)
+	}
+}
