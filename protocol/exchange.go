@@ -24,6 +24,10 @@ func (x *Exchange) Plain() bool {
 // connector has to know the columns before the first row.
 func (x *Exchange) WantsRows() bool { return len(x.op.rows) > 0 }
 
+// WantsDocs reports whether any step registered a tap on documents, so that the
+// connector has to ask the target for whole ones.
+func (x *Exchange) WantsDocs() bool { return len(x.op.docs) > 0 }
+
 // WantsText reports whether any step registered a tap on messages.
 func (x *Exchange) WantsText() bool { return len(x.op.texts) > 0 }
 
