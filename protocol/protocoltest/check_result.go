@@ -167,7 +167,7 @@ func sameBytes(r *rig) {
 		if got != want || fmt.Sprint(gerr) != fmt.Sprint(werr) {
 			r.fatalf("%q gave %q, %v; directly %q, %v", text, cut(got), gerr, cut(want), werr)
 		}
-		if r.kit.Encrypted {
+		if r.kit.Encrypted || r.kit.Reframed {
 			continue
 		}
 		// The end of an answer may be read with the client's next read.
@@ -381,11 +381,12 @@ func slowClient(r *rig) {
 	s, other := r.open(), r.open()
 	r.tapesOff()
 	var sent atomic.Int64
-	var stopped atomic.Bool
+	var begun, stopped atomic.Bool
 	big := bytes.Repeat([]byte("y"), chunk)
 	tag := r.tag(func() Reply {
 		return Reply{Columns: r.columns(), Rows: func(yield func([][]byte, error) bool) {
 			defer stopped.Store(true)
+			begun.Store(true)
 			for sent.Load() < 4*limit {
 				v := [][]byte{[]byte("1"), big}
 				if r.kit.Shape&protocol.Rows == 0 {
@@ -413,7 +414,7 @@ func slowClient(r *rig) {
 		if n := sent.Load(); n != last {
 			still, last = time.Now(), n
 		}
-		return last > limit || last > 0 && time.Since(still) > 250*time.Millisecond
+		return last > limit || begun.Load() && time.Since(still) > 250*time.Millisecond // a pipe may hold less than one chunk
 	})
 	if !ok || last > limit || stopped.Load() {
 		r.errorf(r.check.Rule, "its client reads nothing, and the target has sent %d MB", last>>20)

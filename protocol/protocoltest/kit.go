@@ -55,6 +55,11 @@ type Kit struct {
 	// understands instead of the bytes on the wire.
 	Encrypted bool
 
+	// Reframed says that each hop divides a result into pieces of its own, as in
+	// HTTP. The kit then compares what the client reads with what it reads
+	// without a gateway, and not the bytes that carry it.
+	Reframed bool
+
 	// TCPOnly leaves out net.Pipe, which holds no bytes: protocols in which
 	// both sides speak first cannot run over it.
 	TCPOnly bool
