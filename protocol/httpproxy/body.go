@@ -1,0 +1,401 @@
+package httpproxy
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A tapError is what a step said about a body, or why none could be asked.
+type tapError struct{ error }
+
+// Unwrap returns the step's error.
+func (e *tapError) Unwrap() error { return e.error }
+
+// tapBody lets the steps see the body of the request.
+func (q *request) tapBody() error {
+	r := q.in
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	var f protocol.BytesFunc
+	if err := protocol.Guard(func() (err error) {
+		f, err = q.x.Bytes(protocol.Stream{Name: "request", In: true})
+		return err
+	}); err != nil {
+		return err
+	}
+	in := r.Body
+	counted := &counter{r: in, add: func(n int) { q.bytesIn.Add(int64(n)) }}
+	if q.bytesIn.Load() > 0 { // was read before
+		counted.add = func(int) {}
+	}
+	body := io.Reader(counted)
+	if f != nil {
+		body = &tapped{src: counted, f: f, q: q}
+		r.ContentLength = -1
+		r.Header.Del("Content-Length")
+	}
+	r.Body = readCloser{body, in}
+	return nil
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}
+
+type counter struct {
+	r   io.Reader
+	add func(int)
+	eof func()
+}
+
+// Read implements io.Reader.
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	c.add(n)
+	if err == io.EOF && c.eof != nil {
+		c.eof()
+	}
+	return n, err
+}
+
+// response looks at the target's response before anything of it is shown.
+func (q *request) response(res *http.Response) error {
+	q.status = res.StatusCode
+	if res.StatusCode == http.StatusUnauthorized && q.target.auth != "none" && !q.cred.Secret.Empty() {
+		q.target.refused()
+		_ = res.Body.Close()
+		return refuse(http.StatusBadGateway, "the target refused the gateway's login") // its text may quote the secret
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if !q.upgrade {
+			return refuse(http.StatusBadGateway, "the target wants to speak another protocol")
+		}
+		if !q.x.Plain() {
+			return &refusal{status: http.StatusForbidden, d: protocol.DeniedError{Reason: "a step has to look into what comes back, and cannot look into a WebSocket"}}
+		}
+		q.whole = true
+		return nil
+	}
+	q.locals(res.Header)
+	if q.x.Plain() {
+		res.Body = q.counted(res.Body, res.Body, nil)
+		return nil
+	}
+	body, err := q.tapped(res)
+	if err != nil {
+		_ = res.Body.Close()
+		return err
+	}
+	res.Body = body
+	return nil
+}
+
+// counted notes how much of the response there was, and that it was whole.
+func (q *request) counted(r io.Reader, c io.Closer, eof func()) io.ReadCloser {
+	return readCloser{&counter{r, func(n int) { q.bytes += int64(n) }, func() {
+		q.whole = true
+		if eof != nil {
+			eof()
+		}
+	}}, c}
+}
+
+// tapped lets the steps see the body of the response and returns what takes its
+// place.
+func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
+	kind, params, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if err != nil {
+		kind, params = "application/octet-stream", nil
+	}
+	none := res.Request.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.ContentLength == 0
+	var doc protocol.DocFunc
+	var stream protocol.BytesFunc
+	if err := q.guard(func() (err error) {
+		if q.x.WantsDocs() && !none {
+			if doc, err = q.x.Docs(docKind(kind)); err != nil {
+				return err
+			}
+		}
+		stream, err = q.x.Bytes(protocol.Stream{Name: "response"})
+		return err
+	}); err != nil {
+		return nil, &tapError{err}
+	}
+	body := io.Reader(res.Body)
+	if none {
+		if q.x.WantsDocs() || stream != nil {
+			changed(res)
+			if res.Request.Method != http.MethodHead {
+				res.Header.Set("Content-Length", "0")
+			}
+		}
+	}
+	var eof func()
+	if doc != nil || stream != nil && !none {
+		if res.StatusCode == http.StatusPartialContent {
+			return nil, &tapError{errors.New("a part of a document")}
+		}
+		if body, err = decoded(res); err != nil {
+			return nil, &tapError{err}
+		}
+		changed(res)
+		res.ContentLength = -1
+		eof = func() { res.Trailer = nil } // digests among them
+	}
+	if doc != nil {
+		if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii") {
+			return nil, &tapError{fmt.Errorf("a document in %s", cs)}
+		}
+		f := func(b []byte) (out []byte, err error) {
+			err = q.guard(func() (err error) { out, err = doc(b); return err })
+			return out, err
+		}
+		limit := q.c.s.maxDocument()
+		switch {
+		case isLines(kind):
+			body = &documents{r: bufio.NewReader(body), f: f, next: nextLine, limit: limit, q: q}
+		case kind == "text/event-stream":
+			body = &documents{r: bufio.NewReader(body), f: f, next: nextEvent, limit: limit, q: q}
+		default:
+			b, err := io.ReadAll(io.LimitReader(body, limit+1))
+			if err != nil {
+				return nil, err
+			}
+			if int64(len(b)) > limit {
+				return nil, &tapError{fmt.Errorf("a document of more than %d bytes", limit)}
+			}
+			if len(b) > 0 {
+				if b, err = f(b); err != nil {
+					return nil, &tapError{err}
+				}
+			}
+			body = bytes.NewReader(b)
+			if stream == nil {
+				res.ContentLength = int64(len(b))
+				res.Header.Set("Content-Length", strconv.Itoa(len(b)))
+			}
+		}
+		res.Header.Set("Cache-Control", "no-store") // it is this client's view
+	}
+	if stream != nil {
+		body = &tapped{src: body, f: stream, q: q}
+	}
+	return q.counted(body, res.Body, eof), nil
+}
+
+// guard runs a step's function; its panic ends the session.
+func (q *request) guard(f func() error) error {
+	err := protocol.Guard(f)
+	var p *protocol.PanicError
+	if errors.As(err, &p) {
+		q.c.fail(q.session, err)
+	}
+	return err
+}
+
+// docKind is the kind of each document in a body.
+func docKind(media string) string {
+	if isLines(media) || media == "text/event-stream" {
+		return "application/json"
+	}
+	return media
+}
+
+func isLines(media string) bool {
+	switch media {
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines":
+		return true
+	}
+	return false
+}
+
+// changed takes out of a response what spoke of the body as it was.
+func changed(res *http.Response) {
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
+		"Accept-Ranges", "Content-Range", "Signature", "Signature-Input", "Last-Modified"} {
+		res.Header.Del(name)
+	}
+	res.Trailer = nil
+}
+
+// decoded returns the body without its compression. What it unpacks to is
+// bounded by whoever reads it.
+func decoded(res *http.Response) (io.Reader, error) {
+	codings := strings.ToLower(strings.Join(res.Header["Content-Encoding"], ","))
+	switch strings.Trim(codings, " \t") {
+	case "", "identity":
+		return res.Body, nil
+	case "gzip", "x-gzip":
+		return gzip.NewReader(res.Body)
+	case "deflate":
+		return zlib.NewReader(res.Body)
+	}
+	return nil, errors.New("a compression that is not known")
+}
+
+// tapped is a stream that a step rewrites.
+type tapped struct {
+	src  io.Reader
+	f    protocol.BytesFunc
+	q    *request
+	buf  []byte
+	out  []byte
+	last bool
+	err  error
+}
+
+// Read implements io.Reader.
+func (t *tapped) Read(b []byte) (int, error) {
+	for len(t.out) == 0 {
+		switch {
+		case t.err != nil:
+			return 0, t.err
+		case t.last:
+			t.err = io.EOF
+			continue
+		}
+		if t.buf == nil {
+			t.buf = make([]byte, 32<<10)
+		}
+		n, err := t.src.Read(t.buf)
+		if t.last = err == io.EOF; n == 0 && err == nil {
+			continue
+		}
+		if n > 0 || t.last {
+			if ferr := t.q.guard(func() (ferr error) { t.out, ferr = t.f(t.buf[:n], t.last); return ferr }); ferr != nil {
+				t.out, t.err = nil, &tapError{ferr}
+				t.q.fault(t.err)
+				continue
+			}
+		}
+		if err != nil && !t.last {
+			t.err = err
+		}
+	}
+	n := copy(b, t.out)
+	t.out = t.out[n:]
+	return n, nil
+}
+
+var errLarge = errors.New("a document that is too large to be looked at")
+
+// documents is a stream of documents that a step rewrites one by one.
+type documents struct {
+	r     *bufio.Reader
+	f     protocol.DocFunc
+	next  func(*documents) ([]byte, error) // what takes the next one's place; io.EOF behind the last
+	limit int64
+	q     *request
+	out   []byte
+	err   error
+}
+
+// Read implements io.Reader.
+func (d *documents) Read(b []byte) (int, error) {
+	for len(d.out) == 0 {
+		if d.err != nil {
+			return 0, d.err
+		}
+		if d.out, d.err = d.next(d); d.err != nil && d.err != io.EOF {
+			d.out = nil
+			d.q.fault(&tapError{d.err})
+		}
+	}
+	n := copy(b, d.out)
+	d.out = d.out[n:]
+	return n, nil
+}
+
+// line returns the next line without its end.
+func (d *documents) line(limit int64) ([]byte, error) {
+	var all []byte
+	for {
+		part, err := d.r.ReadSlice('\n')
+		if int64(len(all)+len(part)) > limit {
+			return nil, errLarge
+		}
+		all = append(all, part...)
+		switch {
+		case err == nil:
+			return bytes.TrimSuffix(all[:len(all)-1], []byte("\r")), nil
+		case errors.Is(err, bufio.ErrBufferFull):
+		default:
+			return all, err
+		}
+	}
+}
+
+func nextLine(d *documents) ([]byte, error) {
+	line, err := d.line(d.limit)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	var out []byte
+	if len(bytes.TrimSpace(line)) > 0 {
+		masked, ferr := d.f(line)
+		if ferr != nil {
+			return nil, ferr
+		}
+		out = append(out, masked...)
+	}
+	if err == nil {
+		out = append(out, '\n')
+	}
+	return out, err
+}
+
+// nextEvent reads a server-sent event. Its data is a document; comments, which
+// nobody shows, lose their text.
+func nextEvent(d *documents) ([]byte, error) {
+	var out, data []byte
+	has, left := false, d.limit
+	for {
+		line, err := d.line(left)
+		if err != nil { // an event that does not end is none
+			return nil, err
+		}
+		if bytes.IndexByte(line, '\r') >= 0 {
+			return nil, errors.New("an event stream with lines that end in CR")
+		}
+		left -= int64(len(line) + 1)
+		if len(line) == 0 {
+			break
+		}
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(field) {
+		case "":
+			out = append(out, ":\n"...)
+		case "data":
+			if has {
+				data = append(data, '\n')
+			}
+			has, data = true, append(data, value...)
+		case "event", "id", "retry":
+			out = append(append(out, line...), '\n')
+		}
+	}
+	if has {
+		masked, err := d.f(data)
+		if err != nil {
+			return nil, err
+		}
+		for line := range bytes.SplitSeq(masked, []byte("\n")) {
+			out = append(append(append(out, "data: "...), line...), '\n')
+		}
+	}
+	return append(out, '\n'), nil
+}

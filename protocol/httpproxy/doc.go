@@ -1,0 +1,2 @@
+// Package httpproxy is the HTTP connector.
+package httpproxy

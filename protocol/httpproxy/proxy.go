@@ -1,0 +1,493 @@
+package httpproxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// own is the beginning of the paths that are the gateway's own, at each target.
+const own = "/.sallyport/"
+
+// ServeHTTP answers one request of the connection.
+func (c *conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !c.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer c.handlers.Done()
+	q := &request{c: c, w: w, in: r}
+	err := protocol.Guard(q.serve)
+	var p *protocol.PanicError
+	switch {
+	case errors.As(err, &p) && p.Value == http.ErrAbortHandler:
+		q.end()
+		panic(http.ErrAbortHandler) // net/http closes the connection, or resets the stream
+	case errors.As(err, &p):
+		c.fail(q.session, err)
+		q.fault(err)
+		q.end()
+		panic(http.ErrAbortHandler)
+	}
+	q.end()
+	if err != nil {
+		if errors.Is(err, protocol.ErrClientGone) {
+			panic(http.ErrAbortHandler)
+		}
+		refusalOf(err).write(w, r)
+	}
+}
+
+// fail ends the session that something went wrong in.
+func (c *conn) fail(s *session, err error) {
+	c.s.log.Error("a request failed", "remote", remoteHost(c.raw.RemoteAddr()), "err", err)
+	c.mu.Lock()
+	c.err = errors.Join(c.err, err)
+	c.mu.Unlock()
+	if s != nil && s.ps != nil {
+		s.ps.Terminate(err)
+	}
+}
+
+// A request is one request on its way through the gateway.
+type request struct {
+	c  *conn
+	w  http.ResponseWriter
+	in *http.Request
+
+	*parsed
+	prefix  string // of the path, names the target
+	session *session
+	target  *target
+	x       *protocol.Exchange // nil until it is allowed
+	cred    *protocol.Credentials
+
+	status  int  // of the target's response
+	whole   bool // the response came to its end
+	bytesIn atomic.Int64
+	bytes   int64
+
+	mu  sync.Mutex
+	err error // why the gateway failed
+}
+
+func (q *request) fault(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err == nil {
+		q.err = err
+	}
+}
+
+func (q *request) faulty() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.err
+}
+
+// serve answers, or returns why there is no answer.
+func (q *request) serve() (err error) {
+	p, bad := q.c.parse(q.in)
+	if bad != nil {
+		bad.header = closing(bad.header)
+		return bad
+	}
+	q.parsed = p
+	name, prefix := q.c.s.route(p)
+	if q.prefix = prefix; name == "" {
+		return refuse(http.StatusMisdirectedRequest, "no target has this host name")
+	}
+	k, bad := q.c.credential(q.in)
+	if bad != nil {
+		return bad
+	}
+	if k == nil {
+		return q.c.challenge("this is a gateway, and it has to know who you are")
+	}
+	// The client's leaving and the session's end are two causes.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(q.in.Context()))
+	defer cancel(nil)
+	defer context.AfterFunc(q.in.Context(), func() { cancel(protocol.ErrClientGone) })()
+	if q.session, err = q.c.session(ctx, q.in, name, k); err != nil {
+		return err
+	}
+	defer q.c.release(q.session)
+	ps := q.session.ps
+	defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
+	q.target = q.session.target
+
+	if rest := strings.TrimPrefix(p.path, prefix); strings.HasPrefix(rest, own) {
+		return q.ours(strings.TrimPrefix(rest, own))
+	}
+	if q.target.auth == "query" && hasParameter(p.query, q.target.name) {
+		return badRequest("the query has the parameter %s, which is the gateway's to set", q.target.name)
+	}
+	op, err := q.operation()
+	if err != nil {
+		return err
+	}
+	x, err := ps.Begin(ctx, op)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	q.x = x
+	if op.Rewritten() != "" {
+		q.fault(protocol.ErrFixed)
+		return protocol.ErrFixed
+	}
+	if q.cred, err = q.target.credentials(ctx); err != nil {
+		q.fault(err)
+		q.c.s.log.Error("no credentials for a target", "session", ps.Info().ID, "err", err)
+		return refuse(http.StatusBadGateway, protocol.FixedReason)
+	}
+	return q.forward(ctx)
+}
+
+// closing says that the connection ends with this answer.
+func closing(h http.Header) http.Header {
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set("Connection", "close")
+	return h
+}
+
+// hasParameter reports whether a query has the parameter, however a target
+// separates and decodes it.
+func hasParameter(query, name string) bool {
+	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		key, _, _ := strings.Cut(pair, "=")
+		decoded, err := url.QueryUnescape(key)
+		if err != nil || strings.EqualFold(decoded, name) || strings.HasPrefix(strings.ToLower(decoded), strings.ToLower(name)+"[") {
+			return true
+		}
+	}
+	return false
+}
+
+// ours answers for the gateway's own paths.
+func (q *request) ours(path string) error {
+	if path != "whoami" {
+		return refuse(http.StatusNotFound, "the gateway has no such page")
+	}
+	i := q.session.ps.Info()
+	body, err := json.Marshal(map[string]string{"subject": i.Identity.Subject, "issuer": i.Identity.Issuer, "target": i.Resource.Name, "session": i.ID})
+	if err != nil {
+		return err
+	}
+	h := q.w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	_, _ = q.w.Write(append(body, '\n')) // a client that is gone reads nothing
+	return nil
+}
+
+// operation says what the request asks for. A body of announced and small size
+// is part of it. What a method does is what RFC 9110 says; that a target keeps
+// to it is not proven.
+func (q *request) operation() (*protocol.Operation, error) {
+	r := q.in
+	op := &protocol.Operation{Verb: protocol.Verb(strings.ToLower(r.Method)), Text: r.Method + " " + r.RequestURI,
+		Shape: protocol.Docs | protocol.Bytes, Detail: &Request{Method: r.Method, Path: strings.TrimPrefix(q.path, q.prefix), Query: q.query, Header: r.Header}}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		op.Access, op.Bounded = protocol.Read, true
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		op.Access = protocol.Write
+	default:
+		op.Verb, op.Access, op.Why = protocol.Unknown, protocol.Opaque, "not a method that is known"
+	}
+	if q.upgrade {
+		op.Verb, op.Access, op.Bounded = "websocket", protocol.Read|protocol.Write, false
+	}
+	op.Objects = []protocol.Object{{Kind: "path", Name: strings.TrimPrefix(q.path, q.prefix), Access: op.Access}}
+	op.Raw = [][]byte{q.headerBytes()}
+	switch {
+	case r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody:
+	case r.ContentLength > 0 && r.ContentLength <= q.c.s.maxBody():
+		body, err := q.readBody()
+		if err != nil {
+			return nil, err
+		}
+		op.Raw = append(op.Raw, body)
+		kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		arg := protocol.Arg{Text: string(body), Type: kind}
+		if !utf8.Valid(body) {
+			arg.Text = `\x` + hex.EncodeToString(body)
+		}
+		op.Args = []protocol.Arg{arg}
+	default:
+		op.NoWait = true // what would be approved is not known
+	}
+	return op, nil
+}
+
+// headerBytes are the headers that the target is to see, for the digest.
+func (q *request) headerBytes() []byte {
+	var b bytes.Buffer
+	_ = clientHeader(q.in.Header).Write(&b) // a Buffer takes everything
+	return b.Bytes()
+}
+
+func (q *request) readBody() ([]byte, error) {
+	r := q.in
+	rc := http.NewResponseController(q.w)
+	_ = rc.SetReadDeadline(time.Now().Add(stallTimeout)) // fails on a closed connection, as reading will
+	body := make([]byte, r.ContentLength)
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, protocol.ErrClientGone
+	}
+	_ = rc.SetReadDeadline(time.Time{})
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	q.bytesIn.Add(int64(len(body)))
+	return body, nil
+}
+
+// clientHeader returns what of a client's headers a target may see: not its
+// proof, not the gateway's cookies, and nothing that targets are used to
+// believe.
+func clientHeader(h http.Header) http.Header {
+	out := make(http.Header, len(h))
+	for name, values := range h {
+		if name != "Authorization" && keep(name) {
+			out[name] = values
+		}
+	}
+	if cookies := out["Cookie"]; cookies != nil {
+		if left := withoutOwn(cookies); left == "" {
+			delete(out, "Cookie")
+		} else {
+			out["Cookie"] = []string{left}
+		}
+	}
+	return out
+}
+
+// ownCookie is what the names of the gateway's cookies begin with.
+const ownCookie = "__Host-sallyport"
+
+func withoutOwn(cookies []string) string {
+	var left []string
+	for _, line := range cookies {
+		for c := range strings.SplitSeq(line, ";") {
+			if c = strings.Trim(c, " \t"); c != "" && !isOwnCookie(c) {
+				left = append(left, c)
+			}
+		}
+	}
+	return strings.Join(left, "; ")
+}
+
+func isOwnCookie(pair string) bool {
+	name, _, _ := strings.Cut(pair, "=")
+	return strings.HasPrefix(strings.ToLower(strings.Trim(name, " \t\"")), strings.ToLower(ownCookie))
+}
+
+// buffers are the proxies' copy buffers.
+type buffers struct{ sync.Pool }
+
+// Get implements httputil.BufferPool.
+func (b *buffers) Get() []byte { return *b.Pool.Get().(*[]byte) }
+
+// Put implements httputil.BufferPool.
+func (b *buffers) Put(p []byte) { b.Pool.Put(&p) }
+
+var copyBuffers = &buffers{sync.Pool{New: func() any { p := make([]byte, 32<<10); return &p }}}
+
+// forward sends the request and copies the response.
+func (q *request) forward(ctx context.Context) error {
+	if err := q.tapBody(); err != nil {
+		q.fault(err)
+		return err
+	}
+	var failed error
+	p := httputil.ReverseProxy{
+		Rewrite:        q.rewrite,
+		Transport:      q.target.transport,
+		BufferPool:     copyBuffers,
+		ModifyResponse: q.response,
+		ErrorLog:       slog.NewLogLogger(q.c.s.log.Handler(), slog.LevelDebug),
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
+			failed = q.explain(ctx, err)
+		},
+	}
+	p.ServeHTTP(&writer{q.w, q.c}, q.in.WithContext(ctx))
+	return failed
+}
+
+// rewrite makes the request to the target.
+func (q *request) rewrite(pr *httputil.ProxyRequest) {
+	out, t := pr.Out, q.target
+	out.URL = &url.URL{Scheme: t.scheme, Host: t.host, Path: strings.TrimPrefix(q.path, q.prefix), RawPath: strings.TrimPrefix(q.rawPath, q.prefix),
+		RawQuery: q.query, ForceQuery: q.hasMark && q.query == ""}
+	out.Host = t.host
+	out.GetBody = nil // a body is sent once
+	out.Header = clientHeader(out.Header)
+	if q.in.ProtoMajor > 1 && len(q.in.Header["Cookie"]) > 1 { // HTTP/2 may split them
+		out.Header["Cookie"] = []string{withoutOwn(q.in.Header["Cookie"])}
+	}
+	out.Header.Set("X-Forwarded-For", remoteHost(q.c.raw.RemoteAddr()))
+	out.Header.Set("X-Forwarded-Host", q.in.Host)
+	out.Header.Set("X-Forwarded-Proto", map[bool]string{true: "https", false: "http"}[q.c.tls != nil])
+	out.Header.Set("Via", strconv.Itoa(q.in.ProtoMajor)+"."+strconv.Itoa(q.in.ProtoMinor)+" sallyport")
+	if !q.x.Plain() {
+		out.Header.Set("Accept-Encoding", "identity")
+	}
+	if q.x.WantsDocs() { // a step has to see all of a document
+		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
+			out.Header.Del(name)
+		}
+	}
+	t.inject(out, q.cred)
+}
+
+// explain turns a failure of the proxy into an answer.
+func (q *request) explain(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+	}
+	q.fault(err)
+	var r *refusal
+	var d *protocol.DeniedError
+	if errors.As(err, &r) || errors.As(err, &d) {
+		return err
+	}
+	var f *tapError
+	if errors.As(err, &f) {
+		return err // only its fixed reason is shown
+	}
+	q.c.s.log.Warn("a target did not answer", "session", q.session.ps.Info().ID, "target", q.session.ps.Info().Resource.Name, "err", err)
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return refuse(http.StatusGatewayTimeout, "the target did not answer in time")
+	}
+	return refuse(http.StatusBadGateway, "the target could not be reached, or did not answer as HTTP has it")
+}
+
+// end closes the operation.
+func (q *request) end() {
+	if q.x == nil {
+		return
+	}
+	out := protocol.Outcome{Status: protocol.StatusUnknown, Bytes: q.bytes, BytesIn: q.bytesIn.Load(), Err: q.faulty()}
+	if q.status > 0 {
+		out.Code = strconv.Itoa(q.status)
+	}
+	switch {
+	case out.Err != nil:
+		out.Status = protocol.StatusError
+	case q.whole && q.status < 400:
+		out.Status = protocol.StatusOK
+	case q.whole:
+		out.Status = protocol.StatusFailed
+	}
+	q.x.End(out)
+}
+
+// writer is a ResponseWriter whose connection may become another protocol's.
+type writer struct {
+	http.ResponseWriter
+	c *conn
+}
+
+// Unwrap serves http.ResponseController.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if w.c.h1 == nil {
+		return nil, nil, http.ErrNotSupported
+	}
+	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if rw.Reader.Buffered() > 0 { // sent before there was an answer: it could be meant as a request
+		return nil, nil, errors.Join(errors.New("httpproxy: bytes behind the request for an upgrade"), nc.Close())
+	}
+	w.c.h1.off.Store(true)
+	return nc, rw, nil
+}
+
+// A Request is the [protocol.Operation].Detail of this connector's operations.
+// Steps must not change it.
+type Request struct {
+	Method string
+	Path   string // decoded; without the part that names the target
+	Query  string // as it was sent
+	Header http.Header
+}
+
+// locals rewrites what the target says about itself in a response.
+func (q *request) locals(h http.Header) {
+	for _, name := range []string{"Alt-Svc", "Alt-Used"} { // ways round the gateway
+		h.Del(name)
+	}
+	if loc := h.Get("Location"); loc != "" {
+		if u, err := url.Parse(loc); err == nil && (u.Host == "" || strings.EqualFold(u.Host, q.target.host)) {
+			if u.Host != "" {
+				u.Scheme, u.Host, u.User = "", "", nil
+				if u.Path == "" {
+					u.Path = "/"
+				}
+			}
+			if strings.HasPrefix(u.Path, "/") && q.prefix != "" {
+				u.Path, u.RawPath = q.prefix+u.Path, ""
+			}
+			h.Set("Location", u.String())
+		}
+	}
+	cookies := h["Set-Cookie"]
+	if cookies == nil {
+		return
+	}
+	out := slices.Clone(cookies)[:0]
+	for _, c := range cookies {
+		if !isOwnCookie(c) {
+			out = append(out, q.cookie(c))
+		}
+	}
+	h["Set-Cookie"] = out
+}
+
+// cookie makes a target's cookie one of its own host and path only.
+func (q *request) cookie(c string) string {
+	parts := strings.Split(c, ";")
+	out := parts[:1]
+	for _, attr := range parts[1:] {
+		name, value, _ := strings.Cut(strings.Trim(attr, " \t"), "=")
+		switch strings.ToLower(name) {
+		case "domain":
+			continue
+		case "path":
+			if q.prefix != "" && strings.HasPrefix(value, "/") {
+				attr = " Path=" + q.prefix + strings.TrimSuffix(value, "/")
+			}
+		}
+		out = append(out, attr)
+	}
+	return strings.Join(out, ";")
+}

@@ -1,0 +1,276 @@
+package httpproxy
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// parsed is what a request asks for, in a form that can be read in one way only.
+type parsed struct {
+	host    string // without port, lower case
+	path    string // decoded: begins with /, has no empty, . or .. segments
+	rawPath string // as it was sent
+	query   string // as it was sent, without ?
+	hasMark bool   // there was a ?
+	upgrade bool   // to WebSocket
+}
+
+// methods that make no sense through a gateway: one asks for a tunnel, the
+// others for the request's own headers, which have the target's secret.
+func forbidden(method string) bool {
+	return method == http.MethodConnect || strings.EqualFold(method, "TRACE") || strings.EqualFold(method, "TRACK")
+}
+
+// parse refuses a request that target and gateway could read differently.
+func (c *conn) parse(r *http.Request) (*parsed, *refusal) {
+	p := &parsed{}
+	switch {
+	case forbidden(r.Method):
+		e := refuse(http.StatusMethodNotAllowed, "the method "+r.Method+" is not for gateways")
+		e.header = http.Header{"Allow": {"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"}}
+		return nil, e
+	case r.URL.Host != "" || r.URL.Scheme != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.RequestURI, "/"):
+		return nil, badRequest("the request's target has to be a path")
+	case len(r.Header["Host"]) > 0:
+		return nil, badRequest("there are both :authority and Host")
+	}
+	var err *refusal
+	if p.host, err = parseHost(r.Host); err != nil {
+		return nil, err
+	}
+	if c.tls != nil && c.tls.ServerName != "" && !strings.EqualFold(strings.TrimSuffix(c.tls.ServerName, "."), p.host) {
+		return nil, refuse(http.StatusMisdirectedRequest, "this connection was opened for another host")
+	}
+	p.rawPath, p.query, p.hasMark = strings.Cut(r.RequestURI, "?")
+	if p.path, err = parsePath(p.rawPath, false); err != nil {
+		return nil, err
+	}
+	if !escapesAreWhole(p.query) {
+		return nil, badRequest("the query has a %% that is not an escape")
+	}
+	return p, p.headers(c, r)
+}
+
+// parseHost returns the host name of a Host header.
+func parseHost(s string) (string, *refusal) {
+	bad := badRequest("the host name makes no sense")
+	host := s
+	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
+		port, err := strconv.ParseUint(s[i+1:], 10, 16)
+		if err != nil || port == 0 || s[i+1] == '+' {
+			return "", bad
+		}
+		host = s[:i]
+	}
+	if in, ok := strings.CutPrefix(host, "["); ok {
+		in, ok = strings.CutSuffix(in, "]")
+		a, err := netip.ParseAddr(in)
+		if !ok || err != nil || !a.Is6() || a.Zone() != "" {
+			return "", bad
+		}
+		return a.String(), nil
+	}
+	host = strings.ToLower(host)
+	if len(host) > 253 {
+		return "", bad
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return "", bad
+		}
+		for i := range len(label) {
+			if c := label[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+				return "", bad
+			}
+		}
+	}
+	return host, nil
+}
+
+// parsePath returns what a path means, decoded once. It refuses paths that
+// servers are known to read in several ways. A path that is decoded again, as
+// some do, must not mean another either.
+func parsePath(raw string, slashes bool) (string, *refusal) {
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c <= ' ' || c >= 0x7f, strings.IndexByte("\"#<>\\`{}", c) >= 0:
+			return "", badRequest("the path has a character that has to be percent-encoded")
+		}
+	}
+	path, ok := raw, true
+	for level := 0; ; level++ {
+		if level == 8 {
+			return "", badRequest("the path is encoded many times")
+		}
+		if err := checkPath(path, path != raw && slashes); err != nil {
+			return "", err
+		}
+		if !strings.Contains(path, "%") {
+			break
+		}
+		next, err := url.PathUnescape(path)
+		if err != nil {
+			// A % of its own is well formed after decoding, and not before.
+			ok = path != raw
+			break
+		}
+		if !slashes && strings.Count(next, "/") != strings.Count(path, "/") {
+			return "", badRequest("the path has an encoded slash")
+		}
+		path = next
+	}
+	if !ok {
+		return "", badRequest("the path has a %% that is not an escape")
+	}
+	decoded, _ := url.PathUnescape(raw) // was well formed above
+	if !utf8.ValidString(decoded) {
+		return "", badRequest("the path is not UTF-8")
+	}
+	return decoded, nil
+}
+
+func checkPath(path string, slashes bool) *refusal {
+	if !strings.HasPrefix(path, "/") {
+		return badRequest("the path does not begin with a slash")
+	}
+	for i := range len(path) {
+		if c := path[i]; c < ' ' || c == 0x7f || c == '\\' {
+			return badRequest("the path has a control character or a backslash")
+		}
+	}
+	segments := strings.Split(path[1:], "/")
+	for i, seg := range segments {
+		name, _, _ := strings.Cut(seg, ";") // some servers take parameters off first
+		switch {
+		case name == "." || name == "..":
+			return badRequest("the path has a . or .. segment")
+		case seg == "" && i < len(segments)-1 && !slashes:
+			return badRequest("the path has an empty segment")
+		}
+	}
+	return nil
+}
+
+// escapesAreWhole reports whether each % begins an escape.
+func escapesAreWhole(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '%' {
+			continue
+		}
+		if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
+			return false
+		}
+		i += 2
+	}
+	return true
+}
+
+// reroute are headers with which some targets replace the method or the path
+// that was decided about.
+var reroute = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
+	"X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Prefix"}
+
+// single are headers of which servers take the first or the last.
+var single = []string{"Authorization", "Content-Type", "Content-Encoding", "Origin", "Expect", "Upgrade", "Sec-Websocket-Key"}
+
+// headers refuses what could be read in two ways, and takes out of r what is
+// between the client and the gateway only.
+func (p *parsed) headers(c *conn, r *http.Request) *refusal {
+	h := r.Header
+	for _, name := range reroute {
+		if _, ok := h[name]; ok {
+			return badRequest("the header %s would ask the target for something else", name)
+		}
+	}
+	for _, name := range single {
+		if len(h[name]) > 1 {
+			return badRequest("there are two headers %s", name)
+		}
+	}
+	upgrades := false
+	for _, v := range h["Connection"] {
+		for token := range strings.SplitSeq(v, ",") {
+			switch token = strings.ToLower(strings.Trim(token, " \t")); token {
+			case "host", "content-length", "transfer-encoding", "content-type", "authorization", "cookie":
+				return badRequest("the header Connection names %s", token)
+			case "upgrade":
+				upgrades = true
+			}
+		}
+	}
+	p.upgrade = upgrades && c.h1 != nil && strings.EqualFold(h.Get("Upgrade"), "websocket")
+	if !p.upgrade { // any other protocol would go past the steps
+		h.Del("Upgrade")
+		h.Del("Http2-Settings")
+		return nil
+	}
+	if r.Method != http.MethodGet || r.ContentLength != 0 {
+		return badRequest("a WebSocket begins with a GET")
+	}
+	// Browsers let any page open a WebSocket, with the user's cookies.
+	if origin := h.Get("Origin"); origin != "" {
+		u, err := url.Parse(origin)
+		if err != nil || !strings.EqualFold(u.Host, r.Host) {
+			return refuse(http.StatusForbidden, "a page of another origin wants to open a WebSocket")
+		}
+	}
+	return nil
+}
+
+// identityHeaders are names, and beginnings of names, in which targets are used
+// to read from the proxy before them who somebody is or where a request came
+// from. From outside they never pass.
+var identityHeaders = []string{"forwarded", "x-forwarded-", "x-real-ip", "x-client-ip", "x-client-cert", "x-client-cert-", "client-cert",
+	"client-cert-", "client-ip", "true-client-ip", "cf-connecting-", "cf-access-", "fastly-client-", "x-cluster-client-", "x-remote-", "remote-",
+	"x-auth-", "x-authenticated-", "x-authentik-", "x-webauth-", "x-user", "x-user-id", "x-user-name", "x-user-email", "x-user-groups",
+	"x-user-roles", "x-username", "x-userid", "x-email", "x-groups", "x-roles", "x-identity", "x-identity-", "x-vouch-", "x-pomerium-",
+	"x-goog-iap-", "x-goog-authenticated-", "x-amzn-oidc-", "x-ms-client-", "x-ms-token-", "x-ssl-", "ssl-client-", "x-sallyport-",
+	"x-original-", "x-envoy-", "x-tailscale-", "tailscale-", "x-teleport-", "teleport-", "impersonate-", "proxy", "proxy-", "via"}
+
+// keep reports whether a header of the client goes to the target.
+func keep(name string) bool {
+	name = strings.ToLower(name)
+	if strings.Contains(name, "_") { // CGI and its like cannot tell it from -
+		return false
+	}
+	return !slices.ContainsFunc(identityHeaders, func(p string) bool {
+		return name == p || strings.HasSuffix(p, "-") && strings.HasPrefix(name, p)
+	})
+}
+
+// route returns the target that a request is for, and the part of its path
+// that names the target.
+func (s *Server) route(p *parsed) (target, prefix string) {
+	if t := s.Hosts[p.host]; t != "" {
+		return t, ""
+	}
+	if s.Domain != "" {
+		if label, ok := strings.CutSuffix(p.host, "."+strings.ToLower(s.Domain)); ok && !strings.Contains(label, ".") {
+			return label, ""
+		}
+	}
+	if s.Paths {
+		name, _, ok := strings.Cut(p.rawPath[1:], "/")
+		if ok && name != "" && !strings.ContainsAny(name, "%;") {
+			return name, "/" + name
+		}
+	}
+	return "", ""
+}
+
+func remoteHost(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
+}

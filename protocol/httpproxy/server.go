@@ -1,0 +1,299 @@
+package httpproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A Server serves HTTP clients. Set its fields before the first connection; it
+// must not be copied. The zero Server offers no TLS and, since proofs are
+// accepted over TLS only, lets nobody in: set TLS, or AllowPlaintext where the
+// network itself is trusted.
+type Server struct {
+	// TLS is what clients connect with; nil: no TLS. A client certificate that
+	// it verifies is the client's proof. Protocols other than h2 and http/1.1
+	// are not negotiated.
+	TLS *tls.Config
+	// AllowPlaintext takes proofs without TLS.
+	AllowPlaintext bool
+
+	// Hosts names the target of a host name, without a port.
+	Hosts map[string]string
+	// Domain, if set, makes the host name "<target>.<Domain>" name the target.
+	Domain string
+	// Paths makes the first segment of the path name the target, for host names
+	// that Hosts and Domain say nothing about. The rest is the target's path.
+	Paths bool
+
+	// MaxHead bounds a request's line and headers, and a response's headers; 0
+	// means 64 KiB.
+	MaxHead int
+	// MaxBody bounds the request bodies that are part of their operation, so
+	// that steps and approvers see them: bodies whose length is announced and
+	// not greater. 0 means 64 KiB. Others are streamed, and what would be held
+	// for a decision is refused.
+	MaxBody int64
+	// MaxDocument bounds a document that a step looks at: a JSON body, a line
+	// of NDJSON, the data of a server-sent event, decompressed. Larger ones are
+	// not shown. 0 means 8 MiB.
+	MaxDocument int64
+	// HoldTimeout bounds how long a request is held for a decision; 0 means
+	// 50 s, which is less than most clients wait.
+	HoldTimeout time.Duration
+	// ResponseTimeout bounds the wait for a target's response headers; 0 means
+	// 5 minutes.
+	ResponseTimeout time.Duration
+	// Logger is for the operator; nil: nothing is logged.
+	Logger *slog.Logger
+
+	once sync.Once
+	log  *slog.Logger
+	tls  *tls.Config
+}
+
+const (
+	headTimeout  = 15 * time.Second // for a request's line and headers
+	idleTimeout  = 2 * time.Minute  // between two requests
+	stallTimeout = time.Minute      // for a client that takes nothing
+	maxStreams   = 100              // of one HTTP/2 connection
+)
+
+// Name returns "http".
+func (s *Server) Name() string { return "http" }
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.log = s.Logger
+		if s.log == nil {
+			s.log = slog.New(slog.DiscardHandler)
+		}
+		if s.TLS != nil {
+			s.tls = s.TLS.Clone()
+			s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)
+			s.tls.NextProtos = []string{"h2", "http/1.1"}
+		}
+	})
+}
+
+func or[T int | int64 | time.Duration](v, otherwise T) T {
+	if v > 0 {
+		return v
+	}
+	return otherwise
+}
+
+func (s *Server) maxHead() int               { return or(s.MaxHead, 64<<10) }
+func (s *Server) maxBody() int64             { return or(s.MaxBody, 64<<10) }
+func (s *Server) maxDocument() int64         { return or(s.MaxDocument, 8<<20) }
+func (s *Server) holdTimeout() time.Duration { return or(s.HoldTimeout, 50*time.Second) }
+
+// ServeConn implements [protocol.Server].
+func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler) error {
+	s.init()
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
+	c := &conn{s: s, h: h, raw: raw, sessions: map[sessionKey]*session{}}
+	nc, h2, err := c.start(ctx, &stalling{raw})
+	if err != nil {
+		return err
+	}
+	l := &oneConn{conn: nc, addr: raw.LocalAddr(), closed: make(chan struct{}), done: make(chan struct{})}
+	c.srv = &http.Server{
+		Handler:           c,
+		Protocols:         new(http.Protocols),
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout, WriteByteTimeout: stallTimeout},
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ReadHeaderTimeout: headTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    s.maxHead(),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState: func(_ net.Conn, st http.ConnState) {
+			if st == http.StateClosed || st == http.StateHijacked {
+				l.end()
+			}
+		},
+	}
+	c.srv.Protocols.SetHTTP1(!h2)
+	c.srv.Protocols.SetHTTP2(h2)
+	c.srv.Protocols.SetUnencryptedHTTP2(h2 && c.tls == nil)
+	_ = c.srv.Serve(l) // ends with the listener
+	<-l.done
+	return c.close()
+}
+
+// preface is what an HTTP/2 connection without TLS begins with.
+const preface = http2Preface
+
+const http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// start returns the connection that is to be served, after the TLS handshake,
+// and whether it is one of HTTP/2. One of HTTP/1.1 is looked at while it is
+// read: see [checked].
+func (c *conn) start(ctx context.Context, nc net.Conn) (net.Conn, bool, error) {
+	if c.s.tls != nil {
+		tc := tls.Server(nc, c.s.tls)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			return nil, false, err
+		}
+		st := tc.ConnectionState()
+		c.tls = &st
+		if st.NegotiatedProtocol == "h2" {
+			return tc, true, nil // net/http wants the *tls.Conn itself
+		}
+		c.h1 = newChecked(tc, nil, c.s.maxHead())
+		return c.h1, false, nil
+	}
+	first := make([]byte, 0, len(preface))
+	for len(first) < len(preface) {
+		n, err := nc.Read(first[len(first):cap(first)])
+		first = first[:len(first)+n]
+		if !strings.HasPrefix(preface, string(first)) {
+			break
+		}
+		if err != nil {
+			if errors.Is(err, io.EOF) && len(first) == 0 {
+				err = nil // nobody asked for anything
+			}
+			return nil, false, errors.Join(err, io.ErrUnexpectedEOF)
+		}
+	}
+	if string(first) == preface {
+		return &prefixed{nc, first}, true, nil
+	}
+	c.h1 = newChecked(nc, first, c.s.maxHead())
+	return c.h1, false, nil
+}
+
+// oneConn is a listener with one connection.
+type oneConn struct {
+	mu     sync.Mutex
+	conn   net.Conn
+	addr   net.Addr
+	once   [2]sync.Once
+	closed chan struct{} // no more is accepted
+	done   chan struct{} // the connection has ended, or belongs to a handler
+}
+
+// Accept returns the connection once, and then waits for Close.
+func (l *oneConn) Accept() (net.Conn, error) {
+	l.mu.Lock()
+	c := l.conn
+	l.conn = nil
+	l.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+// Close ends Accept, and not the connection.
+func (l *oneConn) Close() error {
+	l.once[0].Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *oneConn) end() {
+	_ = l.Close() // never fails
+	l.once[1].Do(func() { close(l.done) })
+}
+
+// Addr returns the address of the connection's own end.
+func (l *oneConn) Addr() net.Addr { return l.addr }
+
+// stalling is a connection to a client that has to take what is written.
+type stalling struct{ net.Conn }
+
+// Write implements net.Conn.
+func (c *stalling) Write(b []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// prefixed is a connection of which the first bytes were read already.
+type prefixed struct {
+	net.Conn
+	first []byte
+}
+
+// Read implements net.Conn.
+func (c *prefixed) Read(b []byte) (int, error) {
+	if len(c.first) > 0 {
+		n := copy(b, c.first)
+		c.first = c.first[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// A conn is one connection of a client.
+type conn struct {
+	s   *Server
+	h   protocol.Handler
+	raw net.Conn
+	tls *tls.ConnectionState // nil without TLS
+	h1  *checked             // nil for HTTP/2
+	srv *http.Server
+
+	handlers sync.WaitGroup
+
+	mu       sync.Mutex
+	ending   bool
+	refused  int // logins
+	sessions map[sessionKey]*session
+	err      error // what went wrong in a session, for the operator
+}
+
+// enter counts a handler; false says that the connection has ended.
+func (c *conn) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending {
+		return false
+	}
+	c.handlers.Add(1)
+	return true
+}
+
+// close ends what is left when the client has gone.
+func (c *conn) close() error {
+	c.mu.Lock()
+	c.ending = true
+	c.mu.Unlock()
+	c.handlers.Wait()
+	for _, s := range c.all() {
+		s.close(nil)
+	}
+	return c.err
+}
+
+func (c *conn) all() []*session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*session
+	for _, s := range c.sessions {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *session) int { return a.used.Compare(b.used) })
+	return all
+}
+
+// drain lets what is under way come to its end and takes nothing new.
+func (c *conn) drain() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()                // nobody waits here
+	_ = c.srv.Shutdown(ctx) // an idle connection is closed; HTTP/2 clients are told
+}

@@ -1,0 +1,286 @@
+package httpproxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// settings are the options of a target.
+type settings struct {
+	scheme, host string
+	auth, name   string // how the secret is sent, and under which name
+	userHeader   string
+	tls          *tls.Config // nil without TLS
+	http2        bool
+}
+
+// authKinds are the ways to send a target's secret.
+var authKinds = []string{"bearer", "basic", "header", "query", "none"}
+
+// options are the names that a target may set.
+var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "http2"}
+
+// CheckTarget implements [protocol.TargetChecker].
+func (s *Server) CheckTarget(r protocol.Resource) error {
+	_, err := parseSettings(r)
+	return err
+}
+
+func parseSettings(r protocol.Resource) (*settings, error) {
+	o := r.Options
+	for name := range o {
+		if !slices.Contains(options, name) {
+			return nil, fmt.Errorf("unknown option %q; known are %s", name, strings.Join(options, ", "))
+		}
+	}
+	t := &settings{scheme: "https", host: o["host"], auth: o["auth"], name: o["auth_name"], userHeader: o["user_header"]}
+	socket := strings.HasPrefix(r.Addr, "/")
+	switch mode := o["tls"]; {
+	case mode == "disable", mode == "" && socket:
+		t.scheme = "http"
+	case mode == "", mode == "verify":
+	default:
+		return nil, fmt.Errorf("tls: %q is not disable or verify", mode)
+	}
+	if t.host == "" {
+		if socket {
+			return nil, errors.New("host: an address without a host name needs one")
+		}
+		t.host = r.Addr
+		host, port, err := net.SplitHostPort(r.Addr)
+		if err == nil && port == map[string]string{"http": "80", "https": "443"}[t.scheme] {
+			t.host = host
+			if strings.Contains(host, ":") {
+				t.host = "[" + host + "]"
+			}
+		}
+	}
+	if _, err := parseHost(t.host); err != nil {
+		return nil, fmt.Errorf("host: %q is not a host name", t.host)
+	}
+	if t.auth == "" {
+		t.auth = "bearer"
+	}
+	switch {
+	case !slices.Contains(authKinds, t.auth):
+		return nil, fmt.Errorf("auth: %q is not one of %s", t.auth, strings.Join(authKinds, ", "))
+	case (t.auth == "header" || t.auth == "query") != (t.name != ""):
+		return nil, errors.New("auth_name: belongs to auth header and query, which need it")
+	case t.auth == "header" && !isToken(t.name), t.userHeader != "" && !isToken(t.userHeader):
+		return nil, errors.New("auth_name, user_header: not the name of a header")
+	}
+	if err := yes(o["http2"], &t.http2); err != nil {
+		return nil, fmt.Errorf("http2: %w", err)
+	}
+	return t, t.readTLS(o)
+}
+
+func yes(value string, to *bool) error {
+	switch value {
+	case "", "disable":
+	case "enable":
+		*to = true
+	default:
+		return fmt.Errorf("%q is not enable or disable", value)
+	}
+	return nil
+}
+
+func (t *settings) readTLS(o map[string]string) error {
+	if t.scheme == "http" {
+		for _, name := range []string{"ca", "cert", "key", "server_name"} {
+			if o[name] != "" {
+				return fmt.Errorf("%s: the target is reached without TLS", name)
+			}
+		}
+		return nil
+	}
+	t.tls = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: o["server_name"]}
+	if t.tls.ServerName == "" {
+		t.tls.ServerName, _ = parseHost(t.host)
+	}
+	if ca := o["ca"]; ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return fmt.Errorf("ca: %w", err)
+		}
+		t.tls.RootCAs = x509.NewCertPool()
+		if !t.tls.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("ca: %s: there is no certificate in it", ca)
+		}
+	}
+	if (o["cert"] == "") != (o["key"] == "") {
+		return errors.New("cert, key: one is missing")
+	}
+	if o["cert"] != "" {
+		cert, err := tls.LoadX509KeyPair(o["cert"], o["key"])
+		if err != nil {
+			return fmt.Errorf("cert: %w", err)
+		}
+		t.tls.Certificates = []tls.Certificate{cert}
+	}
+	return nil
+}
+
+// A target is the side towards the target of one session.
+type target struct {
+	*settings
+	s         *Server
+	ps        *protocol.Session
+	transport *http.Transport
+
+	mu    sync.Mutex
+	cred  *protocol.Credentials // as last fetched
+	conns map[net.Conn]struct{}
+	ended bool
+}
+
+// Limits towards a target.
+const (
+	maxTargetConns = 2 * maxStreams // of one session
+	dialTimeout    = 15 * time.Second
+)
+
+func newTarget(s *Server, ps *protocol.Session) (*target, error) {
+	st, err := parseSettings(ps.Info().Resource)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{settings: st, s: s, ps: ps, conns: map[net.Conn]struct{}{}}
+	t.transport = &http.Transport{
+		DialContext:            t.dial,
+		TLSClientConfig:        st.tls,
+		TLSHandshakeTimeout:    dialTimeout,
+		DisableCompression:     true, // the client's own wish is passed on
+		MaxConnsPerHost:        maxTargetConns,
+		MaxIdleConnsPerHost:    maxTargetConns,
+		IdleConnTimeout:        idleTimeout,
+		ResponseHeaderTimeout:  or(s.ResponseTimeout, 5*time.Minute),
+		ExpectContinueTimeout:  time.Second,
+		MaxResponseHeaderBytes: int64(s.maxHead()),
+		Protocols:              new(http.Protocols),
+	}
+	t.transport.Protocols.SetHTTP1(!st.http2)
+	t.transport.Protocols.SetHTTP2(st.http2 && st.tls != nil)
+	t.transport.Protocols.SetUnencryptedHTTP2(st.http2 && st.tls == nil)
+	return t, nil
+}
+
+// dial connects to the session's target, whatever the transport thinks its name
+// is.
+func (t *target) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	nc, err := t.ps.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &targetConn{nc, t}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.ended || t.ps.Context().Err() != nil {
+		_ = nc.Close()
+		return nil, protocol.ErrClosed
+	}
+	t.conns[c] = struct{}{}
+	return c, nil
+}
+
+// targetConn is a connection that its session closes.
+type targetConn struct {
+	net.Conn
+	t *target
+}
+
+// Close implements net.Conn.
+func (c *targetConn) Close() error {
+	c.t.mu.Lock()
+	delete(c.t.conns, c)
+	c.t.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// close closes all connections.
+func (t *target) close() {
+	t.mu.Lock()
+	t.ended = true
+	var all []net.Conn
+	for c := range t.conns {
+		all = append(all, c)
+	}
+	t.mu.Unlock()
+	for _, c := range all {
+		_ = c.Close()
+	}
+	t.transport.CloseIdleConnections()
+}
+
+// credentials returns the gateway's own, fetched when the session needs them
+// first, and again after the target refused them.
+func (t *target) credentials(ctx context.Context) (*protocol.Credentials, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cred == nil {
+		c, err := t.ps.Credentials(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.cred = &c
+	}
+	return t.cred, nil
+}
+
+func (t *target) refused() {
+	t.mu.Lock()
+	t.cred = nil
+	t.mu.Unlock()
+}
+
+// inject puts the gateway's credentials and its word about the client into a
+// request to the target.
+func (t *target) inject(out *http.Request, cred *protocol.Credentials) {
+	if id := t.ps.Info().Identity; t.userHeader != "" && id != nil {
+		out.Header.Set(t.userHeader, headerText(id.Subject))
+	}
+	secret := cred.Secret.Reveal()
+	if secret == "" {
+		return
+	}
+	switch t.auth {
+	case "bearer":
+		out.Header.Set("Authorization", "Bearer "+secret)
+	case "basic":
+		out.SetBasicAuth(cred.User, secret)
+	case "header":
+		out.Header.Set(t.name, secret)
+	case "query":
+		q := url.QueryEscape(t.name) + "=" + url.QueryEscape(secret)
+		if out.URL.RawQuery != "" {
+			q = out.URL.RawQuery + "&" + q
+		}
+		out.URL.RawQuery = q
+	}
+}
+
+// headerText makes s fit into a header.
+func headerText(s string) string {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return url.PathEscape(s)
+		}
+	}
+	return s
+}
