@@ -24,6 +24,7 @@ type checked struct {
 	first []byte // read before
 	f     framing
 	err   error       // read after what came before it
+	bad   atomic.Bool // there was an err
 	off   atomic.Bool // the connection speaks another protocol now
 }
 
@@ -50,6 +51,7 @@ func (c *checked) Read(b []byte) (n int, err error) {
 		return n, err
 	}
 	c.err = ferr
+	c.bad.Store(true)
 	if good == 0 {
 		return 0, ferr
 	}

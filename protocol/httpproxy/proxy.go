@@ -49,7 +49,12 @@ func (c *conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	q.end()
 	if err != nil {
-		if errors.Is(err, protocol.ErrClientGone) {
+		switch {
+		case c.h1 != nil && c.h1.bad.Load(): // the body went wrong, or what is behind it
+			bad := badRequest("the request is not framed as HTTP has it")
+			bad.header = closing(nil)
+			err = bad
+		case errors.Is(err, protocol.ErrClientGone):
 			panic(http.ErrAbortHandler)
 		}
 		refusalOf(err).write(w, r)
@@ -331,6 +336,9 @@ func (q *request) forward(ctx context.Context) error {
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
 			failed = q.explain(ctx, err)
 		},
+	}
+	if q.c.h1 != nil { // a target may answer before it has read everything, as HTTP/2 can
+		_ = http.NewResponseController(q.w).EnableFullDuplex() // every net/http server of HTTP/1 can
 	}
 	p.ServeHTTP(&writer{q.w, q.c}, q.in.WithContext(ctx))
 	return failed
