@@ -41,25 +41,38 @@ func (g glob) match(name string) bool {
 	return strings.HasSuffix(rest, g[last])
 }
 
+// columnForm is how patterns for columns are written.
+const columnForm = "write schema.table.column, with * for any"
+
 // parsePattern splits "schema.table.column" into its three globs.
 func parsePattern(s string) (parts [3]glob, err error) {
+	all, err := splitPattern(s, columnForm)
+	switch {
+	case err != nil:
+	case len(all) > len(parts):
+		err = errors.New("has more than three parts: write schema.table.column")
+	case len(all) < len(parts):
+		err = errors.New("has fewer than three parts: " + columnForm)
+	}
+	copy(parts[:], all)
+	return parts, err
+}
+
+// splitPattern splits a pattern at its dots; form says how it is written.
+func splitPattern(s, form string) (parts []glob, err error) {
 	if len(s) > 1024 {
-		return parts, errors.New("is longer than 1024 bytes")
+		return nil, errors.New("is longer than 1024 bytes")
 	}
 	var part strings.Builder
 	var g glob
-	n := 0
 	end := func() error {
 		g = append(g, strings.ToLower(part.String()))
 		part.Reset()
 		if len(g) == 1 && g[0] == "" {
-			return errors.New("has an empty part: write schema.table.column, with * for any")
+			return errors.New("has an empty part: " + form)
 		}
-		if n == len(parts) {
-			return errors.New("has more than three parts: write schema.table.column")
-		}
-		parts[n] = g
-		g, n = nil, n+1
+		parts = append(parts, g)
+		g = nil
 		return nil
 	}
 	quoted := false
@@ -72,27 +85,22 @@ func parsePattern(s string) (parts [3]glob, err error) {
 			quoted = !quoted
 		case c == '.' && !quoted:
 			if err := end(); err != nil {
-				return parts, err
+				return nil, err
 			}
 		case c == '*' && !quoted:
 			g = append(g, strings.ToLower(part.String()))
 			part.Reset()
 		case c == '?' && !quoted:
-			return parts, errors.New("has a ?, which is no wildcard here: write * or put the name in double quotes")
+			return nil, errors.New("has a ?, which is no wildcard here: write * or put the name in double quotes")
 		case (c <= ' ' || c == 0x7f) && !quoted:
-			return parts, errors.New("has a space or control character outside of double quotes")
+			return nil, errors.New("has a space or control character outside of double quotes")
 		default:
 			part.WriteByte(c)
 		}
 	}
 	if quoted {
-		return parts, errors.New("has an open double quote")
+		return nil, errors.New("has an open double quote")
 	}
-	if err := end(); err != nil {
-		return parts, err
-	}
-	if n != len(parts) {
-		return parts, errors.New("has fewer than three parts: write schema.table.column, with * for any")
-	}
-	return parts, nil
+	err = end()
+	return parts, err
 }

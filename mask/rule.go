@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// A Rule says what takes the place of the values of some base columns.
+// A Rule says what takes the place of the values of some base columns, or of
+// some fields of documents.
 type Rule struct {
 	Name string // names the rule in decisions, records and errors
 
@@ -15,6 +16,13 @@ type Rule struct {
 	// does not matter. A name that holds a dot or a star is put in double
 	// quotes, doubled inside.
 	Columns []string
+
+	// Fields are patterns for members of documents, from the outside in:
+	// "customer.email", "items.*.price", "**.ssn". In each part * stands for any
+	// characters, and the part ** for any number of members, also none. Elements
+	// of an array have the array's name. Case and double quotes are as in
+	// Columns. A rule has columns, fields or both.
+	Fields []string
 
 	Transform Transform
 }
@@ -25,6 +33,7 @@ type Set struct {
 	rules  []Rule
 	tables map[string][]entry // by exact table name
 	any    []entry            // with a pattern for the table
+	fields []field
 }
 
 // An entry is one column pattern of the rule with that index.
@@ -51,6 +60,7 @@ func Compile(rules ...Rule) (*Set, error) {
 		}
 		seen[r.Name] = true
 		r.Columns = append([]string(nil), r.Columns...)
+		r.Fields = append([]string(nil), r.Fields...)
 		s.rules = append(s.rules, r)
 		for _, c := range r.Columns {
 			parts, err := parsePattern(c)
@@ -64,6 +74,13 @@ func Compile(rules ...Rule) (*Set, error) {
 				s.any = append(s.any, e)
 			}
 		}
+		for _, text := range r.Fields {
+			f, err := parseField(i, text)
+			if err != nil {
+				return nil, fmt.Errorf("mask rule %s: field %q: %w", r.Name, text, err)
+			}
+			s.fields = append(s.fields, f)
+		}
 	}
 	return s, nil
 }
@@ -72,7 +89,7 @@ func (r *Rule) check() error {
 	switch {
 	case r.Name == "":
 		return errors.New("has no name")
-	case len(r.Columns) == 0:
+	case len(r.Columns) == 0 && len(r.Fields) == 0:
 		return errors.New("names no columns")
 	case r.Transform == nil:
 		return errors.New("has no transform: say what takes the values' place, such as redact")

@@ -1,0 +1,126 @@
+package mask_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/mask"
+)
+
+func documents(t testing.TB, rules ...mask.Rule) *mask.Documents {
+	s, err := mask.Compile(rules...)
+	require.NoError(t, err)
+	require.True(t, s.HasFields())
+	return s.Documents()
+}
+
+func TestDocuments(t *testing.T) {
+	fields := func(with mask.Transform, fields ...string) mask.Rule {
+		return mask.Rule{Name: fields[0], Fields: fields, Transform: with}
+	}
+	for _, c := range []struct {
+		rule      mask.Rule
+		doc, want string
+	}{
+		{fields(mask.Redact(), "email"), `{"email":"a@b.c"}`, `{"email":"***"}`},
+		{fields(mask.Redact(), "email"), ` [ {"x":1, "EMail" : "a@b.c" } , {"\u0065mail":"d"} ] `, ` [ {"x":1, "EMail" : "***" } , {"\u0065mail":"***"} ] `},
+		{fields(mask.Redact(), "email"), `{"user":{"email":"a@b.c"}}`, `{"user":{"email":"a@b.c"}}`},
+		{fields(mask.Redact(), "**.email"), `{"user":{"email":"a"},"email":"b","e":[[{"email":"c"}]]}`, `{"user":{"email":"***"},"email":"***","e":[[{"email":"***"}]]}`},
+		{fields(mask.Redact(), "user.*.email"), `{"user":{"a":{"email":"x"},"email":"y"}}`, `{"user":{"a":{"email":"***"},"email":"y"}}`},
+		{fields(mask.Redact(), "user"), `{"user":{"n":1.5e3,"b":true,"s":"x","z":null,"l":["y",[2]],"o":{"s":"q"}},"other":1}`,
+			`{"user":{"n":0,"b":false,"s":"***","z":null,"l":["***",[0]],"o":{"s":"***"}},"other":1}`},
+		{fields(mask.Null(), "a"), `{"a":"x","b":"y","a":5}`, `{"a":null,"b":"y","a":null}`}, // twice, as some readers take the first
+		{fields(mask.Redact(), "a"), `{"a":{},"b":[],"c":"d"}`, `{"a":{},"b":[],"c":"d"}`},
+		{fields(mask.KeepLast(4), "card"), `{"card":"4111111111111111"}`, `{"card":"************1111"}`},
+		{fields(mask.Email(), "m"), `{"m":"alice@example.com"}`, `{"m":"a****@example.com"}`},
+		{fields(mask.Fixed(`"\<`), "a"), `{"a":"x"}`, `{"a":"\"\\\u003c"}`},
+		{fields(mask.Redact(), `"a.b"`), `{"a.b":"x","a":{"b":"y"}}`, `{"a.b":"***","a":{"b":"y"}}`},
+		{fields(mask.Redact(), "**"), `"x"`, `"***"`},
+		{fields(mask.Redact(), "**"), `{"a":["x",{"b":true}]}`, `{"a":["***",{"b":false}]}`},
+		{fields(mask.Redact(), "a"), `"a"`, `"a"`},
+		{fields(mask.Redact(), "a"), `{"x":{"a":1},"a":2,"y":[{"a":3}],"a":[4]}`, `{"x":{"a":1},"a":0,"y":[{"a":3}],"a":[0]}`},
+	} {
+		d := documents(t, c.rule)
+		for range 2 {
+			got, err := d.JSON([]byte(c.doc), nil)
+			require.NoError(t, err)
+			if c.rule.Fields[0] == "m" { // how much of it is kept is Email's choice
+				require.NotContains(t, string(got), "alice")
+				continue
+			}
+			require.Equal(t, c.want, string(got))
+		}
+	}
+	d := documents(t, fields(mask.Redact(), "**.a"))
+	for _, bad := range []string{``, `{`, `{"a":1}{"a":2}`, `{"a":1} x`, `{'a':1}`, `{"a":01}`, `{"a":1,}`, "\xef\xbb\xbf{}", strings.Repeat("[", 100) + strings.Repeat("]", 100)} {
+		_, err := d.JSON([]byte(bad), nil)
+		require.Error(t, err, "%q", bad)
+	}
+	var seen []string
+	_, err := d.JSON([]byte(`{"a":1,"b":{"a":"x"},"c":2}`), func(p string) { seen = append(seen, p) })
+	require.NoError(t, err)
+	require.Equal(t, []string{"**.a", "**.a"}, seen)
+	for _, bad := range []string{"", "a..b", "a.**", `"a`, "a b"} {
+		_, err := mask.Compile(fields(mask.Redact(), bad))
+		require.Error(t, err, "%q", bad)
+	}
+}
+
+// FuzzDocuments: what comes out is JSON of the same shape, in which nothing is
+// left at a masked place and everything else is as it was.
+func FuzzDocuments(f *testing.F) {
+	for _, s := range []string{`{"secret":"x","b":[{"secret":1}]}`, `[true,{"secret":{"a":[null,"y"]}}]`, `"x"`, `{"Secret" : 1e5 , "\u0073ecret":2}`, `{"ſecret":1}`} {
+		f.Add([]byte(s))
+	}
+	d := documents(f, mask.Rule{Name: "s", Fields: []string{"**.secret"}, Transform: mask.Redact()})
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out, err := d.JSON(in, nil)
+		if err != nil {
+			return
+		}
+		var a, b any
+		for _, v := range []struct {
+			b  []byte
+			to *any
+		}{{in, &a}, {out, &b}} {
+			dec := json.NewDecoder(bytes.NewReader(v.b))
+			dec.UseNumber()
+			if err := dec.Decode(v.to); err != nil {
+				t.Fatalf("%q became %q: %v", in, out, err)
+			}
+		}
+		compare(t, a, b, false)
+	})
+}
+
+func compare(t *testing.T, a, b any, hidden bool) {
+	switch a := a.(type) {
+	case map[string]any:
+		for k, v := range a {
+			compare(t, v, b.(map[string]any)[k], hidden || strings.ToLower(k) == "secret" || k == "")
+		}
+	case []any:
+		for i, v := range a {
+			compare(t, v, b.([]any)[i], hidden)
+		}
+	default:
+		switch v := b.(type) {
+		case string:
+			if hidden && v != "***" || !hidden && v != a {
+				t.Fatalf("%v became %v", a, b)
+			}
+		case json.Number:
+			if hidden && v != "0" || !hidden && v != a {
+				t.Fatalf("%v became %v", a, b)
+			}
+		case bool:
+			if hidden && v || !hidden && v != a {
+				t.Fatalf("%v became %v", a, b)
+			}
+		}
+	}
+}
