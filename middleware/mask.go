@@ -12,14 +12,19 @@ import (
 
 // MaskConfig says what a mask step hides, where and from whom.
 type MaskConfig struct {
-	// Rules name base columns and what takes the place of their values. At
-	// least one is needed.
+	// Rules name base columns, fields of documents, or both, and what takes the
+	// place of their values. At least one is needed.
 	Rules []mask.Rule
 
 	// Targets are [Glob] patterns for the names of the targets that the rules
 	// are about; empty means every target, also one whose connector cannot say
 	// which columns an operation reads and whose operations are then refused.
 	Targets []string
+
+	// PassKinds are [Glob] patterns for kinds of documents that hold nothing a
+	// rule is about, such as "text/css" and "image/*": they are shown as they
+	// are. By default, where a rule names fields, what is not JSON is refused.
+	PassKinds []string
 
 	// Except says whose operations are left alone; nil means nobody's.
 	Except func(*protocol.Operation) bool
@@ -49,13 +54,16 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // [mask.Redact]. Messages keep their code and the names in them; their text is
 // replaced.
 //
+// Documents, of connectors whose results are some, are masked where a rule names
+// fields, see [mask.Rule]: JSON, and streams of it.
+//
 // Refused are operations that could not be analysed, results that are not rows
 // (COPY ... TO STDOUT), and what [MaskConfig.AllowDerived] speaks of. A DELETE
 // may use a masked column in its condition. A connector must set protocol.Rows
 // in Shape for every statement that can return rows.
 func MaskWith(c MaskConfig) Step {
 	s := Step{Name: "mask", Role: RoleMasks}
-	m := &masking{targets: slices.Clone(c.Targets), except: c.Except, allowDerived: c.AllowDerived}
+	m := &masking{targets: slices.Clone(c.Targets), passKinds: slices.Clone(c.PassKinds), except: c.Except, allowDerived: c.AllowDerived}
 	if len(c.Rules) == 0 {
 		s.err = errors.New("has no rules")
 	} else {
@@ -69,6 +77,7 @@ func MaskWith(c MaskConfig) Step {
 type masking struct {
 	set          *mask.Set
 	targets      []string // none: all
+	passKinds    []string
 	except       func(*protocol.Operation) bool
 	allowDerived bool
 }
@@ -97,6 +106,8 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return protocol.Pass, op.OnText(m.messages(op, false))
 	case op.Access.Has(protocol.Opaque):
 		return denyOpaque(op), nil
+	case op.Shape&protocol.Docs != 0 && m.set.HasFields():
+		return protocol.Pass, op.OnDocs(m.documents(op))
 	case !m.allowDerived && m.moves(op):
 		return denyDefinition(nil), nil
 	case op.Access.Has(protocol.Schema) && !m.allowDerived && m.defined(op) != nil:

@@ -26,6 +26,10 @@ import (
 //	    - name: birthday
 //	      columns: [public.customers.born]
 //	      with: {fixed: "1970-01-01"}
+//	    - name: mail
+//	      fields: ["**.email", customer.phone] # of documents; see mask.Rule
+//	      with: redact
+//	  pass_kinds: ["text/css", "image/*"]      # documents that hold none of these; see MaskConfig
 //	  targets: ["orders-*"]      # by default all
 //	  except_groups: [dba]
 //	  allow_derived: false       # see MaskConfig.AllowDerived
@@ -34,9 +38,9 @@ import (
 // environment variable that holds it and keeps it out of the file.
 func MaskKind() Kind {
 	return KindOf("mask", func(c maskSettings) (Step, error) {
-		mc := MaskConfig{Targets: c.Targets, AllowDerived: c.AllowDerived}
+		mc := MaskConfig{Targets: c.Targets, PassKinds: c.PassKinds, AllowDerived: c.AllowDerived}
 		for _, r := range c.Rules {
-			rule := mask.Rule{Name: r.Name, Columns: r.Columns}
+			rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields}
 			switch {
 			case r.null:
 				rule.Transform = mask.Null()
@@ -62,6 +66,7 @@ func MaskKind() Kind {
 type maskSettings struct {
 	Rules        []maskRule `yaml:"rules"`
 	Targets      []string   `yaml:"targets"`
+	PassKinds    []string   `yaml:"pass_kinds"`
 	ExceptGroups []string   `yaml:"except_groups"`
 	AllowDerived bool       `yaml:"allow_derived"`
 }
@@ -69,6 +74,7 @@ type maskSettings struct {
 type maskRule struct {
 	Name    string    `yaml:"name"`
 	Columns []string  `yaml:"columns"`
+	Fields  []string  `yaml:"fields"`
 	With    *maskWith `yaml:"with"`
 
 	null bool // "with: null", which is not the same as no with
