@@ -1,0 +1,184 @@
+package httpproxy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// script is a connection's bytes, in pieces of a size.
+type script struct {
+	b    []byte
+	size int
+}
+
+func (s *script) Read(b []byte) (int, error) {
+	if len(s.b) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), max(s.size, 1))], s.b)
+	s.b = s.b[n:]
+	return n, nil
+}
+
+// follow returns what framing lets through of input.
+func follow(input []byte, size int) (let []byte, f *framing, err error) {
+	f = &framing{max: 64 << 10}
+	src := &script{input, size}
+	buf := make([]byte, 4<<10)
+	for {
+		n, rerr := src.Read(buf)
+		good, err := f.feed(buf[:n])
+		if let = append(let, buf[:good]...); err != nil {
+			return let, f, err
+		}
+		if rerr != nil {
+			return let, f, nil
+		}
+	}
+}
+
+// FuzzFraming: what is let through, net/http divides into the same requests,
+// and how the bytes come makes no difference. A request that framing refuses
+// never looks whole to net/http.
+func FuzzFraming(f *testing.F) {
+	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\nPOST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.0\r\n\r\n"), 1)
+	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), 7)
+	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 4096)
+	f.Add([]byte("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 03\r\n\r\nabc"), 2)
+	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n"), 3)
+	f.Add([]byte("GET / HTTP/1.1\nHost: a\r\n\r\n"), 3)
+	f.Fuzz(func(t *testing.T, input []byte, size int) {
+		let, fr, err := follow(input, size)
+		again, fr2, err2 := follow(input, 1)
+		if !bytes.Equal(let, again) || (err == nil) != (err2 == nil) || fr.at != fr2.at {
+			t.Fatalf("in pieces of %d: %q, %v; of 1: %q, %v", size, let, err, again, err2)
+		}
+		if !bytes.HasPrefix(input, let) {
+			t.Fatal("bytes were changed")
+		}
+		if cap(fr.line) > 4*(fr.max+8<<10) {
+			t.Fatalf("a line took %d bytes", cap(fr.line))
+		}
+		// The requests as framing sees them.
+		want := 0
+		f2 := &framing{max: 64 << 10}
+		for i := range let {
+			if _, err := f2.feed(let[i : i+1]); err != nil {
+				t.Fatalf("what was let through is refused: %v", err)
+			}
+			if f2.at == atRequestLine && len(f2.line) == 0 {
+				want++
+			}
+		}
+		// And as net/http does.
+		r := bufio.NewReader(bytes.NewReader(let))
+		got := 0
+		for {
+			req, err := http.ReadRequest(r)
+			if err != nil {
+				break
+			}
+			if _, err := io.Copy(io.Discard, req.Body); err != nil {
+				break
+			}
+			got++
+		}
+		if got > want {
+			t.Fatalf("net/http sees %d whole requests, framing %d in %q", got, want, let)
+		}
+		if rest := r.Buffered(); got == want && err == nil && fr.at == atRequestLine && len(fr.line) == 0 && rest > 0 {
+			t.Fatalf("%d bytes are left of %q", rest, let)
+		}
+	})
+}
+
+// FuzzPath: what parsePath lets through means the same however often it is
+// decoded, and stays below the root.
+func FuzzPath(f *testing.F) {
+	for _, s := range []string{"/", "/a/b", "/a/../b", "/%2e%2e/", "/%252e", "//", "/a//b", "/%2f", "/a%5cb", "/..;/", "/%c0%ae", "/100%25", "/%41%zz", "/é"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		path, bad := parsePath(raw, false)
+		if bad != nil {
+			return
+		}
+		once, err := url.PathUnescape(raw)
+		if err != nil || once != path {
+			t.Fatalf("%q is %q, decoded %q, %v", raw, path, once, err)
+		}
+		for p := raw; ; {
+			for seg := range strings.SplitSeq(p, "/") {
+				if seg == "." || seg == ".." || strings.HasPrefix(seg, "..;") {
+					t.Fatalf("%q has a segment %q", raw, seg)
+				}
+			}
+			if strings.Contains(p, "\\") || strings.Contains(p, "//") || !strings.HasPrefix(p, "/") || strings.Count(p, "/") != strings.Count(raw, "/") {
+				t.Fatalf("%q is also %q", raw, p)
+			}
+			next, err := url.PathUnescape(p)
+			if err != nil || next == p {
+				break
+			}
+			p = next
+		}
+		// What is sent to the target is what was decided about.
+		u := &url.URL{Path: path, RawPath: raw}
+		if again, err := url.PathUnescape(u.EscapedPath()); err != nil || again != path {
+			t.Fatalf("%q is sent as %q", raw, u.EscapedPath())
+		}
+	})
+}
+
+// FuzzHost: a host that is let through has one form.
+func FuzzHost(f *testing.F) {
+	for _, s := range []string{"a", "A.b:80", "[::1]:1", "a.", "a..b", "a@b", "a:b", "1.2.3.4", "[::1%25eth0]", "-a", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		host, bad := parseHost(s)
+		if bad != nil {
+			return
+		}
+		if strings.Contains(host, ":") {
+			host = "[" + host + "]"
+		}
+		again, bad := parseHost(host)
+		if bad != nil || "["+again+"]" != host && again != host {
+			t.Fatalf("%q is %q is %q", s, host, again)
+		}
+	})
+}
+
+// FuzzEvents: a stream of events is rewritten or ends with an error, and no data
+// goes round the step.
+func FuzzEvents(f *testing.F) {
+	f.Add([]byte("data: secret\n\n: secret\nevent: a\ndata\ndata:secret\n\n"))
+	f.Add([]byte("data: secret\r\n\r\ndatax: secret\n\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		c := &conn{s: &Server{}}
+		d := &documents{r: bufio.NewReader(bytes.NewReader(in)), next: nextEvent, limit: 1 << 10, q: &request{c: c},
+			f: func([]byte) ([]byte, error) { return []byte("hidden"), nil }}
+		out, err := io.ReadAll(d)
+		if err != nil && !errors.Is(err, errLarge) && d.q.faulty() == nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.SplitSeq(out, []byte("\n")) {
+			switch field, _, _ := bytes.Cut(line, []byte(":")); string(field) {
+			case "", "event", "id", "retry":
+			case "data":
+				if string(line) != "data: hidden" {
+					t.Fatalf("%q", line)
+				}
+			default:
+				t.Fatalf("%q", line)
+			}
+		}
+	})
+}
