@@ -18,6 +18,8 @@ type refusal struct {
 	status int
 	d      protocol.DeniedError
 	header http.Header // beside the usual ones, or nil
+
+	refresh string // where a page looks again by itself, or ""
 }
 
 // Error returns the reason.
@@ -47,7 +49,8 @@ func refusalOf(err error) *refusal {
 
 var page = template.Must(template.New("").Parse(`<!doctype html>
 <meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{.Title}}</title>
+{{with .Refresh}}<meta http-equiv="refresh" content="5; url={{.}}">
+{{end}}<title>{{.Title}}</title>
 <h1>{{.Title}}</h1>
 <p>{{.Reason}}</p>
 {{with .Hint}}<p>{{.}}</p>
@@ -92,9 +95,9 @@ func (e *refusal) write(w http.ResponseWriter, r *http.Request) {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		var b strings.Builder
 		_ = page.Execute(&b, struct {
-			Title string
+			Title, Refresh string
 			*protocol.DeniedError
-		}{http.StatusText(e.status), &e.d}) // fails when a write does
+		}{http.StatusText(e.status), e.refresh, &e.d}) // fails when a write does
 		body = []byte(b.String())
 	case "json":
 		h.Set("Content-Type", "application/problem+json")

@@ -84,6 +84,8 @@ type request struct {
 	target  *target
 	x       *protocol.Exchange // nil until it is allowed
 	cred    *protocol.Credentials
+	said    string // the assertion for the target
+	body    []byte // if it is part of the operation
 
 	status  int  // of the target's response
 	whole   bool // the response came to its end
@@ -140,7 +142,7 @@ func (q *request) serve() (err error) {
 	q.target = q.session.target
 
 	if rest := strings.TrimPrefix(p.path, prefix); strings.HasPrefix(rest, own) {
-		return q.ours(strings.TrimPrefix(rest, own))
+		return q.ours(ctx, strings.TrimPrefix(rest, own))
 	}
 	if q.target.auth == "query" && hasParameter(p.query, q.target.name) {
 		return badRequest("the query has the parameter %s, which is the gateway's to set", q.target.name)
@@ -149,22 +151,29 @@ func (q *request) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	x, err := ps.Begin(ctx, op)
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	if q.x, err = q.begin(ctx, op); err != nil {
 		return err
 	}
-	q.x = x
+	return q.run(ctx)
+}
+
+// run sends what was allowed and answers with what comes back.
+func (q *request) run(ctx context.Context) (err error) {
+	op := q.x.Operation()
 	if op.Rewritten() != "" {
 		q.fault(protocol.ErrFixed)
 		return protocol.ErrFixed
 	}
 	if q.cred, err = q.target.credentials(ctx); err != nil {
 		q.fault(err)
-		q.c.s.log.Error("no credentials for a target", "session", ps.Info().ID, "err", err)
+		q.c.s.log.Error("no credentials for a target", "session", q.session.ps.Info().ID, "err", err)
 		return refuse(http.StatusBadGateway, protocol.FixedReason)
+	}
+	if q.target.assertion {
+		if q.said, err = q.target.assert(); err != nil {
+			q.fault(err)
+			return err
+		}
 	}
 	return q.forward(ctx)
 }
@@ -192,7 +201,10 @@ func hasParameter(query, name string) bool {
 }
 
 // ours answers for the gateway's own paths.
-func (q *request) ours(path string) error {
+func (q *request) ours(ctx context.Context, path string) error {
+	if ticket, ok := strings.CutPrefix(path, "held/"); ok && q.in.Method == http.MethodGet {
+		return q.collect(ctx, ticket)
+	}
 	if path != "whoami" {
 		return refuse(http.StatusNotFound, "the gateway has no such page")
 	}
@@ -265,6 +277,7 @@ func (q *request) readBody() ([]byte, error) {
 	}
 	_ = rc.SetReadDeadline(time.Time{})
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	q.body = body
 	q.bytesIn.Add(int64(len(body)))
 	return body, nil
 }
@@ -352,6 +365,9 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	out.Host = t.host
 	out.GetBody = nil // a body is sent once
 	out.Header = clientHeader(out.Header)
+	if t.s.Assertion != nil { // also at targets that are told nothing
+		out.Header.Del(t.s.Assertion.header())
+	}
 	if q.in.ProtoMajor > 1 && len(q.in.Header["Cookie"]) > 1 { // HTTP/2 may split them
 		out.Header["Cookie"] = []string{withoutOwn(q.in.Header["Cookie"])}
 	}
@@ -366,6 +382,9 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
 			out.Header.Del(name)
 		}
+	}
+	if q.said != "" {
+		out.Header.Set(t.s.Assertion.header(), q.said)
 	}
 	t.inject(out, q.cred)
 }

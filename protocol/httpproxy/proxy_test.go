@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway"
@@ -472,4 +476,35 @@ func TestTargetMTLS(t *testing.T) {
 	}
 	require.NoError(t, (&httpproxy.Server{}).CheckTarget(protocol.Resource{Addr: "127.0.0.1:1"}))
 	_ = gateway.Target{}
+}
+
+// TestAssertion: a target that wants to hears who sends a request, signed, and
+// nobody else can say so.
+func TestAssertion(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	a := &httpproxy.Assertion{Issuer: "https://gw.test", Key: key, KeyID: "1", Header: "X-Who"}
+	r := newRig(t, rigConfig{server: &httpproxy.Server{Assertion: a}, options: map[string]string{"assertion": "enable"}})
+	res, _ := r.do(t, false, "GET", "https://app.gw.test/", nil, "X-Who", "forged")
+	require.Equal(t, 200, res.StatusCode)
+	require.Len(t, r.requests()[0].Header["X-Who"], 1)
+	set, err := a.JWKS()
+	require.NoError(t, err)
+	var keys jose.JSONWebKeySet
+	require.NoError(t, json.Unmarshal(set, &keys))
+	tok, err := jwt.ParseSigned(r.requests()[0].Header.Get("X-Who"), []jose.SignatureAlgorithm{jose.EdDSA})
+	require.NoError(t, err)
+	var c jwt.Claims
+	var more struct {
+		Groups []string `json:"groups"`
+	}
+	require.NoError(t, tok.Claims(keys, &c, &more))
+	require.NoError(t, c.ValidateWithLeeway(jwt.Expected{Issuer: "https://gw.test", Subject: "alice", AnyAudience: jwt.Audience{"app"}, Time: time.Now()}, 0))
+	require.Equal(t, []string{"dev"}, more.Groups)
+	require.Error(t, c.ValidateWithLeeway(jwt.Expected{Time: time.Now().Add(2 * time.Minute)}, 0))
+	require.Error(t, (&httpproxy.Server{}).CheckTarget(protocol.Resource{Addr: "127.0.0.1:1", Options: map[string]string{"assertion": "enable"}}))
+
+	r = newRig(t, rigConfig{server: &httpproxy.Server{Assertion: a}})
+	_, _ = r.do(t, false, "GET", "https://app.gw.test/", nil, "X-Who", "forged")
+	require.Empty(t, r.requests()[0].Header["X-Who"])
 }

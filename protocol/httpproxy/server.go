@@ -36,6 +36,10 @@ type Server struct {
 	// that Hosts and Domain say nothing about. The rest is the target's path.
 	Paths bool
 
+	// Assertion tells the targets that want it who sends a request; nil: none
+	// can.
+	Assertion *Assertion
+
 	// MaxHead bounds a request's line and headers, and a response's headers; 0
 	// means 64 KiB.
 	MaxHead int
@@ -48,8 +52,9 @@ type Server struct {
 	// of NDJSON, the data of a server-sent event, decompressed. Larger ones are
 	// not shown. 0 means 8 MiB.
 	MaxDocument int64
-	// HoldTimeout bounds how long a request is held for a decision; 0 means
-	// 50 s, which is less than most clients wait.
+	// HoldTimeout bounds how long the response to a request that is held for a
+	// decision is; the client then gets 202 and asks again. 0 means 50 s, which
+	// is less than most clients wait.
 	HoldTimeout time.Duration
 	// ResponseTimeout bounds the wait for a target's response headers; 0 means
 	// 5 minutes.
@@ -60,6 +65,7 @@ type Server struct {
 	once sync.Once
 	log  *slog.Logger
 	tls  *tls.Config
+	held waiting
 }
 
 const (

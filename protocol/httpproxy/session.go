@@ -201,20 +201,3 @@ func (s *session) close(err error) {
 		s.target.close()
 	})
 }
-
-// whileHeld waits for a decision for as long as the client does, within a
-// bound.
-func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(context.Context) error) error {
-	late := &protocol.DeniedError{Reason: "needs approval (" + w.Reason + "), and nobody decided while the client waited",
-		Hint: w.Hint}
-	if len(w.Tickets) > 0 {
-		late.Ticket = w.Tickets[0]
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, c.s.holdTimeout(), late)
-	defer cancel()
-	err := wait(ctx)
-	if err != nil && context.Cause(ctx) == error(late) {
-		return late
-	}
-	return err
-}

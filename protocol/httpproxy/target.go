@@ -25,18 +25,25 @@ type settings struct {
 	userHeader   string
 	tls          *tls.Config // nil without TLS
 	http2        bool
+	assertion    bool
 }
 
 // authKinds are the ways to send a target's secret.
 var authKinds = []string{"bearer", "basic", "header", "query", "none"}
 
 // options are the names that a target may set.
-var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "http2"}
+var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2"}
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
-	_, err := parseSettings(r)
-	return err
+	t, err := parseSettings(r)
+	switch {
+	case err != nil || !t.assertion:
+		return err
+	case s.Assertion == nil:
+		return errors.New("assertion: the listener has no key to sign with")
+	}
+	return s.Assertion.Check()
 }
 
 func parseSettings(r protocol.Resource) (*settings, error) {
@@ -84,6 +91,9 @@ func parseSettings(r protocol.Resource) (*settings, error) {
 	}
 	if err := yes(o["http2"], &t.http2); err != nil {
 		return nil, fmt.Errorf("http2: %w", err)
+	}
+	if err := yes(o["assertion"], &t.assertion); err != nil {
+		return nil, fmt.Errorf("assertion: %w", err)
 	}
 	return t, t.readTLS(o)
 }
@@ -146,6 +156,9 @@ type target struct {
 	cred  *protocol.Credentials // as last fetched
 	conns map[net.Conn]struct{}
 	ended bool
+
+	said   string // the last assertion, and when it was made
+	saidAt time.Time
 }
 
 // Limits towards a target.
@@ -273,6 +286,25 @@ func (t *target) inject(out *http.Request, cred *protocol.Credentials) {
 		}
 		out.URL.RawQuery = q
 	}
+}
+
+// assert returns the assertion about the session's identity, which serves for
+// half its life.
+func (t *target) assert() (string, error) {
+	a, i, now := t.s.Assertion, t.ps.Info(), time.Now()
+	if a == nil {
+		return "", errors.New("httpproxy: there is no key to sign with")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.said == "" || now.Sub(t.saidAt) > a.ttl()/2 {
+		said, err := a.sign(i.Identity, i.Resource.Name, now)
+		if err != nil {
+			return "", err
+		}
+		t.said, t.saidAt = said, now
+	}
+	return t.said, nil
 }
 
 // headerText makes s fit into a header.

@@ -1,0 +1,289 @@
+package httpproxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// Limits for requests that are held while no client waits.
+const (
+	retryAfter = 5 * time.Second
+	lease      = time.Minute // until a client that does not ask has left
+	maxHeld    = 1024        // of a server
+)
+
+var errWithdrawn = errors.New("httpproxy: nobody came for the answer")
+
+// waiting are the requests that clients were answered 202 about, by ticket.
+type waiting struct {
+	mu sync.Mutex
+	by map[string]*pending
+}
+
+// A pending is a request while it is decided about. If that takes long, the
+// client hears so, and comes back for the answer with a ticket: what then runs
+// is the request as it was held.
+type pending struct {
+	q      *request
+	cancel context.CancelCauseFunc
+	held   chan struct{} // closed when it waits for a decision
+	w      protocol.Waiting
+	done   chan struct{} // closed when x or err is there
+	x      *protocol.Exchange
+	err    error
+
+	// Guarded by the server's waiting.mu.
+	taken   bool      // the answer is somebody's
+	callers int       // who wait for it now
+	until   time.Time // when it is withdrawn, without callers
+	over    chan struct{}
+}
+
+type pendingKey struct{}
+
+// whileHeld waits for a decision. A request waits for as long as its client
+// does; a login, within a bound.
+func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(context.Context) error) error {
+	if p, ok := ctx.Value(pendingKey{}).(*pending); ok {
+		p.w = w
+		close(p.held)
+		return wait(ctx)
+	}
+	late := &protocol.DeniedError{Reason: "needs approval (" + w.Reason + "), and nobody decided while the client waited", Hint: w.Hint}
+	if len(w.Tickets) > 0 {
+		late.Ticket = w.Tickets[0]
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.s.holdTimeout(), late)
+	defer cancel()
+	err := wait(ctx)
+	if err != nil && context.Cause(ctx) == error(late) {
+		return late
+	}
+	return err
+}
+
+// begin has the operation decided. ctx ends when the client leaves, which
+// withdraws what is held.
+func (q *request) begin(ctx context.Context, op *protocol.Operation) (*protocol.Exchange, error) {
+	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	p := &pending{q: q, cancel: cancel, held: make(chan struct{}), done: make(chan struct{}), over: make(chan struct{})}
+	ps := q.session.ps
+	ps.Go(func() error {
+		defer close(p.done)
+		defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
+		p.err = protocol.Guard(func() (err error) {
+			p.x, err = ps.Begin(context.WithValue(own, pendingKey{}, p), op)
+			return err
+		})
+		return nil
+	})
+	held, late := p.held, (<-chan time.Time)(nil)
+	for {
+		select {
+		case <-p.done:
+			cancel(nil)
+			return p.x, p.err
+		case <-held:
+			held = nil
+			t := time.NewTimer(q.patience())
+			defer t.Stop()
+			late = t.C
+		case <-late:
+			return nil, q.detach(p)
+		case <-ctx.Done():
+			cancel(context.Cause(ctx))
+			<-p.done
+			if p.x != nil { // it was decided at the same moment
+				p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
+			}
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// patience is how long the client waits for a response: a browser shows a page
+// at once, and who prefers so hears at once too (RFC 7240).
+func (q *request) patience() time.Duration {
+	limit := q.c.s.holdTimeout()
+	async, wait := wants(q.in) == "html", time.Duration(-1)
+	for _, v := range q.in.Header["Prefer"] {
+		for pref := range strings.FieldsFuncSeq(v, func(r rune) bool { return r == ',' || r == ';' }) {
+			name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(pref)), "=")
+			switch name {
+			case "respond-async":
+				async = true
+			case "wait":
+				if n, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 16); err == nil {
+					wait = time.Duration(n) * time.Second
+				}
+			}
+		}
+	}
+	switch {
+	case wait >= 0:
+		return min(wait, limit)
+	case async:
+		return 0
+	}
+	return limit
+}
+
+// detach lets p wait without a client, for as long as one comes to ask.
+func (q *request) detach(p *pending) error {
+	s, ticket := q.c.s, ""
+	if len(p.w.Tickets) > 0 {
+		ticket = p.w.Tickets[0]
+	}
+	s.held.mu.Lock()
+	if len(s.held.by) >= maxHeld || ticket == "" || s.held.by[ticket] != nil {
+		s.held.mu.Unlock()
+		p.cancel(errWithdrawn)
+		<-p.done
+		if p.x != nil {
+			p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
+		}
+		return refuse(http.StatusServiceUnavailable, "needs approval, and too many requests are waiting already")
+	}
+	if s.held.by == nil {
+		s.held.by = map[string]*pending{}
+	}
+	s.held.by[ticket] = p
+	p.until = time.Now().Add(lease)
+	s.held.mu.Unlock()
+	// The connection and the session stay until nobody needs them any more.
+	q.c.handlers.Add(1) // this handler counts, so nobody waits for none
+	q.c.mu.Lock()
+	q.session.users++
+	q.c.mu.Unlock()
+	go func() {
+		defer q.c.handlers.Done()
+		defer q.c.release(q.session)
+		_ = protocol.Guard(func() error { p.keep(s, ticket); return nil })
+	}()
+	return p.later(q.prefix, ticket)
+}
+
+// keep waits until p was collected or is withdrawn.
+func (p *pending) keep(s *Server, ticket string) {
+	ps := p.q.session.ps
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for left := false; !left; {
+		select {
+		case <-p.over:
+			return
+		case <-ps.Context().Done():
+			left = true
+		case <-ps.Draining():
+			left = true
+		case now := <-tick.C:
+			s.held.mu.Lock()
+			left = p.callers == 0 && now.After(p.until)
+			s.held.mu.Unlock()
+		}
+	}
+	s.held.mu.Lock()
+	delete(s.held.by, ticket)
+	taken := p.taken
+	p.taken = true
+	s.held.mu.Unlock()
+	if taken {
+		<-p.over
+		return
+	}
+	p.cancel(errWithdrawn)
+	<-p.done
+	if p.x != nil {
+		p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
+	}
+}
+
+// later is the answer to who has to come back.
+func (p *pending) later(prefix, ticket string) error {
+	where := prefix + own + "held/" + ticket
+	e := refuse(http.StatusAccepted, "needs approval ("+p.w.Reason+")")
+	e.d.Ticket, e.d.Hint = ticket, p.w.Hint
+	e.header = http.Header{"Location": {where}, "Retry-After": {strconv.Itoa(int(retryAfter / time.Second))}}
+	e.refresh = where
+	return e
+}
+
+// collect answers a held request whose ticket the client has.
+func (q *request) collect(ctx context.Context, ticket string) error {
+	s := q.c.s
+	gone := refuse(http.StatusNotFound, "nothing of yours waits here: it was answered, withdrawn, or is somebody else's")
+	s.held.mu.Lock()
+	p := s.held.by[ticket]
+	if p == nil || p.taken || !p.of(q) {
+		s.held.mu.Unlock()
+		return gone
+	}
+	p.callers++
+	s.held.mu.Unlock()
+	t := time.NewTimer(q.patience())
+	defer t.Stop()
+	ready := false
+	select {
+	case <-p.done:
+		ready = true
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	s.held.mu.Lock()
+	p.callers--
+	p.until = time.Now().Add(lease)
+	if !ready {
+		s.held.mu.Unlock()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return p.later(q.prefix, ticket)
+	}
+	if p.taken {
+		s.held.mu.Unlock()
+		return gone
+	}
+	p.taken = true
+	delete(s.held.by, ticket)
+	s.held.mu.Unlock()
+	defer close(p.over)
+	if p.err != nil {
+		return p.err
+	}
+	return q.answer(ctx, p)
+}
+
+// of reports whether p is a request of the identity that q proved, at the same
+// target.
+func (p *pending) of(q *request) bool {
+	a, b := p.q.session.ps.Info(), q.session.ps.Info()
+	return a.Identity.Key() == b.Identity.Key() && a.Resource.Name == b.Resource.Name
+}
+
+// answer runs p, in its own session, as the answer to q.
+func (q *request) answer(ctx context.Context, p *pending) error {
+	in := p.q.in.Clone(q.in.Context())
+	if body := p.q.body; body != nil {
+		in.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	run := &request{c: q.c, w: q.w, in: in, parsed: p.q.parsed, prefix: p.q.prefix, session: p.q.session, target: p.q.target, x: p.x, body: p.q.body}
+	run.bytesIn.Store(int64(len(run.body)))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ps := run.session.ps
+	defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
+	defer run.end()
+	if run.upgrade {
+		return refuse(http.StatusConflict, "a WebSocket that was held has to be opened again")
+	}
+	return run.run(ctx)
+}
