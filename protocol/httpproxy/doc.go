@@ -1,2 +1,118 @@
-// Package httpproxy is the HTTP connector.
+// Package httpproxy is the HTTP connector: a [Server] for the programs that
+// people use with HTTP services, over HTTP/1.1 and HTTP/2, built on net/http and
+// its ReverseProxy. Register it with the protocol name "http".
+//
+// # Which target a client means
+//
+// One rule: the target that [Server].Hosts gives the request's host name; else,
+// if Domain is set and the host is one label below it, that label; else, if
+// Paths is set, the first segment of the path, which the target does not see.
+// What is named so is looked up in the gateway's list of targets: no request can
+// make the gateway connect to anything else.
+//
+//	curl -H "Authorization: Bearer $TOKEN" https://orders.app.example.com/v1/items     (Domain "app.example.com")
+//	curl -H "Authorization: Bearer $TOKEN" https://gateway.example.com/orders/v1/items (Paths)
+//
+// Targets that browsers use get host names of their own: below one host name
+// the pages of one target can act on another.
+//
+// # Who asks
+//
+// Each request says who sends it: with a bearer token, a token in the place of a
+// basic password, or else with the client certificate of its connection. An
+// Authorization header that is there and not good is refused, whatever else is.
+//
+// A session is one identity at one target on one connection. HTTP connections
+// carry many people's requests in turn (proxies before the gateway, browsers), so
+// it cannot be the connection alone; and a proof that was good for one
+// connection is not good for the next without being looked at again. Within a
+// session an equal proof is not asked about again until the session ends, with
+// its identity's expiry, a reload that no longer allows it, or its connection.
+// Connections to the target belong to one session: nobody's response can be
+// taken for somebody else's. A connection whose last session the gateway ends is
+// closed.
+//
+// # What goes to the target
+//
+// The request is made anew. Never passed on: the client's Authorization and the
+// gateway's cookies; hop-by-hop headers; headers in which targets are used to
+// read who somebody is or where a request came from (X-Forwarded-*, X-Remote-*,
+// X-Auth-*, Remote-User, Client-Cert and their like); header names with an
+// underscore; upgrades to anything but WebSocket. X-Forwarded-For, -Host and
+// -Proto, Via, the target's credentials and, if asked for, the identity are the
+// gateway's own word.
+//
+// # Options of a target
+//
+//	tls          verify, disable; the default is verify, over a Unix socket disable
+//	ca           file with the certificates that may have signed the target's
+//	cert, key    files with the gateway's own certificate and key
+//	server_name  the name in the target's certificate, if it is not that of host
+//	host         the host name that the target is asked for; the default is its address
+//	auth         how the secret is sent: bearer (the default), basic, header, query, none
+//	auth_name    the header's or the parameter's name
+//	user_header  a header that tells the target the identity's subject
+//	assertion    enable: the target gets a signed [Assertion] about the identity
+//	http2        enable: the target speaks HTTP/2, also without TLS
+//
+// If the target answers 401 to credentials of the gateway, the client is told so
+// in a 502, without the target's text.
+//
+// # What is an operation
+//
+// Each request. Its text is the request line without the version, as it was
+// sent; its verb is the method in lower case, or "websocket"; GET, HEAD and
+// OPTIONS read, POST, PUT, PATCH and DELETE write, and other methods are opaque.
+// Its object is the path, decoded. A body of announced length, up to
+// [Server].MaxBody, is its argument and part of what an approver sees; larger
+// and streamed bodies are not, and what would be held is then refused. Nothing is
+// taken to be a pure read: what a target does on GET is not proven.
+//
+// A refusal is 403, as text, JSON (RFC 9457), a page or a gRPC status, by what
+// the client reads.
+//
+// # Waiting for a decision
+//
+// The response is held, for [Server].HoldTimeout at most; a client that leaves
+// withdraws its request. Browsers, and who sends "Prefer: respond-async" or
+// "Prefer: wait=5" (RFC 7240), hear earlier. The answer then is 202, with
+// Retry-After, and a Location where the same identity gets the response with a
+// GET, from any connection. What runs is the request as it was held, once, when
+// somebody comes for the answer. Who does not ask for a minute has withdrawn.
+//
+// # Bodies and steps
+//
+// Steps with taps on documents see JSON bodies whole, and NDJSON and server-sent
+// events one by one; with other media types they see that there is one. The
+// target is then asked for whole, uncompressed documents (no Range, no
+// conditions); gzip and deflate are unpacked all the same, within bounds. What
+// speaks of the body as it was (ETag, digests, Last-Modified, Content-Length,
+// ranges, trailers) is taken out or made right, and what was masked is not to be
+// cached. What cannot be shown to a step that wants it is not shown at all: a
+// document that is too large, not UTF-8, or compressed in another way, and a
+// WebSocket. Taps on bytes see the streams "request" and "response".
+//
+// # What is refused
+//
+// A request that two servers could read differently, with 400 and the end of the
+// connection: Content-Length beside Transfer-Encoding, twice, or not a plain
+// number; a Transfer-Encoding other than chunked; chunk extensions and odd chunk
+// sizes; folded headers; lines that do not end in CRLF; no Host, two, or one that
+// is no host name; a target that is not a path; paths with ".", ".." or empty
+// segments, encoded slashes, backslashes, control characters or bad escapes, also
+// when decoded again; headers that ask for another method or path; CONNECT and
+// TRACE. A host other than the one that TLS was asked for is 421.
+//
+// # Limits
+//
+// Headers are not masked, neither way: a target that puts data into headers, or
+// into the names of JSON members, shows it. The secret of a target that echoes
+// its request's headers can be seen by its users: give such a target none. Bodies
+// are recorded as far as they are arguments; responses are not recorded. HTML and
+// text are not masked: where a mask applies they are refused, unless it lets
+// their kind pass. HTTP/3 is not spoken, nor HTTP/2 WebSockets (RFC 8441); upgrade
+// requests over HTTP/1.1 are. gRPC passes as HTTP/2 with trailers if the target's
+// option http2 is set. A request body is streamed without a deadline of its own.
+// Method overrides in bodies and parameters, which some frameworks know, are not
+// seen: switch them off at the target.
 package httpproxy
