@@ -146,7 +146,7 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	var eof func()
 	if doc != nil || stream != nil && !none {
 		if res.StatusCode == http.StatusPartialContent {
-			return nil, &tapError{errors.New("a part of a document")}
+			return nil, &tapError{errors.New("a part of a body")} // though all of it was asked for
 		}
 		if body, err = decoded(res); err != nil {
 			return nil, &tapError{err}

@@ -40,7 +40,8 @@
 // X-Auth-*, Remote-User, Client-Cert and their like); header names with an
 // underscore; upgrades to anything but WebSocket. X-Forwarded-For, -Host and
 // -Proto, Via, the target's credentials and, if asked for, the identity are the
-// gateway's own word.
+// gateway's own word. Via, which RFC 9110 asks for, makes nginx compress only what its
+// gzip_proxied lets it.
 //
 // # Options of a target
 //

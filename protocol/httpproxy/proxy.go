@@ -25,6 +25,9 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
+// sameOrigin does not change.
+var sameOrigin = http.NewCrossOriginProtection()
+
 // own is the beginning of the paths that are the gateway's own, at each target.
 const own = "/.sallyport/"
 
@@ -129,6 +132,10 @@ func (q *request) serve() (err error) {
 	if k == nil {
 		return q.c.challenge("this is a gateway, and it has to know who you are")
 	}
+	// A browser adds a basic password or a certificate to what any page sends.
+	if k.kind != "bearer" && sameOrigin.Check(q.in) != nil {
+		return refuse(http.StatusForbidden, "a page of another origin wants to change something")
+	}
 	// The client's leaving and the session's end are two causes.
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(q.in.Context()))
 	defer cancel(nil)
@@ -225,8 +232,9 @@ func (q *request) ours(ctx context.Context, path string) error {
 // to it is not proven.
 func (q *request) operation() (*protocol.Operation, error) {
 	r := q.in
+	header := clientHeader(r.Header)
 	op := &protocol.Operation{Verb: protocol.Verb(strings.ToLower(r.Method)), Text: r.Method + " " + r.RequestURI,
-		Shape: protocol.Docs | protocol.Bytes, Detail: &Request{Method: r.Method, Path: strings.TrimPrefix(q.path, q.prefix), Query: q.query, Header: r.Header}}
+		Shape: protocol.Docs | protocol.Bytes, Detail: &Request{Method: r.Method, Path: strings.TrimPrefix(q.path, q.prefix), Query: q.query, Header: header}}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		op.Access, op.Bounded = protocol.Read, true
@@ -239,7 +247,7 @@ func (q *request) operation() (*protocol.Operation, error) {
 		op.Verb, op.Access, op.Bounded = "websocket", protocol.Read|protocol.Write, false
 	}
 	op.Objects = []protocol.Object{{Kind: "path", Name: strings.TrimPrefix(q.path, q.prefix), Access: op.Access}}
-	op.Raw = [][]byte{q.headerBytes()}
+	op.Raw = [][]byte{headerBytes(header)}
 	switch {
 	case r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody:
 	case r.ContentLength > 0 && r.ContentLength <= q.c.s.maxBody():
@@ -261,9 +269,9 @@ func (q *request) operation() (*protocol.Operation, error) {
 }
 
 // headerBytes are the headers that the target is to see, for the digest.
-func (q *request) headerBytes() []byte {
+func headerBytes(h http.Header) []byte {
 	var b bytes.Buffer
-	_ = clientHeader(q.in.Header).Write(&b) // a Buffer takes everything
+	_ = h.Write(&b) // a Buffer takes everything
 	return b.Bytes()
 }
 
@@ -368,17 +376,13 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	if t.s.Assertion != nil { // also at targets that are told nothing
 		out.Header.Del(t.s.Assertion.header())
 	}
-	if q.in.ProtoMajor > 1 && len(q.in.Header["Cookie"]) > 1 { // HTTP/2 may split them
-		out.Header["Cookie"] = []string{withoutOwn(q.in.Header["Cookie"])}
-	}
+	out.Trailer = nil // targets are known to take trailers for headers
 	out.Header.Set("X-Forwarded-For", remoteHost(q.c.raw.RemoteAddr()))
 	out.Header.Set("X-Forwarded-Host", q.in.Host)
 	out.Header.Set("X-Forwarded-Proto", map[bool]string{true: "https", false: "http"}[q.c.tls != nil])
 	out.Header.Set("Via", strconv.Itoa(q.in.ProtoMajor)+"."+strconv.Itoa(q.in.ProtoMinor)+" sallyport")
-	if !q.x.Plain() {
+	if !q.x.Plain() { // a step has to see all of the body, and as it is
 		out.Header.Set("Accept-Encoding", "identity")
-	}
-	if q.x.WantsDocs() { // a step has to see all of a document
 		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
 			out.Header.Del(name)
 		}
@@ -463,9 +467,9 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Steps must not change it.
 type Request struct {
 	Method string
-	Path   string // decoded; without the part that names the target
-	Query  string // as it was sent
-	Header http.Header
+	Path   string      // decoded; without the part that names the target
+	Query  string      // as it was sent
+	Header http.Header // as far as the target may see it
 }
 
 // locals rewrites what the target says about itself in a response.
