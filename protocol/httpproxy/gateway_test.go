@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -177,17 +178,23 @@ func (r *rig) do(t testing.TB, h2 bool, method, url string, body io.Reader, head
 }
 
 // raw sends bytes as HTTP/1.1 and returns the status of the first response, 0
-// if there is none, and what is read until the gateway closes or is silent.
+// if there is none, and all that comes until the gateway closes. AUTH stands for
+// alice's token; with the last of them the client asks for that.
 func (r *rig) raw(t testing.TB, text string) (status int, all string) {
 	t.Helper()
 	nc, err := net.Dial("tcp", r.addr)
 	require.NoError(t, err)
 	defer nc.Close()
-	text = strings.ReplaceAll(text, "AUTH", "Authorization: Bearer "+r.token)
+	auth := "Authorization: Bearer " + r.token
+	if i := strings.LastIndex(text, "AUTH"); i >= 0 {
+		text = strings.ReplaceAll(text[:i], "AUTH", auth) + auth + "\r\nConnection: close" + text[i+len("AUTH"):]
+	}
 	_, err = nc.Write([]byte(text))
 	require.NoError(t, err)
-	_ = nc.SetReadDeadline(time.Now().Add(400 * time.Millisecond))
-	b, _ := io.ReadAll(nc)
+	_ = nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+	b, err := io.ReadAll(nc)
+	var timeout net.Error
+	require.False(t, errors.As(err, &timeout) && timeout.Timeout(), "the connection stays open: %q", b)
 	res, err := http.ReadResponse(bufio.NewReader(strings.NewReader(string(b))), nil)
 	if err != nil {
 		return 0, string(b)

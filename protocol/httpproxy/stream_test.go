@@ -346,7 +346,7 @@ http {
 // TestOtherOrigins: a page elsewhere cannot use what a browser adds by itself.
 func TestOtherOrigins(t *testing.T) {
 	r := newRig(t, rigConfig{plain: true})
-	basic := "POST / HTTP/1.1\r\nHost: app.gw.test\r\nContent-Length: 0\r\nAuthorization: Basic " + basicAuth("me", r.token) + "\r\n"
+	basic := "POST / HTTP/1.1\r\nHost: app.gw.test\r\nConnection: close\r\nContent-Length: 0\r\nAuthorization: Basic " + basicAuth("me", r.token) + "\r\n"
 	status, _ := r.raw(t, basic+"Sec-Fetch-Site: cross-site\r\n\r\n")
 	require.Equal(t, 403, status)
 	status, _ = r.raw(t, basic+"Origin: https://evil.test\r\n\r\n")
