@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/gateway"
+	"github.com/sallyport-dev/gateway/middleware/oidc"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/httpproxy"
 )
@@ -22,12 +23,23 @@ type httpSettings struct {
 	Hosts           map[string]string `yaml:"hosts"` // host name: target
 	Domain          string            `yaml:"domain"`
 	Paths           bool              `yaml:"paths"`
+	Login           loginSettings     `yaml:"login"`
 	Assertion       assertionSettings `yaml:"assertion"`
 	MaxHead         int               `yaml:"max_head"`
 	MaxBody         int64             `yaml:"max_body"`
 	MaxDocument     int64             `yaml:"max_document"`
 	HoldTimeout     time.Duration     `yaml:"hold_timeout"`
 	ResponseTimeout time.Duration     `yaml:"response_timeout"`
+}
+
+// loginSettings say where people with a browser log in. A step oidc with the same
+// issuer accepts what they bring back.
+type loginSettings struct {
+	Issuer       string   `yaml:"issuer"`
+	ClientID     string   `yaml:"client_id"`
+	ClientSecret string   `yaml:"client_secret_env"` // name an environment variable
+	CookieKey    string   `yaml:"cookie_key_env"`    // likewise; empty: a restart logs everybody out
+	Scopes       []string `yaml:"scopes"`
 }
 
 // assertionSettings say how targets are told who sends a request.
@@ -68,6 +80,14 @@ func (a *assembly) httpKind(c *configuration) gateway.ServerKind {
 				return nil, fmt.Errorf("tls: %w", err)
 			}
 		}
+		if s.Login.Issuer != "" || s.Login.ClientID != "" {
+			if s.TLS == (tlsSettings{}) {
+				return nil, errors.New("login: browsers keep the gateway's cookies over TLS only: give tls: {cert: ..., key: ...}")
+			}
+			if err := s.Login.into(srv); err != nil {
+				return nil, fmt.Errorf("login: %w", err)
+			}
+		}
 		if s.Assertion != (assertionSettings{}) {
 			key, err := signingKey(s.Assertion.Key)
 			if err != nil {
@@ -80,6 +100,30 @@ func (a *assembly) httpKind(c *configuration) gateway.ServerKind {
 		}
 		return srv, nil
 	}}
+}
+
+func (s loginSettings) into(srv *httpproxy.Server) error {
+	var secrets [2]protocol.Secret
+	for i, name := range []string{s.ClientSecret, s.CookieKey} {
+		if name == "" {
+			continue
+		}
+		value := os.Getenv(name)
+		if value == "" {
+			return fmt.Errorf("environment variable %s is not set", name)
+		}
+		secrets[i] = protocol.NewSecret(value)
+	}
+	if n := len(secrets[1].Reveal()); n > 0 && n < 32 {
+		return errors.New("cookie_key_env: the key is shorter than 32 characters; 'openssl rand -hex 32' makes one")
+	}
+	srv.CookieKey = secrets[1]
+	l, err := oidc.NewLogin(oidc.LoginConfig{Issuer: s.Issuer, ClientID: s.ClientID, ClientSecret: secrets[0], Scopes: s.Scopes})
+	if err != nil {
+		return err
+	}
+	srv.Login = l
+	return nil
 }
 
 // signingKey reads a private key.

@@ -19,8 +19,17 @@
 // # Who asks
 //
 // Each request says who sends it: with a bearer token, a token in the place of a
-// basic password, or else with the client certificate of its connection. An
-// Authorization header that is there and not good is refused, whatever else is.
+// basic password, else with the gateway's cookie of a browser that has logged in,
+// else with the client certificate of its connection. An Authorization header
+// that is there and not good is refused, whatever else is.
+//
+// With [Server].Login, a browser that asks for a page without any of these is
+// sent to log in, and comes back to that page. Register
+// https://<host>/.sallyport/callback of each host at the issuer. The cookie has
+// the issuer's token in it, encrypted, for this host only; it is looked at again
+// for each connection, and ends with the token. A POST to /.sallyport/logout makes
+// the browser forget it. What a browser sends by itself, a cookie, a basic
+// password or a certificate, changes nothing for a page of another origin.
 //
 // A session is one identity at one target on one connection. HTTP connections
 // carry many people's requests in turn (proxies before the gateway, browsers), so
@@ -111,7 +120,9 @@
 // its request's headers can be seen by its users: give such a target none. Bodies
 // are recorded as far as they are arguments; responses are not recorded. HTML and
 // text are not masked: where a mask applies they are refused, unless it lets
-// their kind pass. HTTP/3 is not spoken, nor HTTP/2 WebSockets (RFC 8441); upgrade
+// their kind pass. Scripts of
+// other origins come with bearer tokens only, and are not preflighted (CORS). HTTP/3
+// is not spoken, nor HTTP/2 WebSockets (RFC 8441); upgrade
 // requests over HTTP/1.1 are. gRPC passes as HTTP/2 with trailers if the target's
 // option http2 is set. A request body is streamed without a deadline of its own.
 // Method overrides in bodies and parameters, which some frameworks know, are not

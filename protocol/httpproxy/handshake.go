@@ -11,7 +11,7 @@ import (
 
 // A credential is what one request offers as its proof.
 type credential struct {
-	kind  string // "bearer", "basic", "certificate"
+	kind  string // "bearer", "basic", "cookie", "certificate"
 	user  string // the account of basic
 	proof protocol.Proof
 	sum   [sha256.Size]byte // of the proof: equal ones need not be looked at twice
@@ -20,11 +20,17 @@ type credential struct {
 // maxProof bounds an Authorization header, which is hashed for every request.
 const maxProof = 16 << 10
 
-// credential returns what r has to show who sends it, or nil for nothing. What
-// is there and makes no sense is an error, not nothing.
-func (c *conn) credential(r *http.Request) (*credential, *refusal) {
-	auth := r.Header.Get("Authorization")
+// credential returns what the request has to show who sends it, or nil for
+// nothing: an Authorization header, else the gateway's cookie, else the
+// connection's certificate. A header that makes no sense is an error, not
+// nothing.
+func (q *request) credential() (*credential, *refusal) {
+	c := q.c
+	auth := q.in.Header.Get("Authorization")
 	if auth == "" {
+		if k, bad := q.fromCookie(); k != nil || bad != nil {
+			return k, bad
+		}
 		if c.tls != nil && len(c.tls.VerifiedChains) > 0 {
 			chain := c.tls.VerifiedChains[0]
 			return &credential{kind: "certificate", proof: protocol.Certificate{Chain: chain}, sum: sha256.Sum256(chain[0].Raw)}, nil

@@ -125,11 +125,22 @@ func (q *request) serve() (err error) {
 	if q.prefix = prefix; name == "" {
 		return refuse(http.StatusMisdirectedRequest, "no target has this host name")
 	}
-	k, bad := q.c.credential(q.in)
+	if q.c.s.Login != nil && q.c.tls != nil {
+		switch q.inner() {
+		case own + "callback":
+			return q.callback(q.in.Context())
+		case own + "logout":
+			return q.logout()
+		}
+	}
+	k, bad := q.credential()
 	if bad != nil {
 		return bad
 	}
 	if k == nil {
+		if q.navigates() {
+			return q.login(q.in.Context())
+		}
 		return q.c.challenge("this is a gateway, and it has to know who you are")
 	}
 	// A browser adds a basic password or a certificate to what any page sends.
@@ -141,6 +152,9 @@ func (q *request) serve() (err error) {
 	defer cancel(nil)
 	defer context.AfterFunc(q.in.Context(), func() { cancel(protocol.ErrClientGone) })()
 	if q.session, err = q.c.session(ctx, q.in, name, k); err != nil {
+		if k.kind == "cookie" && isChallenge(err) && q.navigates() {
+			return q.login(ctx) // the token in it has expired
+		}
 		return err
 	}
 	defer q.c.release(q.session)
@@ -148,7 +162,7 @@ func (q *request) serve() (err error) {
 	defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
 	q.target = q.session.target
 
-	if rest := strings.TrimPrefix(p.path, prefix); strings.HasPrefix(rest, own) {
+	if rest := q.inner(); strings.HasPrefix(rest, own) {
 		return q.ours(ctx, strings.TrimPrefix(rest, own))
 	}
 	if q.target.auth == "query" && hasParameter(p.query, q.target.name) {
@@ -234,7 +248,7 @@ func (q *request) operation() (*protocol.Operation, error) {
 	r := q.in
 	header := clientHeader(r.Header)
 	op := &protocol.Operation{Verb: protocol.Verb(strings.ToLower(r.Method)), Text: r.Method + " " + r.RequestURI,
-		Shape: protocol.Docs | protocol.Bytes, Detail: &Request{Method: r.Method, Path: strings.TrimPrefix(q.path, q.prefix), Query: q.query, Header: header}}
+		Shape: protocol.Docs | protocol.Bytes, Detail: &Request{Method: r.Method, Path: q.inner(), Query: q.query, Header: header}}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		op.Access, op.Bounded = protocol.Read, true
@@ -246,7 +260,7 @@ func (q *request) operation() (*protocol.Operation, error) {
 	if q.upgrade {
 		op.Verb, op.Access, op.Bounded = "websocket", protocol.Read|protocol.Write, false
 	}
-	op.Objects = []protocol.Object{{Kind: "path", Name: strings.TrimPrefix(q.path, q.prefix), Access: op.Access}}
+	op.Objects = []protocol.Object{{Kind: "path", Name: q.inner(), Access: op.Access}}
 	op.Raw = [][]byte{headerBytes(header)}
 	switch {
 	case r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody:
@@ -368,7 +382,7 @@ func (q *request) forward(ctx context.Context) error {
 // rewrite makes the request to the target.
 func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	out, t := pr.Out, q.target
-	out.URL = &url.URL{Scheme: t.scheme, Host: t.host, Path: strings.TrimPrefix(q.path, q.prefix), RawPath: strings.TrimPrefix(q.rawPath, q.prefix),
+	out.URL = &url.URL{Scheme: t.scheme, Host: t.host, Path: q.inner(), RawPath: strings.TrimPrefix(q.rawPath, q.prefix),
 		RawQuery: q.query, ForceQuery: q.hasMark && q.query == ""}
 	out.Host = t.host
 	out.GetBody = nil // a body is sent once

@@ -2,6 +2,7 @@ package httpproxy
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -40,6 +41,13 @@ type Server struct {
 	// can.
 	Assertion *Assertion
 
+	// Login is where people who use a browser log in; nil: nobody can. It needs
+	// TLS. What a browser then sends is a cookie with its token, encrypted with
+	// CookieKey, which gateways that serve the same hosts share. Without a key
+	// one is made, and a restart logs everybody out.
+	Login     Login
+	CookieKey protocol.Secret
+
 	// MaxHead bounds a request's line and headers, and a response's headers; 0
 	// means 64 KiB.
 	MaxHead int
@@ -64,7 +72,9 @@ type Server struct {
 
 	once sync.Once
 	log  *slog.Logger
+	err  error
 	tls  *tls.Config
+	aead cipher.AEAD
 	held waiting
 }
 
@@ -84,6 +94,7 @@ func (s *Server) init() {
 		if s.log == nil {
 			s.log = slog.New(slog.DiscardHandler)
 		}
+		s.aead, s.err = newAEAD(s.CookieKey)
 		if s.TLS != nil {
 			s.tls = s.TLS.Clone()
 			s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)
@@ -108,6 +119,9 @@ func (s *Server) holdTimeout() time.Duration { return or(s.HoldTimeout, 50*time.
 func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler) error {
 	s.init()
 	defer raw.Close()
+	if s.err != nil {
+		return s.err
+	}
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
 	c := &conn{s: s, h: h, raw: raw, sessions: map[sessionKey]*session{}}
 	nc, h2, err := c.start(ctx, &stalling{raw})
