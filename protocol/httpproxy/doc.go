@@ -64,6 +64,8 @@
 //	user_header  a header that tells the target the identity's subject
 //	assertion    enable: the target gets a signed [Assertion] about the identity
 //	http2        enable: the target speaks HTTP/2, also without TLS
+//	openapi      file with the target's OpenAPI document, version 3 in JSON
+//	undescribed  refuse: what openapi does not describe is; the default is allow
 //
 // If the target answers 401 to credentials of the gateway, the client is told so
 // in a 502, without the target's text.
@@ -73,7 +75,8 @@
 // Each request. Its text is the request line without the version, as it was
 // sent; its verb is the method in lower case, or "websocket"; GET, HEAD and
 // OPTIONS read, POST, PUT, PATCH and DELETE write, and other methods are opaque.
-// Its object is the path, decoded. A body of announced length, up to
+// Its objects are the path, decoded, and, as far as an OpenAPI document of the
+// target describes it, the route, by its operationId. A body of announced length, up to
 // [Server].MaxBody, is its argument and part of what an approver sees; larger
 // and streamed bodies are not, and what would be held is then refused. Nothing is
 // taken to be a pure read: what a target does on GET is not proven.
@@ -120,11 +123,15 @@
 // its request's headers can be seen by its users: give such a target none. Bodies
 // are recorded as far as they are arguments; responses are not recorded. HTML and
 // text are not masked: where a mask applies they are refused, unless it lets
-// their kind pass. Scripts of
-// other origins come with bearer tokens only, and are not preflighted (CORS). HTTP/3
-// is not spoken, nor HTTP/2 WebSockets (RFC 8441); upgrade
-// requests over HTTP/1.1 are. gRPC passes as HTTP/2 with trailers if the target's
-// option http2 is set. A request body is streamed without a deadline of its own.
-// Method overrides in bodies and parameters, which some frameworks know, are not
-// seen: switch them off at the target.
+// their kind pass.
+//
+// Scripts of other origins come with bearer tokens only, and are not preflighted
+// (CORS). HTTP/3 is not spoken, nor WebSockets over HTTP/2 (RFC 8441). gRPC passes
+// as HTTP/2 with trailers if the target's option http2 is set; trailers of
+// requests do not pass. A request body that is streamed has no deadline of its
+// own. An OpenAPI document serves to name routes; parameters and bodies are not
+// held to it. Method overrides in bodies and parameters, which some frameworks
+// know, are not seen: switch them off at the target. net/http says on the
+// process's standard error if a target sends a response that nobody asked for,
+// and quotes its beginning.
 package httpproxy

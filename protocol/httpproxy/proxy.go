@@ -261,6 +261,12 @@ func (q *request) operation() (*protocol.Operation, error) {
 		op.Verb, op.Access, op.Bounded = "websocket", protocol.Read|protocol.Write, false
 	}
 	op.Objects = []protocol.Object{{Kind: "path", Name: q.inner(), Access: op.Access}}
+	if r := q.target.routes.find(r.Method, q.inner()); r != nil {
+		op.Objects = append(op.Objects, protocol.Object{Kind: "route", Name: r.name, Access: op.Access})
+		op.Fingerprint = string(op.Verb) + " " + r.template
+	} else if q.target.described {
+		return nil, refuse(http.StatusNotFound, "the target's description has no such operation")
+	}
 	op.Raw = [][]byte{headerBytes(header)}
 	switch {
 	case r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody:

@@ -508,3 +508,27 @@ func TestAssertion(t *testing.T) {
 	_, _ = r.do(t, false, "GET", "https://app.gw.test/", nil, "X-Who", "forged")
 	require.Empty(t, r.requests()[0].Header["X-Who"])
 }
+
+// TestOpenAPI: a description names what is asked for, and bounds it if asked.
+func TestOpenAPI(t *testing.T) {
+	file := t.TempDir() + "/api.json"
+	require.NoError(t, os.WriteFile(file, []byte(`{"openapi":"3.0.0","paths":{"/pets/{id}":{"get":{"operationId":"getPet"},"delete":{"operationId":"deletePet"}}}}`), 0o600))
+	noDelete := middleware.Step{Name: "no", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		for _, o := range op.Objects {
+			if o.Kind == "route" && o.Name == "deletePet" {
+				return protocol.Deny("no"), nil
+			}
+		}
+		return protocol.Pass, nil
+	}}
+	for undescribed, want := range map[string]int{"allow": 200, "refuse": 404} {
+		r := newRig(t, rigConfig{steps: []middleware.Step{noDelete}, options: map[string]string{"openapi": file, "undescribed": undescribed}})
+		for _, c := range []struct {
+			method, path string
+			want         int
+		}{{"GET", "/pets/7", 200}, {"DELETE", "/pets/7", 403}, {"DELETE", "/pets/%37", 403}, {"GET", "/admin", want}} {
+			res, _ := r.do(t, false, c.method, "https://app.gw.test"+c.path, nil)
+			require.Equal(t, c.want, res.StatusCode, c.path)
+		}
+	}
+}

@@ -76,6 +76,8 @@ type Server struct {
 	tls  *tls.Config
 	aead cipher.AEAD
 	held waiting
+
+	descriptions descriptions
 }
 
 const (

@@ -26,17 +26,20 @@ type settings struct {
 	tls          *tls.Config // nil without TLS
 	http2        bool
 	assertion    bool
+	openapi      string
+	routes       routes // nil without openapi
+	described    bool   // what is not described is refused
 }
 
 // authKinds are the ways to send a target's secret.
 var authKinds = []string{"bearer", "basic", "header", "query", "none"}
 
 // options are the names that a target may set.
-var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2"}
+var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2", "openapi", "undescribed"}
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
-	t, err := parseSettings(r)
+	t, err := s.settings(r)
 	switch {
 	case err != nil || !t.assertion:
 		return err
@@ -44,6 +47,17 @@ func (s *Server) CheckTarget(r protocol.Resource) error {
 		return errors.New("assertion: the listener has no key to sign with")
 	}
 	return s.Assertion.Check()
+}
+
+// settings reads a target's options, and the files that they name.
+func (s *Server) settings(r protocol.Resource) (*settings, error) {
+	t, err := parseSettings(r)
+	if err == nil && t.openapi != "" {
+		if t.routes, err = s.descriptions.read(t.openapi); err != nil {
+			err = fmt.Errorf("openapi: %w", err)
+		}
+	}
+	return t, err
 }
 
 func parseSettings(r protocol.Resource) (*settings, error) {
@@ -94,6 +108,13 @@ func parseSettings(r protocol.Resource) (*settings, error) {
 	}
 	if err := yes(o["assertion"], &t.assertion); err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
+	}
+	t.openapi = o["openapi"]
+	switch mode := o["undescribed"]; {
+	case mode == "refuse" && t.openapi != "":
+		t.described = true
+	case mode != "" && mode != "allow":
+		return nil, errors.New("undescribed: is allow, or refuse together with openapi")
 	}
 	return t, t.readTLS(o)
 }
@@ -168,7 +189,7 @@ const (
 )
 
 func newTarget(s *Server, ps *protocol.Session) (*target, error) {
-	st, err := parseSettings(ps.Info().Resource)
+	st, err := s.settings(ps.Info().Resource)
 	if err != nil {
 		return nil, err
 	}
