@@ -21,18 +21,19 @@ const module = "github.com/sallyport-dev/gateway"
 // house says what each part may import of this module, beside itself: "*"
 // stands for each part of its own at that place, "..." for everything.
 var house = map[string][]string{
-	".":                       {"protocol", "middleware", "middleware/config", "audit"}, // the face: never a connector
-	"protocol":                {},                                                       // the vocabulary
-	"mask":                    {},                                                       // serves without a gateway
-	"approval":                {"protocol"},
-	"audit":                   {"protocol"},
-	"middleware":              {"protocol", "mask", "approval", "audit"},
-	"middleware/*":            {"middleware", "protocol", "mask", "approval", "audit"}, // a heavy dependency each
-	"protocol/*":              {"protocol", "protocol/internal"},                       // connectors: never a step
-	"protocol/internal":       {"protocol"},
-	"protocol/protocoltest":   {".", "middleware", "protocol"}, // judges connectors in a whole gateway
-	"protocol/postgres/bench": {"..."},                         // a program that measures the whole
-	"examples":                {"..."},
+	".":                        {"protocol", "middleware", "middleware/config", "audit"}, // the face: never a connector
+	"protocol":                 {},                                                       // the vocabulary
+	"mask":                     {},                                                       // serves without a gateway
+	"approval":                 {"protocol"},
+	"audit":                    {"protocol"},
+	"middleware":               {"protocol", "mask", "approval", "audit"},
+	"middleware/*":             {"middleware", "protocol", "mask", "approval", "audit"}, // a heavy dependency each
+	"protocol/*":               {"protocol", "protocol/internal"},                       // connectors: never a step
+	"protocol/internal":        {"protocol"},
+	"protocol/protocoltest":    {".", "middleware", "protocol"}, // judges connectors in a whole gateway
+	"protocol/postgres/bench":  {"..."},                         // a program that measures the whole
+	"protocol/httpproxy/bench": {"..."},
+	"examples":                 {"..."},
 }
 
 // part returns the part of the house that a folder belongs to: protocol and
