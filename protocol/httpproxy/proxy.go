@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"mime"
 	"net"
 	"net/http"
@@ -373,7 +372,7 @@ func (q *request) forward(ctx context.Context) error {
 		Transport:      q.target.transport,
 		BufferPool:     copyBuffers,
 		ModifyResponse: q.response,
-		ErrorLog:       slog.NewLogLogger(q.c.s.log.Handler(), slog.LevelDebug),
+		ErrorLog:       q.c.s.std,
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
 			failed = q.explain(ctx, err)
 		},

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -233,16 +232,29 @@ var identityHeaders = []string{"forwarded", "x-forwarded-", "x-real-ip", "x-clie
 	"x-goog-iap-", "x-goog-authenticated-", "x-amzn-oidc-", "x-ms-client-", "x-ms-token-", "x-ssl-", "ssl-client-", "x-sallyport-",
 	"x-original-", "x-envoy-", "x-tailscale-", "tailscale-", "x-teleport-", "teleport-", "impersonate-", "proxy", "proxy-", "via"}
 
-// keep reports whether a header of the client goes to the target.
+// keep reports whether a header of the client, in its canonical form, goes to
+// the target.
 func keep(name string) bool {
-	name = strings.ToLower(name)
-	if strings.Contains(name, "_") { // CGI and its like cannot tell it from -
-		return false
+	for i := range len(name) {
+		if name[i] == '_' { // CGI and its like cannot tell it from -
+			return false
+		}
 	}
-	return !slices.ContainsFunc(identityHeaders, func(p string) bool {
-		return name == p || strings.HasSuffix(p, "-") && strings.HasPrefix(name, p)
-	})
+	for _, p := range byFirst[name[0]|0x20] {
+		if len(name) >= len(p) && strings.EqualFold(name[:len(p)], p) && (len(name) == len(p) || p[len(p)-1] == '-') {
+			return false
+		}
+	}
+	return true
 }
+
+// byFirst are identityHeaders by their first letter: most names have none.
+var byFirst = func() (by [256][]string) {
+	for _, p := range identityHeaders {
+		by[p[0]] = append(by[p[0]], p)
+	}
+	return by
+}()
 
 // route returns the target that a request is for, and the part of its path
 // that names the target.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -72,6 +73,7 @@ type Server struct {
 
 	once sync.Once
 	log  *slog.Logger
+	std  *log.Logger // for net/http
 	err  error
 	tls  *tls.Config
 	aead cipher.AEAD
@@ -96,6 +98,7 @@ func (s *Server) init() {
 		if s.log == nil {
 			s.log = slog.New(slog.DiscardHandler)
 		}
+		s.std = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
 		s.aead, s.err = newAEAD(s.CookieKey)
 		if s.TLS != nil {
 			s.tls = s.TLS.Clone()
@@ -141,7 +144,7 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 		MaxHeaderBytes:    s.maxHead(),
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is refused like any target that is not a path
-		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ErrorLog:                     s.std,
 		ConnState: func(_ net.Conn, st http.ConnState) {
 			if st == http.StateClosed || st == http.StateHijacked {
 				l.end()
