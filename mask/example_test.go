@@ -110,3 +110,15 @@ func ExamplePostgres() {
 	fmt.Println(f(nil, []byte{0, 0, 0, 42})) // a number has no stars: it becomes 0
 	// Output: [0 0 0 0]
 }
+
+// Fields of documents are masked where they are; everything else stays as it is.
+func ExampleDocuments_JSON() {
+	set, err := mask.Compile(mask.Rule{Name: "person", Fields: []string{"**.email", "customer.born"}, Transform: mask.Redact()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	out, err := set.Documents().JSON([]byte(`{"customer": {"email": "ada@example.com", "born": 1815}, "items": [{"email": null, "n": 1}]}`), nil)
+	fmt.Println(string(out), err)
+	// Output: {"customer": {"email": "***", "born": 0}, "items": [{"email": null, "n": 1}]} <nil>
+}

@@ -36,9 +36,10 @@ func (c *conn) parse(r *http.Request) (*parsed, *refusal) {
 		return nil, e
 	case r.URL.Host != "" || r.URL.Scheme != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.RequestURI, "/"):
 		return nil, badRequest("the request's target has to be a path")
-	case len(r.Header["Host"]) > 0:
-		return nil, badRequest("there are both :authority and Host")
+	case len(r.Header["Host"]) > 1 || len(r.Header["Host"]) == 1 && r.Header["Host"][0] != r.Host: // HTTP/2 has :authority too
+		return nil, badRequest("there are two hosts")
 	}
+	r.Header.Del("Host")
 	var err *refusal
 	if p.host, err = parseHost(r.Host); err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ var reroute = []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Over
 	"X-Original-Uri", "X-Original-Method", "X-Forwarded-Uri", "X-Forwarded-Method", "X-Forwarded-Prefix"}
 
 // single are headers of which servers take the first or the last.
-var single = []string{"Authorization", "Content-Type", "Content-Encoding", "Origin", "Expect", "Upgrade", "Sec-Websocket-Key"}
+var single = []string{"Authorization", "Content-Length", "Content-Type", "Content-Encoding", "Origin", "Expect", "Upgrade", "Sec-Websocket-Key"}
 
 // headers refuses what could be read in two ways, and takes out of r what is
 // between the client and the gateway only.
