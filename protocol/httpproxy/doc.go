@@ -131,7 +131,5 @@
 // requests do not pass. A request body that is streamed has no deadline of its
 // own. An OpenAPI document serves to name routes; parameters and bodies are not
 // held to it. Method overrides in bodies and parameters, which some frameworks
-// know, are not seen: switch them off at the target. net/http says on the
-// process's standard error if a target sends a response that nobody asked for,
-// and quotes its beginning.
+// know, are not seen: switch them off at the target.
 package httpproxy

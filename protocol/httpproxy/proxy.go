@@ -380,7 +380,7 @@ func (q *request) forward(ctx context.Context) error {
 	if q.c.h1 != nil { // a target may answer before it has read everything, as HTTP/2 can
 		_ = http.NewResponseController(q.w).EnableFullDuplex() // every net/http server of HTTP/1 can
 	}
-	p.ServeHTTP(&writer{q.w, q.c}, q.in.WithContext(ctx))
+	p.ServeHTTP(&writer{q.w, q.c}, q.in.WithContext(q.target.traced(ctx)))
 	return failed
 }
 

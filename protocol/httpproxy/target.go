@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -195,10 +197,11 @@ func newTarget(s *Server, ps *protocol.Session) (*target, error) {
 	}
 	t := &target{settings: st, s: s, ps: ps, conns: map[net.Conn]struct{}{}}
 	t.transport = &http.Transport{
-		DialContext:            t.dial,
+		DialContext:            t.dialPlain,
+		DialTLSContext:         t.dialTLS,
 		TLSClientConfig:        st.tls,
-		TLSHandshakeTimeout:    dialTimeout,
-		DisableCompression:     true, // the client's own wish is passed on
+		TLSHandshakeTimeout:    dialTimeout, // of HTTP/2; dialTLS has its own
+		DisableCompression:     true,        // the client's own wish is passed on
 		MaxConnsPerHost:        maxTargetConns,
 		MaxIdleConnsPerHost:    maxTargetConns,
 		IdleConnTimeout:        idleTimeout,
@@ -206,6 +209,9 @@ func newTarget(s *Server, ps *protocol.Session) (*target, error) {
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: int64(s.maxHead()),
 		Protocols:              new(http.Protocols),
+	}
+	if st.http2 {
+		t.transport.DialContext, t.transport.DialTLSContext = t.dial, nil // which negotiates h2
 	}
 	t.transport.Protocols.SetHTTP1(!st.http2)
 	t.transport.Protocols.SetHTTP2(st.http2 && st.tls != nil)
@@ -231,6 +237,68 @@ func (t *target) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 	t.conns[c] = struct{}{}
 	return c, nil
+}
+
+// dialPlain returns a connection for HTTP/1.1 without TLS, and dialTLS one with.
+func (t *target) dialPlain(ctx context.Context, network, addr string) (net.Conn, error) {
+	nc, err := t.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &quiet{Conn: nc}, nil
+}
+
+func (t *target) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	nc, err := t.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	tc := tls.Client(nc, t.tls)
+	if err := tc.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, nc.Close())
+	}
+	return &quiet{Conn: tc}, nil
+}
+
+// quiet is an HTTP/1.1 connection that ends when the target speaks without being
+// asked. net/http would end it too, but print what was said.
+type quiet struct {
+	net.Conn
+	asked atomic.Int32 // requests under way: at most one
+}
+
+var errUnasked = errors.New("httpproxy: the target sent something that nobody asked for")
+
+// Read implements net.Conn.
+func (c *quiet) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.asked.Load() <= 0 {
+		return 0, errUnasked
+	}
+	return n, err
+}
+
+// traced returns a context for one request, which counts where it is asked.
+func (t *target) traced(ctx context.Context) context.Context {
+	if t.http2 {
+		return ctx
+	}
+	var c *quiet
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(i httptrace.GotConnInfo) {
+			if q, ok := i.Conn.(*quiet); ok {
+				c = q
+				c.asked.Add(1)
+			}
+		},
+		PutIdleConn: func(error) {
+			if c != nil {
+				c.asked.Add(-1)
+			}
+		},
+	})
 }
 
 // targetConn is a connection that its session closes.
