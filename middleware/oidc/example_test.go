@@ -3,6 +3,7 @@ package oidc_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 
 	"github.com/goccy/go-yaml"
 
@@ -48,4 +49,18 @@ max_age: 1h
 	})
 	fmt.Println(step.Name, err)
 	// Output: oidc <nil>
+}
+
+func ExampleNewLogin() {
+	issuer := oidctest.NewIssuer("https://id.example.com") // a real one elsewhere
+	login, err := oidc.NewLogin(oidc.LoginConfig{Issuer: issuer.URL(), ClientID: "sallyport", HTTPClient: issuer.Client()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// The connector makes state, verifier and nonce, and keeps them with the browser.
+	where, err := login.Begin(context.Background(), "https://app.example.com/.sallyport/callback", "state", "verifier", "nonce")
+	u, _ := url.Parse(where)
+	fmt.Println(u.Host, u.Path, u.Query().Get("response_type"), u.Query().Get("scope"), u.Query().Get("code_challenge_method"), err)
+	// Output: id.example.com /authorize code openid profile email S256 <nil>
 }

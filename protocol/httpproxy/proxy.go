@@ -41,15 +41,11 @@ func (c *conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var p *protocol.PanicError
 	switch {
 	case errors.As(err, &p) && p.Value == http.ErrAbortHandler:
-		q.end()
 		panic(http.ErrAbortHandler) // net/http closes the connection, or resets the stream
 	case errors.As(err, &p):
 		c.fail(q.session, err)
-		q.fault(err)
-		q.end()
 		panic(http.ErrAbortHandler)
 	}
-	q.end()
 	if err != nil {
 		switch {
 		case c.h1 != nil && c.h1.bad.Load(): // the body went wrong, or what is behind it
@@ -157,6 +153,7 @@ func (q *request) serve() (err error) {
 		return err
 	}
 	defer q.c.release(q.session)
+	defer q.end() // before the session may close
 	ps := q.session.ps
 	defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
 	q.target = q.session.target
