@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -143,4 +144,32 @@ func TestHeldWithItsParse(t *testing.T) {
 		require.Contains(t, seen(t, hj, 1, query(howMany)), "row [1]")
 		seen(t, hj, 1, query("deallocate a"))
 	}
+}
+
+// A Parse that cannot be recorded ahead of a decision is refused with its Bind,
+// and the next message begins where that ends.
+func TestParseAheadThatCannotBeRecorded(t *testing.T) {
+	var broken atomic.Bool
+	hold := middleware.Step{Name: "hold", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb != "delete" {
+			return protocol.Pass, nil
+		}
+		return protocol.Hold("t", "wait", func(context.Context) (protocol.Decision, error) { return protocol.Allow("x"), nil }), nil
+	}, Commit: func(_ context.Context, p protocol.Point, _ []*protocol.Operation) error {
+		if p == protocol.BeforeRelease && broken.CompareAndSwap(true, false) {
+			return errors.New("the disk is full")
+		}
+		return nil
+	}}
+	r := newRig(t, rigConfig{steps: []middleware.Step{hold}})
+	hj := rawSession(t, r, "")
+	require.NoError(t, hj.Conn.SetDeadline(time.Now().Add(20*time.Second)))
+	broken.Store(true)
+	out := seen(t, hj, 1, boundAtOnce("delete from customers where name = $1", []byte("nobody"))...)
+	require.False(t, broken.Load())
+	require.Contains(t, out, "error ")
+	require.NotContains(t, out, "closed")
+	require.NotContains(t, out, "DELETE")
+	require.Contains(t, seen(t, hj, 1, query(howMany)), "row [0]")
+	require.Contains(t, seen(t, hj, 1, boundAtOnce("delete from customers where name = $1", []byte("nobody"))...), "DELETE 0")
 }

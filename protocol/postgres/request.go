@@ -302,11 +302,11 @@ func (f *front) parseAhead() error {
 	if u.stmt == nil || u.run.op.Rewritten() != "" || parsesCode(u.run.stmt, u.stmt.text) {
 		return nil
 	}
+	if err := f.c.ps.Commit(f.c.ps.Context(), protocol.BeforeRelease, []*protocol.Operation{&u.run.op}); err != nil {
+		return err // it is refused with its Bind
+	}
 	f.unparsed = unparsed{}
 	u.stmt.stmt = u.run.stmt
-	if err := f.c.ps.Commit(f.c.ps.Context(), protocol.BeforeRelease, []*protocol.Operation{&u.run.op}); err != nil {
-		return err
-	}
 	f.sendParse(u.stmt, &u.msg, nil, u.n)
 	return nil
 }
