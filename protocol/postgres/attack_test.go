@@ -311,23 +311,27 @@ func TestAttackSettingsChangeBeforeExecution(t *testing.T) {
 	bind := func(args ...[]byte) pgproto3.FrontendMessage { return &pgproto3.Bind{Parameters: args} }
 	sync := &pgproto3.Sync{}
 	for name, msgs := range map[string][]pgproto3.FrontendMessage{
-		"literal":             {parse("select '(x)'::ct"), sync},
-		"array":               {parse("select '{x}'::d[]"), sync},
-		"row of a table":      {parse("insert into e values (1, '(x)')"), sync},
-		"with its Bind":       {parse("select '(x)'::ct"), bind(), sync},
-		"argument":            {parse("select $1::ct"), bind([]byte("(x)")), sync},
-		"argument, domain":    {parse("select $1::d"), bind([]byte("x")), sync},
-		"argument, described": {parse("select $1::d"), &pgproto3.Describe{ObjectType: 'S'}, bind([]byte("x")), sync},
-		"immutable":           {parse("select imm(1)"), bind(), sync},
-		"immutable, closed":   {parse("select imm(1)"), bind(), &pgproto3.Close{ObjectType: 'P'}, sync},
-		"SQL":                 {query("prepare a as select '(x)'::ct")},
-		"EXPLAIN":             {query("explain select imm(1)")},
+		"literal":              {parse("select '(x)'::ct"), sync},
+		"array":                {parse("select '{x}'::d[]"), sync},
+		"row of a table":       {parse("insert into e values (1, '(x)')"), sync},
+		"with its Bind":        {parse("select '(x)'::ct"), bind(), sync},
+		"argument":             {parse("select $1::ct"), bind([]byte("(x)")), sync},
+		"argument, domain":     {parse("select $1::d"), bind([]byte("x")), sync},
+		"argument, described":  {parse("select $1::d"), &pgproto3.Describe{ObjectType: 'S'}, bind([]byte("x")), sync},
+		"immutable":            {parse("select imm(1)"), bind(), sync},
+		"immutable, closed":    {parse("select imm(1)"), bind(), &pgproto3.Close{ObjectType: 'P'}, sync},
+		"as a column's":        {query("select coalesce(c, '(x)') from e")},
+		"as a column's, array": {query("select id from e where da = '{x}'")},
+		"as a column's, union": {query("select c from e union all select '(x)'")},
+		"as a column's, later": {parse("select coalesce(c, $1) from e"), bind([]byte("(x)")), sync},
+		"SQL":                  {query("prepare a as select '(x)'::ct")},
+		"EXPLAIN":              {query("explain select imm(1)")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
 			pgtest.Exec(t, r.pg, "create schema quiet; create table quiet.customers (email text); insert into quiet.customers values ('nothing')",
 				"alter database postgres set search_path = quiet, public",
-				"create domain public.d as text check ("+set+" is not null); create type public.ct as (d public.d); create table public.e (id int, c public.ct)",
+				"create domain public.d as text check ("+set+" is not null); create type public.ct as (d public.d); create table public.e (id int, c public.ct, da public.d[])",
 				"create function public.imm(int) returns text immutable language plpgsql as $$ begin perform "+set+"; return 'x'; end $$")
 			for _, pipelined := range []bool{false, true} {
 				hj := rawSession(t, r, "")

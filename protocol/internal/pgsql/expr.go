@@ -86,8 +86,11 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	}
 	switch x := n.Node.(type) {
 	case *pg.Node_AConst:
-		return constOf(x.AConst)
+		v := constOf(x.AConst)
+		p.given = p.given || v.Type == unknownOID
+		return v
 	case *pg.Node_ParamRef:
+		p.given = true
 		return constant(0)
 	case *pg.Node_SetToDefault, *pg.Node_CurrentOfExpr, *pg.Node_MergeSupportFunc:
 		return constant(0)

@@ -45,6 +45,9 @@ type facts struct {
 	inner   *Statement
 	configs int // calls of set_config
 
+	given  bool // a literal or an argument has the type of what it stands beside
+	custom bool // values are read whose type may run code to read a literal
+
 	resolved  bool                   // the catalog was asked, or would have been
 	argsKnown bool                   // of EXECUTE
 	subname   map[*pg.SubLink]string // the name of a scalar subquery's column
@@ -168,6 +171,9 @@ func (p *pass) statement(n *pg.Node) Statement {
 
 // finish makes a Statement of the facts.
 func (p *pass) finish(verb protocol.Verb) Statement {
+	if p.given && p.custom {
+		p.effect.Flags |= RunsCode // the constraints of a domain, before or while it runs
+	}
 	s := Statement{
 		Verb:       verb,
 		Access:     p.access,

@@ -155,6 +155,17 @@ func (p *pass) harmless(oid uint32, depth int) bool {
 	}
 }
 
+// trustedType reports whether only the code of an extension, or of the server,
+// reads values of a type that is user-defined.
+func (p *pass) trustedType(oid uint32) bool {
+	c := p.catalog()
+	if c == nil {
+		return false
+	}
+	t := c.Type(oid)
+	return t != nil && t.Trusted && !c.HasUserCast(oid)
+}
+
 // argument notes in st that it takes an argument of a type, whose values the
 // server reads before st runs; 0 is one that is not known.
 func (p *pass) argument(st *Statement, typ uint32) {
@@ -162,11 +173,10 @@ func (p *pass) argument(st *Statement, typ uint32) {
 		return
 	}
 	st.Pure = false
-	c := p.catalog()
-	if c != nil {
-		if t := c.Type(typ); t != nil && t.Trusted && !c.HasUserCast(typ) {
-			return
-		}
+	if p.trustedType(typ) {
+		return
+	}
+	if p.catalog() != nil {
 		st.Access |= protocol.Execute
 	}
 	st.ReadsKnown = false

@@ -237,6 +237,7 @@ func (p *pass) use(v sql.Value) sql.Value {
 	}
 	if v.Type != 0 && !p.harmlessType(v.Type) {
 		p.notPure("a column's type is user-defined")
+		p.custom = p.custom || !p.trustedType(v.Type)
 	}
 	return v
 }
