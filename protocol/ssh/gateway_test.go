@@ -51,6 +51,7 @@ type rigConfig struct {
 	key     func(*middleware.PublicKey)
 
 	handshake time.Duration
+	addr      string // of another target than the sshd
 }
 
 // An opLog notes what was asked and how it ended.
@@ -154,8 +155,12 @@ func newRig(t testing.TB, c rigConfig) *rig {
 	if !c.secret.Empty() {
 		secret = c.secret
 	}
+	addr := r.sshd.Addr
+	if c.addr != "" {
+		addr = c.addr
+	}
 	r.config = gateway.Config{Steps: steps, HandshakeTimeout: c.handshake, Targets: []gateway.Target{{
-		Name: "web1", Protocol: "ssh", Addr: r.sshd.Addr, User: r.sshd.Account, Secret: gateway.Fixed(secret), Options: options}}}
+		Name: "web1", Protocol: "ssh", Addr: addr, User: r.sshd.Account, Secret: gateway.Fixed(secret), Options: options}}}
 	r.gateway, err = gateway.New(r.config)
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
