@@ -363,3 +363,68 @@ func basicAuth(user, password string) string {
 	req.SetBasicAuth(user, password)
 	return strings.TrimPrefix(req.Header.Get("Authorization"), "Basic ")
 }
+
+// TestGRPC: calls in both directions over HTTP/2 to a target of HTTP/2, with the
+// status in trailers, and without a body where the call fails at once.
+func TestGRPC(t *testing.T) {
+	r := newRig(t, rigConfig{options: map[string]string{"http2": "enable"}, handler: func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 || r.Header.Get("Te") != "trailers" {
+			http.Error(w, "not gRPC", http.StatusUpgradeRequired)
+			return
+		}
+		w.Header().Set("Content-Type", "application/grpc")
+		if r.URL.Path == "/s/Fails" {
+			w.Header().Set("Grpc-Status", "5")
+			w.Header().Set("Grpc-Message", "not here")
+			return
+		}
+		w.Header().Set("Trailer", "Grpc-Status, Grpc-Message")
+		rc := http.NewResponseController(w)
+		_ = rc.Flush() // before anything was asked
+		for {
+			var head [5]byte
+			if _, err := io.ReadFull(r.Body, head[:]); err != nil {
+				break
+			}
+			msg := make([]byte, head[4])
+			if _, err := io.ReadFull(r.Body, msg); err != nil {
+				break
+			}
+			_, _ = w.Write(append(head[:], bytes.ToUpper(msg)...))
+			_ = rc.Flush()
+		}
+		w.Header().Set("Grpc-Status", "0")
+	}})
+	c := r.client(true)
+	defer c.CloseIdleConnections()
+	call := func(method string, body io.Reader) *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "https://app.gw.test/s/"+method, body)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+r.token)
+		req.Header.Set("Content-Type", "application/grpc")
+		req.Header.Set("Te", "trailers")
+		res, err := c.Do(req)
+		require.NoError(t, err)
+		return res
+	}
+	pr, pw := io.Pipe()
+	res := call("Echo", pr)
+	require.Equal(t, 200, res.StatusCode)
+	for _, text := range []string{"one", "two", "three"} {
+		_, err := pw.Write(append([]byte{0, 0, 0, 0, byte(len(text))}, text...))
+		require.NoError(t, err)
+		got := make([]byte, 5+len(text))
+		_, err = io.ReadFull(res.Body, got)
+		require.NoError(t, err)
+		require.Equal(t, strings.ToUpper(text), string(got[5:]))
+	}
+	_ = pw.Close()
+	_, err := io.Copy(io.Discard, res.Body)
+	require.NoError(t, err)
+	_ = res.Body.Close()
+	require.Equal(t, "0", res.Trailer.Get("Grpc-Status"))
+	res = call("Fails", http.NoBody)
+	_ = res.Body.Close()
+	require.Equal(t, "5", res.Header.Get("Grpc-Status"))
+	require.Equal(t, "not here", res.Header.Get("Grpc-Message"))
+}
