@@ -131,5 +131,6 @@
 // requests do not pass. A request body that is streamed has no deadline of its
 // own. An OpenAPI document serves to name routes; parameters and bodies are not
 // held to it. Method overrides in bodies and parameters, which some frameworks
-// know, are not seen: switch them off at the target.
+// know, are not seen: switch them off at the target. APIs that want encoded
+// slashes in a path, such as GitLab's, cannot be used in that way.
 package httpproxy

@@ -105,7 +105,7 @@ func FuzzPath(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		path, bad := parsePath(raw, false)
+		path, bad := parsePath(raw)
 		if bad != nil {
 			return
 		}

@@ -48,7 +48,7 @@ func (c *conn) parse(r *http.Request) (*parsed, *refusal) {
 		return nil, refuse(http.StatusMisdirectedRequest, "this connection was opened for another host")
 	}
 	p.rawPath, p.query, p.hasMark = strings.Cut(r.RequestURI, "?")
-	if p.path, err = parsePath(p.rawPath, false); err != nil {
+	if p.path, err = parsePath(p.rawPath); err != nil {
 		return nil, err
 	}
 	if !escapesAreWhole(p.query) {
@@ -96,7 +96,7 @@ func parseHost(s string) (string, *refusal) {
 // parsePath returns what a path means, decoded once. It refuses paths that
 // servers are known to read in several ways. A path that is decoded again, as
 // some do, must not mean another either.
-func parsePath(raw string, slashes bool) (string, *refusal) {
+func parsePath(raw string) (string, *refusal) {
 	for i := range len(raw) {
 		switch c := raw[i]; {
 		case c <= ' ' || c >= 0x7f, strings.IndexByte("\"#<>\\`{}", c) >= 0:
@@ -108,7 +108,7 @@ func parsePath(raw string, slashes bool) (string, *refusal) {
 		if level == 8 {
 			return "", badRequest("the path is encoded many times")
 		}
-		if err := checkPath(path, path != raw && slashes); err != nil {
+		if err := checkPath(path); err != nil {
 			return "", err
 		}
 		if !strings.Contains(path, "%") {
@@ -120,7 +120,7 @@ func parsePath(raw string, slashes bool) (string, *refusal) {
 			ok = path != raw
 			break
 		}
-		if !slashes && strings.Count(next, "/") != strings.Count(path, "/") {
+		if strings.Count(next, "/") != strings.Count(path, "/") {
 			return "", badRequest("the path has an encoded slash")
 		}
 		path = next
@@ -135,7 +135,7 @@ func parsePath(raw string, slashes bool) (string, *refusal) {
 	return decoded, nil
 }
 
-func checkPath(path string, slashes bool) *refusal {
+func checkPath(path string) *refusal {
 	if !strings.HasPrefix(path, "/") {
 		return badRequest("the path does not begin with a slash")
 	}
@@ -150,7 +150,7 @@ func checkPath(path string, slashes bool) *refusal {
 		switch {
 		case name == "." || name == "..":
 			return badRequest("the path has a . or .. segment")
-		case seg == "" && i < len(segments)-1 && !slashes:
+		case seg == "" && i < len(segments)-1:
 			return badRequest("the path has an empty segment")
 		}
 	}
