@@ -112,8 +112,8 @@
 // number; a Transfer-Encoding other than chunked; chunk extensions and odd chunk
 // sizes; folded headers; lines that do not end in CRLF; no Host, two, or one that
 // is no host name; a target that is not a path; paths with ".", ".." or empty
-// segments, encoded slashes, backslashes, control characters or bad escapes, also
-// when decoded again; headers that ask for another method or path; CONNECT and
+// segments, encoded slashes, backslashes, semicolons, control characters or bad
+// escapes, also when decoded again; headers that ask for another method or path; CONNECT and
 // TRACE. A host other than the one that TLS was asked for is 421.
 //
 // # Limits

@@ -74,6 +74,8 @@ var smuggled = map[string]string{
 	"encoded dot segments":   "GET /a/%2e%2e/b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 	"encoded twice":          "GET /a/%252e%252e/b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 	"dots with parameters":   "GET /a/..;x=y/b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
+	"path parameters":        "GET /admin;x/b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
+	"encoded semicolon":      "GET /admin%3bx/b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 	"encoded slash":          "GET /a%2fb HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 	"slash encoded twice":    "GET /a%252fb HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 	"backslash":              "GET /a\\..\\b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
@@ -117,7 +119,7 @@ func TestGoodFraming(t *testing.T) {
 		"length":           "POST /a HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\nContent-Length: 5\r\n\r\nhelloGET /b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 		"chunks":           "POST /a HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\nTransfer-Encoding: CHUNKED\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\nGET /b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 		"trailers":         "POST /a HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n5\r\nhello\r\n0\r\nX-T: u\r\n\r\nGET /b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
-		"odd good paths":   "GET /a%20b/c%25d/%C3%A9;p=1/@:!$&'()*+,=~/ HTTP/1.1\r\nHost: APP.gw.TEST\r\nAUTH\r\n\r\nGET /b?a=1;b=2&c=%2F%2e%2e HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
+		"odd good paths":   "GET /a%20b/c%25d/%C3%A9/@:!$&'()*+,=~/ HTTP/1.1\r\nHost: APP.gw.TEST\r\nAUTH\r\n\r\nGET /b?a=1;b=2&c=%2F%2e%2e HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n",
 		"override in body": "POST /a?x=%00 HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\nContent-Length: 1\r\n\r\nxPUT /b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\nContent-Length: 0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -115,7 +115,7 @@ func FuzzPath(f *testing.F) {
 		}
 		for p := raw; ; {
 			for seg := range strings.SplitSeq(p, "/") {
-				if seg == "." || seg == ".." || strings.HasPrefix(seg, "..;") {
+				if seg == "." || seg == ".." || strings.Contains(seg, ";") {
 					t.Fatalf("%q has a segment %q", raw, seg)
 				}
 			}

@@ -146,10 +146,11 @@ func checkPath(path string) *refusal {
 	}
 	segments := strings.Split(path[1:], "/")
 	for i, seg := range segments {
-		name, _, _ := strings.Cut(seg, ";") // some servers take parameters off first
 		switch {
-		case name == "." || name == "..":
+		case seg == "." || seg == "..":
 			return badRequest("the path has a . or .. segment")
+		case strings.Contains(seg, ";"): // /admin;x/ is /admin/ to servlets, and not to others
+			return badRequest("the path has a semicolon")
 		case seg == "" && i < len(segments)-1:
 			return badRequest("the path has an empty segment")
 		}
