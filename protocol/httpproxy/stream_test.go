@@ -428,3 +428,55 @@ func TestGRPC(t *testing.T) {
 	require.Equal(t, "5", res.Header.Get("Grpc-Status"))
 	require.Equal(t, "not here", res.Header.Get("Grpc-Message"))
 }
+
+// TestUnasked: what a target says without being asked is nobody's answer, and is
+// not printed.
+func TestUnasked(t *testing.T) {
+	var printed bytes.Buffer
+	log.SetOutput(&printed)
+	defer log.SetOutput(os.Stderr)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	closed := make(chan struct{}, 10)
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { closed <- struct{}{} }()
+				defer nc.Close()
+				req, err := http.ReadRequest(bufio.NewReader(nc))
+				if err != nil {
+					return
+				}
+				fmt.Fprintf(nc, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(req.URL.Path), req.URL.Path)
+				time.Sleep(50 * time.Millisecond)
+				_, _ = io.WriteString(nc, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nunasked!")
+				_, _ = io.Copy(io.Discard, nc)
+			}()
+		}
+	}()
+	r := newRig(t, rigConfig{addr: l.Addr().String()})
+	c := r.client(true)
+	defer c.CloseIdleConnections()
+	for _, path := range []string{"/first", "/second"} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://app.gw.test"+path, nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+r.token)
+		res, err := c.Do(req)
+		require.NoError(t, err)
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		require.Equal(t, path, string(body))
+		select {
+		case <-closed: // by the gateway
+		case <-time.After(5 * time.Second):
+			t.Fatal("the connection stays open")
+		}
+	}
+	require.NotContains(t, printed.String(), "unasked")
+}
