@@ -79,7 +79,9 @@
 // kind "command", each file of a redirect one of kind "file"; sudo and its like
 // add Admin, and what they run is looked at too. It is always Execute, and Opaque
 // if the text does not tell what runs: a name from a variable, code for an
-// interpreter, a shell's standard input, a function, text that cannot be parsed.
+// interpreter, a shell's standard input, a function, what bash computes with
+// variables (there the index of an array may be a command), text that cannot be
+// parsed.
 //
 // This tells apart what people type; it does not contain who means harm. A name
 // does not tell what a program does, a login shell may have aliases, and another

@@ -100,6 +100,27 @@ func (a *analysis) text(text string, depth int) {
 			a.call(n, depth)
 		case *syntax.Redirect:
 			a.redirect(n)
+		case *syntax.ArithmExp:
+			a.arithmetic(n.X)
+		case *syntax.ArithmCmd:
+			a.arithmetic(n.X)
+		case *syntax.LetClause:
+			a.arithmetic(n.Exprs...)
+		case *syntax.CStyleLoop:
+			a.arithmetic(n.Init, n.Cond, n.Post)
+		case *syntax.ArrayElem:
+			a.arithmetic(n.Index)
+		case *syntax.ParamExp:
+			a.expansion(n)
+		case *syntax.UnaryTest:
+			if n.Op == syntax.TsVarSet || n.Op == syntax.TsRefVar {
+				a.opaque(whyEvaluated)
+			}
+		case *syntax.BinaryTest:
+			switch n.Op {
+			case syntax.TsEql, syntax.TsNeq, syntax.TsLeq, syntax.TsGeq, syntax.TsLss, syntax.TsGtr:
+				a.opaque(whyEvaluated)
+			}
 		case *syntax.DeclClause:
 			a.assigns(n.Args)
 		case *syntax.FuncDecl:
@@ -107,6 +128,42 @@ func (a *analysis) text(text string, depth int) {
 		}
 		return true
 	})
+}
+
+// whyEvaluated is said of what a shell computes: where it meets the name of an
+// array's element, in the text or in a variable's value, it runs the commands in
+// the index.
+const whyEvaluated = "what it computes may run commands"
+
+// arithmetic looks at expressions, which may be nil. Only plain numbers run nothing.
+func (a *analysis) arithmetic(list ...syntax.ArithmExpr) {
+	for _, x := range list {
+		if x == nil {
+			continue
+		}
+		syntax.Walk(x, func(n syntax.Node) bool {
+			if w, ok := n.(*syntax.Word); ok {
+				if s, ok := literal(w); !ok || strings.Trim(s, "0123456789") != "" {
+					a.opaque(whyEvaluated)
+				}
+				return false
+			}
+			return true
+		})
+	}
+}
+
+// expansion looks at ${...}. Its words are looked at by themselves.
+func (a *analysis) expansion(p *syntax.ParamExp) {
+	if p.Excl || p.NestedParam != nil || p.Exp != nil && p.Exp.Op == syntax.OtherParamOps { // the value is a name, or is expanded again
+		a.opaque(whyEvaluated)
+	}
+	if w, ok := p.Index.(*syntax.Word); !ok || w.Lit() != "@" && w.Lit() != "*" {
+		a.arithmetic(p.Index)
+	}
+	if p.Slice != nil {
+		a.arithmetic(p.Slice.Offset, p.Slice.Length)
+	}
 }
 
 // simple returns the words of a statement that is one command and nothing else.
@@ -212,13 +269,17 @@ func (a *analysis) call(c *syntax.CallExpr, depth int) {
 
 func (a *analysis) assigns(list []*syntax.Assign) {
 	for _, as := range list {
+		a.arithmetic(as.Index)
 		switch name := as.Name; {
 		case name == nil: // an option, or a name known only when it runs: declare $x
 			if as.Value == nil {
 				continue
 			}
-			if _, ok := literal(as.Value); !ok {
+			switch s, ok := literal(as.Value); {
+			case !ok:
 				a.opaque("the name of a variable is known only when it runs")
+			case strings.Contains(s, "[") || strings.HasPrefix(s, "-") && strings.ContainsAny(s, "in"): // integers, other names
+				a.opaque(whyEvaluated)
 			}
 		case as.Naked: // export PATH: has the value that it had
 		case runsOthers(name.Value):
@@ -257,6 +318,9 @@ func (a *analysis) words(words []string, known []bool, depth int) {
 			return
 		case slices.Contains(shells, name):
 			a.shell(words[1:], known[1:], depth)
+			return
+		case slices.Contains(evaluators, name) && evaluates(name, words[1:], known[1:]):
+			a.opaque(whyEvaluated)
 			return
 		case slices.Contains(interpreters, name):
 			a.opaque(name + " runs code that is not looked into")
@@ -320,6 +384,28 @@ func (a *analysis) shell(words []string, known []bool, depth int) {
 		break
 	}
 	a.opaque("a shell runs text that is not in the command")
+}
+
+// evaluators are builtins that take names of variables, or commands, as arguments.
+var evaluators = []string{"test", "[", "read", "unset", "wait", "printf", "getopts", "let", "compgen", "mapfile", "readarray", "fc", "jobs"}
+
+// evaluates reports whether an evaluator may run what its arguments say.
+func evaluates(name string, words []string, known []bool) bool {
+	if name == "printf" && len(words) > 0 && known[0] && !strings.HasPrefix(words[0], "-") {
+		return false // a format and values
+	}
+	for i, s := range words {
+		if !known[i] || strings.Contains(s, "[") {
+			return true
+		}
+	}
+	switch name {
+	case "getopts", "let", "compgen", "mapfile", "readarray", "fc":
+		return true
+	case "jobs":
+		return len(words) > 0
+	}
+	return false
 }
 
 // A wrapper is a command that runs the command in its arguments.
