@@ -1,12 +1,12 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -16,19 +16,20 @@ import (
 
 // An Asciicast is a recording of one operation's streams in a file, in the
 // format asciicast v3 that asciinema and other players know. What was added is
-// in the kernel when the method that added it returns. It is safe for use by
-// many goroutines.
+// in the kernel when the method that added it returns, but for the begin of a
+// character, which waits for its rest. It is safe for use by many goroutines.
 //
 // The events are "o" output, "i" input, "r" a resize, "m" a note and "x" the exit
 // status, as the format has them; and "e" for the error stream of a command
-// without a terminal, which players leave out. Texts are UTF-8: bytes that are
-// not become the replacement character.
+// without a terminal, which players leave out. Texts are UTF-8: a run of bytes
+// that are not becomes the replacement character.
 type Asciicast struct {
 	mu    sync.Mutex
 	f     *os.File
 	last  time.Time
 	left  int64             // bytes that may still be added
 	parts map[string][]byte // of each code: the begin of a character whose rest is to come
+	line  []byte            // memory for the next
 	full  bool
 	err   error
 }
@@ -104,13 +105,17 @@ func (a *Asciicast) add(code string, b []byte) error {
 		return a.event("m", "the recording ends here: it has reached its limit")
 	}
 	a.left -= int64(len(b))
-	b = append(a.parts[code], b...)
-	n := whole(b)
-	a.parts[code] = bytes.Clone(b[n:])
-	if n == 0 {
-		return a.err
+	part := a.parts[code]
+	if len(part) > 0 {
+		b = append(part, b...)
 	}
-	return a.event(code, string(b[:n]))
+	n := whole(b)
+	err := a.err
+	if n > 0 {
+		err = a.event(code, string(b[:n]))
+	}
+	a.parts[code] = append(part[:0], b[n:]...)
+	return err
 }
 
 // whole returns how many bytes of b come before a character that is not there as
@@ -133,14 +138,10 @@ func (a *Asciicast) event(code, data string) error {
 		return a.err
 	}
 	now := time.Now()
-	text, err := json.Marshal(data) // invalid bytes become U+FFFD
-	if err != nil {
-		a.err = err
-		return err
-	}
-	line := append([]byte{'['}, strconv.FormatFloat(now.Sub(a.last).Seconds(), 'f', 6, 64)...)
-	line = append(append(line, `, "`+code+`", `...), text...)
-	if _, a.err = a.f.Write(append(line, ']', '\n')); a.err == nil {
+	line := strconv.AppendFloat(append(a.line[:0], '['), now.Sub(a.last).Seconds(), 'f', 6, 64)
+	line = append(append(append(line, `, "`...), code...), `", `...)
+	a.line = append(appendQuoted(line, strings.ToValidUTF8(data, "\uFFFD")), ']', '\n')
+	if _, a.err = a.f.Write(a.line); a.err == nil {
 		a.last = now
 	}
 	return a.err

@@ -29,8 +29,12 @@ func ExampleCreateAsciicast() {
 	if err != nil {
 		panic(err)
 	}
-	_ = a.Output([]byte("hello\r\n"), false)
-	_ = a.Close(protocol.Outcome{Status: protocol.StatusOK, Code: "0"})
+	if err := a.Output([]byte("hello\r\n"), false); err != nil {
+		panic(err)
+	}
+	if err := a.Close(protocol.Outcome{Status: protocol.StatusOK, Code: "0"}); err != nil {
+		panic(err)
+	}
 	b, err := os.ReadFile(filepath.Join(dir, "s-1", "3.cast"))
 	fmt.Println(strings.Count(string(b), "\n"), err)
 	// Output: 3 <nil>
@@ -72,7 +76,7 @@ func TestAsciicast(t *testing.T) {
 	require.Equal(t, 3.0, head["version"])
 	require.Equal(t, "top", head["command"])
 	require.Equal(t, []string{"o", "i", "o", "r", "e", "e", "x"}, codes)
-	require.Equal(t, []string{"\x1b[1mgr", "q", "\u00fc\u00df \ufffd\"\r\n", "120x40", "oops", "\ufffd\ufffd", "7"}, data)
+	require.Equal(t, []string{"\x1b[1mgr", "q", "\u00fc\u00df \ufffd\"\r\n", "120x40", "oops", "\ufffd", "7"}, data)
 
 	_, err = audit.CreateAsciicast(dir, castOp(), 1)
 	require.ErrorIs(t, err, os.ErrExist, "no recording is overwritten")

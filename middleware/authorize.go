@@ -194,7 +194,7 @@ func (a *authorizer) operation(_ context.Context, op *protocol.Operation) (proto
 		}
 		if op.Verb == protocol.Connect { // the operation that ends with the session
 			a.sessions.Store(s, rules)
-			op.OnEnd(func(protocol.Outcome) { a.sessions.Delete(s) })
+			op.OnEnd(func(protocol.Outcome) error { a.sessions.Delete(s); return nil })
 		}
 	}
 	same := op.Verb != protocol.Connect

@@ -31,21 +31,25 @@ var _ protocol.Engine = (*Chain)(nil)
 
 // NewChain returns the chain of steps. It refuses a list that could not be
 // trusted: a step without hooks, no step that records, or one that masks
-// behind one that records.
+// behind one that records or keeps results.
 func NewChain(steps ...Step) (*Chain, error) {
 	steps = slices.Clone(steps) // the caller's may change
 	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}, memory: newMemory()}
-	recorder := ""
+	recorder, keeper := "", ""
 	for i := range steps {
 		s := &steps[i]
 		if err := s.check(); err != nil {
 			return nil, err
 		}
-		switch {
-		case s.Role == RoleRecords && recorder == "":
-			recorder = s.Name
-		case s.Role == RoleMasks && recorder != "":
-			return nil, fmt.Errorf("step %s masks but stands behind %s, which would record values in the clear: move it before", s.Name, recorder)
+		switch s.Role {
+		case RoleRecords:
+			recorder, keeper = s.Name, s.Name
+		case RoleKeeps:
+			keeper = s.Name
+		case RoleMasks:
+			if keeper != "" {
+				return nil, fmt.Errorf("step %s masks but stands behind %s, which would record values in the clear: move it before", s.Name, keeper)
+			}
 		}
 		if s.Authenticate != nil {
 			c.authenticate = append(c.authenticate, s)

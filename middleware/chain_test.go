@@ -272,7 +272,7 @@ func TestSeveralOperationsAreDecidedTogether(t *testing.T) {
 	write.Access = protocol.Write
 	released := 0
 	first := readOp()
-	first.OnEnd(func(o protocol.Outcome) { released++ })
+	first.OnEnd(func(o protocol.Outcome) error { released++; return nil })
 	ops := []*protocol.Operation{first, write, readOp()}
 	require.Equal(t, "no writes", refused(t, s.Ask(t.Context(), ops)).Reason)
 	for _, op := range ops {
@@ -455,6 +455,8 @@ func TestNewChainRefuses(t *testing.T) {
 		"no step records":                {says("rule", protocol.Pass)},
 		"no step records: add one":       nil,
 		"mask masks but stands behind":   {r, masks},
+		"masks but stands behind record": {middleware.Recordings(middleware.RecordingConfig{Dir: "x"}), masks, r},
+		"no step records: add one, such": {middleware.Recordings(middleware.RecordingConfig{Dir: "x"})},
 		"a step without a name":          {{Operation: hook}, r},
 		"step idle: has no hook":         {{Name: "idle"}, r},
 		"step idle: has no hook, so":     {{Name: "idle", Close: func() error { return nil }}, r},

@@ -27,12 +27,12 @@ type RecordingConfig struct {
 
 // Recordings returns the step that keeps the streams of shells and commands as
 // asciicasts, one file for each. What a client sees has been written to the file
-// before; if that fails, the operation ends. It never allows anything, and does
-// not replace [Record]: it stands behind what masks, and keeps what is left of
-// the streams then. An operation of Verbs whose streams cannot be seen is
-// refused.
+// before; if that fails, the operation ends, and if the file cannot be completed,
+// its record says so and the session ends. It never allows anything, and does not
+// replace [Record]: it stands behind what masks, and keeps what is left of the
+// streams then. An operation of Verbs whose streams cannot be seen is refused.
 func Recordings(c RecordingConfig) Step {
-	s := Step{Name: "recordings"}
+	s := Step{Name: "recordings", Role: RoleKeeps}
 	switch {
 	case c.Dir == "":
 		s.err = errors.New("dir is missing: name the directory of the recordings")
@@ -89,10 +89,11 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 			return cast.Resize(columns, rows)
 		})
 	}
-	op.OnEnd(func(out protocol.Outcome) {
-		if cast != nil {
-			_ = cast.Close(out) // the streams have ended: there is nothing left to refuse
+	op.OnEnd(func(out protocol.Outcome) error {
+		if cast == nil { // nothing has begun
+			return nil
 		}
+		return cast.Close(out)
 	})
 	return protocol.Pass, err
 }

@@ -174,10 +174,11 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 			same = false
 			add(r.scores.FirstSeen, "first time that this identity runs this here")
 			if !op.Prepare { // preparing runs nothing
-				op.OnEnd(func(out protocol.Outcome) {
+				op.OnEnd(func(out protocol.Outcome) error {
 					if out.Status == protocol.StatusOK {
 						r.seen.add(k)
 					}
+					return nil
 				})
 			}
 		}

@@ -23,8 +23,9 @@ type Role uint8
 // The roles.
 const (
 	RoleNone    Role = iota
-	RoleMasks        // rewrites results; must stand before what records
+	RoleMasks        // rewrites results; must stand before what records or keeps them
 	RoleRecords      // keeps the evidence; needs the hooks Event and Commit
+	RoleKeeps        // keeps what results hold, beside the evidence
 )
 
 // A Step is one link of a [Chain]. At least one hook is set. Hooks are called

@@ -1,6 +1,9 @@
 package protocol
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // An Exchange is an allowed operation while it runs: the connector shows the
 // result to the steps' taps through it and ends it. Its methods are for the
@@ -164,8 +167,15 @@ func (x *Exchange) End(out Outcome) {
 		out.Duration = time.Since(op.start)
 	}
 	x.s.forget(op)
+	var failed error
 	for i := len(op.ends) - 1; i >= 0; i-- {
-		op.ends[i](out)
+		failed = errors.Join(failed, op.ends[i](out))
+	}
+	if failed != nil {
+		out.Err = errors.Join(out.Err, failed)
 	}
 	x.s.engine.End(x.s, op, out)
+	if failed != nil {
+		x.s.Terminate(failed)
+	}
 }

@@ -176,7 +176,7 @@ type Operation struct {
 	docs  []func(kind string) (DocFunc, error)
 	texts []TextFunc
 	sizes []func(columns, rows int) error
-	ends  []func(Outcome)
+	ends  []func(Outcome) error
 
 	result Result
 	x      Exchange
@@ -256,8 +256,10 @@ func (op *Operation) OnResize(f func(columns, rows int) error) error {
 
 // OnEnd registers f to run when the operation has ended, or at once after it
 // was refused; the last registered runs first, on any goroutine. Use it to
-// release what a hook acquired.
-func (op *Operation) OnEnd(f func(Outcome)) { op.ends = append(op.ends, f) }
+// release what a hook acquired. An error stands in the outcome that is recorded,
+// and ends the session; of what was refused, which has done nothing, it counts
+// for nothing.
+func (op *Operation) OnEnd(f func(Outcome) error) { op.ends = append(op.ends, f) }
 
 // Rewrite asks that text is sent in place of Text. Both are kept. The
 // connector refuses the operation if it cannot honour the rewrite, as for one
@@ -296,7 +298,7 @@ func (op *Operation) Decide(d Decision, grants []Decision) {
 		return
 	}
 	for i := len(op.ends) - 1; i >= 0; i-- {
-		op.ends[i](Outcome{Status: StatusDenied})
+		_ = op.ends[i](Outcome{Status: StatusDenied})
 	}
 	op.ends = nil
 }

@@ -158,7 +158,7 @@ func TestRefusalReleasesLastFirst(t *testing.T) {
 	var order []string
 	op := &protocol.Operation{}
 	for _, name := range []string{"a", "b"} {
-		op.OnEnd(func(o protocol.Outcome) { order = append(order, name+" "+string(o.Status)) })
+		op.OnEnd(func(o protocol.Outcome) error { order = append(order, name+" "+string(o.Status)); return nil })
 	}
 	op.Decide(protocol.Deny("x"), nil)
 	require.Equal(t, []string{"b denied", "a denied"}, order)

@@ -81,7 +81,7 @@ func TestEndCountsOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []protocol.Point{protocol.BeforeSend, protocol.BeforeRelease}, e.points)
 	var hooks atomic.Int64
-	x.Operation().OnEnd(func(protocol.Outcome) { hooks.Add(1) })
+	x.Operation().OnEnd(func(protocol.Outcome) error { hooks.Add(1); return nil })
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() { x.End(protocol.Outcome{Status: protocol.StatusOK}) })
@@ -90,6 +90,21 @@ func TestEndCountsOnce(t *testing.T) {
 	wg.Wait()
 	require.Contains(t, []protocol.Status{protocol.StatusOK, protocol.StatusUnknown}, e.status(t, 1))
 	require.Equal(t, int64(1), hooks.Load())
+}
+
+// What a step cannot bring to its end is told: by the record, and by the
+// session's end.
+func TestFailureAtTheEndIsRecorded(t *testing.T) {
+	e := &engine{}
+	s := newSession(t, e)
+	x, err := s.Begin(t.Context(), &protocol.Operation{})
+	require.NoError(t, err)
+	broken := errors.New("the file cannot be completed")
+	x.Operation().OnEnd(func(protocol.Outcome) error { return broken })
+	x.End(protocol.Outcome{Status: protocol.StatusOK})
+	require.Equal(t, protocol.StatusOK, e.status(t, 1))
+	require.ErrorIs(t, e.ends[1][0].Err, broken)
+	require.ErrorIs(t, context.Cause(s.Context()), broken)
 }
 
 func TestCloseEndsWhatIsLeft(t *testing.T) {
