@@ -78,7 +78,7 @@ func (bk *back) release(b []byte) error {
 				bk.start = bk.i
 				bk.out.Reset()
 				c.writeClient(report{severity: "FATAL", code: codeIOError, msg: "the audit record cannot be written, so the result is withheld"}.append(nil, msgErrorResponse), false)
-				return &Error{Side: SideGateway, Code: codeIOError, Msg: "the audit record cannot be written", Err: err}
+				return &protocol.Fault{Side: protocol.SideGateway, Code: codeIOError, Msg: "the audit record cannot be written", Err: err}
 			}
 			for _, r := range bk.touched {
 				r.committed.Store(true)
@@ -160,7 +160,7 @@ func (bk *back) chunk(b []byte) error {
 			}
 		}
 		if n > bk.c.limit {
-			return &Error{Side: SideTarget, Code: codeLimitExceeded, Msg: fmt.Sprintf("a row is longer than the %d bytes that this gateway can mask", bk.c.limit)}
+			return &protocol.Fault{Side: protocol.SideTarget, Code: codeLimitExceeded, Msg: fmt.Sprintf("a row is longer than the %d bytes that this gateway can mask", bk.c.limit)}
 		}
 		if bk.i+n > len(b) {
 			bk.need = n
@@ -173,7 +173,7 @@ func (bk *back) chunk(b []byte) error {
 }
 
 func (bk *back) broken(typ byte, what string) error {
-	return &Error{Side: SideTarget, Code: codeProtocolViolation, Msg: "the target sent a message that this gateway does not understand",
+	return &protocol.Fault{Side: protocol.SideTarget, Code: codeProtocolViolation, Msg: "the target sent a message that this gateway does not understand",
 		Err: fmt.Errorf("type %q: %s", typ, what)}
 }
 
@@ -276,7 +276,7 @@ func (bk *back) begin(typ byte) error {
 func (bk *back) announce(r *run, cols []protocol.Column) error {
 	rows, err := r.x().Rows(cols)
 	if err != nil {
-		return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
+		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
 	}
 	r.rows, r.announced = rows, true
 	return nil
@@ -440,7 +440,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if typ != msgCopyInResponse {
 			f, err := e.run.x().Bytes(protocol.Stream{Name: "copy"})
 			if err != nil {
-				return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
+				return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
 			}
 			e.run.bytes = f
 		}
@@ -460,7 +460,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if r := e.run; r != nil && r.bytes != nil {
 			rest, err := r.bytes(nil, true)
 			if err != nil {
-				return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
+				return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
 			}
 			if len(rest) > 0 {
 				bk.cut(b)

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/jackc/pgproto3/v2"
@@ -27,37 +26,6 @@ const (
 	codeIOError             = "58030"
 	codeInternal            = "XX000"
 )
-
-// An Error is a failure of one connection. Side says whose it was.
-type Error struct {
-	Side Side
-	Code string // SQLSTATE shown to the client
-	Msg  string // shown to the client
-	Hint string // what the client can do, shown to it
-	Err  error  // the cause, for the operator
-}
-
-// A Side is the party that a failure comes from.
-type Side string
-
-// The sides.
-const (
-	SideClient  Side = "client"
-	SideTarget  Side = "target"
-	SidePolicy  Side = "policy"
-	SideGateway Side = "gateway"
-)
-
-// Error returns side, message and cause.
-func (e *Error) Error() string {
-	if e.Err != nil {
-		return fmt.Sprintf("%s: %s: %v", e.Side, e.Msg, e.Err)
-	}
-	return fmt.Sprintf("%s: %s", e.Side, e.Msg)
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
 
 // report is an ErrorResponse or NoticeResponse of the gateway's own.
 type report struct {
@@ -90,7 +58,7 @@ func appendText(b []byte, s string) []byte {
 func refusal(err error) report {
 	r := report{severity: "ERROR", code: codePrivilege, msg: protocol.Reason(err)}
 	var d *protocol.DeniedError
-	var e *Error
+	var e *protocol.Fault
 	switch {
 	case errors.As(err, &d):
 		if d.Rule != "" {

@@ -83,8 +83,8 @@ func (f *front) loop() error {
 
 // explain tells the client why the session ends, where the client may know.
 func (f *front) explain(err error) error {
-	var e *Error
-	if errors.As(err, &e) && e.Side != SideTarget {
+	var e *protocol.Fault
+	if errors.As(err, &e) && e.Side != protocol.SideTarget {
 		f.c.farewell(err)
 	}
 	return err
@@ -112,7 +112,7 @@ func (f *front) chunk() error {
 		}
 		typ, n, err := wire.Frame(b[f.i:], limit)
 		if err != nil {
-			return &Error{Side: SideClient, Code: codeLimitExceeded, Err: err,
+			return &protocol.Fault{Side: protocol.SideClient, Code: codeLimitExceeded, Err: err,
 				Msg: fmt.Sprintf("a message is malformed or longer than this gateway looks at, %d bytes", limit)}
 		}
 		if typ == msgCopyData && f.copyRun != nil && !f.dropped(typ) {
@@ -199,7 +199,7 @@ func (f *front) message(typ byte, frame []byte) error {
 		f.keep(len(frame))
 		return errTerminated
 	}
-	return &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid frontend message type " + strconv.Itoa(int(typ))}
+	return &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid frontend message type " + strconv.Itoa(int(typ))}
 }
 
 // afterCopy waits until it is known whether the target reads COPY data when a
@@ -217,7 +217,7 @@ func (f *front) afterCopy(typ byte) error {
 		return copying
 	})
 	if err == nil && copying {
-		err = &Error{Side: SideClient, Code: codeProtocolViolation,
+		err = &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation,
 			Msg: fmt.Sprintf("unexpected message type 0x%02X during COPY from stdin", typ)}
 	}
 	f.copyRun = nil
@@ -269,7 +269,7 @@ func (f *front) flush() error {
 				r.end(protocol.Outcome{Status: protocol.StatusError, Err: err})
 			}
 			f.forget()
-			return &Error{Side: SideGateway, Code: codeIOError, Msg: "the audit record cannot be written, so nothing may run", Err: err}
+			return &protocol.Fault{Side: protocol.SideGateway, Code: codeIOError, Msg: "the audit record cannot be written, so nothing may run", Err: err}
 		}
 	}
 	b := stretch
@@ -281,7 +281,7 @@ func (f *front) flush() error {
 	f.out.Reset()
 	f.start = f.i
 	if err != nil {
-		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}
+		return &protocol.Fault{Side: protocol.SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}
 	}
 	f.forget()
 	return nil

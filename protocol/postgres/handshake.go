@@ -89,13 +89,13 @@ func (s *Server) start(ctx context.Context, conn net.Conn) (st *startup, err err
 	}
 	if first[0] == 0x16 { // a TLS handshake record: direct TLS, as PostgreSQL 17 does it
 		if s.TLS == nil {
-			return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "this gateway does not offer TLS"}
+			return st, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "this gateway does not offer TLS"}
 		}
 		if err := st.startTLS(ctx, s, &prefixConn{conn, first[:]}); err != nil {
 			return st, err
 		}
 		if st.tls.NegotiatedProtocol != alpn {
-			return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "direct TLS needs the ALPN protocol postgresql"}
+			return st, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "direct TLS needs the ALPN protocol postgresql"}
 		}
 		if _, err := io.ReadFull(st.conn, first[:]); err != nil {
 			return st, err
@@ -123,7 +123,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn) (st *startup, err err
 		switch code {
 		case codeSSLRequest, codeGSSENCRequest:
 			if asked[code] || n != 8 || st.tls != nil {
-				return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "unexpected request for encryption"}
+				return st, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "unexpected request for encryption"}
 			}
 			asked[code] = true
 			answer := byte('N')
@@ -144,13 +144,13 @@ func (s *Server) start(ctx context.Context, conn net.Conn) (st *startup, err err
 			continue
 		case codeCancelRequest:
 			if len(body) < 4+4 || len(body) > 4+maxKey {
-				return st, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid cancel request"}
+				return st, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid cancel request"}
 			}
 			st.cancel = &cancelRequest{pid: binary.BigEndian.Uint32(body), key: body[4:]}
 			return st, nil
 		}
 		if code>>16 != 3 {
-			return st, &Error{Side: SideClient, Code: codeFeatureNotSupported,
+			return st, &protocol.Fault{Side: protocol.SideClient, Code: codeFeatureNotSupported,
 				Msg: fmt.Sprintf("unsupported frontend protocol %d.%d: server supports 3.0 to 3.%d", code>>16, code&0xffff, minorMax)}
 		}
 		st.minor = int(code & 0xffff)
@@ -175,7 +175,7 @@ func (st *startup) startTLS(ctx context.Context, s *Server, conn net.Conn) error
 
 func (st *startup) readParams(body []byte) error {
 	c := cursor{b: body}
-	bad := &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid startup packet layout: expected terminator as last byte"}
+	bad := &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid startup packet layout: expected terminator as last byte"}
 	for {
 		name := string(c.str())
 		if c.bad {
@@ -249,10 +249,10 @@ func (s *Server) route(st *startup) (user, target, database string) {
 func (s *Server) login(st *startup) (*protocol.Login, *challenge, error) {
 	user, target, database := s.route(st)
 	if user == "" {
-		return nil, nil, &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "no PostgreSQL user name specified in startup packet"}
+		return nil, nil, &protocol.Fault{Side: protocol.SideClient, Code: codeInvalidAuth, Msg: "no PostgreSQL user name specified in startup packet"}
 	}
 	if s.RequireTLS && st.tls == nil {
-		return nil, nil, &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "this gateway accepts connections over TLS only: use sslmode=require or stronger"}
+		return nil, nil, &protocol.Fault{Side: protocol.SideClient, Code: codeInvalidAuth, Msg: "this gateway accepts connections over TLS only: use sslmode=require or stronger"}
 	}
 	l := &protocol.Login{Protocol: s.Name(), User: user, Resource: target, Database: database,
 		Remote: st.conn.RemoteAddr(), TLS: st.tls}
@@ -273,7 +273,7 @@ func (s *Server) login(st *startup) (*protocol.Login, *challenge, error) {
 		ch = s.newChallenge(st, user)
 		l.Proof = protocol.Challenge{Scheme: scramSHA256, Verify: ch.verify}
 	case st.tls == nil && !s.AllowPlaintext:
-		err = &Error{Side: SideClient, Code: codeInvalidAuth, Msg: "this gateway takes passwords and tokens over TLS only: use sslmode=require or stronger"}
+		err = &protocol.Fault{Side: protocol.SideClient, Code: codeInvalidAuth, Msg: "this gateway takes passwords and tokens over TLS only: use sslmode=require or stronger"}
 	default:
 		l.Proof, err = readPassword(st)
 	}
@@ -307,10 +307,10 @@ func readPassword(st *startup) (protocol.Proof, error) {
 	c := cursor{b: body}
 	pw := string(c.str())
 	if c.done() != nil {
-		return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid password packet"}
+		return nil, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid password packet"}
 	}
 	if pw == "" {
-		return nil, &Error{Side: SideClient, Code: codeInvalidPassword, Msg: "empty password returned by client"}
+		return nil, &protocol.Fault{Side: protocol.SideClient, Code: codeInvalidPassword, Msg: "empty password returned by client"}
 	}
 	return protocol.Password{Secret: protocol.NewSecret(pw), TLS: st.tls != nil}, nil
 }
@@ -323,7 +323,7 @@ func readPasswordMessage(r io.Reader) ([]byte, error) {
 	}
 	n := binary.BigEndian.Uint32(head[1:])
 	if head[0] != msgPassword || n < 4 || n > maxPassword {
-		return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "expected a password response"}
+		return nil, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "expected a password response"}
 	}
 	body := make([]byte, n-4)
 	_, err := io.ReadFull(r, body)
@@ -405,7 +405,7 @@ func (c *challenge) exchange(srv scramServer) (bool, error) {
 	}
 	answer, err := srv.start(first)
 	if err != nil {
-		return false, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: err.Error()}
+		return false, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: err.Error()}
 	}
 	if _, err := conn.Write(authRequest(authSASLContinue, []byte(answer))); err != nil {
 		return false, err
@@ -429,9 +429,9 @@ func decodeSASLInitial(body []byte) ([]byte, error) {
 	first := c.value()
 	switch {
 	case c.done() != nil:
-		return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "malformed SASL response"}
+		return nil, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "malformed SASL response"}
 	case mech != scramSHA256:
-		return nil, &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "client selected an invalid SASL authentication mechanism"}
+		return nil, &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "client selected an invalid SASL authentication mechanism"}
 	}
 	return first, nil
 }

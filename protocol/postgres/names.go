@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 
+	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 )
 
@@ -222,7 +223,7 @@ const (
 
 // errFull says that a session has prepared too much.
 func (s *Server) errFull() error {
-	return &Error{Side: SideClient, Code: codeConfigurationLimit,
+	return &protocol.Fault{Side: protocol.SideClient, Code: codeConfigurationLimit,
 		Msg:  fmt.Sprintf("the prepared statements and portals of this session take more than the %d bytes that the gateway holds for one", s.maxPrepared()),
 		Hint: "close what is no longer used, as by DEALLOCATE or DISCARD ALL, or ask whoever runs the gateway to raise MaxPrepared"}
 }

@@ -20,7 +20,7 @@ func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 		if x != nil {
 			var err error
 			if shown, err = tapMessage(x, frame); err != nil {
-				return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "an error cannot be shown", Err: err}
+				return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "an error cannot be shown", Err: err}
 			}
 			bk.replace(b, n, shown)
 		} else {

@@ -27,7 +27,7 @@ func (bk *back) dataRow(b, frame []byte) error {
 	bk.cut(b) // before the row may be changed in place nothing else may depend on it
 	out, inPlace, err := bk.rows.rewrite(bk.take(), frame, r.rows)
 	if err != nil {
-		return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "a row cannot be shown", Err: err}
+		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "a row cannot be shown", Err: err}
 	}
 	bk.out.B = out
 	r.count++
@@ -49,7 +49,7 @@ func (bk *back) copyData(b, frame []byte) error {
 	r := bk.run
 	data, err := r.bytes(frame[wire.HeaderLen:], false)
 	if err != nil {
-		return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "COPY data cannot be shown", Err: err}
+		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "COPY data cannot be shown", Err: err}
 	}
 	bk.cut(b)
 	if len(data) > 0 {
@@ -81,7 +81,7 @@ func (bk *back) aside(typ byte, b, frame []byte) error {
 	}
 	shown, err := tapMessage(x, frame)
 	if err != nil {
-		return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "a message cannot be shown", Err: err}
+		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "a message cannot be shown", Err: err}
 	}
 	bk.replace(b, len(frame), shown)
 	return nil
@@ -169,7 +169,7 @@ func (bk *back) unforeseen(cols []protocol.Column, stmt *pgsql.Statement) error 
 	c := bk.c
 	c.catalog.stale()
 	c.srv.log.Warn("a result has columns that its analysis did not foresee", "session", c.ps.Info().ID, "verb", stmt.Verb, "columns", more)
-	return &Error{Side: SideTarget, Code: codeFeatureNotSupported,
+	return &protocol.Fault{Side: protocol.SideTarget, Code: codeFeatureNotSupported,
 		Msg:  "the result has other columns than were known when it was allowed, since definitions have changed",
 		Hint: "connect again and repeat the statement"}
 }
@@ -316,7 +316,7 @@ func (bk *back) functionResult(e *entry, b, frame []byte) error {
 	if r.rows != nil {
 		row := [][]byte{v}
 		if err := r.rows(row); err != nil {
-			return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "a result cannot be shown", Err: err}
+			return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "a result cannot be shown", Err: err}
 		}
 		bk.replace(b, len(frame), appendMessage(nil, msgFunctionCallResponse, func(d []byte) []byte {
 			if row[0] == nil {

@@ -191,7 +191,7 @@ func mayCopy(r *run) bool {
 }
 
 func malformed(what string) error {
-	return &Error{Side: SideClient, Code: codeProtocolViolation, Msg: "invalid message format: " + what}
+	return &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid message format: " + what}
 }
 
 // cString returns b without its final NUL, which must be its only one.
@@ -318,7 +318,7 @@ func noStatement(name []byte) error {
 	if len(name) == 0 {
 		msg = "unnamed prepared statement does not exist"
 	}
-	return &Error{Side: SideClient, Code: "26000", Msg: msg}
+	return &protocol.Fault{Side: protocol.SideClient, Code: "26000", Msg: msg}
 }
 
 func (f *front) bindMessage(frame, body []byte) error {
@@ -427,7 +427,7 @@ func (f *front) execute(frame, body []byte) error {
 	}
 	if p == nil {
 		return f.refuse(msgExecute, len(frame), nil,
-			&Error{Side: SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
+			&protocol.Fault{Side: protocol.SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
 	}
 	if p.run == nil && p.stmt != nil { // a cursor of SQL: what it reads is an operation each time
 		r := f.newRun(p.stmt, "portal "+p.name, nil)

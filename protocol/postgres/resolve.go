@@ -309,7 +309,7 @@ func (f *front) settle(ahead bool) error {
 		c.catalog.ahead() // while the target answers
 	}
 	if _, err := c.t.conn.Write(probeMessages(c.refuseAs)); err != nil {
-		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}
+		return &protocol.Fault{Side: protocol.SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}
 	}
 	return c.wait(answered)
 }

@@ -163,7 +163,7 @@ func (s *Server) refuse(st *startup, l *protocol.Login, ch *challenge, err error
 			tellFatal(st.conn, merr)
 			return
 		}
-		if e := (*Error)(nil); !errors.As(err, &e) {
+		if e := (*protocol.Fault)(nil); !errors.As(err, &e) {
 			// One answer to a wrong password and to an account that nobody knows.
 			r = report{severity: "FATAL", code: codeInvalidPassword, msg: fmt.Sprintf("password authentication failed for user \"%s\"", l.User)}
 		}
@@ -183,7 +183,7 @@ func orderly(err error) error {
 // tellFatal tells a client why its connection ends, if the fault is one that a
 // client may know.
 func tellFatal(conn net.Conn, err error) {
-	var e *Error
+	var e *protocol.Fault
 	if errors.As(err, &e) {
 		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 		_, _ = conn.Write(fatal(err).append(nil, msgErrorResponse))

@@ -136,7 +136,7 @@ func (c *session) serve(ps *protocol.Session) error {
 	if errors.Is(err, errTerminated) || berr == nil {
 		return err
 	}
-	if e := (*Error)(nil); errors.As(berr, &e) || isPanic(berr) {
+	if e := (*protocol.Fault)(nil); errors.As(berr, &e) || isPanic(berr) {
 		return berr
 	}
 	return first(err, berr)
@@ -245,7 +245,7 @@ func (c *session) kill(cause error) {
 // farewell is the last thing that a client hears, if it may know why.
 func (c *session) farewell(err error) {
 	var d *protocol.DeniedError
-	var e *Error
+	var e *protocol.Fault
 	r := report{severity: "FATAL", code: codeAdminShutdown, msg: "terminating connection due to administrator command"}
 	switch {
 	case errors.As(err, &d):
@@ -304,7 +304,7 @@ func (c *session) login(ctx context.Context) error {
 	res := c.ps.Info().Resource
 	creds, err := c.ps.Credentials(ctx)
 	if err != nil {
-		return &Error{Side: SideGateway, Code: codeInternal, Msg: protocol.FixedReason, Err: err}
+		return &protocol.Fault{Side: protocol.SideGateway, Code: codeInternal, Msg: protocol.FixedReason, Err: err}
 	}
 	database := c.ps.Info().Database
 	if database == "" {
@@ -320,7 +320,7 @@ func (c *session) login(ctx context.Context) error {
 			continue
 		case "replication":
 			if !isFalse(p.value) && res.Options[optReplication] != "allow" {
-				return &Error{Side: SidePolicy, Code: codePrivilege, Msg: "replication connections are not allowed for this target"}
+				return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "replication connections are not allowed for this target"}
 			}
 			c.tracker.replication = !isFalse(p.value)
 		}

@@ -148,7 +148,7 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 	t = &target{conn: conn, r: wire.NewReader(conn), settings: map[string]string{}}
 	err = t.login(s, r, creds, database, params)
 	if !stop() { // the deadline is set, or about to be
-		err = &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target did not complete the login in time", Err: first(err, context.Cause(ctx))}
+		err = &protocol.Fault{Side: protocol.SideTarget, Code: codeCannotConnect, Msg: "the target did not complete the login in time", Err: first(err, context.Cause(ctx))}
 	}
 	if err != nil {
 		t.r.Release()
@@ -161,10 +161,10 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(context.Context) (net.Conn, error)) (conn net.Conn, err error) {
 	cfg, err := targetTLS(r)
 	if err != nil {
-		return nil, &Error{Side: SideGateway, Code: codeCannotConnect, Msg: "the target's TLS settings are wrong", Err: err}
+		return nil, &protocol.Fault{Side: protocol.SideGateway, Code: codeCannotConnect, Msg: "the target's TLS settings are wrong", Err: err}
 	}
 	if conn, err = dial(ctx); err != nil {
-		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target cannot be reached", Err: err}
+		return nil, &protocol.Fault{Side: protocol.SideTarget, Code: codeCannotConnect, Msg: "the target cannot be reached", Err: err}
 	}
 	conn = wire.Conn(conn)
 	if cfg == nil {
@@ -180,7 +180,7 @@ func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not answer", Err: err}
+		return nil, &protocol.Fault{Side: protocol.SideTarget, Code: codeCannotConnect, Msg: "the target does not answer", Err: err}
 	}
 	switch answer[0] {
 	case 'S':
@@ -191,13 +191,13 @@ func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(
 		fallthrough
 	default:
 		_ = conn.Close()
-		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target does not offer TLS",
+		return nil, &protocol.Fault{Side: protocol.SideTarget, Code: codeCannotConnect, Msg: "the target does not offer TLS",
 			Err: errors.New("set the target's option sslmode=disable if its network is trusted")}
 	}
 	tc := tls.Client(conn, cfg)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, &Error{Side: SideTarget, Code: codeCannotConnect, Msg: "the target's TLS certificate was not accepted", Err: err}
+		return nil, &protocol.Fault{Side: protocol.SideTarget, Code: codeCannotConnect, Msg: "the target's TLS certificate was not accepted", Err: err}
 	}
 	return tc, nil
 }
@@ -231,7 +231,7 @@ func (t *target) next(limit int) (frame []byte, err error) {
 		b := t.r.Buffered()
 		_, n, err := wire.Frame(b, limit)
 		if err != nil {
-			return nil, &Error{Side: SideTarget, Code: codeProtocolViolation, Msg: "the target sent a malformed message", Err: err}
+			return nil, &protocol.Fault{Side: protocol.SideTarget, Code: codeProtocolViolation, Msg: "the target sent a malformed message", Err: err}
 		}
 		if n > 0 && n <= len(b) {
 			t.r.Discard(n)
@@ -245,11 +245,11 @@ func (t *target) next(limit int) (frame []byte, err error) {
 
 func (t *target) login(s *Server, r protocol.Resource, creds protocol.Credentials, database string, params []param) error {
 	fail := func(msg string, err error) error {
-		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: msg, Err: err}
+		return &protocol.Fault{Side: protocol.SideTarget, Code: codeConnectionFailure, Msg: msg, Err: err}
 	}
 	rule, err := authRuleOf(r)
 	if err != nil {
-		return &Error{Side: SideGateway, Code: codeCannotConnect, Msg: "the target's settings are wrong", Err: err}
+		return &protocol.Fault{Side: protocol.SideGateway, Code: codeCannotConnect, Msg: "the target's settings are wrong", Err: err}
 	}
 	if _, err := t.conn.Write(startupMessage(creds.User, database, params)); err != nil {
 		return fail("the target closed the connection during the login", err)
@@ -257,7 +257,7 @@ func (t *target) login(s *Server, r protocol.Resource, creds protocol.Credential
 	a := authenticator{keys: &s.keys, conn: t.conn, mode: sslMode(r), creds: creds, rule: rule}
 	for range maxLoginMessages {
 		frame, err := t.next(maxLoginMessage)
-		if e := (*Error)(nil); errors.As(err, &e) {
+		if e := (*protocol.Fault)(nil); errors.As(err, &e) {
 			return err
 		}
 		if err != nil {
@@ -341,7 +341,7 @@ func (t *target) greeted(frame []byte) error {
 func (t *target) refused(frame []byte) error {
 	fs, err := decodeFields(frame[5:])
 	if err != nil {
-		return &Error{Side: SideTarget, Code: codeConnectionFailure, Msg: "the target sent a malformed message", Err: err}
+		return &protocol.Fault{Side: protocol.SideTarget, Code: codeConnectionFailure, Msg: "the target sent a malformed message", Err: err}
 	}
 	var code, msg string
 	for _, f := range fs {
@@ -352,7 +352,7 @@ func (t *target) refused(frame []byte) error {
 			msg = f.val
 		}
 	}
-	e := &Error{Side: SideTarget, Code: code, Msg: msg}
+	e := &protocol.Fault{Side: protocol.SideTarget, Code: code, Msg: msg}
 	if strings.HasPrefix(code, "28") || len(code) != 5 {
 		e.Code, e.Msg, e.Err = codeConnectionFailure, "the gateway could not log in at the target", errors.New(msg)
 	}

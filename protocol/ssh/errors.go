@@ -8,35 +8,6 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// An Error is a failure of one connection. Side says whose it was.
-type Error struct {
-	Side Side
-	Msg  string // shown to the client
-	Err  error  // the cause, for the operator
-}
-
-// A Side is the party that a failure comes from.
-type Side string
-
-// The sides.
-const (
-	SideClient  Side = "client"
-	SideTarget  Side = "target"
-	SidePolicy  Side = "policy"
-	SideGateway Side = "gateway"
-)
-
-// Error returns side, message and cause.
-func (e *Error) Error() string {
-	if e.Err != nil {
-		return fmt.Sprintf("%s: %s: %v", e.Side, e.Msg, e.Err)
-	}
-	return fmt.Sprintf("%s: %s", e.Side, e.Msg)
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
-
 var (
 	errDrained = &protocol.DeniedError{Step: "gateway", Reason: "the gateway is shutting down", Hint: "connect again"}
 	errGone    = fmt.Errorf("%w: the channel was closed", protocol.ErrClientGone)
@@ -46,7 +17,7 @@ var (
 // running. nl ends a line: a terminal in raw mode needs a carriage return.
 func refusal(err error, nl string) string {
 	var d *protocol.DeniedError
-	var e *Error
+	var e *protocol.Fault
 	msg, more := protocol.Reason(err), ""
 	switch {
 	case errors.As(err, &d):

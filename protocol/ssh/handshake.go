@@ -142,7 +142,7 @@ func (h *handshake) interactive(meta ssh.ConnMetadata, challenge ssh.KeyboardInt
 func (h *handshake) open(meta ssh.ConnMetadata, proof protocol.Proof, ask func(string, bool) (protocol.Secret, error)) error {
 	account, resource := splitUser(meta.User())
 	if resource == "" {
-		return h.refuse(&Error{Side: SideClient, Msg: fmt.Sprintf("which target? Name it behind the user: ssh %s@TARGET@GATEWAY", account)})
+		return h.refuse(&protocol.Fault{Side: protocol.SideClient, Msg: fmt.Sprintf("which target? Name it behind the user: ssh %s@TARGET@GATEWAY", account)})
 	}
 	login := &protocol.Login{Protocol: h.srv.Name(), User: account, Resource: resource, Remote: meta.RemoteAddr(),
 		Tool: tool(string(meta.ClientVersion())), Proof: proof, Ask: ask, Tell: h.tell, WhileHeld: h.whileHeld}

@@ -70,7 +70,7 @@ func (c *channel) relay(x *protocol.Exchange, t taps) {
 // elsewhere.
 func (c *channel) broken(err error) error {
 	var tap *tapError
-	var bad *Error
+	var bad *protocol.Fault
 	var panicked *protocol.PanicError
 	if !errors.As(err, &tap) && !errors.As(err, &bad) && !errors.As(err, &panicked) {
 		return nil

@@ -76,7 +76,7 @@ func (s *Server) loginTimeout() time.Duration {
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) (err error) {
 	s.init()
 	if len(s.HostKeys) == 0 {
-		return errors.Join(&Error{Side: SideGateway, Msg: protocol.FixedReason, Err: errors.New("the server has no host key")}, conn.Close())
+		return errors.Join(&protocol.Fault{Side: protocol.SideGateway, Msg: protocol.FixedReason, Err: errors.New("the server has no host key")}, conn.Close())
 	}
 	w := watch(conn)
 	defer w.Close()

@@ -116,7 +116,7 @@ const lastWords = 5 * time.Second
 // targetGone ends the session when its channels are done.
 func (s *session) targetGone(err error) {
 	s.mu.Lock()
-	s.lost = &Error{Side: SideTarget, Msg: "the target has ended the connection", Err: err}
+	s.lost = &protocol.Fault{Side: protocol.SideTarget, Msg: "the target has ended the connection", Err: err}
 	over := s.channels == 0
 	s.mu.Unlock()
 	if over {

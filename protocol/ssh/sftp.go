@@ -128,12 +128,12 @@ func newSFTP(c *channel) *sftp {
 	return &sftp{c: c, pending: map[uint32]*request{}, handles: map[string]*file{}}
 }
 
-func badSFTP(side Side, what string) error {
-	return &Error{Side: side, Msg: "the file transfer broke the protocol: " + what}
+func badSFTP(side protocol.Side, what string) error {
+	return &protocol.Fault{Side: side, Msg: "the file transfer broke the protocol: " + what}
 }
 
 // message reads one message with its length into buf, which grows as needed.
-func message(r *bufio.Reader, buf []byte, side Side) ([]byte, error) {
+func message(r *bufio.Reader, buf []byte, side protocol.Side) ([]byte, error) {
 	head, err := r.Peek(5)
 	if err != nil {
 		if err == io.EOF && len(head) > 0 {
@@ -206,7 +206,7 @@ func (s *sftp) requests(src io.Reader, dst io.Writer) error {
 	var buf []byte
 	for {
 		var err error
-		if buf, err = message(r, buf, SideClient); err != nil {
+		if buf, err = message(r, buf, protocol.SideClient); err != nil {
 			return ended(err)
 		}
 		pass, err := s.asked(buf)
@@ -236,10 +236,10 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 	typ, f := msg[4], &fields{b: msg[5:]}
 	if typ == fxpInit {
 		if s.ready {
-			return false, badSFTP(SideClient, "a second greeting")
+			return false, badSFTP(protocol.SideClient, "a second greeting")
 		}
 		if f.u32() < sftpVersion || f.bad {
-			return false, badSFTP(SideClient, "a version before 3")
+			return false, badSFTP(protocol.SideClient, "a version before 3")
 		}
 		binary.BigEndian.PutUint32(msg[5:], sftpVersion) // later ones name and open files in another form
 		s.ready = true
@@ -247,7 +247,7 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 	}
 	id := f.u32()
 	if f.bad || !s.ready {
-		return false, badSFTP(SideClient, "a malformed message")
+		return false, badSFTP(protocol.SideClient, "a malformed message")
 	}
 	q := &request{typ: typ}
 	var op *protocol.Operation
@@ -264,7 +264,7 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 			}
 		}
 		if f.bad {
-			return false, badSFTP(SideClient, "a malformed message")
+			return false, badSFTP(protocol.SideClient, "a malformed message")
 		}
 		s.mu.Lock()
 		q.file = s.handles[handle]
@@ -284,7 +284,7 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 		}
 	default:
 		if op = s.names(typ, f, q); f.bad {
-			return false, badSFTP(SideClient, "a malformed message")
+			return false, badSFTP(protocol.SideClient, "a malformed message")
 		}
 		if op == nil {
 			return false, s.answer(id, fxUnsupported, "sallyport: the gateway does not know this request")
@@ -318,7 +318,7 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 			q.x.End(protocol.Outcome{Status: protocol.StatusError})
 		}
 		if twice {
-			return false, badSFTP(SideClient, "two requests of one number")
+			return false, badSFTP(protocol.SideClient, "two requests of one number")
 		}
 		return false, s.answer(id, fxPermissionDenied, "sallyport: too many requests or open files at once")
 	}
@@ -466,7 +466,7 @@ func (s *sftp) replies(dst io.Writer, src io.Reader) error {
 	var buf []byte
 	for {
 		var err error
-		if buf, err = message(r, buf, SideTarget); err != nil {
+		if buf, err = message(r, buf, protocol.SideTarget); err != nil {
 			return ended(err)
 		}
 		if err := s.answered(buf); err != nil {
@@ -483,7 +483,7 @@ func (s *sftp) answered(msg []byte) error {
 	typ, f := msg[4], &fields{b: msg[5:]}
 	if typ == fxpVersion {
 		if v := f.u32(); f.bad || v != sftpVersion || s.version {
-			return badSFTP(SideTarget, "a version that was not asked for")
+			return badSFTP(protocol.SideTarget, "a version that was not asked for")
 		}
 		s.version = true
 		return nil
@@ -494,7 +494,7 @@ func (s *sftp) answered(msg []byte) error {
 	delete(s.pending, id)
 	s.mu.Unlock()
 	if f.bad || q == nil {
-		return badSFTP(SideTarget, "an answer that nobody waits for")
+		return badSFTP(protocol.SideTarget, "an answer that nobody waits for")
 	}
 	code := uint32(fxOK)
 	if typ == fxpStatus {
@@ -504,7 +504,7 @@ func (s *sftp) answered(msg []byte) error {
 	case typ == fxpHandle:
 		handle := f.str()
 		if f.bad || q.open == nil {
-			return badSFTP(SideTarget, "a handle that nobody asked for")
+			return badSFTP(protocol.SideTarget, "a handle that nobody asked for")
 		}
 		s.mu.Lock()
 		_, twice := s.handles[handle]
@@ -513,13 +513,13 @@ func (s *sftp) answered(msg []byte) error {
 		}
 		s.mu.Unlock()
 		if twice {
-			return badSFTP(SideTarget, "a handle that is in use")
+			return badSFTP(protocol.SideTarget, "a handle that is in use")
 		}
 		return nil // the operation ends when the file is closed
 	case typ == fxpData && q.typ == fxpRead:
 		n := f.u32()
 		if f.bad || int(n) != len(f.b) || n > q.size {
-			return badSFTP(SideTarget, "malformed data")
+			return badSFTP(protocol.SideTarget, "malformed data")
 		}
 		q.file.read(q.at, f.b)
 	case q.typ == fxpRead && code == fxEOF:

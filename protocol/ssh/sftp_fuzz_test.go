@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"testing"
+
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // FuzzSFTPMessages holds the framing to its bounds: whatever a peer sends, no
@@ -20,8 +22,8 @@ func FuzzSFTPMessages(f *testing.F) {
 		var out []byte
 		for {
 			var err error
-			if buf, err = message(r, buf, SideClient); err != nil {
-				var bad *Error
+			if buf, err = message(r, buf, protocol.SideClient); err != nil {
+				var bad *protocol.Fault
 				if err != io.EOF && err != io.ErrUnexpectedEOF && !errors.As(err, &bad) {
 					t.Fatal(err)
 				}

@@ -128,9 +128,11 @@ func envOf(r protocol.Resource) ([]string, error) {
 func (s *Server) connectTarget(ctx context.Context, sess *protocol.Session) (*target, error) {
 	res := sess.Info().Resource
 	failed := func(msg string, err error) error {
-		return &Error{Side: SideTarget, Msg: fmt.Sprintf("target %s: %s", res.Name, msg), Err: err}
+		return &protocol.Fault{Side: protocol.SideTarget, Msg: fmt.Sprintf("target %s: %s", res.Name, msg), Err: err}
 	}
-	ours := func(err error) error { return &Error{Side: SideGateway, Msg: protocol.FixedReason, Err: err} }
+	ours := func(err error) error {
+		return &protocol.Fault{Side: protocol.SideGateway, Msg: protocol.FixedReason, Err: err}
+	}
 	keys, err := hostKeysOf(res)
 	if err != nil {
 		return nil, ours(err)
