@@ -14,9 +14,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -60,6 +58,7 @@ type PostgresConfig struct {
 
 // Postgres is a running server. It keeps nothing on disk safe: fsync is off.
 type Postgres struct {
+	Process
 	Addr      string // host:port on loopback
 	Host      string
 	Port      int
@@ -67,12 +66,6 @@ type Postgres struct {
 	Install   PostgresInstall
 	Authority *Authority // nil without TLS
 	Superuser protocol.Credentials
-
-	dir  string
-	cmd  *exec.Cmd
-	log  *logBuffer
-	exit chan struct{} // closed when the server is gone
-	stop sync.Once
 }
 
 // StartPostgres starts a PostgreSQL on a free port of 127.0.0.1 and returns
@@ -80,7 +73,7 @@ type Postgres struct {
 //
 // A process that is root runs the server as the account postgres.
 func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
-	p := &Postgres{Host: "127.0.0.1", log: &logBuffer{}}
+	p := &Postgres{Host: "127.0.0.1", Process: Process{end: syscall.SIGQUIT}} // as a crash would
 	if c.Install != nil {
 		p.Install = *c.Install
 	} else {
@@ -110,7 +103,7 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	if err := p.prepare(ctx, c, src, acc); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(p.dir))
 	}
-	if err := p.launch(ctx, acc); err != nil {
+	if err := p.start(ctx, acc); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(p.dir))
 	}
 	if err := p.setUp(ctx, c); err != nil {
@@ -226,58 +219,24 @@ func (p *Postgres) hba(c PostgresConfig) string {
 	return b.String()
 }
 
-// launch starts the server, on another port if somebody took the one that was
-// free a moment ago.
-func (p *Postgres) launch(ctx context.Context, acc account) error {
-	for try := 1; ; try++ {
-		port, err := FreePort()
-		if err != nil {
-			return err
-		}
-		p.Port, p.Addr = port, net.JoinHostPort(p.Host, strconv.Itoa(port))
-		p.cmd = exec.Command(filepath.Join(p.Install.Bin, "postgres"), "-D", p.data(), "-p", strconv.Itoa(port))
-		p.cmd.Dir, p.cmd.Env, p.cmd.SysProcAttr = p.dir, cleanEnv(), acc.attr()
-		p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-		if err := p.cmd.Start(); err != nil {
-			return err
-		}
-		p.exit = make(chan struct{})
-		go func(cmd *exec.Cmd, exit chan struct{}) {
-			_ = cmd.Wait() // the log says why
-			close(exit)
-		}(p.cmd, p.exit)
-		if err = p.ready(ctx); err == nil {
-			return nil
-		}
-		p.kill()
-		if try == 5 || !strings.Contains(p.Log(), "Address already in use") {
-			return fmt.Errorf("postgres: %w\n%s", err, tail([]byte(p.Log())))
-		}
-	}
+func (p *Postgres) start(ctx context.Context, acc account) (err error) {
+	p.Port, err = p.launch(ctx, func(port int) *exec.Cmd {
+		return exec.Command(filepath.Join(p.Install.Bin, "postgres"), "-D", p.data(), "-p", strconv.Itoa(port))
+	}, acc, p.ready)
+	p.Addr = net.JoinHostPort(p.Host, strconv.Itoa(p.Port))
+	return err
 }
 
-// ready waits until the server says in its lock file that it takes
+// ready reports whether the server says in its lock file that it takes
 // connections, as pg_ctl does.
-func (p *Postgres) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		b, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
-		if lines := strings.Split(string(b), "\n"); err == nil && len(lines) > 7 {
-			if state := strings.TrimSpace(lines[7]); state == "ready" || state == "standby" {
-				return nil
-			}
-		}
-		select {
-		case <-p.exit:
-			return errors.New("ended while it was starting")
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
+func (p *Postgres) ready(int) bool {
+	b, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
+	lines := strings.Split(string(b), "\n")
+	if err != nil || len(lines) <= 7 {
+		return false
 	}
+	state := strings.TrimSpace(lines[7])
+	return state == "ready" || state == "standby"
 }
 
 func (p *Postgres) setUp(ctx context.Context, c PostgresConfig) error {
@@ -354,67 +313,8 @@ func (p *Postgres) ClientTLS(user string) (*tls.Config, error) {
 	return c, nil
 }
 
-// Log returns what the server has logged so far.
-func (p *Postgres) Log() string { return p.log.String() }
-
-// Stop ends the server at once, as a crash would, and removes its folder. It
-// may be called more than once.
-func (p *Postgres) Stop() {
-	p.stop.Do(func() {
-		p.kill()
-		_ = os.RemoveAll(p.dir) // a temporary folder: the system removes it one day
-	})
-}
-
-func (p *Postgres) kill() {
-	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // gone already: exit is closed soon
-	select {
-	case <-p.exit:
-	case <-time.After(10 * time.Second):
-		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // its own process group
-		<-p.exit
-	}
-}
-
-// cleanEnv keeps a developer's PGHOST and the like out.
-func cleanEnv() []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "PG") {
-			env = append(env, kv)
-		}
-	}
-	return append(env, "LC_ALL=C.UTF-8", "TZ=UTC")
-}
-
 func quoteIdent(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 func quoteLiteral(s string) string {
 	return "E'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
-}
-
-// logBuffer keeps the last of what a program prints.
-type logBuffer struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-const maxLog = 1 << 20
-
-// Write implements io.Writer.
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b = append(l.b, b...)
-	if n := len(l.b) - maxLog; n > 0 {
-		l.b = append(l.b[:0], l.b[n:]...)
-	}
-	return len(b), nil
-}
-
-// String returns what is kept.
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.b)
 }

@@ -12,9 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
-	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -37,6 +35,7 @@ type SSHDConfig struct {
 
 // An SSHD is a running OpenSSH server.
 type SSHD struct {
+	Process
 	Addr    string // host:port on loopback
 	Host    string
 	Port    int
@@ -44,12 +43,6 @@ type SSHD struct {
 	Account string // the only one that can log in: that of this process
 	// Credentials are that account and its private key in PEM.
 	Credentials protocol.Credentials
-
-	dir  string
-	cmd  *exec.Cmd
-	log  *logBuffer
-	exit chan struct{}
-	stop sync.Once
 }
 
 // FindSSHD returns the path of sshd, or [ErrNoSSHD] if it or one of OpenSSH's
@@ -108,7 +101,7 @@ func StartSSHD(ctx context.Context, c SSHDConfig) (*SSHD, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &SSHD{Host: "127.0.0.1", Account: me.Username, log: &logBuffer{}}
+	s := &SSHD{Host: "127.0.0.1", Account: me.Username, Process: Process{end: syscall.SIGTERM}}
 	if s.dir, err = os.MkdirTemp("", "sp-sshd-"); err != nil {
 		return nil, err
 	}
@@ -173,70 +166,11 @@ func (s *SSHD) start(ctx context.Context, path string, c SSHDConfig) (err error)
 			return err
 		}
 	}
-	for try := 1; ; try++ {
-		if s.Port, err = FreePort(); err != nil {
-			return err
-		}
-		s.Addr = net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
-		s.cmd = exec.Command(path, "-D", "-e", "-f", s.file("sshd_config"), "-p", strconv.Itoa(s.Port), "-o", "ListenAddress="+s.Host)
-		s.cmd.Dir, s.cmd.Env, s.cmd.SysProcAttr = s.dir, cleanEnv(), account{}.attr()
-		s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-		if err := s.cmd.Start(); err != nil {
-			return err
-		}
-		s.exit = make(chan struct{})
-		go func(cmd *exec.Cmd, exit chan struct{}) {
-			_ = cmd.Wait() // the log says why
-			close(exit)
-		}(s.cmd, s.exit)
-		if err = s.ready(ctx); err == nil {
-			return nil
-		}
-		s.kill()
-		if try == 5 || !strings.Contains(s.Log(), "Address already in use") {
-			return fmt.Errorf("sshd: %w\n%s", err, tail([]byte(s.Log())))
-		}
-	}
-}
-
-// ready waits until the server says that it listens.
-func (s *SSHD) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if strings.Contains(s.Log(), fmt.Sprintf("Server listening on %s port %d", s.Host, s.Port)) {
-			return nil
-		}
-		select {
-		case <-s.exit:
-			return errors.New("ended while it was starting")
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-}
-
-// Log returns what the server has logged so far.
-func (s *SSHD) Log() string { return s.log.String() }
-
-// Stop ends the server and removes its folder. Sessions end with their
-// connections. It may be called more than once.
-func (s *SSHD) Stop() {
-	s.stop.Do(func() {
-		s.kill()
-		_ = os.RemoveAll(s.dir) // a temporary folder: the system removes it one day
+	s.Port, err = s.launch(ctx, func(port int) *exec.Cmd {
+		return exec.Command(path, "-D", "-e", "-f", s.file("sshd_config"), "-p", strconv.Itoa(port), "-o", "ListenAddress="+s.Host)
+	}, account{}, func(port int) bool {
+		return strings.Contains(s.Log(), fmt.Sprintf("Server listening on %s port %d", s.Host, port))
 	})
-}
-
-func (s *SSHD) kill() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM) // gone already: exit is closed soon
-	select {
-	case <-s.exit:
-	case <-time.After(5 * time.Second):
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // its own process group
-		<-s.exit
-	}
+	s.Addr = net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
+	return err
 }
