@@ -118,6 +118,8 @@
 //
 // # Limits
 //
+// A GET, HEAD or OPTIONS is sent once more if the target ends a connection that
+// was used before without an answer, as RFC 9110 lets a proxy do; nothing else is.
 // Headers are not masked, neither way: a target that puts data into headers, or
 // into the names of JSON members, shows it. The secret of a target that echoes
 // its request's headers can be seen by its users: give such a target none. Bodies

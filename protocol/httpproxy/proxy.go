@@ -388,6 +388,9 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 		RawQuery: q.query, ForceQuery: q.hasMark && q.query == ""}
 	out.Host = t.host
 	out.GetBody = nil // a body is sent once
+	if q.x.Operation().Access != protocol.Read && (out.Body == nil || out.Body == http.NoBody) {
+		out.Body = io.NopCloser(strings.NewReader("")) // and what has none as well: the transport sees that it had one
+	}
 	out.Header = clientHeader(out.Header)
 	if t.s.Assertion != nil { // also at targets that are told nothing
 		out.Header.Del(t.s.Assertion.header())

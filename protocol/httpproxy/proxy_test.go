@@ -532,3 +532,31 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 }
+
+// What may change something is sent once, also where net/http would send it
+// again because the client has given it a key against that.
+func TestChangesAreSentOnce(t *testing.T) {
+	var posts atomic.Int64
+	r := newRig(t, rigConfig{handler: func(w http.ResponseWriter, req *http.Request) {
+		if req.Method != http.MethodPost {
+			return
+		}
+		posts.Add(1)
+		nc, _, err := http.NewResponseController(w).Hijack()
+		require.NoError(t, err)
+		_ = nc.Close() // as a target does that dies with the request
+	}})
+	c := r.client(false)
+	for _, method := range []string{http.MethodGet, http.MethodPost} { // the second on a connection that was used
+		req, err := http.NewRequestWithContext(t.Context(), method, "https://app.gw.test/", nil)
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+r.token)
+		req.Header.Set("Idempotency-Key", "1")
+		res, err := c.Do(req)
+		require.NoError(t, err)
+		_, _ = io.Copy(io.Discard, res.Body)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, map[string]int{"GET": 200, "POST": 502}[method], res.StatusCode)
+	}
+	require.EqualValues(t, 1, posts.Load())
+}
