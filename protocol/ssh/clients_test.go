@@ -102,25 +102,19 @@ func TestHeldCommandSaysSoAndRuns(t *testing.T) {
 	require.Equal(t, "sallyport: waiting for approval: a second person has to look, request t-1 (to withdraw, interrupt)\n", got.err)
 }
 
-func TestHeldCommandIsWithdrawn(t *testing.T) {
-	step, waiting, _, gone := holdOn("held")
-	r := newRig(t, rigConfig{steps: []middleware.Step{step}})
-	cmd := r.command(t, "ssh", "web1", "echo held")
-	require.NoError(t, cmd.Start())
-	<-waiting
-	require.NoError(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-	select {
-	case <-gone:
-	case <-time.After(time.Second):
-		t.Fatal("the client is gone, and the request still waits")
-	}
-}
+func TestHeldCommandIsWithdrawn(t *testing.T) { withdrawn(t, "held", "echo held") }
 
 func TestHeldLoginIsWithdrawn(t *testing.T) {
-	step, waiting, _, gone := holdOn("connect")
+	r := withdrawn(t, "connect", "true")
+	require.NotContains(t, r.sshd.Log(), "Connection from")
+}
+
+// withdrawn kills a client whose command waits at hold for a decision.
+func withdrawn(t *testing.T, hold, command string) *rig {
+	t.Helper()
+	step, waiting, _, gone := holdOn(hold)
 	r := newRig(t, rigConfig{steps: []middleware.Step{step}})
-	cmd := r.command(t, "ssh", "web1", "true")
+	cmd := r.command(t, "ssh", "web1", command)
 	require.NoError(t, cmd.Start())
 	<-waiting
 	require.NoError(t, cmd.Process.Kill())
@@ -130,7 +124,7 @@ func TestHeldLoginIsWithdrawn(t *testing.T) {
 	case <-time.After(time.Second):
 		t.Fatal("the client is gone, and the request still waits")
 	}
-	require.NotContains(t, r.sshd.Log(), "Connection from")
+	return r
 }
 
 func TestCtrlCWithdrawsOnATerminal(t *testing.T) {

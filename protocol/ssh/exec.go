@@ -487,7 +487,8 @@ var (
 	// interpreters are programs whose arguments or input are code. The list is
 	// an aid: any program may run another.
 	interpreters = []string{"python", "python2", "python3", "perl", "ruby", "node", "php", "lua", "awk", "gawk", "mawk", "fish", "csh", "tcsh",
-		"busybox", "vi", "vim", "nano", "emacs", "less", "man", "screen", "tmux", "ssh", "make", "parallel", "expect", "script", "gdb", "at", "batch", "crontab"}
+		"busybox", "vi", "vim", "nano", "emacs", "less", "man", "screen", "tmux", "ssh", "make", "parallel", "expect", "script", "gdb", "at", "batch", "crontab",
+		"sftp-server", "internal-sftp"} // whose files would not be asked about
 	// changers are programs that are there to change files.
 	changers = []string{"rm", "rmdir", "mv", "cp", "ln", "mkdir", "touch", "tee", "dd", "truncate", "chmod", "chown", "chgrp", "install", "shred",
 		"mkfs", "unlink", "rsync", "scp"}

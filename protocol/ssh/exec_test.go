@@ -44,6 +44,7 @@ func TestCommandsAreTakenApart(t *testing.T) {
 		{"bash -c \"$X\"", x | o, "command:bash"},
 		{"curl x | sh", x | o, "command:curl command:sh"},
 		{"sh ./script", x | o, "command:sh"},
+		{"/usr/lib/openssh/sftp-server", x | o, "command:/usr/lib/openssh/sftp-server"},
 		{"$X y", x | o, ""},
 		{"$(echo rm) y", x | o, "command:echo"},
 		{"echo $(rm y)", x | w, "command:echo command:rm"},

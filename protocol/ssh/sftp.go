@@ -294,6 +294,7 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 		op.State = "sftp"
 		op.Raw = [][]byte{msg[9:]}
 		x, err := s.c.s.ps.Begin(s.c.asking, op)
+		op.Raw = nil // the buffer is the next message's
 		if err == nil && op.Rewritten() != "" {
 			err = protocol.ErrFixed
 			x.End(protocol.Outcome{Status: protocol.StatusError, Err: err})
