@@ -194,6 +194,12 @@ func (p *parsed) headers(c *conn, r *http.Request) *refusal {
 			return badRequest("there are two headers %s", name)
 		}
 	}
+	// Of HTTP/2, net/http takes a length that it cannot read for 0.
+	if v := h["Content-Length"]; v != nil {
+		if n, err := strconv.ParseUint(v[0], 10, 63); err != nil || int64(n) != r.ContentLength {
+			return badRequest("Content-Length %.20q is not the length of the body", v[0])
+		}
+	}
 	upgrades := false
 	for _, v := range h["Connection"] {
 		for token := range strings.SplitSeq(v, ",") {
