@@ -88,9 +88,13 @@ func opAttrs(op *protocol.Operation) []attribute.KeyValue {
 }
 
 func (t *telemetry) asked(ctx context.Context, ops []*protocol.Operation) {
-	if t == nil || t.tracer == nil {
-		return
+	if t != nil && t.tracer != nil {
+		t.start(ctx, ops)
 	}
+}
+
+// start is on its own so that those without a tracer need no stack for it.
+func (t *telemetry) start(ctx context.Context, ops []*protocol.Operation) {
 	for _, op := range ops {
 		parent, key := ctx, any(op)
 		name := string(op.Verb)

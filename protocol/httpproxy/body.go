@@ -16,11 +16,12 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// A tapError is what a step said about a body, or why none could be asked.
-type tapError struct{ error }
+// A stepError is what a step said about a body or the record, or why none could
+// be asked.
+type stepError struct{ error }
 
 // Unwrap returns the step's error.
-func (e *tapError) Unwrap() error { return e.error }
+func (e *stepError) Unwrap() error { return e.error }
 
 // tapBody lets the steps see the body of the request.
 func (q *request) tapBody() error {
@@ -132,7 +133,7 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 		stream, err = q.x.Bytes(protocol.Stream{Name: "response"})
 		return err
 	}); err != nil {
-		return nil, &tapError{err}
+		return nil, &stepError{err}
 	}
 	body := io.Reader(res.Body)
 	if none {
@@ -146,10 +147,10 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	var eof func()
 	if doc != nil || stream != nil && !none {
 		if res.StatusCode == http.StatusPartialContent {
-			return nil, &tapError{errors.New("a part of a body")} // though all of it was asked for
+			return nil, &stepError{errors.New("a part of a body")} // though all of it was asked for
 		}
 		if body, err = decoded(res); err != nil {
-			return nil, &tapError{err}
+			return nil, &stepError{err}
 		}
 		changed(res)
 		res.ContentLength = -1
@@ -157,7 +158,7 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	}
 	if doc != nil {
 		if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii") {
-			return nil, &tapError{fmt.Errorf("a document in %s", cs)}
+			return nil, &stepError{fmt.Errorf("a document in %s", cs)}
 		}
 		f := func(b []byte) (out []byte, err error) {
 			err = q.guard(func() (err error) { out, err = doc(b); return err })
@@ -175,11 +176,11 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 				return nil, err
 			}
 			if int64(len(b)) > limit {
-				return nil, &tapError{fmt.Errorf("a document of more than %d bytes", limit)}
+				return nil, &stepError{fmt.Errorf("a document of more than %d bytes", limit)}
 			}
 			if len(b) > 0 {
 				if b, err = f(b); err != nil {
-					return nil, &tapError{err}
+					return nil, &stepError{err}
 				}
 			}
 			body = bytes.NewReader(b)
@@ -276,7 +277,7 @@ func (t *tapped) Read(b []byte) (int, error) {
 		}
 		if n > 0 || t.last {
 			if ferr := t.q.guard(func() (ferr error) { t.out, ferr = t.f(t.buf[:n], t.last); return ferr }); ferr != nil {
-				t.out, t.err = nil, &tapError{ferr}
+				t.out, t.err = nil, &stepError{ferr}
 				t.q.fault(t.err)
 				continue
 			}
@@ -311,7 +312,7 @@ func (d *documents) Read(b []byte) (int, error) {
 		}
 		if d.out, d.err = d.next(d); d.err != nil && d.err != io.EOF {
 			d.out = nil
-			d.q.fault(&tapError{d.err})
+			d.q.fault(&stepError{d.err})
 		}
 	}
 	n := copy(b, d.out)

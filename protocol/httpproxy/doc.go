@@ -64,6 +64,7 @@
 //	user_header  a header that tells the target the identity's subject
 //	assertion    enable: the target gets a signed [Assertion] about the identity
 //	http2        enable: the target speaks HTTP/2, also without TLS
+//	safe_methods pure: the operator vouches that GET, HEAD and OPTIONS change nothing; the default is change
 //	openapi      file with the target's OpenAPI document, version 3 in JSON
 //	undescribed  refuse: what openapi does not describe is; the default is allow
 //
@@ -78,8 +79,15 @@
 // Its objects are the path, decoded, and, as far as an OpenAPI document of the
 // target describes it, the route, by its operationId. A body of announced length, up to
 // [Server].MaxBody, is its argument and part of what an approver sees; larger
-// and streamed bodies are not, and what would be held is then refused. Nothing is
-// taken to be a pure read: what a target does on GET is not proven.
+// and streamed bodies are not, and what would be held is then refused.
+//
+// What a target does on GET is not proven, so each request is durable in the
+// journal before it is sent. Of a target whose option safe_methods is pure, GET,
+// HEAD and OPTIONS without a body are pure reads, on the operator's word: their
+// record has to be in the kernel before the first byte of the response is
+// released, and may be lost with the machine, but not with the gateway. Do not say so
+// of services that act on a GET, as many with links for logging out, unsubscribing
+// or confirming do.
 //
 // A refusal is 403, as text, JSON (RFC 9457), a page or a gRPC status, by what
 // the client reads.

@@ -74,17 +74,15 @@ func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(cont
 // begin has the operation decided. ctx ends when the client leaves, which
 // withdraws what is held.
 func (q *request) begin(ctx context.Context, op *protocol.Operation) (*protocol.Exchange, error) {
-	own, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	p := &pending{q: q, cancel: cancel, held: make(chan struct{}), done: make(chan struct{}), over: make(chan struct{})}
 	ps := q.session.ps
-	ps.Go(func() error {
+	own, cancel := context.WithCancelCause(ps.Context())
+	p := &pending{q: q, cancel: cancel, held: make(chan struct{}), done: make(chan struct{}), over: make(chan struct{})}
+	q.session.run(func() {
 		defer close(p.done)
-		defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
 		p.err = protocol.Guard(func() (err error) {
-			p.x, err = ps.Begin(context.WithValue(own, pendingKey{}, p), op)
+			p.x, err = ask(context.WithValue(own, pendingKey{}, p), ps, op)
 			return err
 		})
-		return nil
 	})
 	held, late := p.held, (<-chan time.Time)(nil)
 	for {
@@ -108,6 +106,20 @@ func (q *request) begin(ctx context.Context, op *protocol.Operation) (*protocol.
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// ask has op decided and its record made safe for sending it; what is released
+// of its result comes after [request.release].
+func ask(ctx context.Context, ps *protocol.Session, op *protocol.Operation) (*protocol.Exchange, error) {
+	ops := []*protocol.Operation{op}
+	if err := ps.Ask(ctx, ops); err != nil {
+		return nil, err
+	}
+	if err := ps.Commit(ctx, protocol.BeforeSend, ops); err != nil {
+		op.Exchange().End(protocol.Outcome{Status: protocol.StatusError, Err: err})
+		return nil, err
+	}
+	return op.Exchange(), nil
 }
 
 // patience is how long the client waits for a response: a browser shows a page

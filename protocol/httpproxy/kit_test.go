@@ -18,7 +18,17 @@ import (
 
 // TestKit holds the connector to the rules that all connectors are held to.
 func TestKit(t *testing.T) {
-	protocoltest.Test(t, protocoltest.Kit{
+	protocoltest.Test(t, kit(map[string]string{"tls": "disable", "auth": "basic"}))
+}
+
+// TestKitPure does so where the target's safe methods are pure: their records
+// then overlap the target's work.
+func TestKitPure(t *testing.T) {
+	protocoltest.Test(t, kit(map[string]string{"tls": "disable", "auth": "basic", "safe_methods": "pure"}))
+}
+
+func kit(options map[string]string) protocoltest.Kit {
+	return protocoltest.Kit{
 		NewServer:   func() protocol.Server { return &httpproxy.Server{AllowPlaintext: true, Domain: "test"} },
 		NewClient:   newKitClient,
 		ServeTarget: serveKitTarget,
@@ -26,13 +36,13 @@ func TestKit(t *testing.T) {
 		Write:       func(tag string) string { return "POST /" + tag },
 		Shape:       protocol.Bytes,
 		Reframed:    true,
-		Options:     map[string]string{"tls": "disable", "auth": "basic"},
+		Options:     options,
 		Garbage: [][]byte{
 			[]byte("GET / HTTP/1.1\nHost: x\n\n"),
 			[]byte("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"),
 			[]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00\x7f\xff\xff\x01\x05\x00\x00\x00\x01"),
 		},
-	})
+	}
 }
 
 type kitClient struct {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -84,6 +85,8 @@ type request struct {
 	cred    *protocol.Credentials
 	said    string // the assertion for the target
 	body    []byte // if it is part of the operation
+
+	released bool // the record is safe for the first byte of the response
 
 	status  int  // of the target's response
 	whole   bool // the response came to its end
@@ -239,15 +242,17 @@ func (q *request) ours(ctx context.Context, path string) error {
 
 // operation says what the request asks for. A body of announced and small size
 // is part of it. What a method does is what RFC 9110 says; that a target keeps
-// to it is not proven.
+// to it is not proven, and counts only where the operator vouches for it.
 func (q *request) operation() (*protocol.Operation, error) {
 	r := q.in
-	header := clientHeader(r.Header)
+	header := maps.Clone(r.Header)
+	strip(header)
 	op := &protocol.Operation{Verb: protocol.Verb(strings.ToLower(r.Method)), Text: r.Method + " " + r.RequestURI,
 		Shape: protocol.Docs | protocol.Bytes, Detail: &Request{Method: r.Method, Path: q.inner(), Query: q.query, Header: header}}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		op.Access, op.Bounded = protocol.Read, true
+		op.Pure = q.target.pure && !q.upgrade && (r.Body == nil || r.Body == http.NoBody)
 	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 		op.Access = protocol.Write
 	default:
@@ -306,24 +311,21 @@ func (q *request) readBody() ([]byte, error) {
 	return body, nil
 }
 
-// clientHeader returns what of a client's headers a target may see: not its
-// proof, not the gateway's cookies, and nothing that targets are used to
-// believe.
-func clientHeader(h http.Header) http.Header {
-	out := make(http.Header, len(h))
-	for name, values := range h {
-		if name != "Authorization" && keep(name) {
-			out[name] = values
+// strip takes out of a client's headers what a target may not see: its proof,
+// the gateway's cookies, and what targets are used to believe.
+func strip(h http.Header) {
+	for name := range h {
+		if name == "Authorization" || !keep(name) {
+			delete(h, name)
 		}
 	}
-	if cookies := out["Cookie"]; cookies != nil {
+	if cookies := h["Cookie"]; cookies != nil {
 		if left := withoutOwn(cookies); left == "" {
-			delete(out, "Cookie")
+			delete(h, "Cookie")
 		} else {
-			out["Cookie"] = []string{left}
+			h["Cookie"] = []string{left}
 		}
 	}
-	return out
 }
 
 // ownCookie is what the names of the gateway's cookies begin with.
@@ -365,11 +367,17 @@ func (q *request) forward(ctx context.Context) error {
 	}
 	var failed error
 	p := httputil.ReverseProxy{
-		Rewrite:        q.rewrite,
-		Transport:      q.target.transport,
-		BufferPool:     copyBuffers,
-		ModifyResponse: q.response,
-		ErrorLog:       q.c.s.std,
+		Rewrite:    q.rewrite,
+		Transport:  q.target.transport,
+		BufferPool: copyBuffers,
+		ModifyResponse: func(res *http.Response) error {
+			if err := q.release(ctx); err != nil {
+				_ = res.Body.Close()
+				return err
+			}
+			return q.response(res)
+		},
+		ErrorLog: q.c.s.std,
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
 			failed = q.explain(ctx, err)
 		},
@@ -377,8 +385,27 @@ func (q *request) forward(ctx context.Context) error {
 	if q.c.h1 != nil { // a target may answer before it has read everything, as HTTP/2 can
 		_ = http.NewResponseController(q.w).EnableFullDuplex() // every net/http server of HTTP/1 can
 	}
-	p.ServeHTTP(&writer{q.w, q.c}, q.in.WithContext(q.target.traced(ctx)))
+	p.ServeHTTP(&writer{q.w, q, ctx}, q.in.WithContext(q.target.traced(ctx)))
+	if failed != nil { // which tells of the target too
+		if err := q.release(ctx); err != nil {
+			return err
+		}
+	}
 	return failed
+}
+
+// release makes the record safe for the first byte of what the target answers.
+func (q *request) release(ctx context.Context) error {
+	if q.released {
+		return nil
+	}
+	if err := q.session.ps.Commit(ctx, protocol.BeforeRelease, []*protocol.Operation{q.x.Operation()}); err != nil {
+		err = &stepError{err}
+		q.fault(err)
+		return err
+	}
+	q.released = true
+	return nil
 }
 
 // rewrite makes the request to the target.
@@ -391,7 +418,7 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	if q.x.Operation().Access != protocol.Read && (out.Body == nil || out.Body == http.NoBody) {
 		out.Body = io.NopCloser(strings.NewReader("")) // and what has none as well: the transport sees that it had one
 	}
-	out.Header = clientHeader(out.Header)
+	strip(out.Header)
 	if t.s.Assertion != nil { // also at targets that are told nothing
 		out.Header.Del(t.s.Assertion.header())
 	}
@@ -425,7 +452,7 @@ func (q *request) explain(ctx context.Context, err error) error {
 	if errors.As(err, &r) || errors.As(err, &d) {
 		return err
 	}
-	var f *tapError
+	var f *stepError
 	if errors.As(err, &f) {
 		return err // only its fixed reason is shown
 	}
@@ -460,7 +487,16 @@ func (q *request) end() {
 // writer is a ResponseWriter whose connection may become another protocol's.
 type writer struct {
 	http.ResponseWriter
-	c *conn
+	q   *request
+	ctx context.Context
+}
+
+// WriteHeader implements http.ResponseWriter. What is said ahead of the response,
+// such as 103, waits for the record as well.
+func (w *writer) WriteHeader(status int) {
+	if status >= 200 || w.q.release(w.ctx) == nil {
+		w.ResponseWriter.WriteHeader(status)
+	}
 }
 
 // Unwrap serves http.ResponseController.
@@ -468,7 +504,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Hijack implements http.Hijacker.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.c.h1 == nil {
+	if w.q.c.h1 == nil {
 		return nil, nil, http.ErrNotSupported
 	}
 	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
@@ -478,7 +514,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if rw.Reader.Buffered() > 0 { // sent before there was an answer: it could be meant as a request
 		return nil, nil, errors.Join(errors.New("httpproxy: bytes behind the request for an upgrade"), nc.Close())
 	}
-	w.c.h1.off.Store(true)
+	w.q.c.h1.off.Store(true)
 	return nc, rw, nil
 }
 

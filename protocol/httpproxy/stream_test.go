@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -479,4 +480,36 @@ func TestUnasked(t *testing.T) {
 		}
 	}
 	require.NotContains(t, printed.String(), "unasked")
+}
+
+// TestReleaseWaits: nothing of a target's answer is shown before the record of
+// the request is safe, early hints, a WebSocket and a target's silence included.
+func TestReleaseWaits(t *testing.T) {
+	r := newRig(t, rigConfig{plain: true, options: map[string]string{"safe_methods": "pure"},
+		steps: []middleware.Step{{Name: "broken", Commit: func(_ context.Context, p protocol.Point, ops []*protocol.Operation) error {
+			if p == protocol.BeforeRelease && ops[0].Verb != protocol.Connect {
+				return errors.New("the record is lost")
+			}
+			return nil
+		}}},
+		handler: func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/silent" {
+				panic(http.ErrAbortHandler)
+			}
+			w.Header().Set("Link", "</told>")
+			w.WriteHeader(http.StatusEarlyHints)
+			w.Header().Set("Upgrade", r.Header.Get("Upgrade"))
+			if r.Header.Get("Upgrade") != "" {
+				w.Header().Set("Connection", "Upgrade")
+				w.WriteHeader(http.StatusSwitchingProtocols)
+			}
+			_, _ = io.WriteString(w, "told")
+		}})
+	for _, head := range []string{"GET / HTTP/1.1", "POST / HTTP/1.1", "GET /silent HTTP/1.1",
+		"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="} {
+		status, all := r.raw(t, head+"\r\nHost: app.gw.test\r\nAUTH\r\n\r\n")
+		require.Equal(t, http.StatusInternalServerError, status, "%s: %s", head, all)
+		require.NotContains(t, all, "told")
+		require.NotContains(t, all, "103")
+	}
 }

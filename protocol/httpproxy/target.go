@@ -27,6 +27,7 @@ type settings struct {
 	userHeader   string
 	tls          *tls.Config // nil without TLS
 	http2        bool
+	pure         bool // safe methods change nothing: the operator's word
 	assertion    bool
 	openapi      string
 	routes       routes // nil without openapi
@@ -37,7 +38,7 @@ type settings struct {
 var authKinds = []string{"bearer", "basic", "header", "query", "none"}
 
 // options are the names that a target may set.
-var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2", "openapi", "undescribed"}
+var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2", "safe_methods", "openapi", "undescribed"}
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
@@ -110,6 +111,13 @@ func parseSettings(r protocol.Resource) (*settings, error) {
 	}
 	if err := yes(o["assertion"], &t.assertion); err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
+	}
+	switch o["safe_methods"] {
+	case "pure":
+		t.pure = true
+	case "", "change":
+	default:
+		return nil, fmt.Errorf("safe_methods: %q is not pure or change", o["safe_methods"])
 	}
 	t.openapi = o["openapi"]
 	switch mode := o["undescribed"]; {

@@ -6,11 +6,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport-dev/gateway/middleware"
@@ -129,12 +132,11 @@ func (c *child) cpu() (time.Duration, error) {
 	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }
 
-// A work is one way of asking. run returns the output of a tool.
+// A work is one way of asking. run returns the requests per second and, if it
+// knows, the 99th percentile of the time to a response in ms.
 type work struct {
 	name string
-	tool string
-	args func(seconds int) []string
-	rate *regexp.Regexp // requests a second in the output
+	run  func(url, token string, seconds int) (rate, p99 float64, err error)
 }
 
 var (
@@ -143,20 +145,85 @@ var (
 	h2Rate  = regexp.MustCompile(`finished in [0-9.a-z]+, ([0-9.]+) req/s`)
 )
 
-func works(path string) []work {
+func works() []work {
 	wrk := func(conns int) work {
-		return work{fmt.Sprintf("wrk-%s-%d", strings.Trim(path, "/"), conns), "wrk", func(s int) []string {
-			return []string{"-t2", fmt.Sprintf("-c%d", conns), fmt.Sprintf("-d%ds", s), "--latency"}
-		}, wrkRate}
+		return work{fmt.Sprintf("wrk-%d", conns), func(url, token string, seconds int) (rate, p99 float64, err error) {
+			out, rate, err := tool(url, token, wrkRate, "wrk", "-t2", fmt.Sprintf("-c%d", conns), fmt.Sprintf("-d%ds", seconds), "--latency")
+			if err != nil {
+				return 0, 0, err
+			}
+			if m := wrkP99.FindSubmatch(out); m != nil {
+				p99, err = strconv.ParseFloat(string(m[1]), 64)
+				p99 *= map[string]float64{"us": 0.001, "ms": 1, "s": 1000}[string(m[2])]
+			}
+			return rate, p99, err
+		}}
 	}
-	return []work{wrk(8), wrk(64), {"h2load-" + strings.Trim(path, "/"), "h2load", func(s int) []string {
-		return []string{"-c8", "-m8", "-t2", fmt.Sprintf("-D%d", s)}
-	}, h2Rate}}
+	return []work{wrk(8), wrk(64), {"h2load-8x8", func(url, token string, seconds int) (float64, float64, error) {
+		_, rate, err := tool(url, token, h2Rate, "h2load", "-c8", "-m8", "-t2", fmt.Sprintf("-D%d", seconds))
+		return rate, 0, err
+	}}, {"500/s", steady}}
+}
+
+// tool runs a program and finds the rate in its output.
+func tool(url, token string, rate *regexp.Regexp, name string, args ...string) ([]byte, float64, error) {
+	out, err := exec.Command(name, append(args, "-H", "Authorization: Bearer "+token, url)...).CombinedOutput()
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s at %s: %w: %s", name, url, err, out)
+	}
+	m := rate.FindSubmatch(out)
+	if m == nil || bytes.Contains(out, []byte("Non-2xx")) || bytes.Contains(out, []byte(" 0 succeeded")) {
+		return nil, 0, fmt.Errorf("%s at %s: %s", name, url, out)
+	}
+	v, err := strconv.ParseFloat(string(m[1]), 64)
+	return out, v, err
+}
+
+// steady asks 500 times a second, whether or not what was asked before has been
+// answered: the time counts from when it should have been sent.
+func steady(url, token string, seconds int) (rate, p99 float64, err error) {
+	const perSecond, conns = 500, 8
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns, MaxConnsPerHost: conns}}
+	defer client.CloseIdleConnections()
+	ask := func() error {
+		req, err := http.NewRequest(http.MethodGet, url, http.NoBody)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		if res.StatusCode != http.StatusOK {
+			err = errors.Join(err, errors.New(res.Status))
+		}
+		return errors.Join(err, res.Body.Close())
+	}
+	times := make([]float64, perSecond*seconds)
+	errs := make([]error, len(times))
+	var wg sync.WaitGroup
+	start := time.Now()
+	for i := range times {
+		due := start.Add(time.Duration(i) * time.Second / perSecond)
+		time.Sleep(time.Until(due))
+		wg.Go(func() {
+			errs[i] = ask()
+			times[i] = float64(time.Since(due).Microseconds()) / 1000
+		})
+	}
+	wg.Wait()
+	took := time.Since(start)
+	slices.Sort(times)
+	return float64(len(times)) / took.Seconds(), times[len(times)*99/100], errors.Join(errs...)
 }
 
 func measure() (err error) {
 	seconds := flag.Int("seconds", 5, "of each run")
 	rounds := flag.Int("rounds", 3, "of all runs; the table has medians")
+	only := flag.String("work", "", "only the work of this name, such as \"wrk-8 /1k\"")
+	profile := flag.String("profile", "", "file for a CPU profile of the gateway")
 	flag.Parse()
 	for _, tool := range []string{"wrk", "h2load"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -179,7 +246,7 @@ func measure() (err error) {
 		func() (*child, error) { return startHAProxy(dir, target.addr) },
 		func() (*child, error) { return start("reverseproxy", "-target", target.addr) },
 		func() (*child, error) {
-			return start("gateway", "-target", target.addr, "-hash", hash, "-journal", filepath.Join(dir, "journal"))
+			return start("gateway", "-target", target.addr, "-hash", hash, "-journal", filepath.Join(dir, "journal"), "-profile", *profile)
 		},
 	} {
 		c, err := f()
@@ -189,10 +256,13 @@ func measure() (err error) {
 		defer c.stop()
 		parties = append(parties, c)
 	}
-	fmt.Printf("%s, %d cores; %d rounds of %d s; %s\n\n| work | party | requests/s | ÷ reverseproxy | p99 | proxy µs/request |\n|---|---|---|---|---|---|\n",
+	fmt.Printf("%s, %d cores; %d rounds of %d s; %s\n\n| work | party | requests/s | ÷ reverseproxy | p99 | added | proxy µs/request |\n|---|---|---|---|---|---|---|\n",
 		runtime.Version(), runtime.NumCPU(), *rounds, *seconds, time.Now().Format(time.DateOnly))
 	for _, path := range []string{"/1k", "/64k"} {
-		for _, w := range works(path) {
+		for _, w := range works() {
+			if w.name += " " + path; *only != "" && w.name != *only {
+				continue
+			}
 			if err := compare(w, path, parties, token.Reveal(), *seconds, *rounds); err != nil {
 				return err
 			}
@@ -203,52 +273,37 @@ func measure() (err error) {
 
 // compare lets the parties take turns at w and prints their medians.
 func compare(w work, path string, parties []*child, token string, seconds, rounds int) error {
-	type result struct{ rates, costs, ratios, p99 []float64 }
+	type result struct{ rates, costs, ratios, p99, added []float64 }
 	results := make([]result, len(parties))
 	for range rounds {
-		var rates []float64
+		rates, p99 := make([]float64, len(parties)), make([]float64, len(parties))
 		for i, c := range parties {
 			before, err := c.cpu()
 			if err != nil {
 				return err
 			}
-			args := append(w.args(seconds), "-H", "Authorization: Bearer "+token, "http://"+c.addr+"/bench"+path)
-			out, err := exec.Command(w.tool, args...).CombinedOutput()
-			if err != nil {
-				return fmt.Errorf("%s at %s: %w: %s", w.tool, c.name, err, out)
+			if rates[i], p99[i], err = w.run("http://"+c.addr+"/bench"+path, token, seconds); err != nil {
+				return err
 			}
 			after, err := c.cpu()
 			if err != nil {
 				return err
 			}
-			m := w.rate.FindSubmatch(out)
-			if m == nil || strings.Contains(string(out), "Non-2xx") || strings.Contains(string(out), " 0 succeeded") {
-				return fmt.Errorf("%s at %s: %s", w.tool, c.name, out)
-			}
-			rate, err := strconv.ParseFloat(string(m[1]), 64)
-			if err != nil {
-				return err
-			}
-			rates = append(rates, rate)
 			r := &results[i]
-			r.rates = append(r.rates, rate)
-			r.costs = append(r.costs, float64((after-before).Microseconds())/(rate*float64(seconds)))
-			if m := wrkP99.FindSubmatch(out); m != nil {
-				n, err := strconv.ParseFloat(string(m[1]), 64)
-				if err != nil {
-					return err
-				}
-				r.p99 = append(r.p99, n*map[string]float64{"us": 0.001, "ms": 1, "s": 1000}[string(m[2])])
-			}
+			r.rates = append(r.rates, rates[i])
+			r.costs = append(r.costs, float64((after-before).Microseconds())/(rates[i]*float64(seconds)))
 		}
 		for i := range parties {
-			results[i].ratios = append(results[i].ratios, rates[i]/rates[2])
+			r := &results[i]
+			r.ratios = append(r.ratios, rates[i]/rates[2])
+			r.p99 = append(r.p99, p99[i])
+			r.added = append(r.added, p99[i]-p99[0])
 		}
 	}
 	for i, c := range parties {
-		r, p99 := results[i], ""
-		if len(r.p99) > 0 {
-			p99 = fmt.Sprintf("%.2f ms", median(r.p99))
+		r, p99 := results[i], " | "
+		if median(r.p99) > 0 {
+			p99 = fmt.Sprintf("%.2f ms | %.2f ms", median(r.p99), median(r.added))
 		}
 		fmt.Printf("| %s | %s | %.0f | %.2f | %s | %.1f |\n", w.name, c.name, median(r.rates), median(r.ratios), p99, median(r.costs))
 	}

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
+	"runtime/pprof"
 
 	"github.com/sallyport-dev/gateway"
 	"github.com/sallyport-dev/gateway/approval"
@@ -31,6 +32,7 @@ func role(name string, args []string) error {
 	target := flags.String("target", "", "")
 	hash := flags.String("hash", "", "")
 	journal := flags.String("journal", "", "")
+	profile := flags.String("profile", "", "")
 	_ = flags.Parse(args)   // exits
 	debug.SetGCPercent(400) // as examples/gateway does
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,6 +49,16 @@ func role(name string, args []string) error {
 		p := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }, Transport: tr, ErrorLog: log.New(io.Discard, "", 0)} // wrk leaves in the middle
 		go func() { failed <- serve(l, p) }()
 	case "gateway":
+		if *profile != "" {
+			f, err := os.Create(*profile)
+			if err != nil {
+				return err
+			}
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+			defer pprof.StopCPUProfile()
+		}
 		gw, closeAll, err := newGateway(*target, *hash, *journal)
 		if err != nil {
 			return err
@@ -103,7 +115,7 @@ func newGateway(target, hash, dir string) (*gateway.Gateway, func(), error) {
 				When: policy.MustCompile(`operation.risk >= 90`), Groups: []string{"leads"}}),
 			middleware.Record(journal),
 		},
-		Targets: []gateway.Target{{Name: "bench", Protocol: "http", Addr: target, Options: map[string]string{"tls": "disable", "auth": "none"}}},
+		Targets: []gateway.Target{{Name: "bench", Protocol: "http", Addr: target, Options: map[string]string{"tls": "disable", "auth": "none", "safe_methods": "pure"}}},
 	})
 	return gw, func() { _ = journal.Close() }, err
 }
