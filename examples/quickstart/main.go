@@ -1,13 +1,13 @@
 // Quickstart shows the gateway at work, with nothing prepared: it starts a
-// PostgreSQL with invented data, an identity provider that lives in this
-// process, and the reference binary between them, and then does with psql what
-// an analyst, an approver, a CI job and an auditor do.
+// PostgreSQL with invented data, an SSH server, an identity provider that lives
+// in this process, and the reference binary between them, and then does with
+// psql and ssh what an analyst, an approver, a CI job and an auditor do.
 //
 //	go run ./examples/quickstart          # and stays up, for a look around
 //	go run ./examples/quickstart -once    # and ends; status 0 if all went as told
 //
-// It needs Go and a C compiler. Where there is no PostgreSQL it installs one,
-// on Debian and Ubuntu as root, and says so.
+// It needs Go and a C compiler. Where there is no PostgreSQL or OpenSSH it
+// installs them, on Debian and Ubuntu as root, and says so.
 package main
 
 import (
@@ -41,8 +41,8 @@ func quickstart(ctx context.Context, once, keep bool) (err error) {
 	within, cancel := context.WithTimeoutCause(ctx, patience, errors.New("it took longer than "+patience.String()))
 	defer cancel()
 	w, err := newWorld(within, s)
-	if w != nil && !keep {
-		defer func() { err = errors.Join(err, w.close()) }()
+	if w != nil {
+		defer func() { err = errors.Join(err, w.close(keep)) }()
 	}
 	if err == nil {
 		err = tell(within, s, w)
@@ -61,6 +61,7 @@ func quickstart(ctx context.Context, once, keep bool) (err error) {
 	s.say("All of it stays up until you press Ctrl-C. In another terminal:")
 	s.block("cd %s\nexport PATH=$PWD:$PATH PGHOST=localhost PGPORT=%d PGSSLMODE=verify-full PGSSLROOTCERT=ca.pem SALLYPORT_SERVER=%s\n"+
 		"PGPASSWORD=$(cat alice.token) psql -U alice -d shop\n"+
+		"ssh -F ssh_config web uptime\n"+
 		"SALLYPORT_TOKEN=$(cat bob.token) gateway approvals\n"+
 		"gateway tail -follow journal\n", w.dir, w.port, w.admin)
 	s.say("The gateway's configuration is gateway.yaml in that folder; after a change: kill -HUP %d", w.gateway.Process.Pid)

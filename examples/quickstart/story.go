@@ -106,7 +106,7 @@ func tell(ctx context.Context, s *stage, w *world) error {
 	t := &telling{stage: s, w: w, ctx: ctx}
 	for _, scene := range []func(*telling){
 		(*telling).login, (*telling).masks, (*telling).blocked, (*telling).approval,
-		(*telling).workload, (*telling).evidence, (*telling).unused,
+		(*telling).workload, (*telling).server, (*telling).evidence, (*telling).unused,
 	} {
 		if scene(t); t.err != nil {
 			return t.err
@@ -207,10 +207,22 @@ func (t *telling) workload() {
 	t.truth("select count(*) from orders where amount = 0", "5")
 }
 
+func (t *telling) server() {
+	t.scene("The same chain in front of a server: ssh, scp and keys that end")
+	t.do("ssh -F ssh_config web 'echo $((6 * 7)) lines; echo so far >&2'", shows("42 lines", "so far"))
+	t.do("scp -q -F ssh_config web:/etc/hosts copied && cmp copied /etc/hosts && echo the same", shows("the same"))
+	t.say("\nA command is read as a shell reads it; what is in it is refused as well.")
+	t.do("ssh -F ssh_config web 'ls / | sudo tee /etc/motd'", fails("sallyport: servers are changed by their configuration management"))
+	t.say("\nWhat is typed into a shell cannot be read ahead: a rule would have to name it, and none does.")
+	t.do("ssh -F ssh_config -T web", fails("could not be analysed"))
+	t.say("\nCarl's contract, and so his key, ended last week.")
+	t.do("ssh -F ssh_config -i carl.key web id", fails("the login has expired"))
+}
+
 func (t *telling) evidence() {
 	t.scene("Who did what, and who said yes")
-	t.settled("update orders")
-	t.do("gateway tail journal", hides(shows("delete from orders where id = 500", "approved by Bob (bob)", "ticket 4711", "DENY", "masked email phone ssn"), "900-12-3456"))
+	t.settled("sudo tee")
+	t.do("gateway tail journal", hides(shows("sudo tee", "open /etc/hosts", "delete from orders where id = 500", "approved by Bob (bob)", "ticket 4711", "DENY", "masked email phone ssn"), "900-12-3456"))
 	t.say("\nThe journal proves that nothing in it was changed:")
 	t.do("gateway verify journal", shows("every event is as it was written"))
 	t.say("\nWhoever edits a copy, so that it says Eve approved, is found out:")

@@ -27,11 +27,13 @@ var gatewayYAML string
 // and a gateway, all on this machine, and a folder to stand in.
 type world struct {
 	dir   string
-	port  int    // of the gateway
+	port  int    // of the gateway, for psql
+	ssh   int    // and for ssh
 	admin string // its URL for approvers
 	env   []string
 
 	pg      *servers.Postgres
+	sshd    sshd
 	issuer  *http.Server
 	gateway *exec.Cmd
 	ended   chan struct{} // closed when the gateway has
@@ -50,6 +52,9 @@ func newWorld(ctx context.Context, s *stage) (*world, error) {
 	built := make(chan error, 1)
 	go func() { built <- w.build(ctx) }()
 	err = w.startPostgres(ctx, s)
+	if err == nil {
+		w.sshd, err = startSSHD(ctx, s)
+	}
 	if err = errors.Join(err, <-built); err != nil {
 		return w, err
 	}
@@ -58,13 +63,13 @@ func newWorld(ctx context.Context, s *stage) (*world, error) {
 		return w, err
 	}
 	s.say("An identity provider at %s, which knows alice (analyst), bob (dba) and a CI job.", issuer.URL())
-	if err := w.write(issuer); err != nil {
+	if err := w.write(ctx, issuer); err != nil {
 		return w, err
 	}
 	if err := w.startGateway(ctx); err != nil {
 		return w, err
 	}
-	s.say("The gateway at localhost:%d, configured by %s.", w.port, filepath.Join(w.dir, "gateway.yaml"))
+	s.say("The gateway at localhost:%d, and for ssh at localhost:%d, configured by %s.", w.port, w.ssh, filepath.Join(w.dir, "gateway.yaml"))
 	s.say("\nEvery command below ran in that folder, as it stands here, with these settings for psql:")
 	s.block("export PGHOST=localhost PGPORT=%d PGSSLMODE=verify-full PGSSLROOTCERT=ca.pem", w.port)
 	return w, nil
@@ -125,17 +130,41 @@ func (w *world) startIssuer() (*oidctest.Issuer, error) {
 	return issuer, nil
 }
 
-// write makes the files in the folder: tokens, certificates, configuration.
-func (w *world) write(issuer *oidctest.Issuer) error {
-	port, err := servers.FreePort()
-	if err != nil {
-		return err
+// sshConfig is the client's; with it "ssh -F ssh_config web" is all that is typed.
+const sshConfig = `Host web
+  HostName localhost
+  Port %d
+  User alice@web
+  IdentityFile alice.key
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile known_hosts
+  GlobalKnownHostsFile none
+  StrictHostKeyChecking yes
+  BatchMode yes
+`
+
+// write makes the files in the folder: tokens, keys, certificates, configuration.
+func (w *world) write(ctx context.Context, issuer *oidctest.Issuer) error {
+	var ports [3]int
+	for i := range ports {
+		var err error
+		if ports[i], err = servers.FreePort(); err != nil {
+			return err
+		}
 	}
-	adminPort, err := servers.FreePort()
-	if err != nil {
-		return err
+	w.port, w.ssh, w.admin = ports[0], ports[1], fmt.Sprintf("http://127.0.0.1:%d", ports[2])
+	files, public := map[string]string{}, map[string]string{}
+	for _, name := range []string{"host", "alice", "carl"} {
+		key, pub, err := servers.NewSSHKey(ctx)
+		if err != nil {
+			return err
+		}
+		files[name+".key"], public[name] = key.Reveal(), pub
 	}
-	w.port, w.admin = port, fmt.Sprintf("http://127.0.0.1:%d", adminPort)
+	files["web.key"] = w.sshd.key.Reveal()
+	files["known_hosts"] = fmt.Sprintf("[localhost]:%d %s\n", w.ssh, public["host"])
+	files["ssh_config"] = fmt.Sprintf(sshConfig, w.ssh)
 	ca, err := servers.NewAuthority("quickstart")
 	if err != nil {
 		return err
@@ -148,13 +177,13 @@ func (w *world) write(issuer *oidctest.Issuer) error {
 	if err != nil {
 		return err
 	}
-	files := map[string]string{
-		"ca.pem": string(ca.PEM()), "gateway.crt": string(chain), "gateway.key": string(key),
-		"gateway.yaml": os.Expand(gatewayYAML, func(name string) string {
-			return map[string]string{"GATEWAY_PORT": strconv.Itoa(port), "ADMIN_PORT": strconv.Itoa(adminPort),
-				"POSTGRES_ADDR": w.pg.Addr, "ISSUER": issuer.URL()}[name]
-		}),
-	}
+	files["ca.pem"], files["gateway.crt"], files["gateway.key"] = string(ca.PEM()), string(chain), string(key)
+	files["gateway.yaml"] = os.Expand(gatewayYAML, func(name string) string {
+		return map[string]string{"GATEWAY_PORT": strconv.Itoa(w.port), "SSH_PORT": strconv.Itoa(w.ssh), "ADMIN_PORT": strconv.Itoa(ports[2]),
+			"POSTGRES_ADDR": w.pg.Addr, "SSHD_ADDR": w.sshd.addr, "SSHD_ACCOUNT": w.sshd.account, "SSHD_HOST_KEY": w.sshd.hostKey,
+			"ALICE_KEY": public["alice"], "CARL_KEY": public["carl"], "LAST_WEEK": time.Now().AddDate(0, 0, -7).UTC().Format(time.RFC3339),
+			"ISSUER": issuer.URL()}[name]
+	})
 	for name, claims := range map[string]map[string]any{
 		"alice": {"sub": "alice", "name": "Alice", "email": "alice@example.com", "email_verified": true, "groups": []string{"analysts"}},
 		"bob":   {"sub": "bob", "name": "Bob", "email": "bob@example.com", "email_verified": true, "groups": []string{"dba"}},
@@ -257,13 +286,20 @@ func (w *world) stopGateway() error {
 	return nil
 }
 
-func (w *world) close() error {
+// close stops everything; the folder is removed unless it is to be kept.
+func (w *world) close(keep bool) error {
 	err := w.stopGateway()
 	if w.issuer != nil {
 		err = errors.Join(err, w.issuer.Close())
 	}
+	if w.sshd.stop != nil {
+		w.sshd.stop()
+	}
 	if w.pg != nil {
 		w.pg.Stop()
+	}
+	if keep {
+		return err
 	}
 	return errors.Join(err, os.RemoveAll(w.dir))
 }
