@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -274,7 +273,10 @@ func (t *target) dialTLS(ctx context.Context, network, addr string) (net.Conn, e
 // asked. net/http would end it too, but print what was said.
 type quiet struct {
 	net.Conn
-	asked atomic.Int32 // requests under way: at most one
+
+	mu    sync.Mutex
+	uses  int  // at most one request, and one that is over and not yet put away
+	begun bool // something of a request was sent
 }
 
 var errUnasked = errors.New("httpproxy: the target sent something that nobody asked for")
@@ -282,10 +284,31 @@ var errUnasked = errors.New("httpproxy: the target sent something that nobody as
 // Read implements net.Conn.
 func (c *quiet) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if n > 0 && c.asked.Load() <= 0 {
-		return 0, errUnasked
+	if n > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.begun {
+			return 0, errUnasked
+		}
 	}
 	return n, err
+}
+
+// Write implements net.Conn.
+func (c *quiet) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	c.begun = c.uses > 0
+	c.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// use counts a request that gets the connection, or puts it away.
+func (c *quiet) use(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.uses += n; c.uses == 0 {
+		c.begun = false
+	}
 }
 
 // traced returns a context for one request, which counts where it is asked.
@@ -298,12 +321,12 @@ func (t *target) traced(ctx context.Context) context.Context {
 		GotConn: func(i httptrace.GotConnInfo) {
 			if q, ok := i.Conn.(*quiet); ok {
 				c = q
-				c.asked.Add(1)
+				c.use(1)
 			}
 		},
 		PutIdleConn: func(error) {
 			if c != nil {
-				c.asked.Add(-1)
+				c.use(-1)
 			}
 		},
 	})

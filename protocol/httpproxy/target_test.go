@@ -2,6 +2,7 @@ package httpproxy
 
 import (
 	"context"
+	"io"
 	"net"
 	"testing"
 
@@ -34,4 +35,42 @@ func TestConnectionsEndWithTheirSession(t *testing.T) {
 		require.Error(t, err)
 	}
 	ps.Close(nil)
+}
+
+// TestNothingBeforeARequest: what a target says before anything of a request was
+// sent to it is an error, and not left for net/http to print.
+func TestNothingBeforeARequest(t *testing.T) {
+	for name, c := range map[string]struct {
+		use, write bool
+		want       error
+	}{
+		"unused":          {false, false, errUnasked},
+		"about to be":     {true, false, errUnasked},
+		"asked":           {true, true, nil},
+		"written unasked": {false, true, errUnasked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := net.Pipe()
+			defer a.Close()
+			defer b.Close()
+			q := &quiet{Conn: a}
+			if c.use {
+				q.use(1)
+			}
+			if c.write {
+				go func() { _, _ = b.Read(make([]byte, 1)) }()
+				_, err := q.Write([]byte("x"))
+				require.NoError(t, err)
+			}
+			go func() { _, _ = io.WriteString(b, "HTTP/1.1 200 OK") }()
+			_, err := q.Read(make([]byte, 100))
+			require.ErrorIs(t, err, c.want)
+			if c.use && c.write { // and when it was answered
+				q.use(-1)
+				go func() { _, _ = io.WriteString(b, "HTTP/1.1 200 OK") }()
+				_, err = q.Read(make([]byte, 100))
+				require.ErrorIs(t, err, errUnasked)
+			}
+		})
+	}
 }
