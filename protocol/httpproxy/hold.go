@@ -274,11 +274,20 @@ func (q *request) collect(ctx context.Context, ticket string) error {
 	return q.answer(ctx, p)
 }
 
-// of reports whether p is a request of the identity that q proved, at the same
-// target.
+// of reports whether p is a request of the identity that q proved, on behalf of
+// the same, at the same target.
 func (p *pending) of(q *request) bool {
-	a, b := p.q.session.ps.Info(), q.session.ps.Info()
-	return a.Identity.Key() == b.Identity.Key() && a.Resource.Name == b.Resource.Name
+	i, j := p.q.session.ps.Info(), q.session.ps.Info()
+	if i.Resource.Name != j.Resource.Name {
+		return false
+	}
+	a, b := i.Identity, j.Identity
+	for ; a != nil && b != nil; a, b = a.OnBehalfOf, b.OnBehalfOf {
+		if a.Key() != b.Key() {
+			return false
+		}
+	}
+	return a == b // both nil: one chain as long as the other
 }
 
 // answer runs p, in its own session, as the answer to q.
