@@ -1,12 +1,18 @@
 package httpproxy_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -35,4 +41,83 @@ func TestHeldForAnotherPerson(t *testing.T) {
 	res, body := r.do(t, true, "GET", where, nil, "Authorization", "Bearer for-ann")
 	require.Equal(t, 200, res.StatusCode)
 	require.Equal(t, "hello", body)
+}
+
+// TestMasksHold: a body in which a client could read what the mask did not is
+// not shown.
+func TestMasksHold(t *testing.T) {
+	zip := func(s string) string {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		_, _ = io.WriteString(w, s)
+		_ = w.Close()
+		return b.String()
+	}
+	wide := func(s string) string {
+		var b strings.Builder
+		for _, c := range []byte(s) {
+			b.WriteByte(c)
+			b.WriteByte(0)
+		}
+		return b.String()
+	}
+	const doc = `{"email":"ann@example.com"}`
+	const json = "application/json"
+	cases := map[string]struct {
+		kinds, codings []string
+		body           string
+		status         int
+		shown          bool // with a mask
+	}{
+		"plain":              {[]string{json}, nil, doc, 200, true},
+		"upper case":         {[]string{"Application/JSON"}, nil, `{"EMAIL":"ann@example.com"}`, 200, true},
+		"escaped name":       {[]string{json}, nil, `{"\u0065mail":"ann@example.com"}`, 200, true},
+		"twice":              {[]string{json}, nil, `{"email":"x","email":"ann@example.com"}`, 200, true},
+		"in a list":          {[]string{json}, nil, `{"email":[{"a":["ann@example.com"]}]}`, 200, true},
+		"members of gzip":    {[]string{json}, []string{"gzip"}, zip(`{"email":`) + zip(`"ann@example.com"}`), 200, true},
+		"no kind":            {nil, nil, doc, 200, false},
+		"two kinds":          {[]string{"image/png", json}, nil, doc, 200, false},
+		"kinds in one":       {[]string{"image/png, " + json}, nil, doc, 200, false},
+		"two charsets":       {[]string{json + "; charset=utf-8; charset=utf-16"}, nil, doc, 200, false},
+		"utf-16":             {[]string{json + `; charset="UTF-16"`}, nil, wide(doc), 200, false},
+		"utf-16 unsaid":      {[]string{json}, nil, wide(doc), 200, false},
+		"utf-7":              {[]string{json + "; charset=utf-7"}, nil, `{"email":"ann+AEA-example.com"}`, 200, false},
+		"byte order mark":    {[]string{json}, nil, "\ufeff" + doc, 200, false},
+		"not a number":       {[]string{json}, nil, `{"a":NaN,"email":"ann@example.com"}`, 200, false},
+		"two documents":      {[]string{json}, nil, doc + doc, 200, false},
+		"comment":            {[]string{json}, nil, "/*" + doc + "*/" + doc, 200, false},
+		"prefix":             {[]string{json}, nil, ")]}',\n" + doc, 200, false},
+		"deep":               {[]string{json}, nil, strings.Repeat(`[`, 5000) + doc + strings.Repeat(`]`, 5000), 200, false},
+		"sequence":           {[]string{"application/json-seq"}, nil, "\x1e" + doc + "\n", 200, false},
+		"a part":             {[]string{json}, nil, doc, 206, false},
+		"a difference":       {[]string{json}, nil, doc, 226, false},
+		"many parts":         {[]string{"multipart/mixed; boundary=x"}, nil, "--x\r\nContent-Type: " + json + "\r\n\r\n" + doc + "\r\n--x--\r\n", 200, false},
+		"rest behind gzip":   {[]string{json}, []string{"gzip"}, zip(doc) + "ann@example.com", 200, false},
+		"two codings":        {[]string{json}, []string{"identity", "gzip"}, zip(doc), 200, false},
+		"zstd":               {[]string{json}, []string{"zstd"}, doc, 200, false},
+		"a coding of no one": {[]string{json}, []string{"aes128gcm"}, doc, 200, false},
+	}
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.MaskWith(middleware.MaskConfig{PassKinds: []string{"image/*"},
+		Rules: []mask.Rule{{Name: "mail", Fields: []string{"**.email"}, Transform: mask.Redact()}}})},
+		handler: func(w http.ResponseWriter, req *http.Request) {
+			c := cases[req.Header.Get("X-Case")]
+			w.Header()["Content-Type"], w.Header()["Content-Encoding"] = c.kinds, c.codings
+			for _, name := range []string{"X-Amz-Checksum-Sha256", "X-Goog-Hash", "X-Checksum-Sha1", "X-Goog-Stored-Content-Length", "Etag", "X-Uncompressed-Content-Length"} {
+				w.Header().Set(name, "of the body as it was")
+			}
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		}})
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			for _, h2 := range versions {
+				res, body := r.do(t, h2, "GET", "https://app.gw.test/", nil, "X-Case", name, "A-Im", "diffe", "Accept-Encoding", "gzip, zstd")
+				require.NotContains(t, body, "ann@")
+				require.NotContains(t, body, wide("ann@"))
+				require.Equal(t, c.shown, res.StatusCode == 200, body)
+				require.NotContains(t, fmt.Sprint(res.Header, res.Trailer), "as it was")
+				require.Empty(t, r.requests()[len(r.requests())-1].Header["A-Im"])
+			}
+		})
+	}
 }

@@ -80,6 +80,7 @@ func (q *request) response(res *http.Response) error {
 		_ = res.Body.Close()
 		return refuse(http.StatusBadGateway, "the target refused the gateway's login") // its text may quote the secret
 	}
+	q.locals(res.Header)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		if !q.upgrade {
 			return refuse(http.StatusBadGateway, "the target wants to speak another protocol")
@@ -90,7 +91,6 @@ func (q *request) response(res *http.Response) error {
 		q.whole = true
 		return nil
 	}
-	q.locals(res.Header)
 	if q.x.Plain() {
 		res.Body = q.counted(res.Body, res.Body, nil)
 		return nil
@@ -122,6 +122,9 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 		kind, params = "application/octet-stream", nil
 	}
 	none := res.Request.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.ContentLength == 0
+	if q.x.WantsDocs() && !none && len(res.Header["Content-Type"]) > 1 {
+		return nil, &stepError{errors.New("a body of two kinds")}
+	}
 	var doc protocol.DocFunc
 	var stream protocol.BytesFunc
 	if err := q.guard(func() (err error) {
@@ -146,7 +149,7 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	}
 	var eof func()
 	if doc != nil || stream != nil && !none {
-		if res.StatusCode == http.StatusPartialContent {
+		if res.StatusCode == http.StatusPartialContent || res.StatusCode == http.StatusIMUsed {
 			return nil, &stepError{errors.New("a part of a body")} // though all of it was asked for
 		}
 		if body, err = decoded(res); err != nil {
@@ -223,11 +226,20 @@ func isLines(media string) bool {
 	return false
 }
 
+// ofBody are names, and beginnings of names, of headers that speak of a body's
+// bytes: of their number, a digest, a signature.
+var ofBody = []string{"Content-Length", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
+	"Accept-Ranges", "Content-Range", "Signature", "Signature-Input", "Last-Modified", "Delta-Base", "Im", "X-Amz-Checksum-", "X-Checksum-",
+	"X-Goog-Hash", "X-Goog-Stored-Content-Length", "X-Content-Length", "X-Original-Content-Length", "X-Uncompressed-Content-Length"}
+
 // changed takes out of a response what spoke of the body as it was.
 func changed(res *http.Response) {
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
-		"Accept-Ranges", "Content-Range", "Signature", "Signature-Input", "Last-Modified"} {
-		res.Header.Del(name)
+	for name := range res.Header {
+		for _, of := range ofBody {
+			if name == of || strings.HasSuffix(of, "-") && strings.HasPrefix(name, of) {
+				delete(res.Header, name)
+			}
+		}
 	}
 	res.Trailer = nil
 }
