@@ -7,15 +7,110 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway"
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/httpproxy"
 )
+
+// TestNamesThatReadAlike: a header never passes in which some server reads the
+// name of one that is the gateway's to set.
+func TestNamesThatReadAlike(t *testing.T) {
+	auth := map[string]string{"auth": "header", "auth_name": "X-Api-Key", "user_header": "X-Who"}
+	for name, c := range map[string]struct {
+		options map[string]string
+		secret  bool
+	}{
+		"secret":      {auth, true},
+		"no secret":   {auth, false},
+		"underscores": {map[string]string{"auth": "header", "auth_name": "X_Api_Key", "user_header": "X_Who"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, rigConfig{options: c.options, target: func(target *gateway.Target) {
+				if !c.secret {
+					target.Secret = nil
+				}
+			}})
+			for _, h2 := range versions {
+				_, _ = r.do(t, h2, "GET", "https://app.gw.test/", nil, "X.Remote.User", "forged", "X!Remote!User", "forged", "X.Api.Key", "forged",
+					"X-Api-Key", "forged", "X-Api_Key", "forged", "X-Who", "forged", "x.who", "forged", "Iv-User", "forged", "X-Consumer-Username", "forged",
+					"X-Credential-Identifier", "forged", "X-Host", "forged", "X-Http-Host-Override", "forged", "X-Fine", "yes")
+				seen := r.requests()[len(r.requests())-1]
+				require.NotContains(t, fmt.Sprint(seen.Header), "forged")
+				require.Equal(t, "yes", seen.Header.Get("X-Fine"))
+			}
+		})
+	}
+}
+
+// TestStepsSeeWhatIsSent: a header that the client takes back with Connection is
+// not one that a step may decide by, nor one that is between the two only.
+func TestStepsSeeWhatIsSent(t *testing.T) {
+	var saw atomic.Value
+	look := middleware.Step{Name: "look", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if d, ok := op.Detail.(*httpproxy.Request); ok {
+			saw.Store(d.Header)
+		}
+		return protocol.Pass, nil
+	}}
+	r := newRig(t, rigConfig{plain: true, steps: []middleware.Step{look}, options: map[string]string{"user_header": "X-Who"}})
+	status, _ := r.raw(t, "GET / HTTP/1.1\r\nHost: app.gw.test\r\nConnection: X-Tenant, keep-alive\r\nX-Tenant: mine\r\nKeep-Alive: x\r\n"+
+		"Te: trailers, x\r\nTrailer: X-Late\r\nX-Who: forged\r\nX-Fine: yes\r\nAUTH\r\n\r\n")
+	require.Equal(t, 200, status)
+	seen := r.requests()[0].Header
+	require.Empty(t, seen["X-Tenant"])
+	for name, values := range saw.Load().(http.Header) {
+		require.Equal(t, values, seen[name], "a step saw %s, and the target did not", name)
+	}
+	require.Equal(t, []string{"yes"}, saw.Load().(http.Header)["X-Fine"])
+}
+
+// TestCookiesOfTheGateway: a target cannot set them, in no way that browsers
+// take for one.
+func TestCookiesOfTheGateway(t *testing.T) {
+	forged := []string{"__Host-sallyport=forged; Path=/; Secure", "=__Host-sallyport=forged; Path=/; Secure", " = __Host-sallyport=forged; Path=/; Secure",
+		"\t__host-Sallyport-login=forged; Path=/; Secure", "=\"__Host-sallyport=forged"}
+	r := newRig(t, rigConfig{plain: true, handler: func(w http.ResponseWriter, req *http.Request) {
+		h := w.Header()
+		h["Set-Cookie"] = slices.Concat([]string{"a=b"}, forged)
+		h["Alt-Svc"] = []string{"h3=forged"}
+		switch req.URL.Path {
+		case "/early":
+			h["Link"] = []string{"</x>; rel=preload"}
+			w.WriteHeader(http.StatusEarlyHints)
+			h.Del("Link")
+		case "/ws":
+			nc, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer nc.Close()
+			h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+			_, _ = io.WriteString(nc, "HTTP/1.1 101 Switching Protocols\r\n")
+			_ = h.Write(nc)
+			_, _ = io.WriteString(nc, "\r\n")
+		}
+	}})
+	bearer := "Authorization: Bearer " + r.token + "\r\n"
+	for path, more := range map[string]string{"/": "Connection: close\r\n", "/early": "Connection: close\r\n",
+		"/ws": "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n"} {
+		status, all := r.raw(t, "GET "+path+" HTTP/1.1\r\nHost: app.gw.test\r\n"+bearer+more+"\r\n")
+		require.Contains(t, []int{200, 101}, status, all)
+		require.Contains(t, all, "Set-Cookie: a=b")
+		require.NotContains(t, all, "forged")
+		require.NotContains(t, all, "Link") // hints come before anybody has looked at the response
+	}
+	_, _ = r.raw(t, "GET / HTTP/1.1\r\nHost: app.gw.test\r\nCookie: a=b; =__Host-sallyport=stolen; \"__Host-sallyport\"=stolen\r\nAUTH\r\n\r\n")
+	require.NotContains(t, fmt.Sprint(r.requests()[len(r.requests())-1].Header), "stolen")
+}
 
 // TestHeldForAnotherPerson: what an agent asked on behalf of one person, it does
 // not collect on behalf of another.
@@ -41,6 +136,19 @@ func TestHeldForAnotherPerson(t *testing.T) {
 	res, body := r.do(t, true, "GET", where, nil, "Authorization", "Bearer for-ann")
 	require.Equal(t, 200, res.StatusCode)
 	require.Equal(t, "hello", body)
+}
+
+// TestWebSocketOrigin: a page that came without TLS is of another origin.
+func TestWebSocketOrigin(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	ask := func(origin string) int {
+		res, _ := r.do(t, false, "GET", "https://app.gw.test/", nil, "Upgrade", "websocket", "Connection", "Upgrade", "Origin", origin)
+		return res.StatusCode
+	}
+	require.Equal(t, 200, ask("https://app.gw.test"), "of this one; the target has no WebSocket")
+	for _, origin := range []string{"http://app.gw.test", "https://app.gw.test:8443", "https://other.gw.test", "null", "https://app.gw.test@evil.test", "//app.gw.test", "app.gw.test"} {
+		require.Equal(t, 403, ask(origin), origin)
+	}
 }
 
 // TestMasksHold: a body in which a client could read what the mask did not is

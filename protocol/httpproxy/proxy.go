@@ -245,8 +245,8 @@ func (q *request) ours(ctx context.Context, path string) error {
 // to it is not proven, and counts only where the operator vouches for it.
 func (q *request) operation() (*protocol.Operation, error) {
 	r := q.in
-	header := maps.Clone(r.Header)
-	strip(header)
+	header := lasting(r.Header)
+	q.strip(header)
 	op := &protocol.Operation{Verb: protocol.Verb(strings.ToLower(r.Method)), Text: r.Method + " " + r.RequestURI,
 		Shape: protocol.Docs | protocol.Bytes, Detail: &Request{Method: r.Method, Path: q.inner(), Query: q.query, Header: header}}
 	switch r.Method {
@@ -311,11 +311,27 @@ func (q *request) readBody() ([]byte, error) {
 	return body, nil
 }
 
+// lasting returns h without what is between the client and the gateway only,
+// which net/http's proxy takes out of what it sends.
+func lasting(h http.Header) http.Header {
+	out := maps.Clone(h)
+	for _, v := range h["Connection"] {
+		for name := range strings.SplitSeq(v, ",") {
+			out.Del(strings.Trim(name, " \t"))
+		}
+	}
+	for _, name := range []string{"Connection", "Keep-Alive", "Te", "Trailer", "Upgrade"} {
+		delete(out, name)
+	}
+	return out
+}
+
 // strip takes out of a client's headers what a target may not see: its proof,
-// the gateway's cookies, and what targets are used to believe.
-func strip(h http.Header) {
+// the gateway's cookies, what targets are used to believe, and what the gateway
+// says itself.
+func (q *request) strip(h http.Header) {
 	for name := range h {
-		if name == "Authorization" || !keep(name) {
+		if name == "Authorization" || !keep(name) || q.target.sets(name) {
 			delete(h, name)
 		}
 	}
@@ -343,9 +359,10 @@ func withoutOwn(cookies []string) string {
 	return strings.Join(left, "; ")
 }
 
+// isOwnCookie reports whether somebody could take pair for a cookie of the
+// gateway. One without a name is sent by its value alone, which has a name then.
 func isOwnCookie(pair string) bool {
-	name, _, _ := strings.Cut(pair, "=")
-	return strings.HasPrefix(strings.ToLower(strings.Trim(name, " \t\"")), strings.ToLower(ownCookie))
+	return strings.HasPrefix(strings.ToLower(strings.TrimLeft(pair, "= \t\"")), strings.ToLower(ownCookie))
 }
 
 // buffers are the proxies' copy buffers.
@@ -385,7 +402,7 @@ func (q *request) forward(ctx context.Context) error {
 	if q.c.h1 != nil { // a target may answer before it has read everything, as HTTP/2 can
 		_ = http.NewResponseController(q.w).EnableFullDuplex() // every net/http server of HTTP/1 can
 	}
-	p.ServeHTTP(&writer{q.w, q, ctx}, q.in.WithContext(q.target.traced(ctx)))
+	p.ServeHTTP(&writer{q.w, q.c}, q.in.WithContext(q.target.traced(ctx)))
 	if failed != nil { // which tells of the target too
 		if err := q.release(ctx); err != nil {
 			return err
@@ -418,10 +435,7 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	if q.x.Operation().Access != protocol.Read && (out.Body == nil || out.Body == http.NoBody) {
 		out.Body = io.NopCloser(strings.NewReader("")) // and what has none as well: the transport sees that it had one
 	}
-	strip(out.Header)
-	if t.s.Assertion != nil { // also at targets that are told nothing
-		out.Header.Del(t.s.Assertion.header())
-	}
+	q.strip(out.Header)
 	out.Trailer = nil // targets are known to take trailers for headers
 	out.Header.Set("X-Forwarded-For", remoteHost(q.c.raw.RemoteAddr()))
 	out.Header.Set("X-Forwarded-Host", q.in.Host)
@@ -429,7 +443,7 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	out.Header.Set("Via", strconv.Itoa(q.in.ProtoMajor)+"."+strconv.Itoa(q.in.ProtoMinor)+" sallyport")
 	if !q.x.Plain() { // a step has to see all of the body, and as it is
 		out.Header.Set("Accept-Encoding", "identity")
-		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
+		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "A-Im", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
 			out.Header.Del(name)
 		}
 	}
@@ -487,14 +501,13 @@ func (q *request) end() {
 // writer is a ResponseWriter whose connection may become another protocol's.
 type writer struct {
 	http.ResponseWriter
-	q   *request
-	ctx context.Context
+	c *conn
 }
 
-// WriteHeader implements http.ResponseWriter. What is said ahead of the response,
-// such as 103, waits for the record as well.
+// WriteHeader implements http.ResponseWriter. What a target says ahead of its
+// response (103) is left out: nobody has looked at it.
 func (w *writer) WriteHeader(status int) {
-	if status >= 200 || w.q.release(w.ctx) == nil {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
 		w.ResponseWriter.WriteHeader(status)
 	}
 }
@@ -504,7 +517,7 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Hijack implements http.Hijacker.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.q.c.h1 == nil {
+	if w.c.h1 == nil {
 		return nil, nil, http.ErrNotSupported
 	}
 	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
@@ -514,7 +527,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if rw.Reader.Buffered() > 0 { // sent before there was an answer: it could be meant as a request
 		return nil, nil, errors.Join(errors.New("httpproxy: bytes behind the request for an upgrade"), nc.Close())
 	}
-	w.q.c.h1.off.Store(true)
+	w.c.h1.off.Store(true)
 	return nc, rw, nil
 }
 

@@ -223,7 +223,7 @@ func (p *parsed) headers(c *conn, r *http.Request) *refusal {
 	// Browsers let any page open a WebSocket, with the user's cookies.
 	if origin := h.Get("Origin"); origin != "" {
 		u, err := url.Parse(origin)
-		if err != nil || !strings.EqualFold(u.Host, r.Host) {
+		if err != nil || !strings.EqualFold(u.Host, r.Host) || u.Scheme != "https" && (u.Scheme != "http" || c.tls != nil) {
 			return refuse(http.StatusForbidden, "a page of another origin wants to open a WebSocket")
 		}
 	}
@@ -238,15 +238,14 @@ var identityHeaders = []string{"forwarded", "x-forwarded-", "x-real-ip", "x-clie
 	"x-auth-", "x-authenticated-", "x-authentik-", "x-webauth-", "x-user", "x-user-id", "x-user-name", "x-user-email", "x-user-groups",
 	"x-user-roles", "x-username", "x-userid", "x-email", "x-groups", "x-roles", "x-identity", "x-identity-", "x-vouch-", "x-pomerium-",
 	"x-goog-iap-", "x-goog-authenticated-", "x-amzn-oidc-", "x-ms-client-", "x-ms-token-", "x-ssl-", "ssl-client-", "x-sallyport-",
-	"x-original-", "x-envoy-", "x-tailscale-", "tailscale-", "x-teleport-", "teleport-", "impersonate-", "proxy", "proxy-", "via"}
+	"x-original-", "x-envoy-", "x-tailscale-", "tailscale-", "x-teleport-", "teleport-", "impersonate-", "proxy", "proxy-", "via",
+	"x-consumer-", "x-anonymous-consumer", "x-credential-", "x-endpoint-api-userinfo", "x-apigateway-api-userinfo", "iv-", "x-host", "x-http-host-override"}
 
 // keep reports whether a header of the client, in its canonical form, goes to
 // the target.
 func keep(name string) bool {
-	for i := range len(name) {
-		if name[i] == '_' { // CGI and its like cannot tell it from -
-			return false
-		}
+	if strings.ContainsFunc(name, notAlphanumeric) { // CGI and its like cannot tell _, and some no other character, from -
+		return false
 	}
 	for _, p := range byFirst[name[0]|0x20] {
 		if len(name) >= len(p) && strings.EqualFold(name[:len(p)], p) && (len(name) == len(p) || p[len(p)-1] == '-') {
@@ -254,6 +253,20 @@ func keep(name string) bool {
 		}
 	}
 	return true
+}
+
+func notAlphanumeric(c rune) bool {
+	return c != '-' && !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9')
+}
+
+// dashed is how a target that cannot tell names apart reads name.
+func dashed(name string) string {
+	return strings.Map(func(c rune) rune {
+		if notAlphanumeric(c) {
+			return '-'
+		}
+		return c
+	}, name)
 }
 
 // byFirst are identityHeaders by their first letter: most names have none.

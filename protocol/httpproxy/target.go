@@ -181,6 +181,7 @@ type target struct {
 	s         *Server
 	ps        *protocol.Session
 	transport *http.Transport
+	own       []string // headers that are the gateway's to set, as dashed returns them
 
 	mu    sync.Mutex
 	cred  *protocol.Credentials // as last fetched
@@ -203,6 +204,14 @@ func newTarget(s *Server, ps *protocol.Session) (*target, error) {
 		return nil, err
 	}
 	t := &target{settings: st, s: s, ps: ps, conns: map[net.Conn]struct{}{}}
+	for _, name := range []string{st.name, st.userHeader} {
+		if name != "" {
+			t.own = append(t.own, dashed(name))
+		}
+	}
+	if s.Assertion != nil { // also at targets that are told nothing
+		t.own = append(t.own, dashed(s.Assertion.header()))
+	}
 	t.transport = &http.Transport{
 		DialContext:            t.dialPlain,
 		DialTLSContext:         t.dialTLS,
@@ -380,6 +389,11 @@ func (t *target) refused() {
 	t.mu.Lock()
 	t.cred = nil
 	t.mu.Unlock()
+}
+
+// sets reports whether a header of that name is the gateway's to set.
+func (t *target) sets(name string) bool {
+	return slices.ContainsFunc(t.own, func(own string) bool { return strings.EqualFold(own, name) })
 }
 
 // inject puts the gateway's credentials and its word about the client into a
