@@ -229,3 +229,72 @@ func TestMasksHold(t *testing.T) {
 		})
 	}
 }
+
+// TestPathsAsTheTargetReadsThem: an encoded slash and a semicolon pass where the
+// target is said to read them in one way; rules see the path so read, and the
+// target gets it as it was sent.
+func TestPathsAsTheTargetReadsThem(t *testing.T) {
+	var saw atomic.Value
+	look := middleware.Step{Name: "look", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb == protocol.Connect {
+			return protocol.Pass, nil
+		}
+		saw.Store(op.Objects[0].Name)
+		if strings.HasPrefix(op.Objects[0].Name, "/admin/") {
+			return protocol.Deny("no"), nil
+		}
+		return protocol.Pass, nil
+	}}
+	keep := map[string]string{"encoded_slashes": "keep", "semicolons": "keep"}
+	split := map[string]string{"encoded_slashes": "slash", "semicolons": "parameters"}
+	for _, c := range []struct {
+		options map[string]string
+		path    string
+		want    string // as rules see it; "" is refused
+		status  int
+	}{
+		{nil, "/a%2fb", "", 400},
+		{nil, "/a;b", "", 400},
+		{map[string]string{"encoded_slashes": "refuse", "semicolons": "refuse"}, "/a%2fb", "", 400},
+		{map[string]string{"encoded_slashes": "keep"}, "/a;b", "", 400},
+		{map[string]string{"semicolons": "keep"}, "/a%2Fb", "", 400},
+		{map[string]string{"encoded_slashes": "keep"}, "/a%3bb", "", 400},
+		{keep, "/projects/group%2fapp/files/a%2Fb%20c^d|e", "/projects/group%2Fapp/files/a%2Fb c^d|e", 200},
+		{keep, "/admin%2Fusers", "/admin%2Fusers", 200},
+		{keep, "/a;v=1/b", "/a;v=1/b", 200},
+		{keep, "/a%3Bv/b", "/a%3Bv/b", 200},
+		{keep, "/a%252fb", "", 400},
+		{keep, "/a%253bb", "", 400},
+		{keep, "/a%2f..%2fb", "", 400},
+		{keep, "/a%2f%2e%2e/b", "", 400},
+		{keep, "/a%2f%2fb", "", 400},
+		{keep, "/%2fb", "", 400},
+		{keep, "/..;x/b", "", 400},
+		{keep, "/;x/b", "", 400},
+		{keep, "/a%2f..;x%2fb", "", 400},
+		{keep, "/a%2f..%3bx%2fb", "", 400},
+		{split, "/admin%2fusers", "/admin/users", 403},
+		{split, "/admin;x=y/users", "/admin/users", 403},
+		{split, "/adm%69n;x/users;y", "/admin/users", 403},
+		{split, "/a%3Bv/b", "/a%3Bv/b", 200},
+		{split, "/a;x%2fb", "", 400},
+		{split, "/a%2fb;x", "", 400},
+		{split, "/a%2f;x", "", 400},
+	} {
+		t.Run(fmt.Sprint(c.options, c.path), func(t *testing.T) {
+			r := newRig(t, rigConfig{plain: true, steps: []middleware.Step{look}, options: c.options})
+			saw.Store("")
+			status, all := r.raw(t, "GET "+c.path+"?a=%2f;b HTTP/1.1\r\nHost: app.gw.test\r\nAUTH\r\n\r\n")
+			require.Equal(t, c.status, status, all)
+			require.Equal(t, c.want, saw.Load())
+			if c.status != 200 {
+				require.Empty(t, r.requests())
+				return
+			}
+			require.Equal(t, strings.NewReplacer("^", "%5E", "|", "%7C").Replace(c.path)+"?a=%2f;b", r.requests()[0].RequestURI)
+		})
+	}
+	for _, o := range []map[string]string{{"encoded_slashes": "yes"}, {"semicolons": "slash"}} {
+		require.Error(t, (&httpproxy.Server{}).CheckTarget(protocol.Resource{Addr: "127.0.0.1:1", Options: o}))
+	}
+}

@@ -67,6 +67,10 @@
 //	safe_methods pure: the operator vouches that GET, HEAD and OPTIONS change nothing; the default is change
 //	openapi      file with the target's OpenAPI document, version 3 in JSON
 //	undescribed  refuse: what openapi does not describe is; the default is allow
+//	encoded_slashes  how the target reads %2F in a path: keep, it is no slash, as
+//	             at GitLab; slash, it is one; the default is refuse
+//	semicolons   how it reads ; in a path: keep, it is a character like others;
+//	             parameters, a segment ends there, as for servlets; refuse
 //
 // If the target answers 401 to credentials of the gateway, the client is told so
 // in a 502, without the target's text.
@@ -76,10 +80,12 @@
 // Each request. Its text is the request line without the version, as it was
 // sent; its verb is the method in lower case, or "websocket"; GET, HEAD and
 // OPTIONS read, POST, PUT, PATCH and DELETE write, and other methods are opaque.
-// Its objects are the path, decoded, and, as far as an OpenAPI document of the
-// target describes it, the route, by its operationId. A body of announced length, up to
-// [Server].MaxBody, is its argument and part of what an approver sees; larger
-// and streamed bodies are not, and what would be held is then refused.
+// Its objects are the path, decoded, as the target's options say that it reads it
+// (a slash or a semicolon that it keeps encoded is %2F and %3B), and, as far as
+// an OpenAPI document of the target describes it, the route, by its operationId.
+// A body of announced length, up to [Server].MaxBody, is its argument and part of
+// what an approver sees; larger and streamed bodies are not, and what would be
+// held is then refused.
 //
 // What a target does on GET is not proven, so each request is durable in the
 // journal before it is sent. Of a target whose option safe_methods is pure, GET,
@@ -120,8 +126,9 @@
 // number; a Transfer-Encoding other than chunked; chunk extensions and odd chunk
 // sizes; folded headers; lines that do not end in CRLF; no Host, two, or one that
 // is no host name; a target that is not a path; paths with ".", ".." or empty
-// segments, encoded slashes, backslashes, semicolons, control characters or bad
-// escapes, also when decoded again; headers that ask for another method or path; CONNECT and
+// segments, backslashes, control characters or bad escapes, also when decoded
+// again; encoded slashes and semicolons, unless the target's options say how it
+// reads them, and what is encoded twice always; headers that ask for another method or path; CONNECT and
 // TRACE. A host other than the one that TLS was asked for is 421.
 //
 // # Limits
@@ -141,6 +148,6 @@
 // requests do not pass. A request body that is streamed has no deadline of its
 // own. An OpenAPI document serves to name routes; parameters and bodies are not
 // held to it. Method overrides in bodies and parameters, which some frameworks
-// know, are not seen: switch them off at the target. APIs that want encoded
-// slashes in a path, such as GitLab's, cannot be used in that way.
+// know, are not seen: switch them off at the target. A target that reads %2F or ;
+// in another way than its options say is asked for other things than rules see.
 package httpproxy

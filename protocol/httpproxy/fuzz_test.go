@@ -99,9 +99,11 @@ func FuzzFraming(f *testing.F) {
 }
 
 // FuzzPath: what parsePath lets through means the same however often it is
-// decoded, and stays below the root.
+// decoded, and stays below the root. What rules see is what the target reads, in
+// each way that it can be said to read.
 func FuzzPath(f *testing.F) {
-	for _, s := range []string{"/", "/a/b", "/a/../b", "/%2e%2e/", "/%252e", "//", "/a//b", "/%2f", "/a%5cb", "/..;/", "/%c0%ae", "/100%25", "/%41%zz", "/é"} {
+	for _, s := range []string{"/", "/a/b", "/a/../b", "/%2e%2e/", "/%252e", "//", "/a//b", "/%2f", "/a%5cb", "/..;/", "/c;x/b", "/a%3bb", "/a%252fb",
+		"/a%253bb", "/a;x%2fb", "/a%2f..%2fb", "/a%2f;x", "/%c0%ae", "/100%25", "/%41%zz", "/a%2fb^c|d[e]", "/é"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
@@ -110,16 +112,17 @@ func FuzzPath(f *testing.F) {
 			return
 		}
 		once, err := url.PathUnescape(raw)
-		if err != nil || once != path {
+		if err != nil || strings.NewReplacer("%2F", "/", "%3B", ";").Replace(path) != once {
 			t.Fatalf("%q is %q, decoded %q, %v", raw, path, once, err)
 		}
-		for p := raw; ; {
+		for p, level := raw, 0; ; level++ {
 			for seg := range strings.SplitSeq(p, "/") {
-				if seg == "." || seg == ".." || strings.Contains(seg, ";") {
+				if seg, _, _ := strings.Cut(seg, ";"); seg == "." || seg == ".." {
 					t.Fatalf("%q has a segment %q", raw, seg)
 				}
 			}
-			if strings.Contains(p, "\\") || strings.Contains(p, "//") || !strings.HasPrefix(p, "/") || strings.Count(p, "/") != strings.Count(raw, "/") {
+			if strings.Contains(p, "\\") || strings.Contains(p, "//") || !strings.HasPrefix(p, "/") ||
+				level > 0 && (strings.Count(p, "/") != strings.Count(once, "/") || strings.Count(p, ";") != strings.Count(once, ";")) {
 				t.Fatalf("%q is also %q", raw, p)
 			}
 			next, err := url.PathUnescape(p)
@@ -129,9 +132,27 @@ func FuzzPath(f *testing.F) {
 			p = next
 		}
 		// What is sent to the target is what was decided about.
-		u := &url.URL{Path: path, RawPath: raw}
-		if again, err := url.PathUnescape(u.EscapedPath()); err != nil || again != path {
+		u := &url.URL{Path: once, RawPath: encoded(raw)}
+		if u.EscapedPath() != encoded(raw) {
 			t.Fatalf("%q is sent as %q", raw, u.EscapedPath())
+		}
+		for _, slashes := range []string{"", "keep", "slash"} {
+			for _, semicolons := range []string{"", "keep", "parameters"} {
+				tg := &target{settings: &settings{slashes: slashes, semicolons: semicolons}}
+				at, bad := tg.pathAt(path)
+				if bad != nil {
+					continue
+				}
+				if checkPath(at) != nil || strings.Contains(at, "//") {
+					t.Fatalf("%q is %q at a target", raw, at)
+				}
+				switch {
+				case slashes == "" && strings.Count(raw, "/") != strings.Count(once, "/"), slashes == "keep" && strings.Count(at, "/") > strings.Count(raw, "/"),
+					slashes == "slash" && strings.Contains(at, "%2F"), semicolons == "" && strings.Contains(once, ";"),
+					semicolons == "parameters" && strings.Contains(at, ";"):
+					t.Fatalf("%q is %q at a target with slashes %q and semicolons %q", raw, at, slashes, semicolons)
+				}
+			}
 		}
 	})
 }

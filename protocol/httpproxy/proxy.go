@@ -160,6 +160,10 @@ func (q *request) serve() (err error) {
 	ps := q.session.ps
 	defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
 	q.target = q.session.target
+	if q.path, bad = q.target.pathAt(q.path); bad != nil {
+		bad.header = closing(nil)
+		return bad
+	}
 
 	if rest := q.inner(); strings.HasPrefix(rest, own) {
 		return q.ours(ctx, strings.TrimPrefix(rest, own))
@@ -428,8 +432,9 @@ func (q *request) release(ctx context.Context) error {
 // rewrite makes the request to the target.
 func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	out, t := pr.Out, q.target
-	out.URL = &url.URL{Scheme: t.scheme, Host: t.host, Path: q.inner(), RawPath: strings.TrimPrefix(q.rawPath, q.prefix),
-		RawQuery: q.query, ForceQuery: q.hasMark && q.query == ""}
+	raw := encoded(strings.TrimPrefix(q.rawPath, q.prefix))
+	path, _ := url.PathUnescape(raw) // is well formed
+	out.URL = &url.URL{Scheme: t.scheme, Host: t.host, Path: path, RawPath: raw, RawQuery: q.query, ForceQuery: q.hasMark && q.query == ""}
 	out.Host = t.host
 	out.GetBody = nil // a body is sent once
 	if q.x.Operation().Access != protocol.Read && (out.Body == nil || out.Body == http.NoBody) {
@@ -535,7 +540,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // Steps must not change it.
 type Request struct {
 	Method string
-	Path   string      // decoded; without the part that names the target
+	Path   string      // decoded, as the target reads it; without the part that names the target
 	Query  string      // as it was sent
 	Header http.Header // as far as the target may see it
 }

@@ -13,7 +13,7 @@ import (
 // parsed is what a request asks for, in a form that can be read in one way only.
 type parsed struct {
 	host    string // without port, lower case
-	path    string // decoded: begins with /, has no empty, . or .. segments
+	path    string // decoded: begins with /, has no empty, . or .. segments; as the target reads it once that is known
 	rawPath string // as it was sent
 	query   string // as it was sent, without ?
 	hasMark bool   // there was a ?
@@ -93,9 +93,10 @@ func parseHost(s string) (string, *refusal) {
 	return host, nil
 }
 
-// parsePath returns what a path means, decoded once. It refuses paths that
-// servers are known to read in several ways. A path that is decoded again, as
-// some do, must not mean another either.
+// parsePath returns what a path means, decoded once, but for encoded slashes and
+// semicolons: they stay %2F and %3B, which nothing else in the path becomes. It
+// refuses paths that servers are known to read in several ways. A path that is
+// decoded again, as some do, must not mean another either.
 func parsePath(raw string) (string, *refusal) {
 	for i := range len(raw) {
 		switch c := raw[i]; {
@@ -103,36 +104,64 @@ func parsePath(raw string) (string, *refusal) {
 			return "", badRequest("the path has a character that has to be percent-encoded")
 		}
 	}
-	path, ok := raw, true
+	path, err := unescapePath(raw)
+	if err != nil {
+		return "", badRequest("the path has a %% that is not an escape")
+	}
+	if !utf8.ValidString(path) {
+		return "", badRequest("the path is not UTF-8")
+	}
+	again := raw
 	for level := 0; ; level++ {
 		if level == 8 {
 			return "", badRequest("the path is encoded many times")
 		}
-		if err := checkPath(path); err != nil {
+		if err := checkPath(again); err != nil {
 			return "", err
 		}
-		if !strings.Contains(path, "%") {
+		if !strings.Contains(again, "%") {
 			break
 		}
-		next, err := url.PathUnescape(path)
-		if err != nil {
-			// A % of its own is well formed after decoding, and not before.
-			ok = path != raw
+		next, err := url.PathUnescape(again)
+		if err != nil { // a % of its own is well formed after decoding
 			break
 		}
-		if strings.Count(next, "/") != strings.Count(path, "/") {
-			return "", badRequest("the path has an encoded slash")
+		if level > 0 && (strings.Count(next, "/") != strings.Count(again, "/") || strings.Count(next, ";") != strings.Count(again, ";")) {
+			return "", badRequest("the path has a slash or a semicolon that is encoded twice")
 		}
-		path = next
+		again = next
 	}
-	if !ok {
-		return "", badRequest("the path has a %% that is not an escape")
+	return path, nil
+}
+
+const (
+	encodedSlash     = "%2F"
+	encodedSemicolon = "%3B"
+)
+
+// unescapePath decodes all escapes but those of slashes and semicolons.
+func unescapePath(raw string) (string, error) {
+	var b strings.Builder
+	for {
+		i := strings.IndexByte(raw, '%')
+		if i < 0 || i+3 > len(raw) {
+			rest, err := url.PathUnescape(raw)
+			b.WriteString(rest)
+			return b.String(), err
+		}
+		b.WriteString(raw[:i])
+		switch escape := strings.ToUpper(raw[i : i+3]); escape {
+		case encodedSlash, encodedSemicolon:
+			b.WriteString(escape)
+		default:
+			c, err := url.PathUnescape(escape)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(c)
+		}
+		raw = raw[i+3:]
 	}
-	decoded, _ := url.PathUnescape(raw) // was well formed above
-	if !utf8.ValidString(decoded) {
-		return "", badRequest("the path is not UTF-8")
-	}
-	return decoded, nil
 }
 
 func checkPath(path string) *refusal {
@@ -145,18 +174,52 @@ func checkPath(path string) *refusal {
 		}
 	}
 	segments := strings.Split(path[1:], "/")
-	for i, seg := range segments {
-		switch {
+	for i, all := range segments {
+		switch seg, _, _ := strings.Cut(all, ";"); {
 		case seg == "." || seg == "..":
 			return badRequest("the path has a . or .. segment")
-		case strings.Contains(seg, ";"): // /admin;x/ is /admin/ to servlets, and not to others
-			return badRequest("the path has a semicolon")
-		case seg == "" && i < len(segments)-1:
+		case seg == "" && (all != "" || i < len(segments)-1):
 			return badRequest("the path has an empty segment")
 		}
 	}
 	return nil
 }
+
+// pathAt returns path, which parsePath returned, as the target reads it: what
+// rules are about.
+func (t *target) pathAt(path string) (string, *refusal) {
+	if strings.Contains(path, encodedSlash) {
+		switch t.slashes {
+		case "":
+			return "", badRequest("the path has an encoded slash")
+		case "slash":
+			if t.semicolons == "parameters" && strings.Contains(path, ";") {
+				return "", badRequest("the path has an encoded slash and parameters")
+			}
+			path = strings.ReplaceAll(path, encodedSlash, "/")
+		}
+	}
+	if !strings.Contains(path, ";") && !strings.Contains(path, encodedSemicolon) {
+		return path, nil
+	}
+	switch t.semicolons {
+	case "": // /admin;x/ is /admin/ to servlets, and not to others
+		return "", badRequest("the path has a semicolon")
+	case "parameters":
+		segments := strings.Split(path, "/")
+		for i := range segments {
+			segments[i], _, _ = strings.Cut(segments[i], ";")
+		}
+		path = strings.Join(segments, "/")
+	}
+	return path, nil
+}
+
+// encoded is raw as net/url would encode it, which else decodes it and does not
+// tell an encoded slash from a slash.
+func encoded(raw string) string { return encoder.Replace(raw) }
+
+var encoder = strings.NewReplacer("^", "%5E", "|", "%7C")
 
 // escapesAreWhole reports whether each % begins an escape.
 func escapesAreWhole(s string) bool {

@@ -31,13 +31,16 @@ type settings struct {
 	openapi      string
 	routes       routes // nil without openapi
 	described    bool   // what is not described is refused
+	slashes      string // how it reads an encoded slash: "keep", "slash", or "" for refused
+	semicolons   string // how it reads a semicolon: "keep", "parameters", or "" for refused
 }
 
 // authKinds are the ways to send a target's secret.
 var authKinds = []string{"bearer", "basic", "header", "query", "none"}
 
 // options are the names that a target may set.
-var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2", "safe_methods", "openapi", "undescribed"}
+var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2", "safe_methods", "openapi", "undescribed",
+	"encoded_slashes", "semicolons"}
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
@@ -118,6 +121,12 @@ func parseSettings(r protocol.Resource) (*settings, error) {
 	default:
 		return nil, fmt.Errorf("safe_methods: %q is not pure or change", o["safe_methods"])
 	}
+	if err := reading(o["encoded_slashes"], "slash", &t.slashes); err != nil {
+		return nil, fmt.Errorf("encoded_slashes: %w", err)
+	}
+	if err := reading(o["semicolons"], "parameters", &t.semicolons); err != nil {
+		return nil, fmt.Errorf("semicolons: %w", err)
+	}
 	t.openapi = o["openapi"]
 	switch mode := o["undescribed"]; {
 	case mode == "refuse" && t.openapi != "":
@@ -135,6 +144,18 @@ func yes(value string, to *bool) error {
 		*to = true
 	default:
 		return fmt.Errorf("%q is not enable or disable", value)
+	}
+	return nil
+}
+
+// reading reads how a target takes a character in paths.
+func reading(value, special string, to *string) error {
+	switch value {
+	case "", "refuse":
+	case "keep", special:
+		*to = value
+	default:
+		return fmt.Errorf("%q is not refuse, keep or %s", value, special)
 	}
 	return nil
 }
