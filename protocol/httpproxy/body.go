@@ -85,11 +85,11 @@ func (q *request) response(res *http.Response) error {
 		if !q.upgrade {
 			return refuse(http.StatusBadGateway, "the target wants to speak another protocol")
 		}
-		if !q.x.Plain() {
-			return &refusal{status: http.StatusForbidden, d: protocol.DeniedError{Reason: "a step has to look into what comes back, and cannot look into a WebSocket"}}
-		}
 		q.whole = true
-		return nil
+		if q.x.Plain() {
+			return nil
+		}
+		return q.webSocket(res)
 	}
 	if q.x.Plain() {
 		res.Body = q.counted(res.Body, res.Body, nil)

@@ -116,8 +116,16 @@
 // speaks of the body as it was (ETag, digests, Last-Modified, Content-Length,
 // ranges, trailers) is taken out or made right, and what was masked is not to be
 // cached. What cannot be shown to a step that wants it is not shown at all: a
-// document that is too large, not UTF-8, or compressed in another way, and a
-// WebSocket. Taps on bytes see the streams "request" and "response".
+// document that is too large, not UTF-8, or compressed in another way. Taps on
+// bytes see the streams "request" and "response".
+//
+// The messages of a WebSocket are looked at when all of one is there, within
+// MaxDocument: taps on documents see what the target sends, a text as
+// application/json if it is, else as text/plain, and other messages as
+// application/octet-stream; taps on bytes see each message as a stream of its own,
+// both ways. Compression is not negotiated then, pings of the target are answered
+// by the gateway, and its reason for closing is left out. What is refused ends the
+// WebSocket with 1008. Without taps its bytes are copied.
 //
 // # What is refused
 //

@@ -203,3 +203,46 @@ func FuzzEvents(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFrames: however the bytes of a WebSocket come, the same frames come out;
+// each is whole, and a message is one that went through the step.
+func FuzzFrames(f *testing.F) {
+	f.Add([]byte("\x81\x05hello\x89\x01x\x01\x02he\x80\x03llo\x88\x02\x03\xe8"), 1, false)
+	f.Add([]byte("\x81\x85\x01\x02\x03\x04igohn\x82\x80\x00\x00\x00\x00"), 3, true)
+	f.Add([]byte("\x81\x7e\x00\x80"+strings.Repeat("x", 128)), 7, false)
+	f.Fuzz(func(t *testing.T, in []byte, size int, masked bool) {
+		const limit = 1 << 10
+		run := func(size int) (messages []string, controls []string, err error, f *frames) {
+			f = &frames{masked: masked, limit: limit}
+			f.message = func(op byte, m []byte) ([]byte, error) {
+				messages = append(messages, string(m))
+				return []byte("seen"), nil
+			}
+			f.control = func(op byte, p []byte) error { controls = append(controls, string(p)); f.frame(op, p); return nil }
+			for b := in; len(b) > 0 && err == nil; {
+				n := min(max(size, 1), len(b))
+				err = f.feed(b[:n])
+				b = b[n:]
+			}
+			return
+		}
+		m1, c1, err1, f1 := run(size)
+		m2, c2, err2, f2 := run(1)
+		if strings.Join(m1, "|") != strings.Join(m2, "|") || strings.Join(c1, "|") != strings.Join(c2, "|") || (err1 == nil) != (err2 == nil) || len(f1.out) != len(f2.out) {
+			t.Fatalf("in pieces of %d: %q %q %v; of 1: %q %q %v", size, m1, c1, err1, m2, c2, err2)
+		}
+		if cap(f1.all) > 4*limit || cap(f1.payload) > 4*limit || cap(f1.head) > 64 {
+			t.Fatal("it takes memory")
+		}
+		back := &frames{masked: masked, limit: limit, control: func(byte, []byte) error { c1 = c1[1:]; return nil }, message: func(_ byte, m []byte) ([]byte, error) {
+			if string(m) != "seen" {
+				t.Fatalf("%q went round the step", m)
+			}
+			m1 = m1[1:]
+			return nil, nil
+		}}
+		if err := back.feed(f1.out); err != nil || len(m1) > 0 || len(c1) > 0 || len(back.head) > 0 || back.left > 0 {
+			t.Fatalf("what comes out is not frames: %v", err)
+		}
+	})
+}

@@ -88,8 +88,9 @@ type request struct {
 
 	released bool // the record is safe for the first byte of the response
 
-	status  int  // of the target's response
-	whole   bool // the response came to its end
+	status  int        // of the target's response
+	whole   bool       // the response came to its end
+	socket  *webSocket // if there is one that steps look at
 	bytesIn atomic.Int64
 	bytes   int64
 
@@ -448,6 +449,7 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	out.Header.Set("Via", strconv.Itoa(q.in.ProtoMajor)+"."+strconv.Itoa(q.in.ProtoMinor)+" sallyport")
 	if !q.x.Plain() { // a step has to see all of the body, and as it is
 		out.Header.Set("Accept-Encoding", "identity")
+		out.Header.Del("Sec-Websocket-Extensions") // which compress
 		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "A-Im", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
 			out.Header.Del(name)
 		}
@@ -487,6 +489,9 @@ func (q *request) explain(ctx context.Context, err error) error {
 func (q *request) end() {
 	if q.x == nil {
 		return
+	}
+	if q.socket != nil {
+		q.socket.end()
 	}
 	out := protocol.Outcome{Status: protocol.StatusUnknown, Bytes: q.bytes, BytesIn: q.bytesIn.Load(), Err: q.faulty()}
 	if q.status > 0 {
