@@ -12,16 +12,14 @@ import (
 
 // call analyses a function call, an aggregate or a window function.
 func (p *pass) call(x *pg.FuncCall, s *scope) sql.Value {
-	args := constant(0)
-	types := make([]uint32, 0, len(x.Args))
-	for _, n := range x.Args {
-		v := p.expr(n, s)
-		if n.GetNamedArgExpr() != nil {
-			v.Type = 0 // it may stand in another place
+	args, vals := p.each(x.Args, s)
+	types := make([]uint32, len(vals))
+	for i := range vals {
+		if types[i] = vals[i].Type; x.Args[i].GetNamedArgExpr() != nil {
+			types[i] = 0 // it may stand in another place
 		}
-		types = append(types, v.Type)
-		args = join(args, v)
 	}
+	p.arguments(x, vals)
 	beside := p.exprs(x.AggOrder, s)
 	if x.AggWithinGroup {
 		args, beside = join(args, beside), constant(0) // the values aggregated are those ordered
@@ -41,6 +39,38 @@ func (p *pass) call(x *pg.FuncCall, s *scope) sql.Value {
 		out.Known = false
 	}
 	return out
+}
+
+// arguments judges the arguments of a call by what is read as a value of which
+// type: a built-in function reads literals as values of built-in types, unless it
+// takes arguments of any type.
+func (p *pass) arguments(x *pg.FuncCall, vals []sql.Value) {
+	b, ok := sql.Builtin{}, false
+	if p.catalog() != nil {
+		b, ok = p.catalog().Builtin(last(x.Funcname))
+	}
+	if ok && populates(b.Name) {
+		for i := range vals {
+			if vals[i].Type == 0 && !vals[i].Literal || p.codeOf(vals[i].Type)&readingCode != 0 && vals[i].Type >= sql.FirstUserOID {
+				p.populated = true
+			}
+		}
+	}
+	if strings.Contains(b.Name, "json") {
+		p.asJSON(vals...)
+	}
+	switch {
+	case x.AggWithinGroup: // literals stand beside what is ordered
+		return
+	case !ok, b.Any:
+		p.beside(true, vals...)
+		return
+	}
+	for i := range vals {
+		p.alone(vals[i])
+		vals[i].Literal = false
+	}
+	p.beside(true, vals...)
 }
 
 // window analyses the definition of a window.

@@ -143,7 +143,7 @@ func (p *pass) assignments(list []*pg.Node, it *item, rv *pg.RangeVar, s *scope)
 		t := n.GetResTarget()
 		p.write(it, rv, t.GetName())
 		p.exprs(fields(t.GetIndirection()), s)
-		p.expr(t.GetVal(), s)
+		p.alone(p.expr(t.GetVal(), s))
 	}
 }
 
@@ -290,5 +290,7 @@ func (p *pass) returning(list []*pg.Node, s *scope) rowset {
 	if len(list) > 0 {
 		p.access |= protocol.Read
 	}
-	return p.targets(list, s)
+	out := p.targets(list, s)
+	p.settle(out)
+	return out
 }

@@ -29,36 +29,48 @@ func through(v sql.Value, e protocol.Edge, typ uint32) sql.Value {
 	return sql.Value{Known: v.Known, Sources: v.Sources.Through(e), Type: typ}
 }
 
-// common returns the type of a choice between values of the given types: the
-// one that all have, where literals of no type of their own take that of the
-// others, or text. It is 0 where the server's rules would have to be followed.
-func common(types ...uint32) uint32 {
-	out := uint32(unknownOID)
-	for _, t := range types {
-		switch {
-		case t == out || t == unknownOID:
+// common returns the type of a choice between values: the one that all have,
+// where literals of no type of their own take that of the others, or text. It is
+// 0 where the server's rules would have to be followed.
+func (p *pass) common(list ...sql.Value) uint32 {
+	out, literal := uint32(unknownOID), false
+	for i := range list {
+		switch t := list[i].Type; {
+		case t == unknownOID:
+			literal = true
+		case t == out:
 		case out == unknownOID:
 			out = t
 		default:
 			return 0
 		}
 	}
-	if out == unknownOID {
+	switch {
+	case out == unknownOID:
 		return textOID
+	case literal:
+		return p.baseOf(out)
 	}
 	return out
 }
 
 // choice analyses a list of which one is the value.
 func (p *pass) choice(s *scope, list ...*pg.Node) sql.Value {
-	out := constant(0)
-	types := make([]uint32, 0, len(list))
+	out, vals := p.each(list, s)
+	p.beside(false, vals...)
+	return through(out, protocol.EdgeTransform, p.common(vals...))
+}
+
+// each analyses a list and returns what is computed from all of it and the
+// values one by one.
+func (p *pass) each(list []*pg.Node, s *scope) (all sql.Value, vals []sql.Value) {
+	all, vals = constant(0), make([]sql.Value, 0, len(list))
 	for _, n := range list {
 		v := p.expr(n, s)
-		types = append(types, v.Type)
-		out = join(out, v)
+		vals = append(vals, v)
+		all = join(all, v)
 	}
-	return through(out, protocol.EdgeTransform, common(types...))
+	return all, vals
 }
 
 // exprs analyses a list and returns what is computed from all of it.
@@ -87,11 +99,12 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	switch x := n.Node.(type) {
 	case *pg.Node_AConst:
 		v := constOf(x.AConst)
-		p.given = p.given || v.Type == unknownOID
+		if v.Type == unknownOID {
+			return p.literalValue(v.Type)
+		}
 		return v
 	case *pg.Node_ParamRef:
-		p.given = true
-		return constant(0)
+		return p.literalValue(0)
 	case *pg.Node_SetToDefault, *pg.Node_CurrentOfExpr, *pg.Node_MergeSupportFunc:
 		return constant(0)
 	case *pg.Node_ColumnRef:
@@ -99,7 +112,11 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	case *pg.Node_AExpr:
 		return p.operation(x.AExpr, s)
 	case *pg.Node_BoolExpr:
-		return p.transform(boolOID, s, x.BoolExpr.Args...)
+		v, vals := p.each(x.BoolExpr.Args, s)
+		for i := range vals {
+			p.alone(vals[i])
+		}
+		return through(v, protocol.EdgeTransform, boolOID)
 	case *pg.Node_NullTest:
 		return p.transform(boolOID, s, x.NullTest.Arg)
 	case *pg.Node_BooleanTest:
@@ -161,6 +178,15 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	return sql.Value{}
 }
 
+// literalValue is what takes its type from where it stands.
+func (p *pass) literalValue(typ uint32) sql.Value {
+	p.given = true
+	p.loose++
+	v := constant(typ)
+	v.Literal = true
+	return v
+}
+
 func constOf(c *pg.A_Const) sql.Value {
 	switch c.Val.(type) {
 	case *pg.A_Const_Ival, *pg.A_Const_Fval:
@@ -174,11 +200,24 @@ func constOf(c *pg.A_Const) sql.Value {
 
 // operation analyses an operator and what is written like one.
 func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
-	l, r := p.expr(x.Lexpr, s), p.expr(x.Rexpr, s)
+	l := p.expr(x.Lexpr, s)
+	r, list := sql.Value{}, []sql.Value(nil)
+	if items := x.Rexpr.GetList(); items != nil { // of IN and BETWEEN
+		r, list = p.each(items.Items, s)
+	} else {
+		r = p.expr(x.Rexpr, s)
+		list = []sql.Value{r}
+	}
 	lt, rt := l.Type, r.Type
 	if x.Lexpr == nil {
 		lt = unknownOID
+	} else {
+		list = append(list, l)
 	}
+	if x.Kind == pg.A_Expr_Kind_AEXPR_OP_ANY || x.Kind == pg.A_Expr_Kind_AEXPR_OP_ALL {
+		list[0].Type = p.elementType(rt)
+	}
+	p.beside(false, list...)
 	out := through(join(l, r), protocol.EdgeTransform, 0)
 	names := x.Name
 	switch x.Kind {
@@ -199,10 +238,10 @@ func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
 	switch op := last(names); {
 	case out.Type != 0 || !out.Known:
 	case x.Kind == pg.A_Expr_Kind_AEXPR_NULLIF:
-		out.Type = common(lt, rt)
+		out.Type = p.common(l, r)
 	case comparison(op):
 		out.Type = boolOID
-	case op == "||" && common(lt, rt) == textOID:
+	case op == "||" && p.common(l, r) == textOID:
 		out.Type = textOID
 	}
 	return out
@@ -278,6 +317,7 @@ func (p *pass) operatorNamed(schema, name string, l, r uint32) bool {
 // typeCast analyses a cast. A cast that changes nothing keeps the value.
 func (p *pass) typeCast(x *pg.TypeCast, s *scope) sql.Value {
 	v := p.expr(x.Arg, s)
+	p.alone(v) // it is the cast that reads it
 	typ, ok := p.castTo(x.TypeName)
 	edge := protocol.EdgeTransform
 	if typ != 0 && len(x.TypeName.Typmods) == 0 && (typ == v.Type || stringType(typ) && stringType(v.Type)) {
@@ -315,7 +355,7 @@ func (p *pass) castTo(t *pg.TypeName) (uint32, bool) {
 		return 0, false
 	case !p.harmlessType(typ):
 		p.notPure("type " + last(t.Names) + " is user-defined")
-		if k := p.catalog().Type(typ); k != nil && k.Trusted && !p.catalog().HasUserCast(typ) {
+		if p.trustedType(typ) {
 			return typ, true
 		}
 		p.runs("type " + last(t.Names) + " is user-defined")
@@ -328,9 +368,9 @@ func (p *pass) castTo(t *pg.TypeName) (uint32, bool) {
 func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
 	arg := p.expr(x.Arg, s)
 	def := p.expr(x.Defresult, s)
-	types := []uint32{def.Type}
+	results, conds := []sql.Value{def}, []sql.Value{arg}
 	if x.Defresult == nil {
-		types[0] = unknownOID
+		results[0] = sql.Value{Known: true, Type: unknownOID} // NULL
 	}
 	out := join(arg, def)
 	for _, n := range x.Args {
@@ -340,12 +380,21 @@ func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
 				out.Known = false
 			}
 			out = join(out, cond)
+			conds = append(conds, cond)
 			result := p.expr(w.Result, s)
-			types = append(types, result.Type)
+			results = append(results, result)
 			out = join(out, result)
 		}
 	}
-	return through(out, protocol.EdgeTransform, common(types...))
+	if x.Arg != nil {
+		p.beside(false, conds...)
+	} else {
+		for i := range conds {
+			p.alone(conds[i])
+		}
+	}
+	p.beside(false, results...)
+	return through(out, protocol.EdgeTransform, p.common(results...))
 }
 
 // indirection analyses (x).field, x[1] and (x).*.
@@ -434,6 +483,7 @@ func (p *pass) subLink(x *pg.SubLink, s *scope) sql.Value {
 	elem := uint32(0)
 	if len(out.cols) == 1 {
 		elem = out.cols[0].val.Type
+		p.beside(false, test, out.cols[0].val)
 	}
 	ok := false
 	if len(names) == 0 {

@@ -105,6 +105,16 @@ func runsTypeCode(name string) bool {
 		strings.HasSuffix(name, "_validator") || strings.Contains(name, "_to_xml")
 }
 
+// populates lists functions that read parts of a document as values of the types
+// of a row that they are given.
+func populates(name string) bool {
+	switch name {
+	case "json_populate_record", "json_populate_recordset", "jsonb_populate_record", "jsonb_populate_recordset", "hstore_populate_record":
+		return true
+	}
+	return false
+}
+
 // effectOf says what a built-in function that does something amounts to, or 0.
 func effectOf(name string) (protocol.Access, Flags) {
 	switch name {

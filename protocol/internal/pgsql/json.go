@@ -9,6 +9,7 @@ import (
 
 // jsonExpr analyses the SQL/JSON expressions; ok is false for anything else.
 func (p *pass) jsonExpr(n *pg.Node, s *scope) (v sql.Value, ok bool) {
+	p.json = true
 	switch x := n.Node.(type) {
 	case *pg.Node_JsonValueExpr:
 		return p.transform(0, s, x.JsonValueExpr.RawExpr, x.JsonValueExpr.FormattedExpr), true

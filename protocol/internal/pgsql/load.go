@@ -197,12 +197,12 @@ func Probe() string {
 
 const relationsQuery = `SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.oid $WHICH AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
+WHERE c.oid $WHICH AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't' AND n.nspname <> 'pg_toast'
 ORDER BY c.oid`
 
 const columnsQuery = `SELECT a.attrelid, a.attnum, a.attname, a.atttypid
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
-WHERE a.attrelid $WHICH AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relpersistence <> 't'
+WHERE a.attrelid $WHICH AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND c.relpersistence <> 't'
 ORDER BY a.attrelid, a.attnum`
 
 const inheritsQuery = `SELECT i.inhrelid, i.inhparent FROM pg_catalog.pg_inherits i WHERE i.inhrelid $WHICH ORDER BY 1, i.inhseqno`
@@ -275,15 +275,20 @@ const typesQuery = `SELECT t.oid, n.nspname, t.typname, t.typtype, CASE WHEN e.o
   SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
   WHERE p.oid IN (t.typinput, t.typoutput, t.typsend, t.typreceive, t.typmodin, t.typmodout) AND NOT (p.oid < 16384 OR l.lanname IN ('c', 'internal')))
  THEN 't'
- WHEN t.typtype = 'd' AND t.typbasetype < 16384 AND NOT EXISTS (
+ WHEN t.typtype = 'd' AND NOT EXISTS (
   SELECT 1 FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = k.oid
-  WHERE k.contypid = t.oid AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass) AND d.refobjid >= 16384)
+  WHERE k.contypid = t.oid AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_type'::pg_catalog.regclass)
+   AND d.refobjid >= 16384 AND d.refobjid <> t.oid)
   AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k, LATERAL pg_catalog.regexp_matches(k.conbin::pg_catalog.text, ':funcid ([0-9]+)', 'g') m
   WHERE k.contypid = t.oid AND m[1]::pg_catalog.oid IN (` + volatileQuery + `))
- THEN 't' ELSE 'f' END
+ THEN 't'
+ WHEN t.typtype = 'r' AND g.rngcanonical::pg_catalog.oid = 0 AND g.rngsubopc < 16384 AND g.rngsubdiff::pg_catalog.oid < 16384 THEN 't'
+ ELSE 'f' END,
+ CASE t.typtype WHEN 'd' THEN t.typbasetype WHEN 'r' THEN g.rngsubtype ELSE 0 END, t.typrelid
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
 LEFT JOIN pg_catalog.pg_class c ON c.oid = t.typrelid
+LEFT JOIN pg_catalog.pg_range g ON g.rngtypid = t.oid
 WHERE t.oid $WHICH AND n.nspname !~ '^pg_(temp|toast)' AND (t.typrelid = 0 OR c.relkind = 'c' OR t.oid >= 16384)
  AND NOT (t.oid < 16384 AND t.typname ~ '^_' AND n.nspname <> 'pg_catalog')
 ORDER BY t.oid`
@@ -297,12 +302,13 @@ WHERE p.oid $WHICH AND n.nspname !~ '^pg_temp'
 ORDER BY p.oid`
 
 // One row for each name: the worst volatility, whether there are aggregates,
-// window functions, sets and records among them, and the names of the columns
-// if all agree.
+// window functions, sets, records and arguments of any type among them, and the
+// names of the columns if all agree.
 const builtinsQuery = `SELECT p.proname, pg_catalog.max(p.provolatile::text), pg_catalog.bool_or($KIND = 'a'), pg_catalog.bool_or($KIND = 'w'),
  pg_catalog.bool_or(p.proretset), pg_catalog.bool_or(p.prorettype IN (2249, 2283, 2776, 3500, 5077, 5078) AND p.proretset OR p.prorettype = 2249),
  CASE WHEN pg_catalog.count(*) = pg_catalog.count(p.proallargtypes) AND pg_catalog.count(DISTINCT p.proargnames::text || p.proargmodes::text) = 1
-  THEN pg_catalog.min((SELECT pg_catalog.string_agg(p.proargnames[i], ',' ORDER BY i) FROM pg_catalog.generate_series(1, pg_catalog.array_length(p.proargmodes, 1)) AS i WHERE p.proargmodes[i] IN ('o', 't', 'b'))) END
+  THEN pg_catalog.min((SELECT pg_catalog.string_agg(p.proargnames[i], ',' ORDER BY i) FROM pg_catalog.generate_series(1, pg_catalog.array_length(p.proargmodes, 1)) AS i WHERE p.proargmodes[i] IN ('o', 't', 'b'))) END,
+ pg_catalog.bool_or(p.proargtypes::pg_catalog.oid[] && '{2277,2283,2776,3500,3831,4537,4538,5077,5078,5079,5080}')
 FROM pg_catalog.pg_proc p WHERE p.oid < 16384 AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
 GROUP BY p.proname ORDER BY 1`
 
@@ -316,7 +322,7 @@ WHERE o.oid >= 16384 AND n.nspname !~ '^pg_temp'
 ORDER BY o.oid`
 
 const castsQuery = `SELECT c.castsource, c.casttarget, c.castcontext = 'i',
- CASE WHEN c.castmethod <> 'f' OR p.oid < 16384 OR p.provolatile = 'i' AND NOT p.prosecdef AND l.lanname IN ('c', 'internal') AND EXISTS (
+ CASE WHEN c.castmethod <> 'f' OR p.oid < 16384 OR l.lanname = 'internal' AND p.prosrc = 'multirange_constructor1' OR p.provolatile = 'i' AND NOT p.prosecdef AND l.lanname IN ('c', 'internal') AND EXISTS (
   SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
  THEN 't' ELSE 'f' END
 FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang
@@ -463,7 +469,7 @@ func (l *loader) behind(r *record) error {
 }
 
 func (l *loader) typ(r *record) error {
-	t := &sql.Type{OID: r.oid(), Schema: l.intern(r.text()), Name: l.intern(r.text()), Kind: r.char(), Element: r.oid(), Trusted: r.bool()}
+	t := &sql.Type{OID: r.oid(), Schema: l.intern(r.text()), Name: l.intern(r.text()), Kind: r.char(), Element: r.oid(), Trusted: r.bool(), Base: r.oid(), Relation: r.oid()}
 	l.snap.Types = append(l.snap.Types, t)
 	return nil
 }
@@ -487,6 +493,7 @@ func (l *loader) builtin(r *record) error {
 	if out := r.text(); out != "" {
 		b.Out = strings.Split(out, ",")
 	}
+	b.Any = r.bool()
 	if l.snap.Builtins == nil {
 		l.snap.Builtins = map[string]sql.Builtin{}
 	}

@@ -43,14 +43,14 @@ var toldCatalog = "x\t150000\t1:1:\n\n" + // state
 	"1:1\n\n" + // the sum of what came with it
 	strings.TrimSuffix(toldTally(), "\n") + "\n\n" +
 	"1259\tpg_catalog\tpg_class\tr\tf\n\n1259\t1\toid\t26\n1259\t2\trelname\t19\n\n" +
-	"23\tpg_catalog\tint4\tb\t0\tf\n25\tpg_catalog\ttext\tb\t0\tf\n1009\tpg_catalog\t_text\tb\t25\tf\n\n" +
-	"lower\ti\tf\tf\tf\tf\t\\N\ncount\ti\tt\tf\tf\tf\t\\N\njson_each\ti\tf\tf\tt\tt\tkey,value\n\n" +
+	"23\tpg_catalog\tint4\tb\t0\tf\t0\t0\n25\tpg_catalog\ttext\tb\t0\tf\t0\t0\n1009\tpg_catalog\t_text\tb\t25\tf\t0\t0\n\n" +
+	"lower\ti\tf\tf\tf\tf\t\\N\tf\ncount\ti\tt\tf\tf\tf\t\\N\tt\njson_each\ti\tf\tf\tt\tt\tkey,value\tf\n\n" +
 	"20100\tpublic\tt\tr\tf\n20101\tpublic\tv\tv\tf\n20102\tpublic\tw\tv\tt\n20103\tpublic\tu\tr\tf\n\n" +
 	"20100\t1\tid\t23\n20100\t2\temail\t25\n20101\t1\tmail\t25\n20102\t1\tm\t25\n20103\t1\tid\t23\n20103\t2\temail\t25\n\n" +
 	"20103\t20100\n\n" + // inheritance
 	"20101\tSELECT lower(t.email) AS mail FROM public.t\n20102\tSELECT v.mail AS m FROM public.v\n\n" +
 	"20100\tw\ta trigger\n\n" + // code behind relations
-	"20200\tpublic\tmood\te\t0\tf\n\n" + // types
+	"20200\tpublic\tmood\te\t0\tf\t0\t0\n20201\tpublic\td\td\t0\tt\t20202\t0\n20202\tpublic\tt\tc\t0\tf\t0\t20100\n\n" + // types
 	"20300\tpublic\tf\t23 25\ti\tf\t23\tf\t14\n\n" + // functions
 	"public\t+\t23\t23\tf\n\n" + // operators
 	"20200\t25\tt\tf\n\n" + // casts
@@ -69,7 +69,8 @@ func toldTally() string {
 // the load ends, and so does what is asked of the catalog it made.
 func FuzzLoad(f *testing.F) {
 	f.Add(toldCatalog, "select m from w")
-	f.Add(strings.Replace(toldCatalog, "FROM public.t\n", "FROM public.w\n", 1), "select * from v") // views that contain each other
+	f.Add(strings.Replace(toldCatalog, "20202\t0\n", "20201\t0\n", 1), "select 'x'::d, coalesce(t, '(1)') from t") // a domain that stands on itself
+	f.Add(strings.Replace(toldCatalog, "FROM public.t\n", "FROM public.w\n", 1), "select * from v")                // views that contain each other
 	f.Add(strings.Replace(toldCatalog, "20103\t20100", "20103\t20100\n20100\t20103\n20100\t20100", 1), "select u from u")
 	f.Add(strings.Replace(toldCatalog, "20101\t1\tmail", "20101\t1\tmail\t25\n20101\t1\tmail", 1), "update v set mail = ''")
 	f.Add(strings.Replace(toldCatalog, "20101\tSELECT lower(t.email) AS mail FROM public.t", `20101`+"\t\\N", 1), "table w")

@@ -48,6 +48,13 @@ type facts struct {
 	given  bool // a literal or an argument has the type of what it stands beside
 	custom bool // values are read whose type may run code to read a literal
 
+	// The same precisely, where types are known.
+	loose     int      // literals and arguments of which it is not known what they stand beside
+	unclear   bool     // a value whose type is not known is an operand or an argument
+	populated bool     // parts of a document are read as values of the types of a row
+	json      bool     // JSON is made of a value whose type is not known
+	code      typeCode // what may run for the values that are read
+
 	resolved  bool                   // the catalog was asked, or would have been
 	argsKnown bool                   // of EXECUTE
 	subname   map[*pg.SubLink]string // the name of a scalar subquery's column
@@ -174,6 +181,7 @@ func (p *pass) finish(verb protocol.Verb) Statement {
 	if p.given && p.custom {
 		p.effect.Flags |= RunsCode // the constraints of a domain, before or while it runs
 	}
+	p.unclearTypes()
 	s := Statement{
 		Verb:       verb,
 		Access:     p.access,

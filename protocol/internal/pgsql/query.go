@@ -14,6 +14,27 @@ const maxColumns = 1664
 
 // query analyses SELECT, VALUES, TABLE and set operations over them.
 func (p *pass) query(x *pg.SelectStmt, outer *scope) rowset {
+	out := p.arm(x, outer)
+	p.settle(out)
+	return out
+}
+
+// settle gives the literals among columns the type text.
+func (p *pass) settle(r rowset) {
+	for i := range r.cols {
+		if v := &r.cols[i].val; v.Literal {
+			p.alone(*v)
+			v.Literal = false
+			if v.Type == unknownOID {
+				v.Type = textOID
+			}
+		}
+	}
+}
+
+// arm is query for a side of a set operation, where a literal takes the type of
+// what stands on the other side.
+func (p *pass) arm(x *pg.SelectStmt, outer *scope) rowset {
 	if x == nil || !p.step(1) {
 		p.notKnown("a query is not understood")
 		p.runs("a query is not understood")
@@ -58,8 +79,8 @@ func distinctOn(list []*pg.Node) []*pg.Node {
 }
 
 func (p *pass) limits(x *pg.SelectStmt, s *scope) {
-	p.expr(x.LimitCount, s)
-	p.expr(x.LimitOffset, s)
+	p.alone(p.expr(x.LimitCount, s))
+	p.alone(p.expr(x.LimitOffset, s))
 }
 
 // named analyses ORDER BY and GROUP BY, whose plain names may be those of
@@ -103,16 +124,15 @@ func (p *pass) windows(list []*pg.Node, s *scope) {
 // setOperation is UNION, INTERSECT or EXCEPT: a column of the result may be
 // that of either side.
 func (p *pass) setOperation(x *pg.SelectStmt, s *scope) rowset {
-	l := p.query(x.Larg, s)
-	r := p.query(x.Rarg, s)
+	l := p.arm(x.Larg, s)
+	r := p.arm(x.Rarg, s)
 	out := rowset{open: l.open || r.open}
 	for i, c := range l.cols {
 		if i < len(r.cols) {
-			typ := c.val.Type
-			c.val = join(c.val, r.cols[i].val)
-			if typ == r.cols[i].val.Type {
-				c.val.Type = typ
-			}
+			lv, rv := c.val, r.cols[i].val
+			p.beside(false, lv, rv)
+			c.val = join(lv, rv)
+			c.val.Type = p.common(lv, rv)
 		} else if !out.open {
 			c.val.Known = false
 		}
@@ -132,22 +152,29 @@ func (p *pass) setOperation(x *pg.SelectStmt, s *scope) rowset {
 
 func (p *pass) values(x *pg.SelectStmt, s *scope) rowset {
 	var out rowset
+	var vals [][]sql.Value // by column
 	for _, n := range x.ValuesLists {
 		row := n.GetList().GetItems()
 		for i, e := range row {
 			v := p.expr(e, s)
-			if i == len(out.cols) {
+			if i == len(vals) {
 				if i >= maxColumns {
 					out.open = true
 					break
 				}
-				out.cols = append(out.cols, col{fmt.Sprintf("column%d", i+1), v})
-				continue
+				vals = append(vals, nil)
 			}
-			typ := common(out.cols[i].val.Type, v.Type)
-			out.cols[i].val = join(out.cols[i].val, v)
-			out.cols[i].val.Type = typ
+			vals[i] = append(vals[i], v)
 		}
+	}
+	for i, list := range vals {
+		v := list[0]
+		for k := range list {
+			v = join(v, list[k])
+		}
+		p.beside(false, list...)
+		v.Type = p.common(list...)
+		out.cols = append(out.cols, col{fmt.Sprintf("column%d", i+1), v})
 	}
 	t := &scope{parent: s.parent, with: s.with, cols: out.cols}
 	p.named(x.SortClause, t, out)
@@ -173,9 +200,6 @@ func (p *pass) targets(list []*pg.Node, s *scope) rowset {
 		name := t.Name
 		if name == "" {
 			name = p.figureColumn(t.Val)
-		}
-		if v.Type == unknownOID {
-			v.Type = textOID // what a query yields has a type
 		}
 		out.cols = append(out.cols, col{name, v})
 	}

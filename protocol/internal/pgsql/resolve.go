@@ -126,46 +126,6 @@ func (p *pass) ruledOut(params, args []uint32) bool {
 	return false
 }
 
-// harmlessType reports whether reading, showing and comparing values of a type
-// runs built-in code only.
-func (p *pass) harmlessType(oid uint32) bool { return p.harmless(oid, 0) }
-
-func (p *pass) harmless(oid uint32, depth int) bool {
-	if p.catalog() == nil || depth > 16 {
-		return false
-	}
-	if p.catalog().HasUserCast(oid) {
-		return false
-	}
-	if oid < sql.FirstUserOID {
-		return oid != 0
-	}
-	t := p.catalog().Type(oid)
-	switch {
-	case t == nil:
-		return false
-	case t.Kind == 'e':
-		return true
-	case t.Kind == 'd':
-		return t.Trusted // its constraints may call anything
-	case t.Element != 0 && t.Kind == 'b':
-		return p.harmless(t.Element, depth+1)
-	default:
-		return false
-	}
-}
-
-// trustedType reports whether only the code of an extension, or of the server,
-// reads values of a type that is user-defined.
-func (p *pass) trustedType(oid uint32) bool {
-	c := p.catalog()
-	if c == nil {
-		return false
-	}
-	t := c.Type(oid)
-	return t != nil && t.Trusted && !c.HasUserCast(oid)
-}
-
 // argument notes in st that it takes an argument of a type, whose values the
 // server reads before st runs; 0 is one that is not known.
 func (p *pass) argument(st *Statement, typ uint32) {

@@ -219,6 +219,9 @@ func (p *pass) wholeRow(it *item, name string) sql.Value {
 		return p.missing("row " + name)
 	}
 	p.notPure("row " + name + " is used as a value")
+	for i := range it.cols {
+		p.use(it.cols[i].val)
+	}
 	return p.use(it.row())
 }
 
@@ -238,6 +241,7 @@ func (p *pass) use(v sql.Value) sql.Value {
 	if v.Type != 0 && !p.harmlessType(v.Type) {
 		p.notPure("a column's type is user-defined")
 		p.custom = p.custom || !p.trustedType(v.Type)
+		p.code |= p.codeOf(v.Type)
 	}
 	return v
 }

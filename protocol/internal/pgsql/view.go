@@ -23,6 +23,7 @@ func ExpandView(c *sql.Catalog, r *sql.Relation, chain []uint32) *sql.Expansion 
 	p.chain = chain
 	p.access = protocol.Read
 	rows := p.query(tree.Stmts[0].Stmt.GetSelectStmt(), nil)
+	p.unclearTypes()
 	out := &sql.Expansion{
 		ReadsKnown: p.unknown == "" && !rows.open,
 		Pure:       p.impure == "" && p.access == protocol.Read,

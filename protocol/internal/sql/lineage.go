@@ -12,6 +12,10 @@ type Value struct {
 	Known   bool // Sources is complete
 	Sources Sources
 	Type    uint32 // OID, 0 if not known
+
+	// Literal is set of what has no type of its own and takes that of what it
+	// stands beside.
+	Literal bool
 }
 
 // An Expansion is what reading a view means.

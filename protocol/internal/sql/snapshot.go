@@ -43,6 +43,7 @@ type Builtin struct {
 	Set        bool     // one of them returns a set
 	Out        []string // the columns, if they return several and agree on them
 	Record     bool     // one of them returns a record
+	Any        bool     // one of them takes arguments of whatever type they have
 }
 
 // An Operator is a user-defined operator. A missing operand is 0.
@@ -58,11 +59,12 @@ type Type struct {
 	Schema, Name string
 	Kind         byte   // pg_type.typtype: 'b' base, 'c' composite, 'd' domain, 'e' enum, 'p' pseudo, 'r' range, 'm' multirange
 	Element      uint32 // of an array type
-	Relation     uint32 // of a composite type
+	Base         uint32 // of a domain what it stands on, of a range what it is of
+	Relation     uint32 // of a composite type: the relation that has its columns
 
 	// Trusted says of a base type that the functions which read and show its
-	// values are, in the sense of Function; of a domain that its constraints
-	// call built-in functions only and its base type came with the server.
+	// values are, in the sense of Function; of a domain that its constraints, of
+	// a range that its functions, are built-in ones only.
 	Trusted bool
 }
 
