@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"path"
 	"strconv"
 	"strings"
@@ -35,6 +36,7 @@ const (
 type channel struct {
 	s              *session
 	client, target ssh.Channel
+	calls          calls
 
 	stderr *lockedWriter // the client's
 
@@ -69,6 +71,7 @@ const (
 	idle     phase = iota // nothing runs
 	starting              // the target was asked to run something
 	running               // the streams are copied
+	done                  // nothing may run any more
 )
 
 func (c *channel) is(p phase) bool {
@@ -93,7 +96,10 @@ func (c *channel) nl() string {
 
 // serveChannel serves a session channel until both sides have closed it.
 func (s *session) serveChannel(nc ssh.NewChannel) error {
-	target, treqs, err := s.target.OpenChannel("session", nc.ExtraData())
+	c := &channel{s: s, calls: calls{s: s}, over: make(chan struct{}),
+		streams: streams{in: make(chan struct{}), out: make(chan struct{})}}
+	defer c.calls.Wait() // the channel counts for as long as something of it is left
+	target, treqs, err := c.calls.open(s.ps.Context(), s.srv.answerTimeout(), s.target, "session", nc.ExtraData())
 	if err != nil {
 		rejectAs(nc, err)
 		return nil
@@ -103,8 +109,7 @@ func (s *session) serveChannel(nc ssh.NewChannel) error {
 		_ = target.Close()
 		return nil // the connection has ended
 	}
-	c := &channel{s: s, client: client, target: target, over: make(chan struct{}),
-		streams: streams{in: make(chan struct{}), out: make(chan struct{})}}
+	c.client, c.target = client, target
 	c.changed = sync.NewCond(&c.mu)
 	c.stderr = &lockedWriter{w: client.Stderr()}
 	c.asking = context.WithValue(s.ps.Context(), channelKey{}, c)
@@ -116,7 +121,12 @@ func (s *session) serveChannel(nc ssh.NewChannel) error {
 	s.ps.Go(func() error { defer close(finished); return c.fromTarget(treqs) })
 	defer func() {
 		_ = target.Close()
-		<-finished
+		select {
+		case <-finished:
+		case <-time.After(s.srv.answerTimeout()):
+			c.end() // how it ended is not known
+			<-finished
+		}
 		close(c.over)
 	}()
 	for r := range queue {
@@ -173,7 +183,7 @@ func (c *channel) interrupt() bool {
 func (c *channel) request(r *ssh.Request) error {
 	switch r.Type {
 	case "shell", "exec", "subsystem":
-		if c.is(running) {
+		if !c.is(idle) {
 			reply(r, false, nil)
 			return nil
 		}
@@ -195,8 +205,16 @@ func (c *channel) request(r *ssh.Request) error {
 
 // forward passes a request on and its answer back.
 func (c *channel) forward(r *ssh.Request) {
-	ok, err := c.target.SendRequest(r.Type, r.WantReply, r.Payload)
-	reply(r, ok && err == nil, nil)
+	if !r.WantReply {
+		_, _ = c.target.SendRequest(r.Type, false, r.Payload)
+		return
+	}
+	ok, err := c.calls.request(c.target, r.Type, r.Payload)
+	if errors.Is(err, errSilent) {
+		c.silent(r, err)
+		return
+	}
+	reply(r, ok, nil)
 }
 
 // resize passes a window's new size on, and tells the steps.
@@ -223,7 +241,7 @@ func (c *channel) resize(r *ssh.Request) {
 
 func (c *channel) setEnv(r *ssh.Request) {
 	var v struct{ Name, Value string }
-	if c.is(running) || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv || !c.mayEnv(v.Name) {
+	if !c.is(idle) || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv || !c.mayEnv(v.Name) {
 		reply(r, false, nil)
 		return
 	}
@@ -247,13 +265,17 @@ func (c *channel) setPty(r *ssh.Request) {
 		Columns, Rows, Width, Height uint32
 		Modes                        string
 	}
-	if c.is(running) || c.pty || c.s.limits.noPty || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv {
+	if !c.is(idle) || c.pty || c.s.limits.noPty || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv {
 		reply(r, false, nil)
 		return
 	}
 	c.env += len(r.Payload)
-	ok, err := c.target.SendRequest(r.Type, true, r.Payload)
-	if c.pty = ok && err == nil; c.pty {
+	var err error
+	if c.pty, err = c.calls.request(c.target, r.Type, r.Payload); errors.Is(err, errSilent) {
+		c.silent(r, err)
+		return
+	}
+	if c.pty {
 		c.state = append(c.state, "pty "+strconv.Quote(v.Term))
 		c.term = &protocol.Terminal{Type: v.Term, Columns: int(v.Columns), Rows: int(v.Rows)}
 	}
@@ -322,7 +344,12 @@ func (c *channel) start(r *ssh.Request) error {
 		kind, payload = "exec", ssh.Marshal(struct{ Text string }{op.Text})
 	}
 	c.enter(starting, x)
-	ok, err := c.target.SendRequest(kind, true, payload)
+	ok, err := c.calls.request(c.target, kind, payload)
+	if errors.Is(err, errSilent) { // it may run
+		x.End(protocol.Outcome{Status: protocol.StatusUnknown, Err: targetSilent(err)})
+		c.silent(r, err)
+		return nil
+	}
 	if err != nil || !ok {
 		c.enter(idle, nil)
 		x.End(protocol.Outcome{Status: protocol.StatusFailed, Tag: "the target refused the request"})
@@ -340,6 +367,7 @@ func (c *channel) start(r *ssh.Request) error {
 // refuse tells the client, as a command would that failed, and closes the
 // channel. A subsystem is refused as such: its client expects no text.
 func (c *channel) refuse(r *ssh.Request, err error) {
+	defer c.enter(done, nil) // the client's side is closed behind it
 	_, _ = c.stderr.Write([]byte(refusal(err, c.nl())))
 	if r.Type == "subsystem" {
 		reply(r, false, nil)
@@ -348,6 +376,19 @@ func (c *channel) refuse(r *ssh.Request, err error) {
 	}
 	reply(r, true, nil)
 	c.exit(exitRefused)
+}
+
+// silent ends the channel of a target that has not answered r in time.
+func (c *channel) silent(r *ssh.Request, err error) {
+	c.s.srv.log.Warn("the target does not answer", "session", c.s.ps.Info().ID, "type", r.Type)
+	switch err = targetSilent(err); r.Type {
+	case "shell", "exec", "subsystem":
+		c.refuse(r, err)
+	default:
+		reply(r, false, nil)
+		c.refuse(&ssh.Request{}, err)
+	}
+	_ = c.target.Close()
 }
 
 // exit ends the client's channel with an exit status.

@@ -107,6 +107,10 @@
 //
 // # Limits
 //
+// What a client or target does not answer within [Server].AnswerTimeout fails; a
+// target that answers no global request loses the session. What is left open by
+// that counts as a channel until the connection ends.
+//
 // A connection has at most [Server].MaxChannels channels; each buffers up to 2 MiB
 // for each direction, as the SSH library has it. SFTP messages are bounded by
 // 256 KiB, as in OpenSSH. The library answers a channel's end by itself: a client

@@ -90,6 +90,8 @@ func (s *session) connect(nc ssh.NewChannel, to ssh.Conn, op *protocol.Operation
 		_ = nc.Reject(ssh.Prohibited, errNoForwarding.Reason)
 		return nil
 	}
+	calls := calls{s: s}
+	defer calls.Wait() // the channel counts for as long as something of it is left
 	x, err := s.ps.Begin(s.ps.Context(), op)
 	if err != nil {
 		_ = nc.Reject(ssh.Prohibited, protocol.Reason(err))
@@ -108,7 +110,7 @@ func (s *session) connect(nc ssh.NewChannel, to ssh.Conn, op *protocol.Operation
 		_ = nc.Reject(ssh.Prohibited, protocol.FixedReason)
 		return nil
 	}
-	far, freqs, err := to.OpenChannel(nc.ChannelType(), nc.ExtraData())
+	far, freqs, err := calls.open(s.ps.Context(), connecting*s.srv.answerTimeout(), to, nc.ChannelType(), nc.ExtraData())
 	if err != nil {
 		out = protocol.Outcome{Status: protocol.StatusFailed, Tag: "the other side did not open the channel"}
 		rejectAs(nc, err)
@@ -123,15 +125,16 @@ func (s *session) connect(nc ssh.NewChannel, to ssh.Conn, op *protocol.Operation
 	if to == ssh.Conn(s.client) { // the client is the far side
 		in, back = back, in
 	}
-	out = s.pipe(near, far, nreqs, freqs, in, back)
+	out = s.pipe(&calls, near, far, nreqs, freqs, in, back)
 	if to == ssh.Conn(s.client) {
 		out.Bytes, out.BytesIn = out.BytesIn, out.Bytes
 	}
 	return nil
 }
 
-// pipe copies between two channels until both directions have ended.
-func (s *session) pipe(near, far ssh.Channel, nreqs, freqs <-chan *ssh.Request, there, back protocol.BytesFunc) protocol.Outcome {
+// pipe copies between two channels until both directions have ended. A side that
+// does not answer to the end of a channel is left to rest.
+func (s *session) pipe(rest *calls, near, far ssh.Channel, nreqs, freqs <-chan *ssh.Request, there, back protocol.BytesFunc) protocol.Outcome {
 	var bytesThere, bytesBack atomic.Int64
 	out := protocol.Outcome{Status: protocol.StatusOK}
 	var mu sync.Mutex
@@ -152,10 +155,13 @@ func (s *session) pipe(near, far ssh.Channel, nreqs, freqs <-chan *ssh.Request, 
 		}
 	}
 	// A side that closes the channel takes no more: what comes for it is in vain.
+	one := make(chan struct{}) // closed when the channel is to be closed
+	var once sync.Once
 	closed := func(reqs <-chan *ssh.Request, other ssh.Channel, copied *sync.WaitGroup) {
 		for r := range reqs {
 			reply(r, false, nil)
 		}
+		once.Do(func() { close(one) })
 		defer time.AfterFunc(closeAfter, func() { _ = other.Close() }).Stop()
 		copied.Wait()
 		_ = other.Close()
@@ -165,10 +171,28 @@ func (s *session) pipe(near, far ssh.Channel, nreqs, freqs <-chan *ssh.Request, 
 	run(&wgBack, func() { direction(near, far, back, &bytesBack) })
 	run(&all, func() { closed(nreqs, far, &wgThere) })
 	run(&all, func() { closed(freqs, near, &wgBack) })
-	wgThere.Wait()
-	wgBack.Wait()
-	_, _ = near.Close(), far.Close()
-	all.Wait()
+	over := make(chan struct{})
+	rest.Add(1)
+	s.ps.Go(func() error {
+		defer rest.Done()
+		wgThere.Wait()
+		wgBack.Wait()
+		_, _ = near.Close(), far.Close()
+		once.Do(func() { close(one) })
+		all.Wait()
+		close(over)
+		return nil
+	})
+	select {
+	case <-over:
+	case <-one:
+		select {
+		case <-over:
+		case <-time.After(closeAfter + s.srv.answerTimeout()):
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
 	out.BytesIn, out.Bytes = bytesThere.Load(), bytesBack.Load()
 	return out
 }
@@ -203,7 +227,7 @@ func (s *session) listenTCP(r *ssh.Request) {
 		reply(r, false, nil)
 		return
 	}
-	ok, payload, err := s.target.SendRequest(r.Type, true, r.Payload)
+	ok, payload, err := s.calls.global(s.target, r.Type, r.Payload)
 	if v.Port == 0 && len(payload) >= 4 { // the target has chosen
 		v.Port = binary.BigEndian.Uint32(payload)
 	}
@@ -234,7 +258,7 @@ func (s *session) cancelTCP(r *ssh.Request) {
 		reply(r, false, nil)
 		return
 	}
-	ok, payload, err := s.target.SendRequest(r.Type, true, r.Payload)
+	ok, payload, err := s.calls.global(s.target, r.Type, r.Payload)
 	l.x.End(protocol.Outcome{Status: protocol.StatusOK})
 	reply(r, ok && err == nil, payload)
 }

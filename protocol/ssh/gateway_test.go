@@ -200,7 +200,7 @@ func (r *rig) command(t testing.TB, program string, args ...string) *exec.Cmd {
 	} else {
 		args = append([]string{"-F", filepath.Join(r.dir, "config")}, args...)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, sshtest.Tool(t, program, pkg), args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")

@@ -40,6 +40,11 @@ type Server struct {
 	// LoginTimeout bounds the login at the target; 0 means 15 s.
 	LoginTimeout time.Duration
 
+	// AnswerTimeout bounds how long a client or target may take to answer what it
+	// is asked for, such as a new channel; 0 means 30 s. What connects elsewhere
+	// first, a forward, may take five times as long.
+	AnswerTimeout time.Duration
+
 	// Logger is for the operator; nil: nothing is logged.
 	Logger *slog.Logger
 
@@ -72,6 +77,13 @@ func (s *Server) loginTimeout() time.Duration {
 	return 15 * time.Second
 }
 
+func (s *Server) answerTimeout() time.Duration {
+	if s.AnswerTimeout > 0 {
+		return s.AnswerTimeout
+	}
+	return 30 * time.Second
+}
+
 // ServeConn implements [protocol.Server].
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) (err error) {
 	s.init()
@@ -98,6 +110,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 	}
 	defer func() { hs.sess.Close(orderly(err)) }()
 	c := &session{srv: s, ps: hs.sess, client: sc, target: hs.target.conn, limits: hs.limits, env: hs.target.env, listens: map[string]*listen{}}
+	c.calls.s = c
 	return protocol.Guard(func() error { return c.serve(chans, reqs, hs.target.chans, hs.target.reqs) })
 }
 

@@ -20,6 +20,7 @@ type session struct {
 	target ssh.Conn
 	limits limits
 	env    []string
+	calls  calls
 
 	mu       sync.Mutex
 	channels int
@@ -210,7 +211,11 @@ func (s *session) targetGlobals(reqs <-chan *ssh.Request) error {
 func rejectAs(nc ssh.NewChannel, err error) {
 	var e *ssh.OpenChannelError
 	if errors.As(err, &e) {
-		_ = nc.Reject(e.Reason, e.Message)
+		_ = nc.Reject(e.Reason, printable(e.Message, "\n"))
+		return
+	}
+	if errors.Is(err, errSilent) {
+		_ = nc.Reject(ssh.ConnectionFailed, "there is no answer from behind the gateway")
 		return
 	}
 	_ = nc.Reject(ssh.ConnectionFailed, "the connection behind the gateway has ended")
