@@ -2,12 +2,15 @@ package httpproxy_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -25,6 +28,16 @@ func TestKit(t *testing.T) {
 // then overlap the target's work.
 func TestKitPure(t *testing.T) {
 	protocoltest.Test(t, kit(map[string]string{"tls": "disable", "auth": "basic", "safe_methods": "pure"}))
+}
+
+// TestKitHTTP2 does so over HTTP/2 on both sides, with many requests at once.
+func TestKitHTTP2(t *testing.T) {
+	k := kit(map[string]string{"tls": "disable", "auth": "basic", "http2": "enable"})
+	k.NewClient = newH2Client
+	k.Encrypted = true        // headers are compressed: a text cannot be found in the bytes
+	log.SetOutput(io.Discard) // where net/http tells what a hostile target sends
+	defer log.SetOutput(os.Stderr)
+	protocoltest.Test(t, k)
 }
 
 func kit(options map[string]string) protocoltest.Kit {
@@ -68,6 +81,10 @@ func (c *kitClient) Do(text string, row func([][]byte) error) error {
 	if err != nil {
 		return err
 	}
+	return readKit(res, row)
+}
+
+func readKit(res *http.Response, row func([][]byte) error) error {
 	defer res.Body.Close()
 	if res.StatusCode >= 400 {
 		body, err := io.ReadAll(res.Body)
@@ -95,6 +112,41 @@ func (c *kitClient) Do(text string, row func([][]byte) error) error {
 
 func (c *kitClient) Close() error { return c.conn.Close() }
 
+// h2Client speaks HTTP/2, by net/http's client.
+type h2Client struct {
+	conn *http.ClientConn
+	l    protocoltest.Login
+}
+
+func newH2Client(conn net.Conn, l protocoltest.Login) (protocoltest.Client, error) {
+	tr := &http.Transport{Protocols: new(http.Protocols), DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }}
+	tr.Protocols.SetUnencryptedHTTP2(true)
+	cc, err := tr.NewClientConn(context.Background(), "http", l.Target+".test:80")
+	if err != nil {
+		return nil, err
+	}
+	c := &h2Client{cc, l}
+	return c, c.Do("GET /.sallyport/whoami", func([][]byte) error { return nil })
+}
+
+func (c *h2Client) Do(text string, row func([][]byte) error) error {
+	method, path, _ := strings.Cut(text, " ")
+	req, err := http.NewRequest(method, "http://"+c.l.Target+".test"+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	req.SetBasicAuth(c.l.User, c.l.Proof)
+	res, err := c.conn.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	return readKit(res, row)
+}
+
+func (c *h2Client) Another() (protocoltest.Client, error) { return c, nil }
+
+func (c *h2Client) Close() error { return c.conn.Close() }
+
 // once is a listener of one connection.
 type once struct {
 	conn chan net.Conn
@@ -121,6 +173,9 @@ func serveKitTarget(conn net.Conn, t *protocoltest.Target) error {
 				close(o.end)
 			}
 		}}
+	srv.Protocols = new(http.Protocols)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
 	return srv.Serve(o)
 }
 

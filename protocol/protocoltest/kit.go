@@ -102,6 +102,11 @@ type Client interface {
 // goroutine.
 type Canceler interface{ Cancel() error }
 
+// A Multiplexer is a [Client] whose session carries several operations at once,
+// as SSH's channels and HTTP/2's streams do. Another returns a client of the same
+// session for another goroutine; the kit closes the first one only.
+type Multiplexer interface{ Another() (Client, error) }
+
 // A ReplyError is an error that the server reported for one text, while the
 // connection goes on.
 type ReplyError struct{ Text string }
@@ -166,6 +171,7 @@ func Checks() []Check {
 	all = append(all, decisionChecks()...)
 	all = append(all, holdChecks()...)
 	all = append(all, resultChecks()...)
+	all = append(all, streamChecks()...)
 	all = append(all, recordChecks()...)
 	all = append(all, faultChecks()...)
 	all = append(all, lifeChecks()...)

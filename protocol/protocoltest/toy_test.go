@@ -471,6 +471,9 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 		case "END\n":
 			if chunk != nil && c.s.bug != "forgets what was held back" {
 				b, err := chunk(nil, true)
+				if c.s.bug == "tells ends twice" {
+					_, _ = chunk(nil, true)
+				}
 				if err != nil {
 					return out, errors.Join(err, c.say("ERR %s", protocol.Reason(err)))
 				}

@@ -94,6 +94,8 @@ func (c *kitClient) Do(text string, row func([][]byte) error) error {
 
 func (c *kitClient) Cancel() error { return c.sess.Signal(xssh.SIGINT) }
 
+func (c *kitClient) Another() (protocoltest.Client, error) { return &kitClient{c: c.c}, nil }
+
 func (c *kitClient) Close() error { return c.c.Close() }
 
 func serveKitTarget(conn net.Conn, t *protocoltest.Target, key xssh.Signer) error {
