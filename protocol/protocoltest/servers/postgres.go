@@ -82,11 +82,14 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 			return nil, err
 		}
 	}
-	acc, err := serverAccount()
+	acc, err := serverAccount("postgres")
 	if err != nil {
 		return nil, err
 	}
-	src, err := template(ctx, p.Install, acc)
+	src, err := template("postgres-"+p.Install.Version, acc, func(data string) *exec.Cmd {
+		return exec.CommandContext(ctx, filepath.Join(p.Install.Bin, "initdb"), "-D", data, "-U", superuser, "-A", "trust",
+			"-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1") // 1 MB of log to copy instead of 16
+	})
 	if err != nil {
 		return nil, err
 	}

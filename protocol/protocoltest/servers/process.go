@@ -89,11 +89,11 @@ func (p *Process) kill() {
 	}
 }
 
-// cleanEnv keeps a developer's PGHOST and the like out.
+// cleanEnv keeps a developer's PGHOST, MYSQL_HOST and the like out.
 func cleanEnv() []string {
 	var env []string
 	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(kv, "PG") {
+		if !strings.HasPrefix(kv, "PG") && !strings.HasPrefix(kv, "MYSQL") && !strings.HasPrefix(kv, "MARIADB") {
 			env = append(env, kv)
 		}
 	}

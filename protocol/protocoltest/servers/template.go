@@ -1,7 +1,6 @@
 package servers
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -13,18 +12,20 @@ import (
 	"strconv"
 )
 
-// account is whom the server's programs run as. PostgreSQL refuses to run as
+// account is whom the server's programs run as. Databases refuse to run as
 // root, so root hands over to another account.
 type account struct {
 	uid, gid int
 	drop     bool // the process is root and has to give up its rights
 }
 
-func serverAccount() (account, error) {
+// serverAccount returns the first of the named accounts that there is, for a
+// process that is root, and nobody's if there is none of them.
+func serverAccount(names ...string) (account, error) {
 	if os.Geteuid() != 0 {
 		return account{uid: os.Geteuid(), gid: os.Getegid()}, nil
 	}
-	for _, name := range []string{"postgres", "nobody"} {
+	for _, name := range append(names, "nobody") {
 		u, err := user.Lookup(name)
 		if err != nil {
 			continue
@@ -36,7 +37,7 @@ func serverAccount() (account, error) {
 		}
 		return account{uid, gid, true}, nil
 	}
-	return account{}, errors.New("PostgreSQL refuses to run as root, and there is no account postgres or nobody to run it as")
+	return account{}, fmt.Errorf("the server refuses to run as root, and there is no account %v or nobody to run it as", names)
 }
 
 func (a account) give(path string) error {
@@ -47,10 +48,11 @@ func (a account) give(path string) error {
 }
 
 // template returns a freshly initialised data folder to copy from. Making it
-// takes seconds, so it is kept in the temporary folder, one for each version
-// and account, and shared by all test processes of this user.
-func template(ctx context.Context, inst PostgresInstall, acc account) (string, error) {
-	dir := filepath.Join(os.TempDir(), fmt.Sprintf("sallyport-postgres-%s-%d", inst.Version, acc.uid))
+// takes seconds, so it is kept in the temporary folder, one for each name and
+// account, and shared by all test processes of this user. command makes it as
+// the folder data.
+func template(name string, acc account, command func(data string) *exec.Cmd) (string, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("sallyport-%s-%d", name, acc.uid))
 	switch fi, err := os.Lstat(dir); {
 	case err == nil:
 		// In a folder that everybody may write to, the name alone proves nothing.
@@ -61,7 +63,7 @@ func template(ctx context.Context, inst PostgresInstall, acc account) (string, e
 	case !errors.Is(err, fs.ErrNotExist):
 		return "", err
 	}
-	tmp, err := os.MkdirTemp("", "sallyport-initdb-")
+	tmp, err := os.MkdirTemp("", "sallyport-template-")
 	if err != nil {
 		return "", err
 	}
@@ -70,12 +72,13 @@ func template(ctx context.Context, inst PostgresInstall, acc account) (string, e
 		return "", err
 	}
 	data := filepath.Join(tmp, "data")
-	cmd := exec.CommandContext(ctx, filepath.Join(inst.Bin, "initdb"), "-D", data, "-U", superuser, "-A", "trust",
-		"-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1") // 1 MB of log to copy instead of 16
-	cmd.Dir, cmd.Env = tmp, cleanEnv()
-	cmd.SysProcAttr = acc.attr()
+	cmd := command(data)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = tmp, cleanEnv(), acc.attr()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("initdb: %w\n%s", err, tail(out))
+		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, tail(out))
+	}
+	if err := os.Chmod(data, 0o700); err != nil {
+		return "", err
 	}
 	if err := os.Rename(data, dir); err != nil {
 		if _, lerr := os.Lstat(dir); lerr == nil { // another process was faster
