@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sslmode"
 )
 
 // An authenticator proves to a target who the gateway is, in whatever way the
@@ -73,7 +74,7 @@ func (a *authenticator) answer(body []byte) ([]byte, error) {
 	}
 	switch kind {
 	case authCleartext:
-		if _, ok := a.conn.(*tls.Conn); !ok || a.mode != "verify-full" && a.mode != "verify-ca" {
+		if _, ok := a.conn.(*tls.Conn); !ok || !sslmode.Verifies(a.mode) {
 			return nil, errors.New("the target asks for a clear-text password, which is sent under verified TLS only (sslmode=verify-full)")
 		}
 		return append([]byte(a.creds.Secret.Reveal()), 0), c.done()

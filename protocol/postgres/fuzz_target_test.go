@@ -71,7 +71,7 @@ func FuzzTarget(f *testing.F) {
 		dial := func(context.Context) (net.Conn, error) { return conn, nil }
 		s := &Server{}
 		s.init()
-		r := protocol.Resource{Name: "t", Addr: "t:1", Options: map[string]string{optSSLMode: "disable"}}
+		r := protocol.Resource{Name: "t", Addr: "t:1", Options: map[string]string{"sslmode": "disable"}}
 		tg, err := s.connectTarget(t.Context(), r, dial, protocol.Credentials{User: "gw", Secret: protocol.NewSecret(secret)}, "db", nil)
 		if bytes.Contains(conn.out.Bytes(), []byte(secret)) {
 			t.Fatal("the secret was told")

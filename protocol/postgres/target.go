@@ -3,46 +3,36 @@ package postgres
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sslmode"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
-// Options of a target, as in [protocol.Resource]. The names that PostgreSQL's
-// own clients have too mean the same.
+// Options of a target, as in [protocol.Resource], beside those of package
+// sslmode. The names that PostgreSQL's own clients have too mean the same.
 const (
-	optSSLMode     = "sslmode"         // disable, prefer, require, verify-ca, verify-full (default)
-	optSSLRootCert = "sslrootcert"     // file with the CAs that may sign the target's certificate; default: the system's
-	optSSLCert     = "sslcert"         // file with the gateway's client certificate
-	optSSLKey      = "sslkey"          // file with its key
 	optDatabase    = "dbname"          // database for clients that name none
 	optRequireAuth = "require_auth"    // methods the target may ask for; default: all
 	optBinding     = "channel_binding" // prefer (default), require, disable
 	optReplication = "replication"     // "allow": replication connections may be asked for; default: refused
 )
 
-var sslModes = []string{"disable", "prefer", "require", "verify-ca", "verify-full"}
-
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
-	known := []string{optSSLMode, optSSLRootCert, optSSLCert, optSSLKey, optRequireAuth, optBinding, optDatabase, optReplication}
+	known := append(slices.Clone(sslmode.Options), optRequireAuth, optBinding, optDatabase, optReplication)
 	for k := range r.Options {
 		if !slices.Contains(known, k) {
 			return fmt.Errorf("unknown option %q; known are %s", k, strings.Join(known, ", "))
 		}
-	}
-	if m := r.Options[optSSLMode]; m != "" && !slices.Contains(sslModes, m) {
-		return fmt.Errorf("option sslmode: %q is none of %s", m, strings.Join(sslModes, ", "))
 	}
 	if v := r.Options[optReplication]; v != "" && v != "allow" {
 		return fmt.Errorf("option replication: %q is not \"allow\"", v)
@@ -50,71 +40,8 @@ func (s *Server) CheckTarget(r protocol.Resource) error {
 	if _, err := authRuleOf(r); err != nil {
 		return err
 	}
-	_, err := targetTLS(r)
+	_, err := sslmode.Config(r)
 	return err
-}
-
-// sslMode returns what the target's sslmode comes to. As for libpq, require
-// with a file of CAs means verify-ca.
-func sslMode(r protocol.Resource) string {
-	switch m := r.Options[optSSLMode]; {
-	case m == "require" && r.Options[optSSLRootCert] != "":
-		return "verify-ca"
-	case m != "":
-		return m
-	}
-	if strings.HasPrefix(r.Addr, "/") {
-		return "disable" // a Unix socket does not speak TLS
-	}
-	return "verify-full"
-}
-
-// targetTLS returns the TLS configuration for r, nil for none.
-func targetTLS(r protocol.Resource) (*tls.Config, error) {
-	mode := sslMode(r)
-	if mode == "disable" {
-		return nil, nil
-	}
-	host, _, err := net.SplitHostPort(r.Addr)
-	if err != nil {
-		return nil, errors.New("address: want host:port, or the path of a Unix socket")
-	}
-	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12, NextProtos: []string{alpn}}
-	if f := r.Options[optSSLRootCert]; f != "" {
-		pem, err := os.ReadFile(f)
-		if err != nil {
-			return nil, fmt.Errorf("option sslrootcert: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("option sslrootcert: no certificate in %s", f)
-		}
-	}
-	if f := r.Options[optSSLCert]; f != "" {
-		cert, err := tls.LoadX509KeyPair(f, r.Options[optSSLKey])
-		if err != nil {
-			return nil, fmt.Errorf("options sslcert and sslkey: %w", err)
-		}
-		c.Certificates = []tls.Certificate{cert}
-	} else if r.Options[optSSLKey] != "" {
-		return nil, errors.New("option sslkey needs sslcert")
-	}
-	switch mode {
-	case "prefer", "require":
-		c.InsecureSkipVerify = true // encrypts, proves nothing: said so in the package documentation
-	case "verify-ca":
-		c.InsecureSkipVerify = true // the name is not checked, the chain is, below
-		roots := c.RootCAs
-		c.VerifyConnection = func(cs tls.ConnectionState) error {
-			o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-			for _, ic := range cs.PeerCertificates[1:] {
-				o.Intermediates.AddCert(ic)
-			}
-			_, err := cs.PeerCertificates[0].Verify(o)
-			return err
-		}
-	}
-	return c, nil
 }
 
 // target is a connection to a target at which the gateway has logged in.
@@ -159,7 +86,7 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 
 // dialTarget connects and encrypts as the target's sslmode says.
 func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(context.Context) (net.Conn, error)) (conn net.Conn, err error) {
-	cfg, err := targetTLS(r)
+	cfg, err := sslmode.Config(r, alpn)
 	if err != nil {
 		return nil, &protocol.Fault{Side: protocol.SideGateway, Code: codeCannotConnect, Msg: "the target's TLS settings are wrong", Err: err}
 	}
@@ -185,7 +112,7 @@ func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(
 	switch answer[0] {
 	case 'S':
 	case 'N':
-		if sslMode(r) == "prefer" {
+		if sslmode.Of(r) == "prefer" {
 			return conn, nil
 		}
 		fallthrough
@@ -254,7 +181,7 @@ func (t *target) login(s *Server, r protocol.Resource, creds protocol.Credential
 	if _, err := t.conn.Write(startupMessage(creds.User, database, params)); err != nil {
 		return fail("the target closed the connection during the login", err)
 	}
-	a := authenticator{keys: &s.keys, conn: t.conn, mode: sslMode(r), creds: creds, rule: rule}
+	a := authenticator{keys: &s.keys, conn: t.conn, mode: sslmode.Of(r), creds: creds, rule: rule}
 	for range maxLoginMessages {
 		frame, err := t.next(maxLoginMessage)
 		if e := (*protocol.Fault)(nil); errors.As(err, &e) {
