@@ -196,7 +196,7 @@ func (f *front) watchHangup(stop <-chan struct{}) error {
 			return nil
 		case <-t.C:
 		}
-		if hungUp(f.c.client) {
+		if wire.HungUp(f.c.client) {
 			return errTerminated
 		}
 	}
@@ -227,7 +227,7 @@ func (f *front) lookedOut() {
 
 func (f *front) lookOut() {
 	f.c.mu.Lock()
-	if f.away++; !f.waiting || !hungUp(f.c.client) {
+	if f.away++; !f.waiting || !wire.HungUp(f.c.client) {
 		f.away = 0
 	}
 	gone := f.away == int(lostAfter/hangupEvery)

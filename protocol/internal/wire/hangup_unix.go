@@ -1,23 +1,23 @@
 //go:build unix
 
-package postgres
+package wire
 
 import (
-	"crypto/tls"
 	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// hungUp reports whether the peer has closed its side, also behind bytes that
+// HungUp reports whether the peer has closed its side, also behind bytes that
 // nobody has read.
-func hungUp(conn net.Conn) bool {
-	if t, ok := conn.(*tls.Conn); ok {
-		conn = t.NetConn()
-	}
-	if p, ok := conn.(*prefixConn); ok {
-		conn = p.Conn
+func HungUp(conn net.Conn) bool {
+	for {
+		inside, ok := conn.(interface{ NetConn() net.Conn }) // as of TLS
+		if !ok {
+			break
+		}
+		conn = inside.NetConn()
 	}
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
