@@ -129,6 +129,7 @@ func StartMariaDB(ctx context.Context, c MariaDBConfig) (*MariaDB, error) {
 		return nil, errors.Join(err, os.RemoveAll(m.dir))
 	}
 	sql := append([]string{
+		"DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1'",
 		"RENAME USER 'root'@'localhost' TO 'root'@'%'",
 		"ALTER USER 'root'@'%' IDENTIFIED BY " + mariadbLiteral(m.Superuser.Secret.Reveal()),
 	}, c.SQL...)

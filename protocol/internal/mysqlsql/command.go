@@ -1,0 +1,649 @@
+package mysqlsql
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// statement says what one statement does.
+func (p *pass) statement(n ast.StmtNode) Statement {
+	s := Statement{Bounded: true}
+	switch n := n.(type) {
+	case *ast.SelectStmt:
+		s.Verb, s.Shape = "select", protocol.Rows
+		if n.Kind == ast.SelectStmtKindTable {
+			s.Verb = "table"
+		} else if n.Kind == ast.SelectStmtKindValues {
+			s.Verb = "values"
+		}
+		if n.SelectIntoOpt != nil {
+			s.Shape = 0
+		}
+		p.access |= protocol.Read
+		s.Columns = columns(p.query(n, nil))
+	case *ast.SetOprStmt:
+		s.Verb, s.Shape = "select", protocol.Rows
+		p.access |= protocol.Read
+		s.Columns = columns(p.query(n, nil))
+	case *ast.InsertStmt:
+		p.insert(n, &s)
+	case *ast.UpdateStmt:
+		p.update(n, &s)
+	case *ast.DeleteStmt:
+		p.delete(n, &s)
+	case *ast.LoadDataStmt:
+		s.Verb = "load data"
+		p.access |= protocol.Write
+		if n.FileLocRef == ast.FileLocServerOrRemote {
+			p.access |= protocol.Admin // it reads a file of the server's
+		}
+		p.written(p.table(n.Table, protocol.Write), nil)
+		p.notKnown("what the file holds is not known")
+	case *ast.CallStmt:
+		s.Verb, s.Shape, s.Many, s.Changes, s.CreatesTemp = "call", protocol.Rows, true, true, true
+		name := n.Procedure.FnName.O
+		if n.Procedure.Schema.O != "" {
+			name = n.Procedure.Schema.O + "." + name
+		}
+		for _, a := range n.Procedure.Args {
+			p.expr(a, nil)
+		}
+		p.runs("procedure", name)
+	case *ast.DoStmt:
+		s.Verb = "do"
+		p.access |= protocol.Read
+		for _, e := range n.Exprs {
+			p.expr(e, nil)
+		}
+	case *ast.SetStmt:
+		p.set(n, &s)
+	case *ast.ShowStmt:
+		p.show(n, &s)
+	case *ast.ExplainStmt:
+		p.explain(n, &s)
+	case *ast.ExplainForStmt:
+		s.Verb, s.Shape = "explain", protocol.Rows
+		p.access |= protocol.Read
+		p.notKnown("it shows what another session runs")
+	case *ast.UseStmt:
+		return *Use(n.DBName)
+	case *ast.BeginStmt:
+		s.Verb = "begin"
+		p.control()
+	case *ast.CommitStmt:
+		s.Verb = "commit"
+		p.control()
+	case *ast.RollbackStmt:
+		s.Verb = "rollback"
+		if n.SavepointName != "" {
+			s.Verb = "rollback to savepoint"
+		}
+		p.control()
+	case *ast.SavepointStmt:
+		s.Verb = "savepoint"
+		p.control()
+	case *ast.ReleaseSavepointStmt:
+		s.Verb = "release savepoint"
+		p.control()
+	case *ast.LockTablesStmt:
+		s.Verb = "lock tables"
+		p.control()
+		for _, l := range n.TableLocks {
+			p.object("table", p.name(l.Table), protocol.Control)
+		}
+	case *ast.UnlockTablesStmt:
+		s.Verb = "unlock tables"
+		p.control()
+	case *ast.PrepareStmt:
+		s.Verb = "prepare"
+		p.control()
+	case *ast.DeallocateStmt:
+		s.Verb = "deallocate"
+		p.control()
+	case *ast.ExecuteStmt:
+		o := opaque("what was prepared under this name is not known")
+		o.Verb = "execute"
+		return o
+	case *ast.KillStmt:
+		s.Verb = "kill"
+		p.access |= protocol.Admin
+		p.notPure("it ends what another session does")
+		if n.Expr == nil && !n.TiDBExtension {
+			s.Kill = &Kill{ID: n.ConnectionID, Query: n.Query}
+		}
+	case *ast.HelpStmt:
+		s.Verb, s.Shape = "help", protocol.Rows
+		p.access |= protocol.Read
+	default:
+		if !p.definition(n, &s) {
+			return opaque("this kind of statement is not known here")
+		}
+	}
+	return p.finish(s)
+}
+
+// finish puts what was collected into s.
+func (p *pass) finish(s Statement) Statement {
+	s.Access = p.access
+	s.Pure = p.impure == "" && p.access&^protocol.Read == 0
+	s.Objects, s.Writes = p.objects, p.writes
+	s.Reads, s.ReadsKnown = p.reads.Refs(), p.unknown == ""
+	s.SetsState = s.SetsState || p.setsState
+	s.Why = first(p.unknown, p.impure)
+	return s
+}
+
+func (p *pass) control() {
+	p.access |= protocol.Control
+	p.notPure("it is about the session or its transaction")
+}
+
+// runs notes that code runs which somebody has defined.
+func (p *pass) runs(kind, name string) {
+	p.access |= protocol.Execute
+	p.setsState = true
+	p.object(kind, name, protocol.Execute)
+	p.notPure(kind + " " + name + " is not known to be harmless")
+	p.notKnown("what " + kind + " " + name + " reads is not known")
+}
+
+// name returns the qualified name of a table.
+func (p *pass) name(n *ast.TableName) string {
+	schema, name, _ := p.relation(n)
+	return schema + "." + name
+}
+
+// written notes that columns of a table are written; none stands for whole rows.
+func (p *pass) written(it *item, names []string) {
+	p.notPure("it changes data")
+	if it.rel == nil {
+		name := it.name
+		p.writes = append(p.writes, protocol.ColumnRef{Schema: it.schema, Table: name, Column: "*"})
+		return
+	}
+	if it.rel.Triggers != "" {
+		p.runs("trigger", it.rel.Schema+"."+it.rel.Name)
+	}
+	if len(names) == 0 {
+		names = []string{"*"}
+	}
+	for _, name := range names {
+		for _, c := range it.rel.Columns {
+			if strings.EqualFold(c.Name, name) {
+				name = c.Name
+			}
+		}
+		p.writes = append(p.writes, it.rel.Ref(name))
+	}
+	if it.rel.Kind == sql.View {
+		// The tables behind it are what is written.
+		x := p.catalog.Expansion(it.rel, nil)
+		for _, o := range x.Objects {
+			if schema, table, ok := strings.Cut(o.Name, "."); ok && o.Kind == "table" {
+				p.writes = append(p.writes, protocol.ColumnRef{Schema: schema, Table: table, Column: "*"})
+			}
+		}
+	}
+}
+
+func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
+	s.Verb = "insert"
+	if n.IsReplace {
+		s.Verb = "replace"
+	}
+	p.access |= protocol.Write
+	in := &scope{}
+	it := p.target(n.Table, in)
+	if it == nil {
+		p.missing("the table")
+		return
+	}
+	var names []string
+	for _, c := range n.Columns {
+		names = append(names, c.Name.L)
+	}
+	for _, list := range n.Lists {
+		for _, e := range list {
+			p.expr(e, in)
+		}
+	}
+	if n.Select != nil {
+		p.access |= protocol.Read
+		r := p.query(n.Select, nil)
+		in.items = append(in.items, &item{rowset: *r})
+	}
+	for _, a := range n.OnDuplicate {
+		names = append(names, a.Column.Name.L)
+		p.expr(a.Expr, in)
+	}
+	if len(n.Columns) == 0 {
+		names = nil
+	}
+	p.written(it, names)
+}
+
+// target returns the one table that a statement is about, and puts it into s.
+// Its columns are not read by that.
+func (p *pass) target(n *ast.TableRefsClause, s *scope) *item {
+	if n == nil || n.TableRefs == nil || n.TableRefs.Right != nil {
+		return nil
+	}
+	src, ok := n.TableRefs.Left.(*ast.TableSource)
+	if !ok {
+		return nil
+	}
+	name, ok := src.Source.(*ast.TableName)
+	if !ok {
+		return nil
+	}
+	it := p.table(name, protocol.Write)
+	if src.AsName.L != "" {
+		it.name, it.schema = src.AsName.L, ""
+	}
+	s.items, s.cols, s.open = append(s.items, it), it.cols, it.open
+	return it
+}
+
+func (p *pass) update(n *ast.UpdateStmt, s *Statement) {
+	s.Verb = "update"
+	p.access |= protocol.Write
+	in := &scope{parent: p.with(n.With, nil)}
+	if it := p.target(n.TableRefs, in); it == nil {
+		p.from(n.TableRefs.TableRefs, in)
+		p.access |= protocol.Read
+	}
+	written := map[*item][]string{}
+	for _, a := range n.List {
+		p.expr(a.Expr, in)
+		var owner *item
+		for _, it := range in.items {
+			if a.Column.Table.L != "" && it.name != a.Column.Table.L {
+				continue
+			}
+			if _, ok := find(it.cols, a.Column.Name.L); ok || it.open || len(in.items) == 1 {
+				owner = it
+				written[it] = append(written[it], a.Column.Name.L)
+			}
+		}
+		if owner == nil {
+			p.missing("column " + a.Column.Name.O)
+		}
+	}
+	p.expr(n.Where, in)
+	p.tail(n.Order, n.Limit, in)
+	for _, it := range in.items {
+		if names := written[it]; names != nil {
+			p.written(it, names)
+			p.markWritten(it)
+		}
+	}
+	s.Bounded = bounded(n.Where)
+}
+
+// markWritten notes that a table in FROM is one that is written.
+func (p *pass) markWritten(it *item) {
+	if it.rel != nil {
+		p.object(it.rel.KindName(), it.rel.Schema+"."+it.rel.Name, protocol.Write)
+	}
+}
+
+func (p *pass) delete(n *ast.DeleteStmt, s *Statement) {
+	s.Verb = "delete"
+	p.access |= protocol.Write
+	in := &scope{parent: p.with(n.With, nil)}
+	if n.IsMultiTable {
+		p.access |= protocol.Read
+		p.from(n.TableRefs.TableRefs, in)
+		for _, t := range n.Tables.Tables {
+			found := false
+			for _, it := range in.items {
+				if it.name == t.Name.L {
+					p.written(it, nil)
+					p.markWritten(it)
+					found = true
+				}
+			}
+			if !found {
+				p.missing("table " + t.Name.O)
+			}
+		}
+	} else if it := p.target(n.TableRefs, in); it != nil {
+		p.written(it, nil)
+	} else {
+		p.missing("the table")
+	}
+	p.expr(n.Where, in)
+	p.tail(n.Order, n.Limit, in)
+	s.Bounded = bounded(n.Where)
+}
+
+// bounded reports whether a condition limits anything: it names a column, and
+// does not only compare one with itself.
+func bounded(where ast.ExprNode) bool {
+	if where == nil {
+		return false
+	}
+	v := &columnsIn{}
+	where.Accept(v)
+	if len(v.names) == 0 {
+		return false
+	}
+	if b, ok := unparenthesised(where).(*ast.BinaryOperationExpr); ok {
+		l, lok := unparenthesised(b.L).(*ast.ColumnNameExpr)
+		r, rok := unparenthesised(b.R).(*ast.ColumnNameExpr)
+		if lok && rok && l.Name.Name.L == r.Name.Name.L {
+			return false
+		}
+		switch b.Op.String() {
+		case "or", "xor":
+			return bounded(b.L) && bounded(b.R)
+		case "and":
+			return bounded(b.L) || bounded(b.R)
+		}
+	}
+	return true
+}
+
+// columnsIn collects the names of columns.
+type columnsIn struct{ names []string }
+
+func (v *columnsIn) Enter(n ast.Node) (ast.Node, bool) {
+	if c, ok := n.(*ast.ColumnName); ok {
+		v.names = append(v.names, c.Name.L)
+	}
+	return n, false
+}
+
+func (v *columnsIn) Leave(n ast.Node) (ast.Node, bool) { return n, true }
+
+// quiet are the settings that change nothing about what a text means, and that
+// programs set all the time.
+var quiet = set(`autocommit foreign_key_checks innodb_lock_wait_timeout interactive_timeout lock_wait_timeout max_execution_time
+max_statement_time net_buffer_length net_read_timeout net_write_timeout sql_auto_is_null sql_notes sql_quote_show_create
+sql_safe_updates sql_select_limit sql_warnings time_zone transaction_isolation transaction_read_only tx_isolation
+tx_isolation_one_shot tx_read_only unique_checks wait_timeout group_concat_max_len sql_big_selects`)
+
+func (p *pass) set(n *ast.SetStmt, s *Statement) {
+	s.Verb = "set"
+	p.control()
+	for _, v := range n.Variables {
+		before := len(p.reads)
+		if name, ok := v.Value.(*ast.ColumnNameExpr); !ok || !v.IsSystem { // SET sql_mode = ANSI: a bare word is no column
+			p.expr(v.Value, nil)
+		} else if name.Name.Table.L != "" {
+			p.missing("column " + name.Name.String())
+		}
+		if len(p.reads) > before || p.unknown != "" && hasQuery(v.Value) {
+			p.access |= protocol.Read
+		}
+		switch {
+		case v.IsGlobal || v.IsInstance:
+			p.access |= protocol.Admin
+			s.SetsState = true
+		case v.IsSystem:
+			if _, ok := quiet[strings.ToLower(v.Name)]; !ok {
+				s.SetsState = true
+			}
+		case v.Name == ast.SetNames || v.Name == ast.SetCharset:
+			s.SetsState = true
+		}
+	}
+}
+
+// hasQuery reports whether a query stands anywhere in n.
+func hasQuery(n ast.Node) bool {
+	if n == nil {
+		return false
+	}
+	v := &queriesIn{}
+	n.Accept(v)
+	return v.found
+}
+
+type queriesIn struct{ found bool }
+
+func (v *queriesIn) Enter(n ast.Node) (ast.Node, bool) {
+	if _, ok := n.(*ast.SubqueryExpr); ok {
+		v.found = true
+	}
+	return n, v.found
+}
+
+func (v *queriesIn) Leave(n ast.Node) (ast.Node, bool) { return n, true }
+
+// shown are the forms of SHOW that show definitions, settings and counters, and
+// no data.
+var shown = map[ast.ShowStmtType]protocol.Verb{
+	ast.ShowEngines: "show engines", ast.ShowDatabases: "show databases", ast.ShowTables: "show tables", ast.ShowTableStatus: "show table status",
+	ast.ShowColumns: "show columns", ast.ShowCharset: "show character set", ast.ShowVariables: "show variables", ast.ShowStatus: "show status",
+	ast.ShowCollation: "show collation", ast.ShowCreateTable: "show create table", ast.ShowCreateView: "show create view",
+	ast.ShowCreateSequence: "show create sequence", ast.ShowGrants: "show grants", ast.ShowTriggers: "show triggers",
+	ast.ShowProcedureStatus: "show procedure status", ast.ShowFunctionStatus: "show function status", ast.ShowIndex: "show index",
+	ast.ShowCreateDatabase: "show create database", ast.ShowEvents: "show events", ast.ShowPlugins: "show plugins",
+	ast.ShowMasterStatus: "show master status", ast.ShowBinlogStatus: "show binary log status", ast.ShowReplicaStatus: "show replica status",
+	ast.ShowPrivileges: "show privileges", ast.ShowOpenTables: "show open tables", ast.ShowCreateProcedure: "show create procedure",
+}
+
+func (p *pass) show(n *ast.ShowStmt, s *Statement) {
+	s.Shape = protocol.Rows
+	p.access |= protocol.Read
+	var ok bool
+	if s.Verb, ok = shown[n.Tp]; !ok {
+		s.Verb = "show"
+		p.notKnown("what it shows may be what others sent")
+	}
+	if n.Table != nil {
+		p.object("table", p.name(n.Table), protocol.Read)
+	}
+	if n.DBName != "" {
+		p.object("database", n.DBName, protocol.Read)
+	}
+	if n.Where != nil && hasQuery(n.Where) {
+		p.expr(n.Where, &scope{open: true})
+	}
+}
+
+func (p *pass) explain(n *ast.ExplainStmt, s *Statement) {
+	s.Verb, s.Shape = "explain", protocol.Rows
+	if n.Explore || n.SQLDigest != "" || n.PlanDigest != "" || n.Stmt == nil {
+		p.access = protocol.Opaque
+		p.notPure("a form of EXPLAIN that is not known here")
+		p.notKnown("a form of EXPLAIN that is not known here")
+		return
+	}
+	inner := p.statement(n.Stmt)
+	if show, ok := n.Stmt.(*ast.ShowStmt); ok { // DESCRIBE
+		s.Verb = shown[show.Tp]
+		return
+	}
+	if !n.Analyze && inner.Access&protocol.Opaque == 0 {
+		// It runs nothing, but for what is computed while it is planned.
+		p.access = protocol.Read | inner.Access&protocol.Execute
+		p.writes = nil
+		if inner.Access&protocol.Execute == 0 {
+			p.impure = ""
+		}
+		for i := range p.objects {
+			p.objects[i].Access = protocol.Read | p.objects[i].Access&protocol.Execute
+		}
+	}
+}
+
+// definition says what a statement does that changes definitions, accounts or
+// the server.
+func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
+	p.notPure("it changes definitions")
+	change := func(verb protocol.Verb, kind string, tables ...*ast.TableName) bool {
+		s.Verb, s.Changes = verb, true
+		p.access |= protocol.Schema
+		for _, t := range tables {
+			if t == nil {
+				continue
+			}
+			schema, name, rel := p.relation(t)
+			p.object(kind, schema+"."+name, protocol.Schema)
+			ref := protocol.ColumnRef{Schema: schema, Table: name, Column: "*"}
+			if rel != nil {
+				ref = rel.Ref("*")
+			}
+			if !slices.Contains(p.writes, ref) {
+				p.writes = append(p.writes, ref)
+			}
+		}
+		return true
+	}
+	admin := func(verb protocol.Verb) bool {
+		s.Verb, s.Changes = verb, true
+		p.access |= protocol.Admin
+		return true
+	}
+	switch n := n.(type) {
+	case *ast.CreateTableStmt:
+		s.CreatesTemp = n.TemporaryKeyword != ast.TemporaryNone
+		change("create table", "table", n.Table)
+		if n.ReferTable != nil {
+			p.object("table", p.name(n.ReferTable), protocol.Read)
+		}
+		if n.Select != nil {
+			s.Verb = "create table as"
+			p.access |= protocol.Read | protocol.Write
+			p.query(n.Select, nil)
+		}
+		for _, o := range n.Options {
+			switch o.Tp {
+			case ast.TableOptionEngine:
+				if remote(o.StrValue) {
+					p.access |= protocol.Admin // it brings data from elsewhere under a name of its own
+				}
+			case ast.TableOptionUnion, ast.TableOptionDataDirectory, ast.TableOptionIndexDirectory, ast.TableOptionConnection:
+				p.access |= protocol.Admin
+			}
+		}
+		return true
+	case *ast.CreateViewStmt:
+		change("create view", "view", n.ViewName)
+		p.access |= protocol.Read
+		p.query(n.Select, nil)
+		return true
+	case *ast.DropTableStmt:
+		if n.IsView {
+			return change("drop view", "view", n.Tables...)
+		}
+		return change("drop table", "table", n.Tables...)
+	case *ast.AlterTableStmt:
+		change("alter table", "table", n.Table)
+		for _, spec := range n.Specs {
+			if spec.NewTable != nil {
+				p.object("table", p.name(spec.NewTable), protocol.Schema)
+			}
+			for _, o := range spec.Options {
+				if o.Tp == ast.TableOptionEngine && remote(o.StrValue) || o.Tp == ast.TableOptionUnion || o.Tp == ast.TableOptionConnection {
+					p.access |= protocol.Admin
+				}
+			}
+		}
+		return true
+	case *ast.RenameTableStmt:
+		var tables []*ast.TableName
+		for _, t := range n.TableToTables {
+			tables = append(tables, t.OldTable, t.NewTable)
+		}
+		return change("rename table", "table", tables...)
+	case *ast.TruncateTableStmt:
+		change("truncate table", "table", n.Table)
+		s.Bounded = false
+		p.access |= protocol.Write
+		return true
+	case *ast.CreateIndexStmt:
+		return change("create index", "table", n.Table)
+	case *ast.DropIndexStmt:
+		return change("drop index", "table", n.Table)
+	case *ast.CreateSequenceStmt:
+		return change("create sequence", "sequence", n.Name)
+	case *ast.AlterSequenceStmt:
+		return change("alter sequence", "sequence", n.Name)
+	case *ast.DropSequenceStmt:
+		return change("drop sequence", "sequence", n.Sequences...)
+	case *ast.CreateDatabaseStmt:
+		p.object("database", n.Name.O, protocol.Schema)
+		return change("create database", "database")
+	case *ast.AlterDatabaseStmt:
+		p.object("database", n.Name.O, protocol.Schema)
+		return change("alter database", "database")
+	case *ast.DropDatabaseStmt:
+		s.SetsState = true
+		p.object("database", n.Name.O, protocol.Schema)
+		return change("drop database", "database")
+	case *ast.ProcedureInfo:
+		p.object("procedure", n.ProcedureName.Name.O, protocol.Schema)
+		return change("create procedure", "procedure")
+	case *ast.DropProcedureStmt:
+		p.object("procedure", n.ProcedureName.Name.O, protocol.Schema)
+		return change("drop procedure", "procedure")
+	case *ast.OptimizeTableStmt:
+		return change("optimize table", "table", n.Tables...) && p.rows(s)
+	case *ast.RepairTableStmt:
+		return change("repair table", "table", n.Table) && p.rows(s)
+	case *ast.AnalyzeTableStmt:
+		for _, t := range n.TableNames {
+			p.object("table", p.name(t), protocol.Schema)
+		}
+		return change("analyze", "table") && p.rows(s)
+	case *ast.CreateUserStmt:
+		return admin("create user")
+	case *ast.AlterUserStmt:
+		return admin("alter user")
+	case *ast.DropUserStmt:
+		return admin("drop user")
+	case *ast.RenameUserStmt:
+		return admin("rename user")
+	case *ast.GrantStmt:
+		return admin("grant")
+	case *ast.GrantRoleStmt:
+		return admin("grant")
+	case *ast.GrantProxyStmt:
+		return admin("grant")
+	case *ast.RevokeStmt:
+		return admin("revoke")
+	case *ast.RevokeRoleStmt:
+		return admin("revoke")
+	case *ast.SetPwdStmt:
+		return admin("set password")
+	case *ast.SetDefaultRoleStmt:
+		return admin("set default role")
+	case *ast.SetRoleStmt:
+		s.Verb, s.SetsState = "set role", true
+		p.access |= protocol.Control
+		return true
+	case *ast.FlushStmt:
+		return admin("flush")
+	case *ast.ShutdownStmt:
+		return admin("shutdown")
+	case *ast.RestartStmt:
+		return admin("restart")
+	case *ast.AlterInstanceStmt:
+		return admin("alter instance")
+	}
+	return false
+}
+
+// rows notes that a statement which changes something returns rows that say how
+// it went.
+func (p *pass) rows(s *Statement) bool {
+	s.Shape = protocol.Rows
+	return true
+}
+
+// remote reports whether a storage engine shows data that is not its own.
+func remote(engine string) bool {
+	switch strings.ToLower(engine) {
+	case "federated", "federatedx", "connect", "spider", "merge", "mrg_myisam", "csv", "oqgraph", "s3", "ndb", "ndbcluster":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,210 @@
+package mysqlsql
+
+import (
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// expr returns the value of an expression; nil is none.
+func (p *pass) expr(n ast.Node, s *scope) sql.Value {
+	if n == nil {
+		return known
+	}
+	defer p.deeper()()
+	switch n := n.(type) {
+	case ast.ParamMarkerExpr, ast.ValueExpr, *ast.DefaultExpr, *ast.MaxValueExpr, *ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *ast.TrimDirectionExpr:
+		return known
+	case *ast.ColumnNameExpr:
+		return p.column(n.Name, s)
+	case *ast.ValuesExpr: // the value that is about to be inserted
+		return through(p.expr(n.Column, s), protocol.EdgeTransform)
+	case *ast.ParenthesesExpr:
+		return p.expr(n.Expr, s)
+	case *ast.SetCollationExpr:
+		return p.expr(n.Expr, s)
+	case *ast.BinaryOperationExpr:
+		return p.computed(s, n.L, n.R)
+	case *ast.UnaryOperationExpr:
+		return p.computed(s, n.V)
+	case *ast.BetweenExpr:
+		return p.computed(s, n.Expr, n.Left, n.Right)
+	case *ast.IsNullExpr:
+		return p.computed(s, n.Expr)
+	case *ast.IsTruthExpr:
+		return p.computed(s, n.Expr)
+	case *ast.PatternInExpr:
+		v := p.computed(s, n.List...)
+		v = join(v, p.computed(s, n.Expr))
+		if n.Sel != nil {
+			v = join(v, through(p.expr(n.Sel, s), protocol.EdgeTransform))
+		}
+		return v
+	case *ast.PatternLikeOrIlikeExpr:
+		return p.computed(s, n.Expr, n.Pattern)
+	case *ast.PatternRegexpExpr:
+		return p.computed(s, n.Expr, n.Pattern)
+	case *ast.RowExpr:
+		return p.computed(s, n.Values...)
+	case *ast.PositionExpr: // a number that stands for an item of the select list
+		return known
+	case *ast.CaseExpr:
+		v := known
+		if n.Value != nil {
+			v = p.computed(s, n.Value)
+		}
+		for _, w := range n.WhenClauses {
+			v = join(v, p.computed(s, w.Expr, w.Result))
+		}
+		if n.ElseClause != nil {
+			v = join(v, p.computed(s, n.ElseClause))
+		}
+		return v
+	case *ast.FuncCastExpr:
+		return p.computed(s, n.Expr)
+	case *ast.MatchAgainst:
+		v := p.computed(s, n.Against)
+		for _, c := range n.ColumnNames {
+			v = join(v, through(p.column(c, s), protocol.EdgeTransform))
+		}
+		return v
+	case *ast.SubqueryExpr:
+		r := p.query(n.Query, s)
+		v := sql.Value{Known: !r.open}
+		for _, c := range r.cols {
+			v = join(v, c.val)
+		}
+		return v
+	case *ast.ExistsSubqueryExpr:
+		p.expr(n.Sel, s)
+		return known
+	case *ast.CompareSubqueryExpr:
+		return join(p.computed(s, n.L), through(p.expr(n.R, s), protocol.EdgeTransform))
+	case *ast.VariableExpr:
+		return p.variable(n, s)
+	case *ast.AggregateFuncExpr:
+		return p.aggregate(n, s)
+	case *ast.WindowFuncExpr:
+		v := p.computed(s, n.Args...)
+		p.window(&n.Spec, s)
+		if strings.EqualFold(n.Name, "count") {
+			return known
+		}
+		return v
+	case *ast.FuncCallExpr:
+		return p.call(n, s)
+	case *ast.JSONSumCrc32Expr:
+		return p.computed(s, n.Expr)
+	}
+	p.notPure("a form of expression that is not known here")
+	p.notKnown("a form of expression that is not known here")
+	return sql.Value{}
+}
+
+// computed returns what is computed from all of list.
+func (p *pass) computed(s *scope, list ...ast.ExprNode) sql.Value {
+	v := known
+	for _, e := range list {
+		v = join(v, p.expr(e, s))
+	}
+	return through(v, protocol.EdgeTransform)
+}
+
+// variable is a user variable, which may hold anything, or one of the server's.
+func (p *pass) variable(n *ast.VariableExpr, s *scope) sql.Value {
+	if n.IsSystem {
+		return known
+	}
+	if n.Value != nil {
+		p.access |= protocol.Control
+		p.notPure("it sets a variable")
+		return p.expr(n.Value, s)
+	}
+	p.notKnown("what variable @" + n.Name + " holds is not known")
+	return sql.Value{}
+}
+
+func (p *pass) aggregate(n *ast.AggregateFuncExpr, s *scope) sql.Value {
+	v := p.computed(s, n.Args...)
+	if n.Order != nil {
+		for _, by := range n.Order.Items {
+			p.expr(by.Expr, s)
+		}
+	}
+	if strings.EqualFold(n.F, ast.AggFuncCount) {
+		return known
+	}
+	return through(v, protocol.EdgeAggregate)
+}
+
+func (p *pass) window(n *ast.WindowSpec, s *scope) {
+	if n.PartitionBy != nil {
+		for _, by := range n.PartitionBy.Items {
+			p.expr(by.Expr, s)
+		}
+	}
+	if n.OrderBy != nil {
+		for _, by := range n.OrderBy.Items {
+			p.expr(by.Expr, s)
+		}
+	}
+	if n.Frame != nil {
+		p.expr(n.Frame.Extent.Start.Expr, s)
+		p.expr(n.Frame.Extent.End.Expr, s)
+	}
+}
+
+// call is a call of a function by its name.
+func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
+	name := n.FnName.L
+	if n.Schema.L == "" && !p.stored(name) {
+		if _, ok := harmless[name]; ok {
+			return p.computed(s, n.Args...)
+		}
+		if _, ok := telling[name]; ok {
+			if p.computed(s, n.Args...); len(n.Args) > 0 {
+				p.access |= protocol.Control
+				p.notPure(name + " keeps its argument")
+			}
+			p.notKnown(name + " returns what was before")
+			return sql.Value{}
+		}
+		if _, ok := locking[name]; ok {
+			p.access |= protocol.Control
+			p.notPure(name + " takes or gives back a lock")
+			p.computed(s, n.Args...)
+			return known
+		}
+	}
+	for _, a := range n.Args {
+		if t, ok := a.(*ast.TableNameExpr); ok {
+			p.table(t.Name, protocol.Read)
+			continue
+		}
+		p.expr(a, s)
+	}
+	full := name
+	if n.Schema.O != "" {
+		full = n.Schema.O + "." + n.FnName.O
+	}
+	p.object("function", full, protocol.Execute)
+	p.access |= protocol.Execute
+	p.setsState = true
+	p.notPure("function " + full + " is not known to be harmless")
+	p.notKnown("what function " + full + " reads is not known")
+	return sql.Value{}
+}
+
+// stored reports whether somebody has defined a function of that name, in any
+// schema: it may be that which is meant, where the server has none built in.
+func (p *pass) stored(name string) bool {
+	p.named = true
+	if p.catalog = p.st.catalog(); p.catalog == nil {
+		p.notPure("functions cannot be resolved")
+		return false
+	}
+	return len(p.catalog.Functions(name)) > 0
+}

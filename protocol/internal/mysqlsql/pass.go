@@ -1,0 +1,297 @@
+package mysqlsql
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// A pass collects what is found out about one statement.
+type pass struct {
+	st      *State
+	named   bool // names were looked up
+	catalog *sql.Catalog
+
+	access    protocol.Access
+	impure    string // why it may change something
+	unknown   string // why not all that it reads is known
+	reads     sql.Sources
+	objects   []protocol.Object
+	writes    []protocol.ColumnRef
+	setsState bool
+	depth     int
+	chain     []uint32 // views that are being expanded
+	database  string   // where names without a schema are looked up
+}
+
+func newPass(st *State) *pass { return &pass{st: st, database: st.Database} }
+
+func (p *pass) notPure(why string) {
+	if p.impure == "" {
+		p.impure = why
+	}
+}
+
+func (p *pass) notKnown(why string) {
+	if p.unknown == "" {
+		p.unknown = why
+	}
+}
+
+// object notes that something is touched.
+func (p *pass) object(kind, name string, access protocol.Access) {
+	for i := range p.objects {
+		if p.objects[i].Kind == kind && p.objects[i].Name == name {
+			p.objects[i].Access |= access
+			return
+		}
+	}
+	p.objects = append(p.objects, protocol.Object{Kind: kind, Name: name, Access: access})
+}
+
+// use notes that a value is read.
+func (p *pass) use(v sql.Value) sql.Value {
+	p.reads = p.reads.Merge(v.Sources)
+	if !v.Known {
+		p.notKnown("where a column comes from is not known")
+	}
+	return v
+}
+
+// join returns what depends on both values.
+func join(a, b sql.Value) sql.Value {
+	return sql.Value{Known: a.Known && b.Known, Sources: a.Sources.Merge(b.Sources)}
+}
+
+func through(v sql.Value, e protocol.Edge) sql.Value {
+	v.Sources = v.Sources.Through(e)
+	return v
+}
+
+// known is a value that depends on nothing in the database.
+var known = sql.Value{Known: true}
+
+// A col is a column of a row source.
+type col struct {
+	name string // in lower case: names of columns are not case sensitive
+	val  sql.Value
+}
+
+// A rowset is what a query or an item of FROM yields. open says that there may
+// be further columns, so that neither their number nor a missing name proves
+// anything.
+type rowset struct {
+	cols []col
+	open bool
+}
+
+// An item is something in FROM that can be named.
+type item struct {
+	rowset
+	name, schema string // in lower case
+	rel          *sql.Relation
+}
+
+// A scope is where the names of one query level are looked up.
+type scope struct {
+	parent *scope
+	with   map[string]*rowset // common table expressions; nil value: not known yet
+	items  []*item
+	cols   []col // what * stands for, in its order
+	open   bool
+	alias  []col // labels of the select list, for ORDER BY and the like
+}
+
+// outside returns the scope that a subquery in FROM sees without LATERAL.
+func (s *scope) outside() *scope { return &scope{parent: s.parent, with: s.with} }
+
+func (s *scope) cte(name string) (r *rowset, ok bool) {
+	for ; s != nil; s = s.parent {
+		if r, ok = s.with[name]; ok {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// find looks a column up in a list. A name that occurs twice is an error on the
+// server; all that it could mean is returned.
+func find(cols []col, name string) (v sql.Value, ok bool) {
+	for _, c := range cols {
+		if c.name != name {
+			continue
+		}
+		if !ok {
+			v, ok = c.val, true
+			continue
+		}
+		v = join(v, c.val)
+	}
+	return v, ok
+}
+
+// column resolves a reference to a column.
+func (p *pass) column(n *ast.ColumnName, s *scope) sql.Value {
+	name, table, schema := n.Name.L, n.Table.L, n.Schema.L
+	if table == "" {
+		return p.use(p.plainColumn(name, s))
+	}
+	for q := s; q != nil; q = q.parent {
+		var v sql.Value
+		found, open := false, false
+		for _, it := range q.items {
+			// Names of tables may differ in case only: each may be meant.
+			if it.name != table || schema != "" && it.schema != schema {
+				continue
+			}
+			open = open || it.open
+			if w, ok := find(it.cols, name); ok {
+				if found {
+					w = join(v, w)
+				}
+				v, found = w, true
+			}
+		}
+		if found || open {
+			v.Known = v.Known && !open && found
+			return p.use(v)
+		}
+	}
+	return p.missing("column " + table + "." + name)
+}
+
+func (p *pass) plainColumn(name string, s *scope) sql.Value {
+	for q := s; q != nil; q = q.parent {
+		var v sql.Value
+		found, open := false, q.open
+		for _, it := range q.items {
+			open = open || it.open
+			if w, ok := find(it.cols, name); ok {
+				if found {
+					w = join(v, w)
+				}
+				v, found = w, true
+			}
+		}
+		if w, ok := find(q.alias, name); ok { // either may be meant, by the clause
+			if found {
+				w = join(v, w)
+			}
+			v, found = w, true
+		}
+		if found || open {
+			v.Known = v.Known && found && !open
+			return v
+		}
+	}
+	return p.missing("column " + name)
+}
+
+// missing is a name that was not found: the server may know better.
+func (p *pass) missing(what string) sql.Value {
+	p.notPure(what + " cannot be resolved")
+	p.notKnown(what + " cannot be resolved")
+	return sql.Value{}
+}
+
+// fold returns a name of a table or schema as the target compares it.
+func (p *pass) fold(n ast.CIStr) string {
+	if p.st.Folded {
+		return n.L
+	}
+	return n.O
+}
+
+// relation looks a table up. rel is nil if it is not known.
+func (p *pass) relation(n *ast.TableName) (schema, name string, rel *sql.Relation) {
+	p.named = true
+	p.catalog = p.st.catalog()
+	schema, name = p.fold(n.Schema), p.fold(n.Name)
+	if n.Schema.O == "" {
+		schema = p.database
+	}
+	if strings.EqualFold(schema, "information_schema") || strings.EqualFold(schema, "performance_schema") {
+		schema, name = strings.ToLower(schema), strings.ToUpper(name)
+	}
+	if p.catalog == nil || schema == "" {
+		return schema, name, nil
+	}
+	return schema, name, p.catalog.Lookup(schema, name)
+}
+
+// table returns what reading a table yields.
+func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
+	schema, name, rel := p.relation(n)
+	it := &item{name: strings.ToLower(name), schema: strings.ToLower(schema), rel: rel}
+	kind := "table"
+	if rel != nil {
+		kind = rel.KindName()
+	}
+	p.object(kind, schema+"."+name, access)
+	if n.AsOf != nil || n.TableSample != nil {
+		p.notPure("a clause of TiDB's")
+	}
+	if rel == nil || p.st.Temp {
+		it.open = true
+		p.missing("table " + schema + "." + name)
+		return it
+	}
+	switch {
+	case rel.Unproven != "":
+		p.notPure(rel.Unproven)
+		p.notKnown(rel.Unproven)
+	case rel.Kind == sql.View:
+		x := p.catalog.Expansion(rel, p.chain)
+		if p.reads = p.reads.Merge(x.Reads); !x.ReadsKnown {
+			p.notKnown("view " + schema + "." + name + ": " + x.Why)
+		}
+		if !x.Pure {
+			p.notPure("view " + schema + "." + name + ": " + x.Why)
+		}
+		p.access |= x.Access &^ protocol.Opaque
+		for _, o := range x.Objects {
+			p.object(o.Kind, o.Name, o.Access)
+		}
+	}
+	leaks := leaks(rel)
+	if leaks {
+		p.notKnown(schema + "." + name + " shows what belongs to others")
+	}
+	for i, v := range p.catalog.Lineage(rel, p.chain) {
+		v.Known = v.Known && !leaks && rel.Unproven == ""
+		it.cols = append(it.cols, col{strings.ToLower(rel.Columns[i].Name), v})
+	}
+	return it
+}
+
+// leaks reports whether a relation of the server's own holds or shows data of
+// other relations, what other sessions sent, or secrets: rules on the columns
+// that the data came from cannot find it there.
+func leaks(r *sql.Relation) bool {
+	switch r.Schema {
+	case "mysql", "performance_schema", "sys":
+		return true
+	case "information_schema":
+		return !slices.Contains(definitions, r.Name)
+	}
+	return false
+}
+
+// definitions are the tables of information_schema that show definitions only.
+var definitions = []string{"SCHEMATA", "TABLES", "COLUMNS", "STATISTICS", "KEY_COLUMN_USAGE", "TABLE_CONSTRAINTS",
+	"REFERENTIAL_CONSTRAINTS", "CHECK_CONSTRAINTS", "ROUTINES", "PARAMETERS", "VIEWS", "TRIGGERS", "EVENTS", "ENGINES", "CHARACTER_SETS",
+	"COLLATIONS", "COLLATION_CHARACTER_SET_APPLICABILITY", "PARTITIONS", "PLUGINS", "KEYWORDS", "USER_PRIVILEGES", "SCHEMA_PRIVILEGES",
+	"TABLE_PRIVILEGES", "COLUMN_PRIVILEGES", "APPLICABLE_ROLES", "ENABLED_ROLES", "FILES", "SEQUENCES"}
+
+// deeper counts how deep the analysis is and gives up before its stack does.
+func (p *pass) deeper() func() {
+	if p.depth++; p.depth > 4*maxNesting {
+		panic(fmt.Errorf("it is nested too deep"))
+	}
+	return func() { p.depth-- }
+}

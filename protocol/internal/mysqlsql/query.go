@@ -1,0 +1,482 @@
+package mysqlsql
+
+import (
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// query returns what a query yields in a scope.
+func (p *pass) query(n ast.Node, s *scope) *rowset {
+	defer p.deeper()()
+	switch n := n.(type) {
+	case *ast.SelectStmt:
+		return p.selectStmt(n, s)
+	case *ast.SetOprStmt:
+		inner := p.with(n.With, s)
+		r := p.setOperation(n.SelectList, inner)
+		p.tail(n.OrderBy, n.Limit, &scope{parent: inner, alias: r.cols, open: r.open})
+		return r
+	case *ast.SetOprSelectList:
+		return p.setOperation(n, s)
+	case *ast.SubqueryExpr:
+		return p.query(n.Query, s)
+	}
+	p.notPure("a form of query that is not known here")
+	p.notKnown("a form of query that is not known here")
+	return &rowset{open: true}
+}
+
+// setOperation returns what UNION and its like yield: each column depends on
+// those of all arms.
+func (p *pass) setOperation(n *ast.SetOprSelectList, s *scope) *rowset {
+	inner := p.with(n.With, s)
+	var out *rowset
+	for _, arm := range n.Selects {
+		r := p.query(arm, inner)
+		if out == nil {
+			out = &rowset{open: r.open, cols: append([]col(nil), r.cols...)}
+			continue
+		}
+		if len(r.cols) != len(out.cols) || r.open {
+			out.open = true
+		}
+		for i := range out.cols {
+			if i < len(r.cols) {
+				out.cols[i].val = join(out.cols[i].val, r.cols[i].val)
+			} else {
+				out.cols[i].val.Known = false
+			}
+		}
+	}
+	if out == nil {
+		return &rowset{open: true}
+	}
+	p.tail(n.OrderBy, n.Limit, &scope{parent: inner, alias: out.cols, open: out.open})
+	return out
+}
+
+func (p *pass) tail(order *ast.OrderByClause, limit *ast.Limit, s *scope) {
+	if order != nil {
+		for _, by := range order.Items {
+			p.expr(by.Expr, s)
+		}
+	}
+	if limit != nil {
+		p.expr(limit.Count, s)
+		p.expr(limit.Offset, s)
+	}
+}
+
+// with returns a scope with the common table expressions of n.
+func (p *pass) with(n *ast.WithClause, s *scope) *scope {
+	if n == nil {
+		return s
+	}
+	inner := &scope{parent: s, with: map[string]*rowset{}}
+	for _, e := range n.CTEs {
+		name := e.Name.L
+		if n.IsRecursive {
+			inner.with[name] = p.recursive(e, inner)
+		} else {
+			r := p.query(e.Query.Query, inner)
+			inner = &scope{parent: inner, with: map[string]*rowset{name: renamed(r, e.ColNameList)}}
+		}
+	}
+	return inner
+}
+
+// recursive returns what a common table expression yields that may name itself:
+// what it depends on is found by going round until nothing is added.
+func (p *pass) recursive(e *ast.CommonTableExpression, s *scope) *rowset {
+	name := e.Name.L
+	if !mentions(e.Query.Query, name) {
+		return renamed(p.query(e.Query.Query, s), e.ColNameList)
+	}
+	s.with[name] = &rowset{open: true}
+	have := renamed(p.start(e.Query.Query, s, name), e.ColNameList)
+	for range maxRounds {
+		s.with[name] = have
+		next := renamed(p.query(e.Query.Query, s), e.ColNameList)
+		if same(have, next) {
+			return next
+		}
+		have = next
+	}
+	p.notKnown("a recursive query that does not come to an end")
+	return &rowset{open: true}
+}
+
+// maxRounds bounds how often a recursive query is looked at.
+const maxRounds = 16
+
+// start returns what the arms of a recursive query yield that do not name it.
+func (p *pass) start(n ast.Node, s *scope, name string) *rowset {
+	var list *ast.SetOprSelectList
+	switch n := n.(type) {
+	case *ast.SetOprStmt:
+		list = n.SelectList
+	case *ast.SetOprSelectList:
+		list = n
+	default:
+		return &rowset{open: true}
+	}
+	var out *rowset
+	for _, arm := range list.Selects {
+		if mentions(arm, name) {
+			continue
+		}
+		r := p.query(arm, s)
+		if out == nil {
+			out = &rowset{open: r.open, cols: append([]col(nil), r.cols...)}
+			continue
+		}
+		for i := range out.cols {
+			if i < len(r.cols) {
+				out.cols[i].val = join(out.cols[i].val, r.cols[i].val)
+			}
+		}
+	}
+	if out == nil {
+		return &rowset{open: true}
+	}
+	return out
+}
+
+func same(a, b *rowset) bool {
+	if a.open != b.open || len(a.cols) != len(b.cols) {
+		return false
+	}
+	for i := range a.cols {
+		x, y := a.cols[i].val, b.cols[i].val
+		if x.Known != y.Known || len(x.Sources) != len(y.Sources) {
+			return false
+		}
+		for k := range x.Sources {
+			if x.Sources[k] != y.Sources[k] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// mentions reports whether a table of that name stands anywhere in n.
+func mentions(n ast.Node, name string) bool {
+	v := &mention{name: name}
+	n.Accept(v)
+	return v.found
+}
+
+type mention struct {
+	name  string
+	found bool
+}
+
+func (v *mention) Enter(n ast.Node) (ast.Node, bool) {
+	if t, ok := n.(*ast.TableName); ok && t.Schema.L == "" && t.Name.L == v.name {
+		v.found = true
+	}
+	return n, v.found
+}
+
+func (v *mention) Leave(n ast.Node) (ast.Node, bool) { return n, true }
+
+// renamed returns r with other names for its columns.
+func renamed(r *rowset, names []ast.CIStr) *rowset {
+	if len(names) == 0 {
+		return r
+	}
+	out := &rowset{open: r.open || len(names) != len(r.cols), cols: make([]col, len(names))}
+	for i := range names {
+		out.cols[i].name = names[i].L
+		if i < len(r.cols) {
+			out.cols[i].val = r.cols[i].val
+		}
+	}
+	return out
+}
+
+// selectStmt returns what a SELECT, TABLE or VALUES yields.
+func (p *pass) selectStmt(n *ast.SelectStmt, outer *scope) *rowset {
+	s := &scope{parent: p.with(n.With, outer)}
+	if n.LockInfo != nil && n.LockInfo.LockType != ast.SelectLockNone {
+		p.notPure("it locks rows")
+	}
+	if n.SelectIntoOpt != nil {
+		p.notPure("it writes a file")
+		p.access |= protocol.Write | protocol.Admin
+	}
+	if n.From != nil {
+		p.from(n.From.TableRefs, s)
+	}
+	out := &rowset{}
+	for _, row := range n.Lists { // VALUES ROW(...), ...
+		for i, e := range row.Values {
+			v := p.expr(e, s)
+			if i < len(out.cols) {
+				out.cols[i].val = join(out.cols[i].val, v)
+			} else {
+				out.cols = append(out.cols, col{"column_" + itoa(i), v})
+			}
+		}
+	}
+	if n.Fields != nil {
+		for _, f := range n.Fields.Fields {
+			p.field(f, s, out)
+		}
+	}
+	s.alias = out.cols
+	p.expr(n.Where, s)
+	if n.GroupBy != nil {
+		for _, by := range n.GroupBy.Items {
+			p.expr(by.Expr, s)
+		}
+	}
+	if n.Having != nil {
+		p.expr(n.Having.Expr, s)
+	}
+	for i := range n.WindowSpecs {
+		p.window(&n.WindowSpecs[i], s)
+	}
+	p.tail(n.OrderBy, n.Limit, s)
+	return out
+}
+
+// field adds what one item of a select list yields to out.
+func (p *pass) field(f *ast.SelectField, s *scope, out *rowset) {
+	if f.WildCard == nil {
+		v := p.expr(f.Expr, s)
+		name := f.AsName.L
+		if name == "" {
+			if c, ok := unparenthesised(f.Expr).(*ast.ColumnNameExpr); ok {
+				name = c.Name.Name.L
+			} else {
+				name = strings.ToLower(strings.TrimSpace(f.Text()))
+			}
+		}
+		out.cols = append(out.cols, col{name, v})
+		return
+	}
+	table, schema := f.WildCard.Table.L, f.WildCard.Schema.L
+	if table == "" {
+		for _, c := range s.cols {
+			p.use(c.val)
+		}
+		out.cols = append(out.cols, s.cols...)
+		if out.open = out.open || s.open; s.open {
+			p.notKnown("what * stands for is not known")
+		}
+		return
+	}
+	n := 0
+	for _, it := range s.items {
+		if it.name != table || schema != "" && it.schema != schema {
+			continue
+		}
+		if n++; n > 1 || it.open { // names that differ in case only
+			out.open = true
+			p.notKnown("what * stands for is not known")
+		}
+		for _, c := range it.cols {
+			p.use(c.val)
+		}
+		out.cols = append(out.cols, it.cols...)
+	}
+	if n == 0 {
+		out.open = true
+		p.missing("table " + table)
+	}
+}
+
+func unparenthesised(n ast.ExprNode) ast.ExprNode {
+	for {
+		x, ok := n.(*ast.ParenthesesExpr)
+		if !ok {
+			return n
+		}
+		n = x.Expr
+	}
+}
+
+// from adds what a part of FROM yields to s.
+func (p *pass) from(n ast.ResultSetNode, s *scope) {
+	defer p.deeper()()
+	switch n := n.(type) {
+	case nil:
+	case *ast.Join:
+		p.joined(n, s)
+	case *ast.TableSource:
+		p.tableSource(n, s)
+	case *ast.TableName:
+		p.tableSource(&ast.TableSource{Source: n}, s)
+	default:
+		s.open = true
+		p.missing("an item of FROM")
+	}
+}
+
+func (p *pass) tableSource(n *ast.TableSource, s *scope) {
+	var it *item
+	switch src := n.Source.(type) {
+	case *ast.TableName:
+		if r, ok := s.cte(src.Name.L); ok && src.Schema.L == "" {
+			it = &item{name: src.Name.L}
+			if r == nil {
+				it.open = true
+			} else {
+				it.rowset = *r
+			}
+		} else {
+			it = p.table(src, protocol.Read)
+		}
+	case *ast.Join:
+		p.joined(src, s)
+		return
+	default:
+		inner := s.outside()
+		if n.Lateral {
+			inner = s
+		}
+		it = &item{rowset: *p.query(src, &scope{parent: inner})}
+	}
+	if n.AsName.L != "" {
+		it.name, it.schema = n.AsName.L, ""
+	}
+	if len(n.ColumnNames) > 0 {
+		it.rowset = *renamed(&it.rowset, n.ColumnNames)
+	}
+	s.items = append(s.items, it)
+	s.cols = append(s.cols, it.cols...)
+	s.open = s.open || it.open
+}
+
+func (p *pass) joined(n *ast.Join, s *scope) {
+	if n.Right == nil {
+		p.from(n.Left, s)
+		return
+	}
+	before := s.cols
+	s.cols = nil
+	p.from(n.Left, s)
+	left := s.cols
+	s.cols = nil
+	p.from(n.Right, s)
+	right := s.cols
+	s.cols = append(append(append([]col(nil), before...), left...), right...)
+	if n.NaturalJoin || len(n.Using) > 0 {
+		s.cols = append(append([]col(nil), before...), p.merged(n, left, right)...)
+	}
+	if n.On != nil {
+		p.expr(n.On.Expr, s)
+	}
+}
+
+// merged returns what * stands for of a join whose common columns are one. Where
+// they stand depends on the kind of join: any of the columns may be any.
+func (p *pass) merged(n *ast.Join, left, right []col) []col {
+	common := map[string]bool{}
+	for _, u := range n.Using {
+		common[u.Name.L] = true
+	}
+	if n.NaturalJoin {
+		for _, c := range left {
+			if _, ok := find(right, c.name); ok {
+				common[c.name] = true
+			}
+		}
+	}
+	all := known
+	for _, c := range append(append([]col(nil), left...), right...) {
+		if common[c.name] {
+			p.use(c.val)
+		}
+		all = join(all, c.val)
+	}
+	all = through(all, protocol.EdgeTransform)
+	if n.Tp != ast.RightJoin {
+		// The common ones first, as they stand on the left, then the others.
+		var first, rest []col
+		for _, c := range left {
+			if common[c.name] {
+				v, _ := find(right, c.name)
+				first = append(first, col{c.name, join(c.val, v)})
+			} else {
+				rest = append(rest, c)
+			}
+		}
+		for _, c := range right {
+			if !common[c.name] {
+				rest = append(rest, c)
+			}
+		}
+		return append(first, rest...)
+	}
+	out := make([]col, 0, len(left)+len(right))
+	for i := range len(left) + len(right) - len(common) {
+		out = append(out, col{"column_" + itoa(i), all})
+	}
+	return out
+}
+
+func itoa(i int) string {
+	if i < 10 {
+		return string(rune('0' + i))
+	}
+	return itoa(i/10) + string(rune('0'+i%10))
+}
+
+// columns returns what a query's result is predicted to have, nil if not even
+// the number is known.
+func columns(r *rowset) []protocol.Column {
+	if r.open || len(r.cols) == 0 {
+		return nil
+	}
+	out := make([]protocol.Column, len(r.cols))
+	for i, c := range r.cols {
+		out[i] = protocol.Column{Name: c.name, Known: c.val.Known, Sources: c.val.Sources}
+	}
+	return out
+}
+
+// expandView works out what reading a view means.
+func expandView(a *Analyzer, base State) sql.Expand {
+	return func(c *sql.Catalog, r *sql.Relation, chain []uint32) *sql.Expansion {
+		unknown := func(why string) *sql.Expansion {
+			return &sql.Expansion{Access: protocol.Opaque, Why: why}
+		}
+		if r.Definition == "" {
+			return unknown("its definition is not shown to the gateway's account")
+		}
+		stmts, why := a.parse(r.Definition, 0)
+		if why != "" || len(stmts) != 1 {
+			return unknown("its definition does not parse")
+		}
+		st := base
+		st.Catalog = func() *sql.Catalog { return c }
+		p := newPass(&st)
+		p.chain = chain
+		rows := p.query(stmts[0], nil)
+		x := &sql.Expansion{Reads: p.reads, ReadsKnown: p.unknown == "", Pure: p.impure == "", Access: p.access, Objects: p.objects,
+			Why: first(p.impure, p.unknown)}
+		if rows.open {
+			return x
+		}
+		for _, c := range rows.cols {
+			x.Columns = append(x.Columns, c.val)
+		}
+		return x
+	}
+}
+
+func first(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

@@ -1,0 +1,98 @@
+package mysqlsql
+
+import (
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// A Script is the analysis of one text. It is immutable and shared between
+// callers; a Script without statements is an empty query.
+type Script struct {
+	Statements []Statement
+
+	named   bool         // names were looked up
+	catalog *sql.Catalog // in this; nil: there was none
+}
+
+// A Statement is what is known of one statement before it runs.
+type Statement struct {
+	// Verb is the command in lower case: "select", "create table". What does
+	// not parse is protocol.Unknown.
+	Verb protocol.Verb
+
+	// Access holds every class of effect the statement may have. A statement
+	// that calls a function which is not known to be harmless has Execute.
+	Access protocol.Access
+
+	// Pure is set only where it is proven that the statement changes nothing.
+	Pure bool
+
+	// Bounded is false for an UPDATE or DELETE without a condition, or with one
+	// that names no column or compares a column with itself, and for TRUNCATE.
+	Bounded bool
+
+	Objects []protocol.Object
+
+	// Reads are the base columns that the result, or what is written, may
+	// depend on, conditions included. ReadsKnown says that the list is complete.
+	Reads      []protocol.ColumnRef
+	ReadsKnown bool
+
+	// Writes are the columns that are written; "*" stands for whole rows.
+	Writes []protocol.ColumnRef
+
+	// Columns are the result's columns as far as they can be predicted; nil
+	// where even their number cannot.
+	Columns []protocol.Column
+
+	// Fingerprint is equal for statements that differ only in literals.
+	Fingerprint string
+
+	// Why says why the statement is Opaque, for people.
+	Why string
+
+	Shape protocol.Shape
+
+	SetsState   bool // it may change what a text means: sql_mode, the database, character sets
+	CreatesTemp bool // it may create temporary tables
+	DropsTemp   bool // no temporary table is left behind it
+	Changes     bool // it may change definitions
+	Many        bool // it may have any number of results
+	Kill        *Kill
+}
+
+// A Kill is what a KILL is about.
+type Kill struct {
+	ID    uint64
+	Query bool // the statement, not the connection
+}
+
+// Several is what is known of a prepared text that turned out to hold something
+// else than one statement.
+func Several() *Statement {
+	s := opaque("several statements in one")
+	return &s
+}
+
+// Use is what USE does.
+func Use(database string) *Statement {
+	return &Statement{Verb: "use", Access: protocol.Control, Bounded: true, ReadsKnown: true, SetsState: true, Fingerprint: "use",
+		Objects: []protocol.Object{{Kind: "database", Name: database, Access: protocol.Control}}}
+}
+
+// Reset is what COM_RESET_CONNECTION does.
+func Reset() *Statement {
+	return &Statement{Verb: "reset connection", Access: protocol.Control, Bounded: true, ReadsKnown: true, SetsState: true, DropsTemp: true,
+		Fingerprint: "reset connection"}
+}
+
+// ShowColumns is what COM_FIELD_LIST does.
+func ShowColumns(database, table string) *Statement {
+	return &Statement{Verb: "show columns", Access: protocol.Read, Pure: true, Bounded: true, ReadsKnown: true, Fingerprint: "show columns",
+		Objects: []protocol.Object{{Kind: "table", Name: database + "." + table, Access: protocol.Read}}}
+}
+
+// ServerStatus is what COM_STATISTICS does.
+func ServerStatus() *Statement {
+	return &Statement{Verb: "show status", Access: protocol.Read, Pure: true, Bounded: true, ReadsKnown: true, Fingerprint: "show status"}
+}

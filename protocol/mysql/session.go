@@ -1,0 +1,245 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/wire"
+)
+
+var (
+	errTerminated = errors.New("the client has said good-bye")
+	errCancelled  = errors.New("the client asked to cancel")
+)
+
+// A session relays between one client and one target. The protocol takes turns:
+// one goroutine reads what the client asks, decides about it, sends it, and
+// shows the answer to the taps on its way back.
+type session struct {
+	srv    *Server
+	st     *startup
+	client net.Conn
+	r      *wire.Reader // of client
+	ps     *protocol.Session
+	limit  int
+	eof    bool // EOF packets stand between and behind (no CLIENT_DEPRECATE_EOF)
+
+	wmu    sync.Mutex // one writer to the client at a time
+	inside bool       // under wmu: the last write ended inside a packet
+	bye    sync.Once
+	seq    byte // of the packet that the client gets next
+
+	mu   sync.Mutex
+	t    *target
+	hold context.CancelCauseFunc // ends the current hold
+
+	look    *time.Timer // see lookout
+	looking atomic.Bool
+	away    atomic.Int32
+
+	status    uint16 // as the target last said
+	tracker   tracker
+	prepared  preparedStatements
+	attrsSent bool // the target understands query attributes
+	back      relay
+	catalog   *catalog
+}
+
+func newSession(s *Server, st *startup) *session {
+	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), eof: !st.has(mysql.CLIENT_DEPRECATE_EOF)}
+	c.back.c = c
+	return c
+}
+
+// serve logs in at the target and relays until either side ends.
+func (c *session) serve(ps *protocol.Session) (err error) {
+	c.ps = ps
+	ctx := ps.Context()
+	defer context.AfterFunc(ctx, func() { c.kill(context.Cause(ctx)) })()
+	defer func() {
+		if c.t != nil {
+			c.t.close()
+		}
+		if c.catalog != nil {
+			c.srv.catalogs.release(c.catalog)
+		}
+	}()
+	if err := c.login(ctx); err != nil {
+		if ctx.Err() == nil {
+			c.st.refuse(err)
+		}
+		return err
+	}
+	c.srv.sessions.set(c.st.id, c)
+	c.r = wire.NewReader(c.client)
+	defer c.r.Release()
+	defer c.t.r.Release()
+	err = protocol.Guard(c.loop)
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	c.farewell(err)
+	return err
+}
+
+// login logs the gateway in at the target and lets the client in.
+func (c *session) login(ctx context.Context) error {
+	res := c.ps.Info().Resource
+	creds, err := c.ps.Credentials(ctx)
+	if err != nil {
+		return fault(protocol.SideGateway, codeUnknown, protocol.FixedReason, err)
+	}
+	database := c.ps.Info().Database
+	if database == "" {
+		database = res.Options[optDatabase]
+	}
+	q := request{creds: creds, database: database, caps: c.st.caps, charset: c.st.charset, attrs: c.st.attrs}
+	t, err := c.srv.connectTarget(ctx, res, c.ps.Dial, q)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.t, c.status = t, t.status
+	c.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err // kill may not have seen it
+	}
+	c.attrsSent = t.has(mysql.CLIENT_QUERY_ATTRIBUTES)
+	c.back.r = t.r
+	if err := c.askState(ctx); err != nil {
+		return fault(protocol.SideTarget, codeCannotConnect, "the target did not say how it reads statements", err)
+	}
+	st := mysqlsql.State{Version: versionOf(t.version), MariaDB: t.isMariaDB(), Folded: c.tracker.folded}
+	c.catalog = c.srv.catalogs.open(catalogKey{res.Name, res.Addr, creds.User}, c.srv.analyzer, st, func(ctx context.Context) (*target, error) {
+		return c.srv.connectTarget(ctx, res, c.ps.Dial, request{creds: creds, attrs: []attr{{"program_name", "sallyport catalog"}}})
+	})
+	return c.st.write(appendOK(nil, c.status))
+}
+
+// loop answers what the client asks, one after the other.
+func (c *session) loop() error {
+	for {
+		var payload, raw []byte
+		c.seq = 0
+		read := func() (err error) {
+			payload, raw, err = readWhole(c.r, &c.seq, c.limit, c.r.Fill)
+			return err
+		}
+		var err error
+		if c.status&statusInTx != 0 {
+			err = read() // a session that drains ends behind its transaction
+		} else {
+			err = c.ps.Idle(c.client, read)
+		}
+		switch {
+		case errors.Is(err, errOrder):
+			return fault(protocol.SideClient, codeOutOfOrder, "Got packets out of order", nil)
+		case errors.Is(err, wire.ErrTooLarge):
+			return fault(protocol.SideClient, codeTooLarge, fmt.Sprintf("a message is larger than %d bytes, which is as much as this gateway looks at", c.limit), nil)
+		case err == io.EOF && c.draining():
+			return errDrained
+		case err != nil:
+			return err
+		case len(payload) == 0:
+			return fault(protocol.SideClient, codeMalformed, "Malformed communication packet", nil)
+		}
+		if err := c.command(payload, raw); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *session) draining() bool {
+	select {
+	case <-c.ps.Draining():
+		return true
+	default:
+		return false
+	}
+}
+
+// kill ends the session at once: revoked, shut down, or broken.
+func (c *session) kill(cause error) {
+	c.mu.Lock()
+	t := c.t
+	c.mu.Unlock()
+	c.farewell(cause)
+	if t != nil {
+		t.close()
+	}
+	_ = c.client.Close()
+}
+
+var errDrained = &protocol.DeniedError{Step: "gateway", Reason: "the gateway is shutting down", Hint: "connect again"}
+
+// farewell is the last thing that a client hears, if it may know why.
+func (c *session) farewell(err error) {
+	var d *protocol.DeniedError
+	var f *protocol.Fault
+	var p *protocol.PanicError
+	r := report{code: codeShutdown, msg: "the connection ends: the gateway is shutting down"}
+	switch {
+	case errors.As(err, &d):
+		r.msg = "the connection ends: " + refusal(err).msg
+	case errors.As(err, &f):
+		r = refusal(err)
+	case errors.As(err, &p):
+		r = report{code: codeUnknown, msg: protocol.FixedReason}
+	case err == nil, errors.Is(err, errTerminated), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return
+	case c.ps.Context().Err() == nil:
+		return // a connection broke
+	}
+	c.bye.Do(func() {
+		c.wmu.Lock()
+		defer c.wmu.Unlock()
+		if !c.inside {
+			_ = writeLast(c.client, appendPacket(nil, &c.seq, r.append(nil, false)))
+		}
+	})
+}
+
+// writeLast writes what a client may or may not read before it is left: one
+// that does not read must not hold up the end.
+func writeLast(conn net.Conn, b []byte) error {
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	_, err := conn.Write(b)
+	return err
+}
+
+// writeClient writes whole packets, or with partial a chunk whose last packet
+// goes on in the next.
+func (c *session) writeClient(b []byte, partial bool) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	c.inside = partial
+	_, err := c.client.Write(b)
+	return err
+}
+
+// reply sends one payload as the answer.
+func (c *session) reply(payload []byte) error {
+	return c.writeClient(appendPacket(nil, &c.seq, payload), false)
+}
+
+// refuse answers with err in place of what the target would answer.
+func (c *session) refuse(err error) error {
+	if errors.Is(err, protocol.ErrClientGone) || errors.Is(err, protocol.ErrClosed) || c.ps.Context().Err() != nil {
+		return err
+	}
+	var p *protocol.PanicError
+	if errors.As(err, &p) {
+		return err
+	}
+	return c.reply(refusal(err).append(nil, false))
+}

@@ -1,0 +1,90 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
+)
+
+// A tracker knows the session state that changes what a statement means, or
+// knows that it does not know.
+type tracker struct {
+	database string
+	mode     string // sql_mode
+	charset  string // of the client's texts
+	role     string
+	folded   bool // names of tables are not case sensitive
+	temp     bool // there may be temporary tables, which the catalog does not show
+	dirty    bool // something may have changed it since: the target has to be asked
+	words    string
+}
+
+// key returns the state in words, for digests.
+func (t *tracker) key() string { return t.words }
+
+// sent notes that statements are on their way.
+func (t *tracker) sent(first *run) {
+	for r := first; r != nil; r = r.next {
+		t.dirty = t.dirty || r.stmt.SetsState
+		t.temp = t.temp || r.stmt.CreatesTemp
+	}
+}
+
+// askState asks the target for the state.
+func (c *session) askState(ctx context.Context) error {
+	const text = "SELECT @@sql_mode, @@character_set_client, DATABASE(), CURRENT_ROLE(), @@lower_case_table_names"
+	err := c.askStateWith(ctx, text)
+	if err != nil && ctx.Err() == nil {
+		// MySQL before 8.0 has no roles.
+		err = c.askStateWith(ctx, strings.Replace(text, "CURRENT_ROLE()", "NULL", 1))
+	}
+	return err
+}
+
+func (c *session) askStateWith(ctx context.Context, text string) error {
+	t, rows := &c.tracker, 0
+	err := c.t.Query(ctx, text, func(row [][]byte) error {
+		if rows++; len(row) != 5 || rows > 1 {
+			return errMalformed
+		}
+		t.mode, t.charset, t.database, t.role = string(row[0]), string(row[1]), string(row[2]), string(row[3])
+		folded, err := strconv.Atoi(string(row[4]))
+		t.folded = folded != 0
+		return err
+	})
+	if err == nil && rows != 1 {
+		err = errMalformed
+	}
+	if err != nil {
+		return err
+	}
+	t.dirty = false
+	t.words = "database=" + strconv.Quote(t.database) + " sql_mode=" + t.mode + " character_set_client=" + t.charset + " role=" + strconv.Quote(t.role)
+	return nil
+}
+
+// settle makes the state known before text is analysed. What shows the target's
+// own diagnostics means the same in any state, and the question would clear
+// them.
+func (c *session) settle(text []byte) error {
+	if !c.tracker.dirty || mysqlsql.ShowsDiagnostics(text) {
+		return nil
+	}
+	ctx, done := context.WithTimeout(c.ps.Context(), c.srv.loginTimeout())
+	defer done()
+	if err := c.askState(ctx); err != nil {
+		return errors.Join(errors.New("the target did not say how it reads statements"), err)
+	}
+	return nil
+}
+
+// analyze returns what is known about text in the session's present state.
+func (c *session) analyze(text []byte) *mysqlsql.Script {
+	t := &c.tracker
+	st := mysqlsql.State{Database: t.database, Mode: t.mode, Charset: t.charset, Folded: t.folded, Temp: t.temp, MariaDB: c.t.isMariaDB(), Version: versionOf(c.t.version)}
+	st.Catalog = c.catalog.current
+	return c.srv.analyzer.Analyze(text, &st)
+}
