@@ -1,0 +1,281 @@
+package detect
+
+import "strings"
+
+// A Field is what a column or a member is called, in the detector's terms.
+type Field struct{ words, custom uint64 }
+
+// The groups of words that say what a number is. A kind may listen to several.
+const (
+	aboutPhone uint64 = 1 << iota
+	aboutBirth
+	aboutCard
+	aboutBIC
+	aboutABA
+	aboutPassport
+	aboutLicense
+	aboutSSN
+	aboutITIN
+	aboutEIN
+	aboutNPI
+	aboutMBI
+	aboutNHS
+	aboutNINO
+	aboutDETax
+	aboutNIR
+	aboutNIF
+	aboutCF
+	aboutPESEL
+	aboutBSN
+	aboutSE
+	aboutFI
+	aboutDK
+	aboutNO
+	aboutCPF
+	aboutCNPJ
+	aboutAadhaar
+	aboutPAN
+	aboutTFN
+	aboutABN
+	aboutMedicare
+	aboutSIN
+	aboutNRIC
+	aboutRRN
+	aboutTH
+	aboutTR
+	aboutZA
+	aboutCN
+	aboutVIN
+	aboutIMEI
+	aboutBTC
+	aboutETH
+	aboutAWS
+	aboutKey
+	aboutPassword
+	aboutVersion
+	aboutNational // a person's number, of no country
+	aboutTax      // likewise, of the tax office
+	other         // that it is something else than a person's number
+	begins        // another word has to follow
+)
+
+// general are the groups that say less than the others.
+const general = aboutNational | aboutTax
+
+// contextWords lists words of each group; two words stand for one behind the
+// other.
+var contextWords = map[uint64]string{
+	aboutPhone: `phone,phones,telephone,tel,mobile,cell,cellphone,call,fax,sms,whatsapp,dial,msisdn,handy,telefon,
+		mobil,telefono,teléfono,telefone,celular,móvil,movil,téléphone,cellulare,telefoon,puhelin,hotline,contact`,
+	aboutBirth: `dob,birth,born,birthday,birthdate,birthdays,bday,geburtsdatum,geboren,geburtstag,geb,naissance,née,nacimiento,
+		nascita,nascimento,geboortedatum,urodzenia,syntymäaika,födelsedatum,fødselsdato`,
+	aboutCard:     `card,cards,credit,debit,visa,mastercard,amex,pan,cc,ccnum,creditcard,kreditkarte,karte,carte,tarjeta,maestro,discover`,
+	aboutBIC:      `bic,swift,bank code`,
+	aboutABA:      `aba,routing,rtn,transit`,
+	aboutPassport: `passport,passports,reisepass,passeport,pasaporte,passaporto,paspoort,passnummer,paszport,passaporte`,
+	aboutLicense: `driver license,drivers license,driver licence,drivers licence,s license,s licence,driving licence,driving license,
+		driverlicense,driverslicense,dl,dln,führerschein,fuehrerschein,permis,patente,licencia conducir,rijbewijs,körkort`,
+	aboutSSN:      `ssn,ssns,social security,social,socialsecurity,socsec`,
+	aboutITIN:     `itin,individual taxpayer,taxpayer`,
+	aboutEIN:      `ein,fein,employer,federal tax`,
+	aboutNPI:      `npi,provider`,
+	aboutMBI:      `mbi,medicare,beneficiary`,
+	aboutNHS:      `nhs`,
+	aboutNINO:     `nino,national insurance,nin,ni`,
+	aboutDETax:    `steuer,steueridentifikationsnummer,steuernummer,idnr,id nr,steuerid,tin,identifikationsnummer,stid`,
+	aboutNIR:      `nir,insee,sécurité,securite,sécu,secu,sociale`,
+	aboutNIF:      `nif,nie,dni,cif`,
+	aboutCF:       `codice,fiscale,cf`,
+	aboutPESEL:    `pesel`,
+	aboutBSN:      `bsn,burgerservicenummer,sofinummer,sofi`,
+	aboutSE:       `personnummer,personnr,samordningsnummer,pnr`,
+	aboutFI:       `hetu,henkilötunnus,henkilotunnus,sotu`,
+	aboutDK:       `cpr,personnummer,cprnr`,
+	aboutNO:       `fødselsnummer,fodselsnummer,fnr,personnummer`,
+	aboutCPF:      `cpf`,
+	aboutCNPJ:     `cnpj`,
+	aboutAadhaar:  `aadhaar,aadhar,uidai,uid`,
+	aboutPAN:      `permanent account`,
+	aboutTFN:      `tfn,tax file`,
+	aboutABN:      `abn,australian business,business number`,
+	aboutMedicare: `medicare`,
+	aboutSIN:      `sin,social insurance,nas,assurance sociale`,
+	aboutNRIC:     `nric,fin`,
+	aboutRRN:      `rrn,resident registration,jumin`,
+	aboutTH:       `thai,thailand`,
+	aboutTR:       `tckn,tc kimlik,kimlik,turkish`,
+	aboutZA:       `south african,south africa`,
+	aboutCN:       `resident identity,shenfenzheng,身份证,身份证号,身份证号码`,
+	aboutVIN:      `vin,chassis,vehicle`,
+	aboutIMEI:     `imei,device,handset,imeisv`,
+	aboutBTC:      `btc,bitcoin`,
+	aboutETH:      `eth,ethereum,wallet,ether,erc,metamask`,
+	aboutAWS:      `aws,amazon`,
+	aboutKey:      `secret,secrets,key,token,apikey,credential,credentials`,
+	aboutPassword: `password,passwd,pwd`,
+	aboutVersion:  `version,ver,v,build,release,firmware,driver,agent,chrome,assembly,revision`,
+	other: `order,orders,invoice,tracking,shipment,sku,part,serial,timestamp,epoch,ts,build,version,commit,hash,checksum,sha,uuid,
+		guid,isbn,issn,ean,gtin,upc,barcode,batch,lot,model,ticket,case,po,offset,bytes,size,port,pid,revision,rev,item,product,
+		asin,parcel,awb,waybill,request,trace,span,job,seq,sequence,nonce,snowflake,tweet,millis,ms,ns,unix,rfc`,
+	aboutNational:            `national id,identity number,national identification,citizen,citizenship,id number,identification number,identity card,id card`,
+	aboutTax:                 `tax,taxid,taxes`,
+	aboutPassword | aboutKey: `passphrase`,
+}
+
+var builtinWords = func() map[string]Field {
+	m := map[string]Field{}
+	for group, words := range contextWords {
+		for w := range strings.FieldsFuncSeq(words, func(r rune) bool { return r == ',' || r == '\n' || r == '\t' }) {
+			f := m[w]
+			f.words |= group
+			m[w] = f
+			if first, _, pair := strings.Cut(w, " "); pair {
+				f = m[first]
+				f.words |= begins
+				m[first] = f
+			}
+		}
+	}
+	return m
+}()
+
+// maxNear is how far from a value words count, before it and behind.
+const (
+	maxNear   = 64
+	maxBehind = 24
+)
+
+// Field returns what a column's or member's name, such as "customer.phoneNo",
+// says about its values.
+func (d *Detector) Field(name string) Field {
+	if len(name) > 256 {
+		name = name[:256]
+	}
+	f := d.wordsIn([]byte(name))
+	f.words &^= other // an "order_ssn" is one
+	return f
+}
+
+// near returns the words around text[start:end], the field's name included.
+func (s *scan) near(start, end int) Field {
+	if s.nearAt == start && s.nearEnd == end {
+		return s.nearWords
+	}
+	text := s.text
+	if len(text) <= 8*maxNear { // a short text in which nobody says anything
+		if !s.lookedAll {
+			s.lookedAll, s.all = true, s.d.wordsIn(text)
+		}
+		if s.all.words|s.all.custom == 0 {
+			return s.field
+		}
+	}
+	from := max(0, start-maxNear)
+	for i := start - 1; i >= from; i-- { // another member's words are not this one's
+		if stops(text, i) {
+			from = i + 1
+			break
+		}
+	}
+	if from > 0 && !stops(text, from-1) {
+		for from < start && isWord(text[from]) { // part of a word
+			from++
+		}
+	}
+	before := s.d.wordsIn(text[from:start])
+	before.words = before.words&^other | s.d.wordsIn(lastWords(text[from:start])).words&other
+	to := min(len(text), end+maxBehind)
+	for i := end; i < to; i++ {
+		switch c := text[i]; {
+		case stops(text, i), c == ',':
+			to = i
+		case c == ':', c == '=': // these are the next value's words
+			to = end
+		}
+	}
+	behind := s.d.wordsIn(text[end:to])
+	s.nearAt, s.nearEnd = start, end
+	s.nearWords = Field{
+		s.field.words | before.words | behind.words&^other,
+		s.field.custom | before.custom | behind.custom,
+	}
+	return s.nearWords
+}
+
+// stops reports whether the byte at i separates members of a record.
+func stops(text []byte, i int) bool {
+	switch text[i] {
+	case '\n', ';', '{', '}', '|', '&', '\t':
+		return true
+	case ',':
+		return i+1 < len(text) && (text[i+1] == '"' || text[i+1] == ' ' && i+2 < len(text) && text[i+2] == '"')
+	}
+	return false
+}
+
+func isWord(c byte) bool { return class[c]&(alpha|high) != 0 }
+
+// lastWords returns the end of b with its last two words, of which a number is
+// one.
+func lastWords(b []byte) []byte {
+	words, in := 0, false
+	for i := len(b) - 1; i >= 0; i-- {
+		w := isWord(b[i]) || isDigit(b[i])
+		if w && !in {
+			if words++; words > 2 {
+				return b[i+1:]
+			}
+		}
+		in = w
+	}
+	return b
+}
+
+// wordsIn returns what the words in b say, each alone and with the one before
+// it. A capital letter behind a small one begins a word.
+func (d *Detector) wordsIn(b []byte) (f Field) {
+	const longest = 40
+	var buf [2*longest + 1]byte // the last word, a space, this word
+	last := 0
+	for i := 0; i < len(b); {
+		if !isWord(b[i]) {
+			i++
+			continue
+		}
+		n := last
+		if n > 0 {
+			buf[n] = ' '
+			n++
+		}
+		start := n
+		for j := i; i < len(b) && isWord(b[i]); i++ {
+			c := b[i]
+			if class[c] == upper {
+				if i > j && class[b[i-1]] == lower {
+					break
+				}
+				c += 'a' - 'A'
+			}
+			if n < start+longest {
+				buf[n] = c
+			}
+			n++
+		}
+		if n > start+longest { // no word that anybody listens to
+			last = 0
+			continue
+		}
+		w := d.words[string(buf[start:n])]
+		f.words |= w.words
+		f.custom |= w.custom
+		if start > 0 {
+			w := d.words[string(buf[:n])]
+			f.words |= w.words
+			f.custom |= w.custom
+		}
+		if last = 0; w.words&begins != 0 {
+			last = copy(buf[:], buf[start:n])
+		}
+	}
+	return f
+}

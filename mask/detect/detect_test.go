@@ -1,0 +1,210 @@
+package detect_test
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/mask/detect"
+)
+
+func detector(t testing.TB, c detect.Config) *detect.Detector {
+	d, err := detect.New(c)
+	require.NoError(t, err)
+	return d
+}
+
+// found returns what d finds as "kind=value" with spaces between.
+func found(d *detect.Detector, text string, field detect.Field) string {
+	var out []string
+	for _, f := range d.Find(nil, []byte(text), field) {
+		out = append(out, string(f.Kind)+"="+text[f.Start:f.End])
+	}
+	return strings.Join(out, " ")
+}
+
+func TestFind(t *testing.T) {
+	d := detector(t, detect.Config{Kinds: []string{"*"}})
+	for text, want := range map[string]string{
+		// Addresses of people, and what is like them.
+		"Ada <ada@example.com>, bob@x.org;":                      "email=ada@example.com email=bob@x.org",
+		"mailto:ada@example.com?subject=x":                       "email=ada@example.com",
+		`{"a":"\u003cada@example.com\u003e"}`:                    "email=ada@example.com",
+		`"first\nada@example.com"`:                               "email=ada@example.com",
+		"to=ada%40example.com&x=1":                               "email=ada%40example.com",
+		"write to ada@example.com.":                              "email=ada@example.com",
+		"'ada@example.com'":                                      "email=ada@example.com",
+		"邮箱：ada@example.com":                                     "email=ada@example.com",
+		"git@github.com:org/repo.git":                            "",
+		"rsync x ada@host.example.com:/srv":                      "",
+		"root@web.prod.example.com:~# ls":                        "",
+		"https://ada@example.com/x":                              "",
+		"https://medium.com/@ada.lovelace":                       "",
+		"lodash@4.17.21 react@npm:18.2.0":                        "",
+		"ada@localhost ada@-x.com ada@x..com ada@x.c a..b@x.com": "",
+		"icon@2x.png alert@.service":                             "",
+		// Cards.
+		"4111111111111111":                                        "card=4111111111111111",
+		"pay 5500 0055 5555 5559 now":                             "card=5500 0055 5555 5559",
+		"4111-1111-1111-1111/12/26":                               "card=4111-1111-1111-1111",
+		"id 77 4111 1111 1111 1111 123":                           "card=4111 1111 1111 1111",
+		"3714 496353 98431":                                       "card=3714 496353 98431",
+		"41111111111111112 4111111111111112 0000000000000000":     "",
+		"4111 1111 1111-1111 a4111111111111111 4111111111111111b": "",
+		"order 4111111111111111":                                  "",
+		"order paid with card 4111111111111111":                   "card=4111111111111111",
+		"**** **** **** 1111":                                     "",
+		"1700000000000 1700000000000000 4222222222222":            "card=4222222222222",
+		// Accounts.
+		"IBAN DE89370400440532013000.":                 "iban=DE89370400440532013000",
+		"gb82 west 1234 5698 7654 32":                  "iban=gb82 west 1234 5698 7654 32",
+		"GB82WEST12345698765433 DE8937040044053201300": "",
+		"NO9386011117947, BE68 5390 0754 7034":         "iban=NO9386011117947 iban=BE68 5390 0754 7034",
+		"wire via SWIFT DEUTDEFF500 today":             "bic=DEUTDEFF500",
+		"DEUTDEFF CHASUS33":                            "",
+		// Numbers of people.
+		"536-90-4399":                     "id.us.ssn=536-90-4399",
+		"ssn 536 90 4399, ssn: 536904399": "id.us.ssn=536 90 4399 id.us.ssn=536904399",
+		"536904399 000-12-3456 666-12-3456 900-12-3456 078-05-1120": "",
+		"part no. 536-90-4399":               "",
+		`{"ssn":"536904399","id":536904399}`: "id.us.ssn=536904399",
+		"id;ssn\n7;536904399":                "",
+		"DOB 03/12/1985 seen 03/12/2021":     "birth_date=03/12/1985",
+		"born on 12 March 1985 in Rome":      "birth_date=12 March 1985",
+		"due 1985-03-12":                     "",
+		"dob 1985-13-12":                     "",
+		// Telephones.
+		"+1 415 555 2671 or +49 (0)30 901820":                          "phone=+1 415 555 2671 phone=+49 (0)30 901820",
+		"tel:+12015550123":                                             "phone=+12015550123",
+		"(415) 555-2671 x12, 415.555.2671":                             "phone=(415) 555-2671 phone=415.555.2671",
+		"+0200 +12.5% +1234567890123456 +999123456789 1+4915112345678": "",
+		"2024-01-15T10:30:00+02:00":                                    "",
+		"phone: 555-1234":                                              "phone=555-1234",
+		"call 0049 30 123456 now":                                      "phone=0049 30 123456",
+		"order 415-555-2671":                                           "",
+		// Networks.
+		"peer 10.0.0.1:22 [2001:db8::1]:443 ::1":                "net.ip=10.0.0.1 net.ip=2001:db8::1 net.ip=::1",
+		"v1.2.3.4 version 1.2.3.4 256.1.1.1 1.2.3.4.5 01.2.3.4": "",
+		"00:1a:2b:3c:4d:5e 00-1A-2B-3C-4D-5E 10:20:30":          "net.mac=00:1a:2b:3c:4d:5e net.mac=00-1A-2B-3C-4D-5E",
+		"std::vector a::b": "",
+		// Secrets.
+		"postgres://app:s3cr3t@db:5432/x?a=b":                                               "secret.url=s3cr3t",
+		"root:hunter2@tcp(db:3306)/x":                                                       "secret.url=hunter2",
+		"https://user:${PASS}@host/ http://h:8080/x@y":                                      "",
+		"jdbc:mysql://h/d?user=u&password=p4ss&x=y":                                         "secret.password=p4ss",
+		"ALTER ROLE x PASSWORD 'tiger'":                                                     "secret.password=tiger",
+		"CREATE USER x IDENTIFIED BY 'tiger'":                                               "secret.password=tiger",
+		"password: letmein":                                                                 "secret.password=letmein",
+		"export DB_PASSWORD=letmein":                                                        "secret.password=letmein",
+		`password = "correct horse"`:                                                        "secret.password=correct horse",
+		`{\"password\":\"hunter2\"}`:                                                        "secret.password=hunter2",
+		"if password == other || passwd != x":                                               "",
+		"password: str, token: string, secret=$SECRET":                                      "",
+		"Key=backups/db-2024-01-15.tar.gz":                                                  "",
+		"cache key: user-profile-page-2024-01-15":                                           "",
+		"public_key=MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE":                                   "",
+		"api_key=8f14e45fceea167a5a36dedd4bea2543":                                          "secret.password=8f14e45fceea167a5a36dedd4bea2543",
+		"token=" + "ghp_16C7e42F292c6912E7710c838347Ae178B4a":                               "secret.github=ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+		"ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx":                                          "",
+		"aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY":                  "secret.aws=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+		"Authorization: Basic YWRhOnMzY3IzdA==":                                             "secret.authorization=YWRhOnMzY3IzdA==",
+		"eyJhbGciOiJub25lIn0.eyJhIjoxfQ. next":                                              "secret.jwt=eyJhbGciOiJub25lIn0.eyJhIjoxfQ.",
+		"eyJmb28iOiJiYXIifQ.eyJhIjoxfQ.c2ln":                                                "",
+		"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----":                        "",
+		"x -----BEGIN RSA PRIVATE KEY-----\nMIIE":                                           "secret.private_key=-----BEGIN RSA PRIVATE KEY-----\nMIIE",
+		"client-key-data: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVB": "secret.private_key=LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVB",
+		"client-certificate-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUM":              "",
+		"": "",
+	} {
+		require.Equal(t, want, found(d, text, detect.Field{}), "%q", text)
+	}
+}
+
+// A field's name says what bare digits are.
+func TestField(t *testing.T) {
+	d := detector(t, detect.Config{})
+	for field, want := range map[string]string{"": "", "ssn": "id.us.ssn", "customer.socialSecurityNumber": "id.us.ssn", "PHONE_NO": "phone", "work_phone": "phone",
+		"routingNumber": "aba", "quantity": "", "passport_no": "id.passport"} {
+		got, _, _ := strings.Cut(found(d, "011401533", d.Field(field)), "=")
+		require.Equal(t, want, got, "%q", field)
+	}
+	require.Equal(t, "birth_date=1985-03-12", found(d, "1985-03-12", d.Field("dateOfBirth")))
+	require.Equal(t, "", found(d, "1985-03-12", d.Field("created")))
+}
+
+func TestKinds(t *testing.T) {
+	text := "ada@example.com 10.0.0.1 536-90-4399 4111111111111111"
+	for pattern, want := range map[string]string{"email": "email=ada@example.com", "id.*": "id.us.ssn=536-90-4399", "net.*": "net.ip=10.0.0.1"} {
+		require.Equal(t, want, found(detector(t, detect.Config{Kinds: []string{pattern}}), text, detect.Field{}))
+	}
+	require.NotContains(t, found(detector(t, detect.Config{}), text, detect.Field{}), "net.ip")
+	require.Equal(t, "email=ada@example.com card=4111111111111111", found(detector(t, detect.Config{Min: 80}), text, detect.Field{}))
+	for want, c := range map[string]detect.Config{
+		`there is no kind "emial"`:                     {Kinds: []string{"emial"}},
+		`there is no kind "ids.*"`:                     {Kinds: []string{"ids.*"}},
+		"the lowest score is 101":                      {Min: 101},
+		`there are two kinds "email"`:                  {Custom: []detect.Custom{{Kind: "email", Pattern: "x"}}},
+		`kind "x": its pattern matches the empty text`: {Custom: []detect.Custom{{Kind: "x", Pattern: "x*"}}},
+		`kind "x": error parsing`:                      {Custom: []detect.Custom{{Kind: "x", Pattern: "("}}},
+		`kind "": a kind has a name`:                   {Custom: []detect.Custom{{Pattern: "x"}}},
+		`kind "x": MaxLen`:                             {Custom: []detect.Custom{{Kind: "x", Pattern: "x", MaxLen: 1 << 20}}},
+		`kind "x": an empty text`:                      {Custom: []detect.Custom{{Kind: "x", Pattern: "x", Near: []string{""}}}},
+	} {
+		_, err := detect.New(c)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestCustom(t *testing.T) {
+	d := detector(t, detect.Config{Custom: []detect.Custom{
+		{Kind: "staff", Pattern: `\bEMP-\d{6}\b`, Near: []string{"EMP-"}},
+		{Kind: "badge", Pattern: `\b\d{5}\b`, Words: []string{"badge", "door card"}},
+		{Kind: "even", Pattern: `\bE\d{4}\b`, Valid: func(b []byte) bool { return b[len(b)-1]%2 == 0 }},
+	}})
+	for text, want := range map[string]string{
+		"EMP-123456, EMP-1234567 and ada@example.com": "staff=EMP-123456 email=ada@example.com",
+		"badge 12345; room 54321":                     "badge=12345",
+		"the door card 12345":                         "badge=12345",
+		"12345":                                       "",
+		"E1234 E1235":                                 "even=E1234",
+	} {
+		require.Equal(t, want, found(d, text, detect.Field{}), "%q", text)
+	}
+	require.Equal(t, "badge=12345", found(d, "12345", d.Field("badgeNo")))
+}
+
+func TestFindDoesNotAllocate(t *testing.T) {
+	d := detector(t, detect.Config{})
+	out := make([]detect.Finding, 0, 8)
+	for _, text := range []string{clean, "order 12345 shipped on 2024-01-15 10:30:00", "ada@example.com 4111 1111 1111 1111 ssn 536904399"} {
+		in := []byte(text)
+		require.Zero(t, testing.AllocsPerRun(100, func() { out = d.Find(out[:0], in, detect.Field{}) }), text)
+	}
+}
+
+// FuzzFind: findings lie in the text, in order, do not overlap, and are the same
+// twice; and what stands in front, in another line, changes nothing of them.
+func FuzzFind(f *testing.F) {
+	for _, s := range []string{clean, "ada@example.com", "4111 1111 1111 1111", "DE89 3704 0044 0532 0130 00", "+49 (0)30 901820", "131052-308T", "1-2-3-4-5-6-7-8-9-0-1",
+		"-----BEGIN RSA PRIVATE KEY-----", "eyJhbGciOiJub25lIn0.eyJhIjoxfQ.", `\u003ca@b.cc`, "x://a:b@c", "password=\\\"x", "AB 12 34 56 C", "::1", "\xff\xfe@\xff.com", "((((1)", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"} {
+		f.Add([]byte(s))
+	}
+	d := detector(f, detect.Config{Kinds: []string{"*"}, Min: 1})
+	f.Fuzz(func(t *testing.T, text []byte) {
+		before := bytes.Clone(text)
+		got := d.Find(nil, text, detect.Field{})
+		at := 0
+		for _, x := range got {
+			if x.Start < at || x.End <= x.Start || x.End > len(text) || x.Score < 1 || x.Score > 100 || x.Kind == "" {
+				t.Fatalf("%q: %v", text, got)
+			}
+			at = x.End
+		}
+		if !bytes.Equal(before, text) || !slices.Equal(got, d.Find(nil, text, detect.Field{})) {
+			t.Fatalf("%q: not the same twice", text)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package detect
+
+import "bytes"
+
+// The alphabets of tokens.
+const (
+	inAlnum  = iota // letters and digits
+	inWord          // and _
+	inURL           // and - (base64url)
+	inUpper         // capital letters and digits
+	inHex           // small hexadecimal
+	inBase64        // letters, digits, + / =
+	inDotted        // base64url and dots
+)
+
+func inAlphabet(a int, c byte) bool {
+	switch a {
+	case inAlnum:
+		return isAlnum(c)
+	case inWord:
+		return isAlnum(c) || c == '_'
+	case inURL:
+		return isAlnum(c) || c == '_' || c == '-'
+	case inUpper:
+		return class[c]&(upper|digit) != 0
+	case inHex:
+		return isDigit(c) || 'a' <= c && c <= 'f'
+	case inBase64:
+		return isAlnum(c) || c == '+' || c == '/' || c == '='
+	}
+	return isAlnum(c) || c == '_' || c == '-' || c == '.'
+}
+
+// A prefix is how a secret begins, and what follows.
+type prefix struct {
+	text     string
+	kind     id
+	alphabet int
+	min, max int // of what follows
+}
+
+// prefixes are the forms that issuers document, or that scanners of
+// repositories know. Of those with one beginning the longest stands first.
+var prefixes = []prefix{
+	{"AKIA", secretAWS, inUpper, 16, 16}, {"ASIA", secretAWS, inUpper, 16, 16}, {"ABIA", secretAWS, inUpper, 16, 16}, {"ACCA", secretAWS, inUpper, 16, 16},
+	{"github_pat_", secretGitHub, inWord, 36, 255}, {"ghp_", secretGitHub, inAlnum, 36, 255}, {"gho_", secretGitHub, inAlnum, 36, 255},
+	{"ghu_", secretGitHub, inAlnum, 36, 255}, {"ghs_", secretGitHub, inDotted, 36, 2048}, {"ghr_", secretGitHub, inAlnum, 36, 255},
+	{"glpat-", secretGitLab, inDotted, 20, 320}, {"glptt-", secretGitLab, inURL, 20, 64}, {"gldt-", secretGitLab, inURL, 20, 64},
+	{"glrt-", secretGitLab, inDotted, 20, 320}, {"glcbt-", secretGitLab, inURL, 20, 80}, {"glsoat-", secretGitLab, inURL, 20, 64},
+	{"glft-", secretGitLab, inURL, 20, 64}, {"glimt-", secretGitLab, inURL, 20, 64}, {"glagent-", secretGitLab, inURL, 50, 64}, {"gloas-", secretGitLab, inURL, 20, 80},
+	{"xoxb-", secretSlack, inURL, 20, 255}, {"xoxp-", secretSlack, inURL, 20, 255}, {"xoxa-", secretSlack, inURL, 12, 255}, {"xoxr-", secretSlack, inURL, 12, 255},
+	{"xoxs-", secretSlack, inURL, 12, 255}, {"xoxo-", secretSlack, inURL, 12, 255}, {"xoxe-", secretSlack, inURL, 12, 255}, {"xoxe.xoxb-", secretSlack, inURL, 20, 400},
+	{"xoxe.xoxp-", secretSlack, inURL, 20, 400}, {"xoxc-", secretSlack, inURL, 20, 255}, {"xoxd-", secretSlack, inURL, 20, 400}, {"xapp-", secretSlack, inURL, 20, 255},
+	{"sk_live_", secretStripe, inAlnum, 16, 255}, {"sk_test_", secretStripe, inAlnum, 16, 255}, {"rk_live_", secretStripe, inAlnum, 16, 255},
+	{"rk_test_", secretStripe, inAlnum, 16, 255}, {"whsec_", secretStripe, inBase64, 24, 128},
+	{"AIza", secretGoogle, inURL, 35, 35}, {"ya29.", secretGoogle, inURL, 30, 2048}, {"GOCSPX-", secretGoogle, inURL, 28, 28},
+	{"sk-ant-", secretAnthropic, inURL, 24, 255}, {"sk-proj-", secretOpenAI, inURL, 24, 255}, {"sk-svcacct-", secretOpenAI, inURL, 24, 255},
+	{"sk-admin-", secretOpenAI, inURL, 24, 255}, {"sk-None-", secretOpenAI, inURL, 24, 255}, {"sk-or-v1-", secretToken, inHex, 64, 64}, {"sk-", secretOpenAI, inAlnum, 32, 64},
+	{"npm_", secretNPM, inAlnum, 36, 36}, {"pypi-AgE", secretPyPI, inURL, 50, 1024}, {"SG.", secretSendGrid, inDotted, 60, 70},
+	{"SK", secretTwilio, inHex, 32, 32},
+	{"dop_v1_", secretToken, inHex, 64, 64}, {"doo_v1_", secretToken, inHex, 64, 64}, {"dor_v1_", secretToken, inHex, 64, 64}, {"hf_", secretToken, inAlnum, 34, 40},
+	{"shpat_", secretToken, inHex, 32, 32}, {"shpca_", secretToken, inHex, 32, 32}, {"shppa_", secretToken, inHex, 32, 32}, {"shpss_", secretToken, inHex, 32, 32},
+	{"sq0atp-", secretToken, inURL, 22, 22}, {"sq0csp-", secretToken, inURL, 43, 43}, {"EAAAE", secretToken, inURL, 59, 59}, {"dapi", secretToken, inHex, 32, 34},
+	{"hvs.", secretToken, inURL, 24, 200}, {"hvb.", secretToken, inURL, 24, 300}, {"hvr.", secretToken, inURL, 24, 300}, {"glsa_", secretToken, inWord, 40, 48},
+	{"glc_", secretToken, inBase64, 32, 400}, {"ATATT3", secretToken, inBase64, 20, 255}, {"ATCTT3", secretToken, inBase64, 20, 255}, {"lin_api_", secretToken, inAlnum, 40, 40},
+	{"PMAK-", secretToken, inURL, 59, 59}, {"NRAK-", secretToken, inUpper, 27, 27}, {"pscale_tkn_", secretToken, inDotted, 32, 64}, {"pscale_pw_", secretToken, inDotted, 32, 64},
+	{"pscale_oauth_", secretToken, inDotted, 32, 64}, {"dckr_pat_", secretToken, inURL, 27, 32}, {"dckr_oat_", secretToken, inURL, 27, 48}, {"rubygems_", secretToken, inHex, 48, 48},
+	{"sntrys_", secretToken, inBase64, 40, 400}, {"sntryu_", secretToken, inHex, 64, 64}, {"tskey-", secretToken, inURL, 20, 80}, {"sbp_", secretToken, inHex, 40, 40},
+	{"AGE-SECRET-KEY-1", secretToken, inUpper, 58, 58}, {"ntn_", secretToken, inAlnum, 46, 50}, {"secret_", secretToken, inAlnum, 43, 43}, {"key-", secretToken, inHex, 32, 32},
+	{"figd_", secretToken, inURL, 40, 45}, {"pat-na1-", secretToken, inURL, 36, 36}, {"pat-eu1-", secretToken, inURL, 36, 36}, {"pul-", secretToken, inHex, 40, 40},
+	{"gsk_", secretToken, inAlnum, 52, 52}, {"xai-", secretToken, inAlnum, 80, 80}, {"r8_", secretToken, inAlnum, 37, 37}, {"AKCp", secretToken, inAlnum, 69, 69},
+	{"fio-u-", secretToken, inURL, 64, 64}, {"PRVT_KEY_", secretToken, inURL, 20, 80}, {"LS0tLS1CRUdJTi", secretPrivateKey, inBase64, 40, 16 << 10},
+	{"CFPAT-", secretToken, inURL, 43, 43}, {"shippo_live_", secretToken, inHex, 40, 40}, {"FLWSECK-", secretToken, inAlnum, 32, 40}, {"dt0c01.", secretToken, inDotted, 80, 100},
+	{"oy2", secretToken, inHex, 43, 43}, {"fo1_", secretToken, inURL, 43, 43}, {"hooks.slack.com/services/", secretSlack, inBase64, 40, 60},
+}
+
+// prefixesBy is prefixes by their first byte.
+var prefixesBy = func() (m [256][]prefix) {
+	for _, p := range prefixes {
+		m[p.text[0]] = append(m[p.text[0]], p)
+	}
+	m['e'] = append(m['e'], prefix{"eyJ", secretJWT, 0, 0, 0})
+	return m
+}()
+
+// secondBytes says which bytes may stand behind the first one of a prefix.
+var secondBytes = func() (m [256][4]uint64) {
+	for first, list := range prefixesBy {
+		for _, p := range list {
+			m[first][p.text[1]>>6] |= 1 << (p.text[1] & 63)
+		}
+	}
+	return m
+}()
+
+// prefixed looks for one of the prefixes at i, where a word begins, and returns
+// where the secret ends, or 0.
+func (s *scan) prefixed(list []prefix, i int) int {
+	text := s.text[i:]
+	for k := range list {
+		p := &list[k]
+		if len(text) <= len(p.text) || text[1] != p.text[1] || string(text[:len(p.text)]) != p.text {
+			continue
+		}
+		if p.kind == secretJWT {
+			return s.jwt(i)
+		}
+		n := len(p.text)
+		for n < len(text) && n-len(p.text) <= p.max && inAlphabet(p.alphabet, text[n]) {
+			n++
+		}
+		body := n - len(p.text)
+		for body > 0 && (text[n-1] == '.' || text[n-1] == '-' && p.min != p.max) { // the end of a sentence
+			n--
+			body--
+		}
+		if body < p.min || body > p.max || few(text[len(p.text):n]) || !s.plausible(p, text[len(p.text):n]) {
+			continue
+		}
+		if s.add(p.kind, i, i+n, 98, 0) {
+			return i + n
+		}
+	}
+	return 0
+}
+
+// few reports whether b has so few different characters that it stands for a
+// secret: xxxxxxxx.
+func few(b []byte) bool {
+	var seen [4]uint64
+	n := 0
+	for _, c := range b {
+		if seen[c>>6]>>(c&63)&1 == 0 {
+			seen[c>>6] |= 1 << (c & 63)
+			n++
+		}
+	}
+	return n < 5
+}
+
+// plausible looks closer at secrets whose prefix others have too.
+func (s *scan) plausible(p *prefix, body []byte) bool {
+	switch p.text {
+	case "LS0tLS1CRUdJTi": // "-----BEGIN " in base64: a certificate is no secret
+		return bytes.Contains(body[:min(len(body), 64)], []byte("UFJJVkFURS")) || bytes.Contains(body[:min(len(body), 64)], []byte("BSSVZBVE")) ||
+			bytes.Contains(body[:min(len(body), 64)], []byte("QUklWQVRF"))
+	case "SG.":
+		dot := bytes.IndexByte(body, '.')
+		return dot >= 16 && dot <= 32
+	case "sk-", "key-", "secret_", "hf_", "dapi", "oy2", "fo1_", "ntn_":
+		return bytes.ContainsAny(body, "0123456789")
+	}
+	return true
+}
