@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/sallyport-dev/gateway/mask/detect"
 )
 
-// A Rule says what takes the place of the values of some base columns, or of
-// some fields of documents.
+// A Rule says what takes the place of the values of some base columns, of some
+// fields of documents, or of what is found in texts. It has at least one of
+// Columns, Fields, Detect and Custom.
 type Rule struct {
 	Name string // names the rule in decisions, records and errors
 
@@ -21,8 +24,17 @@ type Rule struct {
 	// "customer.email", "items.*.price", "**.ssn". In each part * stands for any
 	// characters, and the part ** for any number of members, also none. Elements
 	// of an array have the array's name. Case and double quotes are as in
-	// Columns. A rule has columns, fields or both.
+	// Columns.
 	Fields []string
+
+	// Detect names kinds of values that are masked wherever a detector finds
+	// them in text: in the texts of columns and members that no rule names, in
+	// messages and in streams. They are written as [detect.Config.Kinds] are:
+	// "email", "id.us.*", "secret.*".
+	Detect []string
+
+	// Custom are kinds of one's own that the rule masks as if Detect named them.
+	Custom []detect.Custom
 
 	Transform Transform
 }
@@ -34,6 +46,9 @@ type Set struct {
 	tables map[string][]entry // by exact table name
 	any    []entry            // with a pattern for the table
 	fields []field
+
+	detector *detect.Detector    // nil if no rule needs one
+	kinds    map[detect.Kind]int // the rule for each kind
 }
 
 // An entry is one column pattern of the rule with that index.
@@ -61,6 +76,8 @@ func Compile(rules ...Rule) (*Set, error) {
 		seen[r.Name] = true
 		r.Columns = append([]string(nil), r.Columns...)
 		r.Fields = append([]string(nil), r.Fields...)
+		r.Detect = append([]string(nil), r.Detect...)
+		r.Custom = append([]detect.Custom(nil), r.Custom...)
 		s.rules = append(s.rules, r)
 		for _, c := range r.Columns {
 			parts, err := parsePattern(c)
@@ -82,6 +99,9 @@ func Compile(rules ...Rule) (*Set, error) {
 			s.fields = append(s.fields, f)
 		}
 	}
+	if err := s.detectors(); err != nil {
+		return nil, fmt.Errorf("mask rules: %w", err)
+	}
 	return s, nil
 }
 
@@ -89,8 +109,8 @@ func (r *Rule) check() error {
 	switch {
 	case r.Name == "":
 		return errors.New("has no name")
-	case len(r.Columns) == 0 && len(r.Fields) == 0:
-		return errors.New("names no columns")
+	case len(r.Columns) == 0 && len(r.Fields) == 0 && len(r.Detect) == 0 && len(r.Custom) == 0:
+		return errors.New("names no columns, no fields and nothing to detect")
 	case r.Transform == nil:
 		return errors.New("has no transform: say what takes the values' place, such as redact")
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -45,8 +46,7 @@ type Custom struct {
 	// without which a match counts for nothing; none means that it counts always.
 	Words []string
 
-	// MaxLen bounds what is found, in bytes; 0 means 128. It is what a stream
-	// holds back for it.
+	// MaxLen bounds what is found, in bytes; 0 means 128.
 	MaxLen int
 }
 
@@ -70,14 +70,14 @@ type Detector struct {
 	on       [builtin]bool
 	min      int
 	custom   []custom
+	kinds    []Kind
 	words    map[string]Field
 	thisYear int
-	hold     int // the longest value that a stream has to see as one
 }
 
 // New returns the detector that c describes.
 func New(c Config) (*Detector, error) {
-	d := &Detector{min: c.Min, words: builtinWords, thisYear: time.Now().Year(), hold: maxValue}
+	d := &Detector{min: c.Min, words: builtinWords, thisYear: time.Now().Year()}
 	switch {
 	case c.Min == 0:
 		d.min = 50
@@ -111,9 +111,9 @@ func New(c Config) (*Detector, error) {
 			return nil, fmt.Errorf("detect: kind %q: %w", k.Kind, err)
 		}
 		for _, p := range patterns {
-			if match(p, k.Kind) {
+			if Match(p, k.Kind) {
 				d.custom = append(d.custom, made)
-				d.hold = max(d.hold, made.MaxLen)
+				d.kinds = append(d.kinds, k.Kind)
 				break
 			}
 		}
@@ -121,10 +121,11 @@ func New(c Config) (*Detector, error) {
 	for _, p := range patterns {
 		found := false
 		for i, k := range known {
-			if match(p, k) {
+			if Match(p, k) {
 				found = true
-				if i < int(builtin) {
+				if i < int(builtin) && !d.on[i] {
 					d.on[i] = true
+					d.kinds = append(d.kinds, k)
 				}
 			}
 		}
@@ -179,6 +180,9 @@ func (d *Detector) compile(k Custom, i int) (custom, error) {
 	d.words = words
 	return m, nil
 }
+
+// Kinds returns the kinds that d looks for.
+func (d *Detector) Kinds() []Kind { return slices.Clone(d.kinds) }
 
 // Find appends what it finds in text to dst, in order and without overlaps, and
 // returns it. field is what the text's column or member is called, from

@@ -110,9 +110,8 @@ func Default() []Kind {
 	return slices.DeleteFunc(Kinds(), func(k Kind) bool { return strings.HasPrefix(string(k), "net.") })
 }
 
-// match reports whether a pattern, in which * stands for any characters at its
-// end, names the kind.
-func match(pattern string, k Kind) bool {
+// Match reports whether a pattern of [Config.Kinds] names the kind.
+func Match(pattern string, k Kind) bool {
 	if before, ok := strings.CutSuffix(pattern, "*"); ok {
 		return strings.HasPrefix(string(k), before)
 	}

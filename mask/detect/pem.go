@@ -26,21 +26,90 @@ func pemHead(b []byte) int {
 	return len(pemBegin) + end + 5
 }
 
-// pem looks for a private key at i. Without its last line, what looks like one
-// ends it.
-func (s *scan) pem(i int) int {
-	head := pemHead(s.text[i:])
-	if head == 0 || !s.d.on[secretPrivateKey] {
-		return i + 1
+// PrivateKey looks for the private key in PEM that begins at the beginning of b.
+// It returns the length of what is there of it, up to its last line, if that is
+// there, or else up to what cannot be part of one; 0 if there is none. ended says
+// that the last line is there.
+func PrivateKey(b []byte) (n int, ended bool) {
+	if n = pemHead(b); n == 0 {
+		return 0, false
 	}
-	at := i + head
-	end := len(s.text)
-	if k := bytes.Index(s.text[at:], pemEnd); k >= 0 {
-		k += at + len(pemEnd)
-		if dashes := bytes.Index(s.text[k:min(len(s.text), k+80)], []byte("-----")); dashes >= 0 {
-			end = k + dashes + 5
+	rest, ended := PrivateKeyRest(b[n:])
+	return n + rest, ended
+}
+
+// PrivateKeyRest is PrivateKey for what follows the first line, or any other of
+// a key.
+func PrivateKeyRest(b []byte) (n int, ended bool) {
+	for n < len(b) {
+		m := pemSpace(b[n:])
+		m += pemLine(b[n+m:])
+		if m == 0 {
+			break
+		}
+		n += m
+	}
+	if !bytes.HasPrefix(b[n:], pemEnd) {
+		return n, false
+	}
+	const longest = 80
+	at := n + len(pemEnd)
+	if dashes := bytes.Index(b[at:min(len(b), at+longest)], []byte("-----")); dashes >= 0 {
+		return at + dashes + 5, true
+	}
+	return len(b), false
+}
+
+// pemSpace returns how much space begins b: line ends are also written as \n.
+func pemSpace(b []byte) int {
+	n := 0
+	for n < len(b) {
+		switch {
+		case b[n] == '\n', b[n] == '\r', b[n] == ' ', b[n] == '\t':
+			n++
+		case b[n] == '\\' && n+1 < len(b) && (b[n+1] == 'n' || b[n+1] == 'r'):
+			n += 2
+		default:
+			return n
 		}
 	}
-	s.add(secretPrivateKey, i, end, 99, 0)
-	return end
+	return n
 }
+
+// pemLine returns how much of b is one line of base64, or a header such as
+// "DEK-Info: ...".
+func pemLine(b []byte) int {
+	n := 0
+	for n < len(b) && inAlphabet(inBase64, b[n]) {
+		n++
+	}
+	if n == len(b) || n >= 16 || n > 0 && (b[n] == '\n' || b[n] == '\r' || b[n] == '\\' || bytes.HasPrefix(b[n:], pemEnd)) {
+		return n
+	}
+	for _, name := range []string{"Proc-Type: ", "DEK-Info: ", "Comment: ", "Version: "} {
+		if bytes.HasPrefix(b, []byte(name)) {
+			if end := bytes.IndexAny(b, "\n\\"); end >= 0 {
+				return end
+			}
+			return len(b)
+		}
+	}
+	return 0
+}
+
+// pem looks for a private key at i.
+func (s *scan) pem(i int) int {
+	if !s.d.on[secretPrivateKey] {
+		return i + 1
+	}
+	n, _ := PrivateKey(s.text[i:])
+	if n == 0 {
+		return i + 1
+	}
+	s.add(secretPrivateKey, i, i+n, 99, 0)
+	return i + n
+}
+
+// InToken reports whether c may stand inside of a token or a key in base64: what
+// begins with one goes on so long.
+func InToken(c byte) bool { return inAlphabet(inDotted, c) || inAlphabet(inBase64, c) }

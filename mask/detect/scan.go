@@ -17,8 +17,8 @@ type scan struct {
 	lookedAll       bool
 }
 
-// maxValue bounds the values that detectors look for in a stream, and with it
-// how far they look. Tokens and keys may be longer: see Stream.
+// maxValue bounds how far a detector looks for the parts of a value. Tokens and
+// keys may be longer.
 const maxValue = 512
 
 // The classes of bytes.

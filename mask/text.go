@@ -1,0 +1,126 @@
+package mask
+
+import (
+	"github.com/sallyport-dev/gateway/mask/detect"
+)
+
+// HasDetectors reports whether any rule is about what detectors find.
+func (s *Set) HasDetectors() bool { return s.detector != nil }
+
+// detectors makes the one detector that looks for what all rules want found.
+func (s *Set) detectors() error {
+	var c detect.Config
+	for i := range s.rules {
+		r := &s.rules[i]
+		c.Kinds = append(c.Kinds, r.Detect...)
+		for _, k := range r.Custom {
+			c.Kinds = append(c.Kinds, string(k.Kind))
+		}
+		c.Custom = append(c.Custom, r.Custom...)
+	}
+	if len(c.Kinds) == 0 {
+		return nil
+	}
+	d, err := detect.New(c)
+	if err != nil {
+		return err
+	}
+	s.detector, s.kinds = d, map[detect.Kind]int{}
+	for _, k := range d.Kinds() {
+		for i := range s.rules {
+			if s.rules[i].detects(k) {
+				s.kinds[k] = i
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// detects reports whether the rule is about values of that kind.
+func (r *Rule) detects(k detect.Kind) bool {
+	for _, p := range r.Detect {
+		if detect.Match(p, k) {
+			return true
+		}
+	}
+	for i := range r.Custom {
+		if r.Custom[i].Kind == k {
+			return true
+		}
+	}
+	return false
+}
+
+// Texts masks what the rules' detectors find in texts. It is for one goroutine
+// at a time.
+type Texts struct {
+	set    *Set
+	masked func(rule string)
+	funcs  map[detect.Kind]Func
+	found  []detect.Finding
+	buf    []byte
+}
+
+// Texts returns a new masker of texts by the rules' Detect and Custom. masked, if
+// it is not nil, is called with the name of the rule of each value that was
+// masked.
+func (s *Set) Texts(masked func(rule string)) *Texts {
+	return &Texts{set: s, masked: masked, funcs: map[detect.Kind]Func{}}
+}
+
+// Field returns what the name of a column or of a member says about its texts,
+// for [Texts.Mask].
+func (t *Texts) Field(name string) detect.Field {
+	if t.set.detector == nil {
+		return detect.Field{}
+	}
+	return t.set.detector.Field(name)
+}
+
+// Mask appends in to dst with what the rules say in the place of the values that
+// are found, and returns it; if nothing is found it returns nil, and in may be
+// shown as it is. A transform that has no text for a value puts stars there. dst
+// must not overlap in.
+func (t *Texts) Mask(dst, in []byte, field detect.Field) []byte {
+	if t.set.detector == nil {
+		return nil
+	}
+	t.found = t.set.detector.Find(t.found[:0], in, field)
+	if len(t.found) == 0 {
+		return nil
+	}
+	at := 0
+	for i := range t.found {
+		f := &t.found[i]
+		dst = append(append(dst, in[at:f.Start]...), t.replace(f.Kind, in[f.Start:f.End])...)
+		at = f.End
+	}
+	return append(dst, in[at:]...)
+}
+
+// replace returns what takes the place of a value, valid until the next call.
+func (t *Texts) replace(k detect.Kind, value []byte) []byte {
+	rule := &t.set.rules[t.set.kinds[k]]
+	if t.masked != nil {
+		t.masked(rule.Name)
+	}
+	f := t.funcs[k]
+	if f == nil {
+		var err error
+		if f, err = rule.Transform.Bind(Type{Kind: Text}); err != nil { // Compile has tried
+			f = constant([]byte(stars))
+		}
+		t.funcs[k] = f
+	}
+	out := f(t.buf[:0], value)
+	if out == nil {
+		return []byte(stars)
+	}
+	t.buf = out
+	return out
+}
+
+// isKey reports whether k is the kind of private keys, which go on in the next
+// line.
+func (s *Set) isKey(k detect.Kind) bool { return k == "secret.private_key" }
