@@ -55,6 +55,7 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 //	BenchmarkRecordSync/16      10,000 events/s      p50 0.5 ms    p99 10 ms
 //	BenchmarkRecordSync/128     46,000 events/s      p50 1.3 ms    p99 16 ms
 //	BenchmarkVerify            370-560 MB/s
+//	BenchmarkRecover           6.3 s at load 15, with what the others leave of two cores
 
 func BenchmarkAppend(b *testing.B) {
 	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")
@@ -160,5 +161,26 @@ func BenchmarkVerify(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.SetBytes(rep.Bytes)
+	}
+}
+
+// BenchmarkRecover opens a journal of 1 GiB whose process died while a session
+// was open that began with it, which is the most that there is to read.
+func BenchmarkRecover(b *testing.B) {
+	dir := b.TempDir()
+	j := openTest(b, dir, Options{})
+	a := newActor(b, j, "s1")
+	a.connect()
+	e := typical(a.s)
+	for size := 0; size < 1<<30; size += headerSize + 700 {
+		a.record(e)
+	}
+	require.NoError(b, j.Sync(b.Context(), j.End()))
+	crash(j)
+	for b.Loop() {
+		j := openTest(b, dir, Options{})
+		b.StopTimer()
+		crash(j) // the next one finds no less
+		b.StartTimer()
 	}
 }

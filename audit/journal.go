@@ -37,6 +37,11 @@ type Options struct {
 	// if 0. A segment may exceed it by what was pending.
 	SegmentSize int64
 
+	// SegmentAge is how long a segment takes new events: the first event behind
+	// it begins another, so that what is to be moved away by date can be. 0 is
+	// forever. No segment is begun while nothing happens.
+	SegmentAge time.Duration
+
 	// MinFree is the free disk space in bytes below which new operations are
 	// refused: 256 MiB if 0, enough for the ends of what runs and for the
 	// refusals. Below half of it refusals are no longer kept either.
@@ -107,6 +112,7 @@ type Journal struct {
 	next    uint64     // the next leaf's number
 	segSize int64      // bytes in the newest segment, pending ones included
 	segment uint64     // the newest segment's number, which may still be pending
+	began   time.Time  // when it was
 	pending *pending   // where buf is, unless it has outgrown it
 	loose   uint64     // up to this leaf some may be neither written nor in shared memory
 	armed   bool       // the lazy flush is due
@@ -371,7 +377,7 @@ func (j *Journal) room() error {
 			return err
 		}
 	}
-	if j.segSize >= j.opts.SegmentSize {
+	if j.segSize >= j.opts.SegmentSize || j.opts.SegmentAge > 0 && time.Since(j.began) >= j.opts.SegmentAge {
 		return j.beginSegment(j.oldest())
 	}
 	return nil
@@ -415,7 +421,7 @@ func (j *Journal) oldest() uint64 {
 func (j *Journal) beginSegment(since uint64) error {
 	j.rolls = append(j.rolls, len(j.buf))
 	j.segment++
-	j.segSize = 0
+	j.segSize, j.began = 0, time.Now()
 	return j.appendEvent(Event{Kind: JournalSegment, Journal: &About{
 		Origin: j.origin, Segment: j.segment, OpenSince: since, Prev: chain{}.String()}})
 }

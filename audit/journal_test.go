@@ -307,3 +307,32 @@ func TestSet(t *testing.T) {
 	require.NotSame(t, a, c)
 	require.NoError(t, closeC())
 }
+
+func TestSegmentsByAge(t *testing.T) {
+	dir := t.TempDir()
+	j := openTest(t, dir, Options{SegmentAge: time.Hour})
+	a := newActor(t, j, "s1")
+	c := a.connect()
+	older := func(by time.Duration) {
+		j.mu.Lock()
+		j.began = j.began.Add(-by)
+		j.mu.Unlock()
+	}
+	older(30 * time.Minute)
+	a.allow(a.op("select", "1"))
+	older(31 * time.Minute)
+	a.allow(a.op("select", "2"))
+	a.allow(a.op("select", "3"))
+	a.end(c, protocol.StatusOK)
+	require.NoError(t, j.Close())
+	rep, err := Verify(dir, j.Head())
+	require.NoError(t, err)
+	require.Equal(t, 2, rep.Segments)
+	var segment []uint64
+	for _, e := range events(t, dir) {
+		if e.Kind == JournalSegment {
+			segment = append(segment, e.Seq)
+		}
+	}
+	require.Equal(t, []uint64{0, 4}, segment)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -92,25 +93,34 @@ type recordSettings struct {
 	Dir         string          `yaml:"dir"`
 	Strict      bool            `yaml:"strict"`
 	SegmentSize int64           `yaml:"segment_size"` // bytes
-	MinFree     uint64          `yaml:"min_free"`     // bytes
+	SegmentAge  time.Duration   `yaml:"segment_age"`
+	MinFree     uint64          `yaml:"min_free"` // bytes
 	AcceptGap   bool            `yaml:"accept_gap"`
 	HideArgs    bool            `yaml:"hide_args"`
 	HideText    bool            `yaml:"hide_text"`
 	HideKey     protocol.Secret `yaml:"hide_key"`
 }
 
+// check returns the first mistake in the settings that reading them shows.
+func (c *recordSettings) check() error {
+	switch {
+	case c.Dir == "":
+		return errors.New("record: dir is missing: name the directory of the journal")
+	case c.SegmentSize < 0 || c.SegmentAge < 0:
+		return errors.New("record: segment_size or segment_age is negative")
+	}
+	return nil
+}
+
 // RecordKind is the kind "record": [Record] with a journal from set. Its
 // settings are dir (needed), strict, segment_size and min_free in bytes,
-// accept_gap, hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
+// segment_age, accept_gap, hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
 func RecordKind(set *audit.Set) Kind {
 	return KindOf("record", func(c recordSettings) (Step, error) {
-		if c.Dir == "" {
-			return Step{}, errors.New("record: dir is missing: name the directory of the journal")
+		if err := c.check(); err != nil {
+			return Step{}, err
 		}
-		if c.SegmentSize < 0 {
-			return Step{}, errors.New("record: segment_size is negative")
-		}
-		j, release, err := set.Open(c.Dir, audit.Options{SegmentSize: c.SegmentSize, MinFree: c.MinFree, AcceptGap: c.AcceptGap})
+		j, release, err := set.Open(c.Dir, audit.Options{SegmentSize: c.SegmentSize, SegmentAge: c.SegmentAge, MinFree: c.MinFree, AcceptGap: c.AcceptGap})
 		if err != nil {
 			return Step{}, err
 		}
@@ -121,5 +131,18 @@ func RecordKind(set *audit.Set) Kind {
 		s := Record(j, opts...)
 		s.Close = release
 		return s, nil
+	})
+}
+
+// DryRecordKind is the kind "record" for whoever checks a configuration: it
+// understands the same settings and opens no journal, which may belong to a
+// gateway that runs. Its step refuses everything.
+func DryRecordKind() Kind {
+	return KindOf("record", func(c recordSettings) (Step, error) {
+		s := Record(nil)
+		s.err = c.check()
+		s.Event = func(context.Context, *protocol.Event) error { return errors.New("record: this is no journal") }
+		s.Commit = func(context.Context, protocol.Point, []*protocol.Operation) error { return nil }
+		return s, s.err
 	})
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/middleware/oidc"
 	"github.com/sallyport-dev/gateway/middleware/policy"
-	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // defaultConfig is where a package would install the configuration.
@@ -122,7 +121,7 @@ func (a *assembly) logger(s *settings) *slog.Logger {
 func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
 	record := middleware.RecordKind(&a.journals)
 	if a.dry {
-		record = dryRecordKind()
+		record = middleware.DryRecordKind()
 	}
 	return []middleware.Kind{
 		middleware.TokenKind(), middleware.ScramKind(), middleware.CertificateKind(), middleware.PublicKeyKind(), middleware.SSHCertificateKind(), oidc.Kind(),
@@ -155,31 +154,5 @@ func (a *assembly) newBroker(s adminSettings) *approval.Broker {
 			}
 			return nil
 		},
-	})
-}
-
-// dryRecordKind understands the settings of the step record and opens no
-// journal: it may belong to a gateway that runs, or to another account.
-func dryRecordKind() middleware.Kind {
-	type dry struct {
-		Dir         string          `yaml:"dir"`
-		Strict      bool            `yaml:"strict"`
-		SegmentSize int64           `yaml:"segment_size"`
-		MinFree     uint64          `yaml:"min_free"`
-		AcceptGap   bool            `yaml:"accept_gap"`
-		HideArgs    bool            `yaml:"hide_args"`
-		HideText    bool            `yaml:"hide_text"`
-		HideKey     protocol.Secret `yaml:"hide_key"`
-	}
-	return middleware.KindOf("record", func(d dry) (middleware.Step, error) {
-		switch {
-		case d.Dir == "":
-			return middleware.Step{}, errors.New("dir is missing: name the directory of the journal")
-		case d.SegmentSize < 0:
-			return middleware.Step{}, errors.New("segment_size is negative")
-		}
-		return middleware.Step{Name: "record", Role: middleware.RoleRecords,
-			Event:  func(context.Context, *protocol.Event) error { return nil },
-			Commit: func(context.Context, protocol.Point, []*protocol.Operation) error { return nil }}, nil
 	})
 }

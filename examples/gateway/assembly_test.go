@@ -30,12 +30,12 @@ func TestDryRecordUnderstandsTheSameSettings(t *testing.T) {
 	for _, s := range []string{
 		"dir: D", "dir: D, strict: true", "dir: D, segment_size: 1048576", "dir: D, min_free: 1", "dir: D, accept_gap: true",
 		"dir: D, hide_args: true", "dir: D, hide_text: true", "dir: D, hide_key: abc",
-		"", "strict: true", "dir: D, strikt: true", "dir: D, segment_size: -1", "dir: D, min_free: x", "dir: [D]",
+		"", "strict: true", "dir: D, strikt: true", "dir: D, segment_size: -1", "dir: D, segment_age: 24h", "dir: D, segment_age: -1h", "dir: D, min_free: x", "dir: [D]",
 	} {
 		t.Run(s, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "journal")
 			text := "record: {" + strings.ReplaceAll(s, "D", strconv.Quote(dir)) + "}"
-			dry := build(t, dryRecordKind(), text)
+			dry := build(t, middleware.DryRecordKind(), text)
 			require.NoDirExists(t, dir)
 			real := build(t, middleware.RecordKind(&audit.Set{}), text)
 			require.Equal(t, real == nil, dry == nil, "record: %v; dry: %v", real, dry)
