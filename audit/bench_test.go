@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -75,10 +76,12 @@ func BenchmarkSeal(b *testing.B) {
 	l := leaf{kind: CommandDecided, event: typical(s), session: appendSession(nil, s), detail: &Detail{}}
 	frame := l.append(appendHead(make([]byte, headerSize), 123456))
 	var c chain
+	var h tlog.Hash
 	var scratch []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		c, scratch = c.next(frame[headerSize:], scratch)
+		h, scratch = hashLeaf(frame[headerSize:], scratch)
+		c = c.next(h)
 		seal(frame, c)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
@@ -208,7 +210,12 @@ func (j *Journal) write(batch []byte, rolls []int, end uint64) error {
 			done, rolls = off, rolls[1:]
 			setPrev(f[headerSize:], j.chain)
 		}
-		j.chain, j.scratch = j.chain.next(f[headerSize:], j.scratch)
+		var h tlog.Hash
+		h, j.scratch = hashLeaf(f[headerSize:], j.scratch)
+		j.chain = j.chain.next(h)
+		if j.notary != nil {
+			j.hashes = append(j.hashes, h)
+		}
 		seal(f, j.chain)
 		off += len(f)
 		if roll {
@@ -220,6 +227,10 @@ func (j *Journal) write(batch []byte, rolls []int, end uint64) error {
 	}
 	if err := j.put(batch[done:]); err != nil {
 		return err
+	}
+	if j.notary != nil {
+		j.notary.take(j.hashes)
+		j.hashes = j.hashes[:0]
 	}
 	j.fmu.Lock()
 	j.head = head{end, j.chain}

@@ -46,9 +46,27 @@
 // The CRC finds damage. The chain finds what the CRC does not: a leaf that was
 // replaced, removed, repeated or moved with its CRC mended. Nothing that lies
 // in one directory can prove that it was not rewritten from some point on, or
-// cut off there, by somebody who can write to it. For that, a [Head] has to be
-// kept elsewhere: [Verify] finds every change up to the newest Head that it is
-// given. Without one, a cut looks like a crash, and [Report.Closed] is false.
+// cut off there, by somebody who can write to it and mends the chain as well.
+//
+// For that a journal has a key ([Options.Key]). Each second in which something
+// was recorded it makes durable what there is, and signs a [Checkpoint] of it:
+// the root of a Merkle tree of RFC 6962 over all leaves. [Trust.Verify] then
+// finds every change that was made without the private key, offline, with the
+// public one. Behind the newest checkpoint are the events of at most a second;
+// of those, after a crash, the chain and the CRC are all there is. Whoever has
+// the key can rewrite what nobody else has seen: keep checkpoints elsewhere, and
+// what they cover is proven to be there, unchanged, and nothing to be missing
+// between any two of them. [Prove] takes a single event out, for somebody who
+// may not see the others.
+//
+// A journal without a key has [Head]s, which do the same for what is before
+// them and are worth what the place is in which they are kept. Without a Head or
+// a Checkpoint, a cut looks like a crash, and [Report.Closed] is false.
+//
+// The checkpoint is the file "checkpoint" and the tree's tiles are below "tile",
+// in the layout of c2sp.org/tlog-tiles; there are no entry bundles, because a
+// leaf may be larger than they can hold and stands in its segment. What a power
+// failure spoils of the tiles is made again from the leaves.
 //
 // # Text
 //

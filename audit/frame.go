@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash/crc32"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 const (
@@ -24,16 +26,20 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // A chain is the state of the hash chain behind a leaf.
 type chain [sha256.Size]byte
 
-// next returns the chain behind leaf. scratch saves an allocation for each
-// leaf: it is the hashed text's buffer, which grows and is returned.
-func (c chain) next(leaf, scratch []byte) (chain, []byte) {
+// hashLeaf returns the leaf hash of RFC 6962. scratch saves an allocation for
+// each leaf: it is the hashed text's buffer, which grows and is returned.
+func hashLeaf(leaf, scratch []byte) (tlog.Hash, []byte) {
 	scratch = append(scratch[:0], 0)
 	scratch = append(scratch, leaf...)
-	inner := sha256.Sum256(scratch)
+	return tlog.Hash(sha256.Sum256(scratch)), scratch
+}
+
+// next returns the chain behind a leaf of that hash.
+func (c chain) next(h tlog.Hash) chain {
 	var pair [2 * sha256.Size]byte
 	copy(pair[:], c[:])
-	copy(pair[sha256.Size:], inner[:])
-	return sha256.Sum256(pair[:]), scratch
+	copy(pair[sha256.Size:], h[:])
+	return sha256.Sum256(pair[:])
 }
 
 // setLen writes the length of frame's leaf into its header.

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
@@ -52,7 +54,19 @@ type Options struct {
 	// new segment.
 	AcceptGap bool
 
+	// Key, if not empty, signs checkpoints: it is a private key as [NewKey]
+	// makes it. What was signed once is checked by [Open]: a journal that lacks
+	// it, or has it otherwise, is damaged.
+	Key protocol.Secret
+
 	disk disk
+}
+
+// same reports whether o and p are the same settings.
+func (o Options) same(p Options) bool {
+	keys := o.Key.Reveal() == p.Key.Reveal()
+	o.Key, p.Key = protocol.Secret{}, protocol.Secret{}
+	return keys && o == p
 }
 
 func (o Options) withDefaults() Options {
@@ -129,8 +143,11 @@ type Journal struct {
 	slow           time.Duration
 	tasks          sync.WaitGroup // lazy flushes under way
 
+	notary *notary // nil without a key
+
 	// Owned by whoever flushes.
 	spare, scratch []byte
+	hashes         []tlog.Hash
 	chain          chain
 	size           int64 // of the current file
 	current        uint64
@@ -178,6 +195,7 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 				j.file.Close()
 			}
 			j.pending.close(false)
+			j.notary.stop()
 			lock.Close()
 		}
 	}()
@@ -186,6 +204,13 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 	found, err := examine(dir, o)
 	if err != nil {
 		return nil, err
+	}
+	if !o.Key.Empty() {
+		if j.notary, err = newNotary(dir, o, found); err != nil {
+			return nil, err
+		}
+		j.notary.timer = time.AfterFunc(time.Hour, j.notarize)
+		j.notary.timer.Stop()
 	}
 	j.origin, j.chain, j.next = found.origin, found.chain, found.next
 	j.segment, j.current = found.segment, found.segment
@@ -207,7 +232,11 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return j, j.Sync(context.Background(), j.End())
+	if err := j.Sync(context.Background(), j.End()); err != nil || j.notary == nil {
+		return j, err
+	}
+	_, err = j.Checkpoint(context.Background())
+	return j, err
 }
 
 // Dir returns the journal's directory.
@@ -494,9 +523,13 @@ func (j *Journal) Close() error {
 	j.mu.Unlock()
 	j.timer.Stop()
 	j.late.timer.Stop()
+	j.notary.stop()
 	j.tasks.Wait()
 	if err == nil {
 		err = j.Sync(context.Background(), p)
+	}
+	if err == nil && j.notary != nil {
+		_, err = j.notary.publish(uint64(p))
 	}
 	// Later calls fail, those that no event is pending for as well.
 	j.fail(ErrClosed)

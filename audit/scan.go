@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // A Damage is a place in a journal that is not as it was written.
@@ -17,6 +19,7 @@ type Damage struct {
 	Offset  int64
 	Skipped int64 // bytes that cannot be read; 0 if all can, but do not belong together
 	What    string
+	Next    uint64 // of [Tail]: the number of the next event that can be read
 }
 
 // A DamageError says that a journal is damaged. It names the first place.
@@ -42,6 +45,7 @@ type frame struct {
 	leaf    []byte
 	head    leafHead
 	chain   chain // as stored
+	hash    tlog.Hash
 }
 
 // maxHeader is more than a segment's header frame takes.
@@ -158,7 +162,7 @@ func (r *reader) frameAt(off int64, f *frame) (int64, error) {
 	if !ok {
 		return 0, errBad
 	}
-	*f = frame{r.seg.number, off, b[headerSize:], h, c}
+	*f = frame{segment: r.seg.number, offset: off, leaf: b[headerSize:], head: h, chain: c}
 	return int64(len(b)), nil
 }
 
@@ -247,7 +251,7 @@ type walker struct {
 
 func (w *walker) damage(s segment, off, skipped int64, what string) error {
 	w.linked = false
-	return w.damaged(Damage{filepath.Base(s.path), s.number, off, skipped, what})
+	return w.damaged(Damage{File: filepath.Base(s.path), Segment: s.number, Offset: off, Skipped: skipped, What: what})
 }
 
 func (w *walker) read(s segment, last bool) error {
@@ -337,11 +341,9 @@ func (w *walker) frame(s segment, f *frame, first bool) error {
 			w.origin, w.since = e.Journal.Origin, e.Journal.OpenSince
 		}
 	}
-	if what == "" && (w.linked || first) {
-		var c chain
-		if c, w.scratch = prev.next(f.leaf, w.scratch); c != f.chain {
-			what = "the leaf is not the one that was chained"
-		}
+	f.hash, w.scratch = hashLeaf(f.leaf, w.scratch)
+	if what == "" && (w.linked || first) && prev.next(f.hash) != f.chain {
+		what = "the leaf is not the one that was chained"
 	}
 	if what == "" && w.frames > 0 && (f.head.seq <= w.seq || w.linked && f.head.seq != w.seq+1) {
 		what = fmt.Sprintf("leaf %d follows leaf %d", f.head.seq, w.seq)

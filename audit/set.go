@@ -50,7 +50,7 @@ func (s *Set) Open(dir string, o Options) (*Journal, func() error, error) {
 			s.open = map[string]*shared{}
 		}
 		s.open[name] = sh
-	case sh.options != o:
+	case !sh.options.same(o):
 		return nil, nil, fmt.Errorf("journal %s: it is open with other settings; restart to change them", dir)
 	}
 	sh.users++

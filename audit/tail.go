@@ -48,7 +48,9 @@ func Events(dir string) iter.Seq2[Event, error] {
 	}
 }
 
-func noSegments(dir string) error { return fmt.Errorf("journal %s: there are no segments", dir) }
+var errNoSegments = errors.New("there are no segments")
+
+func noSegments(dir string) error { return fmt.Errorf("journal %s: %w", dir, errNoSegments) }
 
 // pollEvery is how often a follower looks for more.
 const pollEvery = 100 * time.Millisecond
@@ -95,20 +97,29 @@ func (t *tailer) start() error {
 	if err != nil {
 		return err
 	}
-	for _, s := range slices.Backward(segs) {
+	i, err := segmentOf(segs, t.from)
+	if err == nil && i >= 0 {
+		t.number = segs[i].number - 1
+	}
+	return err
+}
+
+// segmentOf returns the index of the last segment that begins at or before leaf
+// number seq, or -1.
+func segmentOf(segs []segment, seq uint64) (int, error) {
+	for i, s := range slices.Backward(segs) {
 		r, err := openReader(s)
 		if err != nil {
-			return err
+			return -1, err
 		}
 		var f frame
 		err = r.next(&f)
 		r.close()
-		if err == nil && f.head.seq <= t.from {
-			t.number = s.number - 1
-			return nil
+		if err == nil && f.head.seq <= seq {
+			return i, nil
 		}
 	}
-	return nil
+	return -1, nil
 }
 
 // behind returns the first segment behind the one that was read last.
@@ -155,6 +166,7 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 		if err == nil {
 			if t.lost != nil && fr.head.seq > t.from {
 				t.lost.What = fmt.Sprintf("unreadable bytes; the next event is %d", fr.head.seq)
+				t.lost.Next = fr.head.seq
 				return false, &DamageError{t.dir, []Damage{*t.lost}}
 			}
 			t.lost, t.read = nil, fr.head.seq+1
@@ -194,7 +206,7 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 			if !found {
 				r.off = r.size
 			}
-			t.lost = &Damage{segmentFile(s.number), s.number, start, r.off - start, "unreadable bytes"}
+			t.lost = &Damage{File: segmentFile(s.number), Segment: s.number, Offset: start, Skipped: r.off - start, What: "unreadable bytes"}
 			continue
 		}
 		next, err := t.behind()

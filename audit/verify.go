@@ -1,8 +1,14 @@
 package audit
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // A Report is what [Verify] found.
@@ -29,94 +35,238 @@ type Report struct {
 
 	// Gaps are the damages that an audit.gap event owns up to.
 	Gaps []Damage
+
+	// Checkpoint is the newest one in the directory, if it was signed with one
+	// of the keys. Nobody without the key has made the events that it covers.
+	Checkpoint *Checkpoint
+}
+
+// Unsigned returns how many events are behind the newest checkpoint: those of
+// the last second while the journal is in use, none when it was closed.
+func (r *Report) Unsigned() uint64 {
+	if r.Checkpoint == nil {
+		return r.Head.Size
+	}
+	return r.Head.Size - min(r.Head.Size, r.Checkpoint.Size)
+}
+
+// A Trust is what somebody who verifies a journal knows from elsewhere.
+type Trust struct {
+	Heads []Head // that the journal had
+
+	// Keys are the public keys of the gateway. If there are any, the journal
+	// has to have a checkpoint that is signed with one of them.
+	Keys []note.Verifier
+
+	// Checkpoints are signed notes that were kept elsewhere. Each has to be
+	// signed with one of Keys, and what it covers to be in the journal: so
+	// nothing is missing between any two of them.
+	Checkpoints [][]byte
+}
+
+// Verify is [Trust.Verify] for whoever knows heads and no key.
+func Verify(dir string, known ...Head) (Report, error) {
+	return Trust{Heads: known}.Verify(context.Background(), dir)
 }
 
 // Verify checks the journal in dir, or in a copy of it: each frame, the numbers
-// of the leaves, the chain, the segments, and that it holds what the known
-// heads say. It changes nothing and takes no lock. The error is a [DamageError]
-// if the journal is not what was written; the Report is complete even then.
-func Verify(dir string, known ...Head) (Report, error) {
+// of the leaves, the chain, the segments, the checkpoint, the tiles, and that
+// the journal holds what t knows. It changes nothing and takes no lock. The
+// error is a [DamageError] if the journal is not what was written; the Report is
+// complete even then.
+func (t Trust) Verify(ctx context.Context, dir string) (Report, error) {
 	rep := Report{Kinds: map[Kind]uint64{}}
-	segs, err := segments(dir)
-	if err != nil {
-		return rep, err
-	}
-	if len(segs) == 0 {
-		return rep, noSegments(dir)
-	}
-	rep.Segments = len(segs)
-	var damages []Damage
-	if n := segs[0].number; n != 1 {
-		damages = append(damages, Damage{What: fmt.Sprintf("segments 1 to %d are missing", n-1)})
-	}
-	expect := map[uint64]Head{}
-	for _, h := range known {
-		if had, ok := expect[h.Size]; ok && had != h {
-			return rep, fmt.Errorf("journal %s: two different heads of size %d: one of them is not of this journal", dir, h.Size)
-		}
-		if h.Size > 0 {
-			expect[h.Size] = h
-		}
-	}
-	type place struct {
-		segment uint64
-		offset  int64
-	}
-	gaps := map[place]bool{}
-	t, err := walk(segs, func(f *frame) error {
-		rep.Kinds[f.head.kind]++
-		rep.Bytes += int64(len(f.leaf))
-		if f.head.kind == JournalGap {
-			e, err := ParseEvent(f.leaf)
-			if err != nil {
-				return err
-			}
-			if e.Journal == nil {
-				return errors.New("an audit.gap event that names no place")
-			}
-			gaps[place{e.Journal.Segment, e.Journal.Offset}] = true
-		}
-		if h, ok := expect[f.head.seq+1]; ok {
-			delete(expect, h.Size)
-			if h.Hash != f.chain.String() {
-				damages = append(damages, Damage{File: segmentFile(f.segment), Segment: f.segment, Offset: f.offset,
-					What: fmt.Sprintf("leaf %d is not the one that the known head of size %d ends with", f.head.seq, h.Size)})
-			}
-		}
-		return nil
-	}, func(d Damage) error {
-		damages = append(damages, d)
-		return nil
-	})
-	if err != nil {
+	v := verifier{Trust: t, dir: dir, rep: &rep, heads: map[uint64]Head{}, gaps: map[place]bool{}}
+	if err := v.verify(ctx); err != nil {
 		return rep, fmt.Errorf("journal %s: %w", dir, err)
 	}
-	if t.frames > 0 {
-		rep.Head = Head{t.origin, t.seq + 1, t.chain.String()}
-	}
-	u, err := readPending(dir, t.origin, t.seq+1)
-	if err != nil {
-		return rep, fmt.Errorf("journal %s: %w", dir, err)
-	}
-	u.leaves(func([]byte) bool { rep.Pending++; return true })
-	rep.Closed, rep.Torn = t.kind == JournalClosed && t.torn == 0 && rep.Pending == 0, t.torn
 	var bad []Damage
-	for _, d := range damages {
-		if gaps[place{d.Segment, d.Offset}] {
+	for _, d := range v.damages {
+		if d.Segment > 0 && v.gaps[place{d.Segment, d.Offset}] {
 			rep.Gaps = append(rep.Gaps, d)
 		} else {
 			bad = append(bad, d)
-		}
-	}
-	for _, h := range known {
-		if h.Origin != t.origin {
-			bad = append(bad, Damage{What: fmt.Sprintf("this is journal %q, the known head is of %q", t.origin, h.Origin)})
-		} else if _, left := expect[h.Size]; left {
-			bad = append(bad, Damage{What: fmt.Sprintf("leaf %d, which the known head of size %d ends with, is missing", h.Size-1, h.Size)})
 		}
 	}
 	if len(bad) > 0 {
 		return rep, &DamageError{dir, bad}
 	}
 	return rep, nil
+}
+
+type place struct {
+	segment uint64
+	offset  int64
+}
+
+type verifier struct {
+	Trust
+	dir     string
+	rep     *Report
+	damages []Damage
+	gaps    map[place]bool
+	heads   map[uint64]Head // not met yet, by size
+
+	survey *survey      // nil if there is no checkpoint
+	known  []Checkpoint // to be met by it
+}
+
+func (v *verifier) damaged(d Damage) error {
+	v.damages = append(v.damages, d)
+	return nil
+}
+
+func (v *verifier) verify(ctx context.Context) error {
+	for _, h := range v.Heads {
+		if had, ok := v.heads[h.Size]; ok && had != h {
+			return fmt.Errorf("two different heads of size %d: one of them is not of this journal", h.Size)
+		}
+		if h.Size > 0 {
+			v.heads[h.Size] = h
+		}
+	}
+	if err := v.checkpoints(); err != nil { // before the events, of which a journal in use gets more
+		return err
+	}
+	segs, err := segments(v.dir)
+	if err != nil {
+		return err
+	}
+	if len(segs) == 0 {
+		return errNoSegments
+	}
+	v.rep.Segments = len(segs)
+	if n := segs[0].number; n != 1 {
+		v.damages = append(v.damages, Damage{What: fmt.Sprintf("segments 1 to %d are missing", n-1)})
+	}
+	t, err := walk(segs, func(f *frame) error {
+		if v.rep.Kinds[f.head.kind]++; f.head.seq%1024 == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return v.frame(f)
+	}, v.damaged)
+	if err != nil {
+		return err
+	}
+	if t.frames > 0 {
+		v.rep.Head = Head{t.origin, t.seq + 1, t.chain.String()}
+	}
+	u, err := readPending(v.dir, t.origin, t.seq+1)
+	if err != nil {
+		return err
+	}
+	u.leaves(func([]byte) bool { v.rep.Pending++; return true })
+	v.rep.Closed, v.rep.Torn = t.kind == JournalClosed && t.torn == 0 && v.rep.Pending == 0, t.torn
+	for _, h := range v.Heads {
+		if h.Origin != t.origin {
+			v.damages = append(v.damages, Damage{What: fmt.Sprintf("this is journal %q, the known head is of %q", t.origin, h.Origin)})
+		} else if _, left := v.heads[h.Size]; left {
+			v.damages = append(v.damages, Damage{What: fmt.Sprintf("leaf %d, which the known head of size %d ends with, is missing", h.Size-1, h.Size)})
+		}
+	}
+	return v.meet(t.origin)
+}
+
+func (v *verifier) frame(f *frame) error {
+	v.rep.Bytes += int64(len(f.leaf))
+	if f.head.kind == JournalGap {
+		e, err := ParseEvent(f.leaf)
+		if err != nil {
+			return err
+		}
+		if e.Journal == nil {
+			return errors.New("an audit.gap event that names no place")
+		}
+		v.gaps[place{e.Journal.Segment, e.Journal.Offset}] = true
+	}
+	if h, ok := v.heads[f.head.seq+1]; ok {
+		delete(v.heads, h.Size)
+		if h.Hash != f.chain.String() {
+			v.damages = append(v.damages, Damage{File: segmentFile(f.segment), Segment: f.segment, Offset: f.offset,
+				What: fmt.Sprintf("leaf %d is not the one that the known head of size %d ends with", f.head.seq, h.Size)})
+		}
+	}
+	if v.survey == nil {
+		return nil
+	}
+	return v.survey.add(f)
+}
+
+// checkpoints reads those that are to be met.
+func (v *verifier) checkpoints() error {
+	if len(v.Keys) == 0 {
+		if len(v.Checkpoints) > 0 {
+			return errors.New("a checkpoint says nothing without the public key of whoever signed it")
+		}
+		return nil
+	}
+	for i, signed := range v.Checkpoints {
+		c, err := ParseCheckpoint(signed, v.Keys...)
+		if err != nil {
+			return fmt.Errorf("known checkpoint %d: %w", i+1, err)
+		}
+		v.known = append(v.known, c)
+	}
+	v.survey = &survey{dir: v.dir, roots: map[uint64]tlog.Hash{}}
+	signed, err := ReadCheckpoint(v.dir)
+	if err == nil {
+		var c Checkpoint
+		if c, err = ParseCheckpoint(signed, v.Keys...); err == nil {
+			v.rep.Checkpoint = &c
+			v.known = append(v.known, c)
+			v.survey.tree.full = func(t tlog.Tile, hashes []tlog.Hash) error { return v.tile(&c, t, hashes) }
+		}
+	}
+	if err != nil {
+		v.damages = append(v.damages, Damage{File: checkpointFile, What: err.Error()})
+	}
+	for _, c := range v.known {
+		v.survey.roots[c.Size] = tlog.Hash{}
+	}
+	v.survey.look()
+	return nil
+}
+
+// tile compares a tile with its file, which the checkpoint promises.
+func (v *verifier) tile(c *Checkpoint, t tlog.Tile, hashes []tlog.Hash) error {
+	if uint64(t.N+1)<<(tileHeight*(t.L+1)) > c.Size {
+		return nil
+	}
+	b, err := readTile(v.dir, t)
+	what := ""
+	if err != nil {
+		what = err.Error()
+	} else if !bytes.Equal(b, appendHashes(nil, hashes)) {
+		what = "the tile is not that of the events"
+	}
+	if what != "" {
+		v.damages = append(v.damages, Damage{File: strings.TrimPrefix(tilePath("", t), "/"), What: what})
+	}
+	return nil
+}
+
+// meet compares the checkpoints with the events.
+func (v *verifier) meet(origin string) error {
+	for i, c := range v.known {
+		d := Damage{File: checkpointFile}
+		if i < len(v.Checkpoints) {
+			d.File = fmt.Sprintf("known checkpoint %d", i+1)
+		}
+		switch {
+		case c.journal() != origin:
+			d.What = fmt.Sprintf("this is journal %q, the checkpoint is of %q", origin, c.Origin)
+		case c.Size > v.survey.tree.size:
+			d.What = fmt.Sprintf("events %d to %d, which the checkpoint covers, are missing", v.survey.tree.size, c.Size-1)
+		case v.survey.roots[c.Size] != tlog.Hash(c.Root):
+			d.What = fmt.Sprintf("the first %d events are not those that were signed", c.Size)
+		default:
+			continue
+		}
+		v.damages = append(v.damages, d)
+	}
+	if n := v.rep.Unsigned(); v.rep.Checkpoint != nil && v.rep.Closed && n > 0 {
+		v.damages = append(v.damages, Damage{File: checkpointFile,
+			What: fmt.Sprintf("the last %d events are not signed, though the journal was closed", n)})
+	}
+	return nil
 }

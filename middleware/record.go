@@ -3,6 +3,8 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -96,6 +98,7 @@ type recordSettings struct {
 	SegmentAge  time.Duration   `yaml:"segment_age"`
 	MinFree     uint64          `yaml:"min_free"` // bytes
 	AcceptGap   bool            `yaml:"accept_gap"`
+	KeyFile     string          `yaml:"key_file"` // the private key that signs checkpoints
 	HideArgs    bool            `yaml:"hide_args"`
 	HideText    bool            `yaml:"hide_text"`
 	HideKey     protocol.Secret `yaml:"hide_key"`
@@ -114,13 +117,22 @@ func (c *recordSettings) check() error {
 
 // RecordKind is the kind "record": [Record] with a journal from set. Its
 // settings are dir (needed), strict, segment_size and min_free in bytes,
-// segment_age, accept_gap, hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
+// segment_age, accept_gap, key_file with a private key as audit.NewKey makes it,
+// hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
 func RecordKind(set *audit.Set) Kind {
 	return KindOf("record", func(c recordSettings) (Step, error) {
 		if err := c.check(); err != nil {
 			return Step{}, err
 		}
-		j, release, err := set.Open(c.Dir, audit.Options{SegmentSize: c.SegmentSize, SegmentAge: c.SegmentAge, MinFree: c.MinFree, AcceptGap: c.AcceptGap})
+		o := audit.Options{SegmentSize: c.SegmentSize, SegmentAge: c.SegmentAge, MinFree: c.MinFree, AcceptGap: c.AcceptGap}
+		if c.KeyFile != "" {
+			key, err := os.ReadFile(c.KeyFile)
+			if err != nil {
+				return Step{}, fmt.Errorf("record: key_file: %w", err)
+			}
+			o.Key = protocol.NewSecret(string(key))
+		}
+		j, release, err := set.Open(c.Dir, o)
 		if err != nil {
 			return Step{}, err
 		}

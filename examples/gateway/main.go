@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -40,6 +41,9 @@ func commands() []command {
 		{"approve", "ID", "show one request and decide about it", approveHelp, (*program).approve},
 		{"tail", "[DIR]", "print the journal", tailHelp, (*program).tail},
 		{"verify", "[DIR]", "check that the journal is what was written", verifyHelp, (*program).verify},
+		{"audit key", "FILE", "make a key that signs the journal", keyHelp, (*program).auditKey},
+		{"audit prove", "SEQ [DIR]", "prove that an event is in the journal", proveHelp, (*program).auditProve},
+		{"audit check", "FILE", "check such a proof, without the journal", auditCheckHelp, (*program).auditCheck},
 		{"unused", "[DIR]", "name the targets and rules that nobody used", unusedHelp, (*program).unused},
 		{"token", "", "make a token for a static identity", tokenHelp, (*program).token},
 		{"password", "", "make a password for a SCRAM account", passwordHelp, (*program).password},
@@ -80,14 +84,16 @@ func (p *program) main(ctx context.Context, args []string) int {
 			p.usage(p.stdout)
 			return exitOK
 		}
-		name, rest = rest[0], []string{"-h"}
+		name, rest = rest[0], append(slices.Clone(rest[1:]), "-h")
 	case "-version", "--version":
 		name = "version"
 	}
 	for _, c := range commands() {
-		if c.name == name {
-			return p.command(ctx, c, rest)
+		words := strings.Fields(c.name)
+		if words[0] != name || len(words) > 1 && (len(rest) == 0 || rest[0] != words[1]) {
+			continue
 		}
+		return p.command(ctx, c, rest[len(words)-1:])
 	}
 	_, _ = fmt.Fprintf(p.stderr, "gateway: there is no command %q; 'gateway help' lists them\n", name)
 	return exitUsage
@@ -154,7 +160,7 @@ func parse(fs *flag.FlagSet, args []string, low, high int) ([]string, error) {
 func (p *program) usage(w io.Writer) {
 	_, _ = fmt.Fprint(w, "Gateway stands between people and production and lets through what is allowed.\n\nusage: gateway <command> [flags] [arguments]\n\n")
 	for _, c := range commands() {
-		_, _ = fmt.Fprintf(w, "  %-10s %s\n", c.name, c.short)
+		_, _ = fmt.Fprintf(w, "  %-12s %s\n", c.name, c.short)
 	}
 	_, _ = fmt.Fprint(w, "\n'gateway help <command>' explains one of them.\nExit status: 0 done, 1 it failed or the answer is no, 2 the command was not understood.\n")
 }

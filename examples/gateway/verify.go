@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/sallyport-dev/gateway/audit"
 )
 
@@ -19,9 +21,42 @@ configuration: that nothing was changed, removed, repeated or moved. It takes no
 lock and changes nothing, so it works on a copy and on a journal in use.
 
 What lies in one place cannot prove that it was not rewritten or cut off by
-somebody who can write to it. Keep the line 'head' elsewhere, and give it back
-with -head, as often as you like: verify then finds every change before it.
+somebody who can write to it. If the gateway has a key, give its public half with
+-key: verify then finds every change by somebody who does not have the private
+one. Against somebody who does, keep the file 'checkpoint' elsewhere from time to
+time, and give the copies back with -checkpoint: what they cover is then known to
+be there, unchanged, with nothing missing between any two of them. Without a key,
+the line 'head' does the same for what is before it.
 `
+
+// keys collects the flags -key: public keys, or files that hold one.
+type keys []note.Verifier
+
+func (k *keys) String() string { return "" }
+
+// Set reads a public key.
+func (k *keys) Set(s string) error {
+	if b, err := readSmall(s, 4<<10); err == nil {
+		s = string(b)
+	}
+	v, err := audit.ParseKey(s)
+	if err == nil {
+		*k = append(*k, v)
+	}
+	return err
+}
+
+// notes collects the flags -checkpoint.
+type notes [][]byte
+
+func (n *notes) String() string { return "" }
+
+// Set reads a file.
+func (n *notes) Set(s string) error {
+	b, err := readSmall(s, 64<<10)
+	*n = append(*n, b)
+	return err
+}
 
 // heads collects the flags -head.
 type heads []audit.Head
@@ -51,10 +86,14 @@ func parseHead(s string) (audit.Head, error) {
 	return audit.Head{Origin: parts[0], Size: size, Hash: parts[2]}, nil
 }
 
-func (p *program) verify(_ context.Context, fs *flag.FlagSet, args []string) error {
+func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) error {
 	path := fs.String("config", defaultConfig, "the configuration `file` that names the journal")
 	var known heads
+	var public keys
+	var checkpoints notes
 	fs.Var(&known, "head", "a `head` that the journal had earlier; may be given several times")
+	fs.Var(&public, "key", "the gateway's public `key`, or a file that holds it; several if the key was changed")
+	fs.Var(&checkpoints, "checkpoint", "a `file` with a checkpoint from earlier; may be given several times")
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
 		return err
@@ -63,7 +102,7 @@ func (p *program) verify(_ context.Context, fs *flag.FlagSet, args []string) err
 	if err != nil {
 		return err
 	}
-	rep, err := audit.Verify(dir, known...)
+	rep, err := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints}.Verify(ctx, dir)
 	var damage *audit.DamageError
 	if err != nil && !errors.As(err, &damage) {
 		return err
@@ -88,6 +127,12 @@ func (p *program) verify(_ context.Context, fs *flag.FlagSet, args []string) err
 		fmt.Fprintf(&b, "gap       %s at offset %d, %d bytes, accepted by the operator: %s\n", g.File, g.Offset, g.Skipped, oneLine(g.What, 120))
 	}
 	fmt.Fprintf(&b, "head      %s\n", formatHead(rep.Head))
+	if c := rep.Checkpoint; c != nil {
+		fmt.Fprintf(&b, "signed    the first %d events, as %s\n", c.Size, oneLine(c.Origin, 200))
+		if n := rep.Unsigned(); n > 0 {
+			fmt.Fprintf(&b, "unsigned  the last %s: while the gateway runs, those of the last second\n", count(n, "event"))
+		}
+	}
 	if damage != nil {
 		for _, d := range damage.Damages {
 			where := "journal"
@@ -98,8 +143,8 @@ func (p *program) verify(_ context.Context, fs *flag.FlagSet, args []string) err
 		}
 	} else {
 		against := ""
-		if len(known) > 0 {
-			against = ", and it holds " + count(len(known), "known head")
+		if n := len(known) + len(checkpoints); n > 0 {
+			against = ", and it holds what was known: " + count(len(known), "head") + ", " + count(len(checkpoints), "checkpoint")
 		}
 		fmt.Fprintf(&b, "verified  every event is as it was written%s\n", against)
 	}
