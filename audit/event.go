@@ -28,11 +28,12 @@ const (
 	JournalClosed     Kind = "audit.closed"       // a process left it with no session open
 	JournalSegment    Kind = "audit.segment"      // the first leaf of each segment
 	JournalGap        Kind = "audit.gap"          // damage that the operator chose to go on behind
+	JournalRead       Kind = "audit.read"         // somebody asked what the journal holds
 )
 
 var kinds = map[Kind]bool{LoginRefused: true, SessionOpened: true, SessionClosed: true, ApprovalRequested: true,
 	CommandDecided: true, CommandCompleted: true, CommandUnknown: true, JournalOpened: true, JournalClosed: true,
-	JournalSegment: true, JournalGap: true}
+	JournalSegment: true, JournalGap: true, JournalRead: true}
 
 // An Event is one leaf of a journal, decoded. Session and Command together
 // name an operation: they are the same on its approval.requested,
@@ -180,7 +181,7 @@ type About struct {
 	CutHash string `json:"cut_sha256,omitempty"`
 	Offset  int64  `json:"offset,omitempty"`  // audit.gap: where in the segment
 	Skipped int64  `json:"skipped,omitempty"` // audit.gap: bytes that cannot be read
-	What    Text   `json:"what,omitempty"`    // audit.gap: what is wrong; audit.opened: what was lost
+	What    Text   `json:"what,omitempty"`    // audit.gap: what is wrong; audit.opened: what was lost; audit.read: the question
 
 	Prev string `json:"prev,omitempty"` // audit.segment: the chain before it; stays the last field
 }

@@ -67,3 +67,28 @@ func (s *Set) Open(dir string, o Options) (*Journal, func() error, error) {
 		return err
 	}, nil
 }
+
+// Find returns the journal in dir if it is open, and a function that gives it
+// back, as [Set.Open] does.
+func (s *Set) Find(dir string) (*Journal, func() error, bool) {
+	s.mu.Lock()
+	sh := s.open[trueName(dir)]
+	s.mu.Unlock()
+	if sh == nil {
+		return nil, nil, false
+	}
+	j, release, err := s.Open(dir, sh.options)
+	return j, release, err == nil
+}
+
+// trueName is the one name of dir, or "" if it does not exist.
+func trueName(dir string) string {
+	name, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		name, err = filepath.Abs(name)
+	}
+	if err != nil {
+		return ""
+	}
+	return name
+}

@@ -4,10 +4,16 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
+	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
+	"text/tabwriter"
+	"time"
 
 	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/audit/sqlite"
 )
 
 const keyHelp = `
@@ -15,6 +21,17 @@ Writes a new private key to FILE, for 'key_file' of the step record, and prints
 the public one, which goes to everybody who is to verify. With such a key the
 gateway signs each second what the journal holds. Whoever reads the file can
 sign as the gateway does.
+`
+
+const queryHelp = `
+Finds in the journal in DIR, by default the journal of the configuration, who ran
+what, with which tool, what came back and who approved: newest first. It looks in
+an index, which it brings up to date first; that is a file which can be removed at
+any time. -who, -target, -verb, -object, -column, -tool and -rule take patterns
+such as 'public.*'.
+
+Whoever can read the folder can ask, and nobody is told. The gateway's own
+address for readers ('audit' in its configuration) records who asked for what.
 `
 
 const proveHelp = `
@@ -56,6 +73,98 @@ func (p *program) auditKey(_ context.Context, fs *flag.FlagSet, args []string) e
 	}
 	_, err = fmt.Fprintln(p.stdout, public)
 	return err
+}
+
+func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []string) error {
+	path := fs.String("config", defaultConfig, "the configuration `file` that names the journal")
+	file := fs.String("index", "", "the `file` of the index; by default index.sqlite in the journal's directory")
+	format := fs.String("format", "table", "table, json (one object for each) or csv")
+	all := fs.Bool("all", false, "all of them, not one page")
+	audit.QueryFields(func(name, help string) { fs.String(name, "", help) })
+	rest, err := parse(fs, args, 0, 1)
+	if err != nil {
+		return err
+	}
+	v := url.Values{}
+	audit.QueryFields(func(name, _ string) {
+		if s := fs.Lookup(name).Value.String(); s != "" {
+			v.Set(name, s)
+		}
+	})
+	q, err := audit.ParseQuery(v, time.Now())
+	if err != nil {
+		return usageError{err}
+	}
+	print, ok := map[string]func(io.Writer, []audit.Entry, bool) error{"table": entryTable, "json": entryJSON, "csv": audit.WriteCSV}[*format]
+	if !ok {
+		return usagef("-format %q is not table, json or csv", *format)
+	}
+	dir, err := journalDir(rest, *path)
+	if err != nil {
+		return err
+	}
+	if *file == "" {
+		*file = filepath.Join(dir, "index.sqlite")
+	}
+	x, err := sqlite.Open(ctx, *file, dir)
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	if err := x.Update(ctx); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		page, err := x.Search(ctx, q)
+		if err != nil {
+			return err
+		}
+		if err := print(p.stdout, page.Entries, first); err != nil {
+			return err
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return nil
+		}
+		if !*all {
+			_, err := fmt.Fprintf(p.stderr, "there are more: -cursor %s goes on, -all prints all\n", q.Cursor)
+			return err
+		}
+	}
+}
+
+func entryJSON(w io.Writer, entries []audit.Entry, _ bool) error {
+	enc := jsonTo(w)
+	for i := range entries {
+		if err := enc.Encode(&entries[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func entryTable(w io.Writer, entries []audit.Entry, header bool) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if header {
+		_, _ = fmt.Fprintln(tw, "SEQ\tTIME\tWHO\tTARGET\tTOOL\tWHAT\tDECISION\tRESULT")
+	}
+	for i := range entries {
+		e := &entries[i]
+		what := string(e.Kind)
+		if e.Action != nil {
+			what = action(e.Action)
+		}
+		tool := ""
+		if e.Tool != nil {
+			tool = oneLine(string(e.Tool.Name), 20)
+		}
+		verdict := ""
+		if e.Decision != nil {
+			verdict = before("", e.Decision.Effect) + before(" ", decision(&e.Event))
+		}
+		_, _ = fmt.Fprintf(tw, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.UTC().Format("2006-01-02 15:04:05"), who(e.Identity),
+			oneLine(targetName(&e.Event), 30), tool, what, oneLine(verdict, 80), result(e.Result))
+	}
+	return tw.Flush()
 }
 
 func (p *program) auditProve(ctx context.Context, fs *flag.FlagSet, args []string) error {

@@ -41,6 +41,7 @@ func commands() []command {
 		{"approve", "ID", "show one request and decide about it", approveHelp, (*program).approve},
 		{"tail", "[DIR]", "print the journal", tailHelp, (*program).tail},
 		{"verify", "[DIR]", "check that the journal is what was written", verifyHelp, (*program).verify},
+		{"audit query", "[DIR]", "find who ran what, and what came of it", queryHelp, (*program).auditQuery},
 		{"audit key", "FILE", "make a key that signs the journal", keyHelp, (*program).auditKey},
 		{"audit prove", "SEQ [DIR]", "prove that an event is in the journal", proveHelp, (*program).auditProve},
 		{"audit check", "FILE", "check such a proof, without the journal", auditCheckHelp, (*program).auditCheck},

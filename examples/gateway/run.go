@@ -81,6 +81,7 @@ type running struct {
 	admin  *http.Server
 	failed chan error
 	wg     sync.WaitGroup
+	close  func() error // of what readers ask; nil if nobody may
 }
 
 // start opens all listeners before it serves the first: a gateway runs as a
@@ -96,6 +97,9 @@ func (r *running) start() (err error) {
 			for _, l := range ls {
 				_ = l.Close()
 			}
+			if r.close != nil {
+				_ = r.close()
+			}
 			_ = r.gw.Shutdown(context.Background())
 		}
 	}()
@@ -110,8 +114,14 @@ func (r *running) start() (err error) {
 		}
 		ls = append(ls, nl)
 	}
+	var reader http.Handler
+	if len(r.now.settings.Reader.Groups) > 0 {
+		if reader, r.close, err = r.readJournal(context.Background()); err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+	}
 	if s := r.now.settings.Admin; s.Address != "" {
-		if adminListener, r.admin, err = listenAdmin(s, r.gw, r.broker, r.log); err != nil {
+		if adminListener, r.admin, err = listenAdmin(s, r.gw, r.broker, reader, r.log); err != nil {
 			return fmt.Errorf("admin: %w", err)
 		}
 	}
@@ -157,7 +167,7 @@ func (r *running) reload() {
 		return
 	}
 	if r.now.needsRestart(next) {
-		r.log.Warn("reload: changes of listen, admin and log.format need a restart", "file", r.path)
+		r.log.Warn("reload: changes of listen, admin, audit and log.format need a restart", "file", r.path)
 		next.fixed = r.now.fixed // and go on needing it
 	}
 	r.now = next
@@ -186,6 +196,9 @@ func (r *running) stop(ctx context.Context) error {
 		}
 	}
 	r.wg.Wait()
+	if r.close != nil {
+		err = errors.Join(err, r.close())
+	}
 	r.log.Info("stopped", slog.Bool("clean", err == nil))
 	return err
 }

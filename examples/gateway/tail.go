@@ -97,6 +97,11 @@ func happened(e *audit.Event) string {
 		add("%-6s %s", strings.ToUpper(e.Decision.Effect), action(e.Action))
 	case audit.CommandUnknown:
 		add("UNKNOWN how it ended: the gateway crashed meanwhile")
+	case audit.JournalRead:
+		add("%s", e.Kind)
+		if e.Journal != nil {
+			add("%s asked for %s", who(e.Identity), oneLine(string(e.Journal.What), 200))
+		}
 	case audit.JournalGap:
 		add("GAP")
 		if e.Journal != nil {
