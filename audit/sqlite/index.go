@@ -263,7 +263,7 @@ func (x *Index) apply(ctx context.Context, events []audit.Event) error {
 		if err != nil {
 			return err
 		}
-		w := writer{ctx: ctx, tx: tx, stmts: map[string]*sql.Stmt{}}
+		w := newWriter(ctx, tx)
 		for i := range events {
 			if events[i].Seq < now.next {
 				continue // another process was faster
@@ -275,6 +275,9 @@ func (x *Index) apply(ctx context.Context, events []audit.Event) error {
 		last := &events[len(events)-1]
 		if last.Seq < now.next {
 			return nil
+		}
+		if err := w.flush(); err != nil {
+			return err
 		}
 		return setCursor(ctx, tx, cursor{last.Seq + 1, hashOf(last)})
 	})

@@ -14,13 +14,21 @@ import (
 
 // A writer indexes events in one transaction.
 type writer struct {
-	ctx   context.Context
-	tx    *sql.Tx
-	stmts map[string]*sql.Stmt
+	ctx      context.Context
+	tx       *sql.Tx
+	stmts    map[string]*sql.Stmt
+	sessions map[string][2]audit.Text // name and email
+	days     map[day]*count
+	objects  map[object]*count
+	tools    map[tool]*count
 }
 
-// exec runs a statement that was prepared once; the transaction's end closes it.
-func (w *writer) exec(query string, args ...any) (sql.Result, error) {
+func newWriter(ctx context.Context, tx *sql.Tx) *writer {
+	return &writer{ctx, tx, map[string]*sql.Stmt{}, map[string][2]audit.Text{}, map[day]*count{}, map[object]*count{}, map[tool]*count{}}
+}
+
+// prepare prepares a statement once; the transaction's end closes it.
+func (w *writer) prepare(query string) (*sql.Stmt, error) {
 	s := w.stmts[query]
 	if s == nil {
 		var err error
@@ -29,7 +37,27 @@ func (w *writer) exec(query string, args ...any) (sql.Result, error) {
 		}
 		w.stmts[query] = s
 	}
-	return s.ExecContext(w.ctx, args...)
+	return s, nil
+}
+
+func (w *writer) exec(query string, args ...any) error {
+	s, err := w.prepare(query)
+	if err == nil {
+		_, err = s.ExecContext(w.ctx, args...)
+	}
+	return err
+}
+
+// find reads one row into dest, and reports whether there is one.
+func (w *writer) find(query string, args []any, dest ...any) (bool, error) {
+	s, err := w.prepare(query)
+	if err == nil {
+		err = s.QueryRowContext(w.ctx, args...).Scan(dest...)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // event indexes one event.
@@ -40,7 +68,7 @@ func (w *writer) event(e *audit.Event) error {
 		if e.Identity != nil {
 			name, email = string(e.Identity.Name), string(e.Identity.Email)
 		}
-		if _, err := w.exec("insert or replace into session (id, name, email) values (?, ?, ?)", e.Session, name, email); err != nil {
+		if err := w.exec("insert or replace into session (id, name, email) values (?, ?, ?)", e.Session, name, email); err != nil {
 			return err
 		}
 		return w.begin(e)
@@ -78,37 +106,30 @@ func (w *writer) begin(e *audit.Event) error {
 		status, a.Risk, min(len(d.Grants), 1), b}
 	if e.Session != "" { // a decision about what was held, or another about what was allowed
 		var held int64
-		err := w.tx.QueryRowContext(w.ctx, "select id from entry where session = ? and command = ?", e.Session, int64(e.Command)).Scan(&held)
-		switch {
-		case err == nil:
-			if _, err := w.exec("delete from tag where entry = ? and name in ('approval')", held); err != nil {
-				return err
-			}
-			if _, err := w.exec(`update entry set ts = ?, kind = ?, target = ?, verb = ?, tool = ?, effect = ?, rule = ?, status = ?, risk = ?, approved = ?, event = ?
+		found, err := w.find("select id from entry where session = ? and command = ?", []any{e.Session, int64(e.Command)}, &held)
+		if err != nil {
+			return err
+		}
+		if found {
+			if err := w.exec(`update entry set ts = ?, kind = ?, target = ?, verb = ?, tool = ?, effect = ?, rule = ?, status = ?, risk = ?, approved = ?, event = ?
 				where id = ?`, append(args, held)...); err != nil {
 				return err
 			}
-			if err := w.tags(held, e); err != nil {
-				return err
-			}
-			return w.use(e)
-		case !errors.Is(err, sql.ErrNoRows):
-			return err
+			w.use(e)
+			return w.tags(held, e)
 		}
 	}
-	if _, err := w.exec(`insert into entry (ts, kind, target, verb, tool, effect, rule, status, risk, approved, event, id, session, command)
+	if err := w.exec(`insert into entry (ts, kind, target, verb, tool, effect, rule, status, risk, approved, event, id, session, command)
 		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, append(args, id, e.Session, int64(e.Command))...); err != nil {
 		return err
 	}
-	if err := w.tags(id, e); err != nil {
-		return err
-	}
 	if text := wordsOf(e); text != "" {
-		if _, err := w.exec("insert into words (rowid, text) values (?, ?)", id, text); err != nil {
+		if err := w.exec("insert into words (rowid, text) values (?, ?)", id, text); err != nil {
 			return err
 		}
 	}
-	return w.use(e)
+	w.use(e)
+	return w.tags(id, e)
 }
 
 // end indexes an event that says how an operation or a session ended.
@@ -123,133 +144,182 @@ func (w *writer) end(e *audit.Event) error {
 	}
 	var begun []byte
 	var id int64
-	err = w.tx.QueryRowContext(w.ctx, "select id, event from entry where session = ? and command = ?", e.Session, int64(e.Command)).Scan(&id, &begun)
-	if errors.Is(err, sql.ErrNoRows) {
-		return w.begin(e) // what began it is not in the journal any more
-	}
+	found, err := w.find("select id, event from entry where session = ? and command = ?", []any{e.Session, int64(e.Command)}, &id, &begun)
 	if err != nil {
 		return err
 	}
-	if _, err := w.exec("update entry set status = ?, end_event = ? where id = ?", status, b, id); err != nil {
-		return err
+	if !found {
+		return w.begin(e) // what began it is not in the journal any more
 	}
-	if e.Result == nil || e.Identity == nil {
-		return nil
+	if err := w.exec("update entry set status = ?, end_event = ? where id = ?", status, b, id); err != nil {
+		return err
 	}
 	var first audit.Event
 	if err := json.Unmarshal(begun, &first); err != nil {
 		return err
 	}
-	if first.Action == nil {
+	if e.Result == nil || first.Action == nil || first.Identity == nil {
 		return nil
 	}
-	_, err = w.exec(`update use_day set rows = rows + ?, masked = masked + ? where issuer = ? and subject = ? and target = ? and permission = ? and day = ? and kind = ?`,
-		e.Result.Rows, min(len(e.Result.Masked), 1), string(e.Identity.Issuer), string(e.Identity.Subject), targetOf(e),
-		strings.Join(first.Action.Access, "+"), dayOf(first.Time), string(e.Identity.Kind))
-	return err
+	c := w.day(&first)
+	c.rows += e.Result.Rows
+	c.masked += int64(min(len(e.Result.Masked), 1))
+	return nil
 }
 
 // tags indexes what an entry has several of.
 func (w *writer) tags(id int64, e *audit.Event) error {
-	tag := func(name string, values ...audit.Text) error {
+	type tag struct{ name, value string }
+	var tags []tag
+	add := func(name string, values ...audit.Text) {
 		for _, v := range values {
-			if v == "" {
-				continue
-			}
-			if _, err := w.exec("insert or ignore into tag (name, value, entry) values (?, ?, ?)", name, lower(v), id); err != nil {
-				return err
+			if t := (tag{name, lower(v)}); v != "" && !slices.Contains(tags, t) {
+				tags = append(tags, t)
 			}
 		}
-		return nil
 	}
 	for who := e.Identity; who != nil; who = who.OnBehalfOf {
-		if err := tag("who", who.Subject, who.Name, who.Email); err != nil {
-			return err
-		}
+		add("who", who.Subject, who.Name, who.Email)
 	}
 	if e.Kind == audit.LoginRefused {
-		if err := tag("who", e.User); err != nil {
-			return err
-		}
+		add("who", e.User)
 	} else if e.Session != "" { // operations say the subject only
-		var name, email audit.Text
-		err := w.tx.QueryRowContext(w.ctx, "select name, email from session where id = ?", e.Session).Scan(&name, &email)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
+		s, known := w.sessions[e.Session]
+		if !known {
+			if _, err := w.find("select name, email from session where id = ?", []any{e.Session}, &s[0], &s[1]); err != nil {
+				return err
+			}
+			w.sessions[e.Session] = s
 		}
-		if err := tag("who", name, email); err != nil {
-			return err
-		}
+		add("who", s[:]...)
 	}
 	if a := e.Action; a != nil {
 		for _, c := range a.Access {
-			if err := tag("access", audit.Text(c)); err != nil {
-				return err
-			}
+			add("access", audit.Text(c))
 		}
 		for _, o := range a.Objects {
-			if err := tag("object", o.Name); err != nil {
-				return err
-			}
+			add("object", o.Name)
 		}
 		for _, c := range slices.Concat(a.Reads, a.Writes) {
-			if err := tag("column", c[0]+"."+c[1]+"."+c[2]); err != nil {
-				return err
-			}
+			add("column", c[0]+"."+c[1]+"."+c[2])
 		}
 	}
 	if d := e.Decision; d != nil {
-		if err := tag("approval", d.Ticket); err != nil {
-			return err
-		}
+		add("approval", d.Ticket)
 		for _, g := range d.Grants {
-			if err := tag("approval", g.Ticket, g.By); err != nil {
-				return err
-			}
+			add("approval", g.Ticket, g.By)
+		}
+	}
+	for part := range slices.Chunk(tags, 16) { // so that there are few statements
+		args := make([]any, 0, 3*len(part))
+		for _, t := range part {
+			args = append(args, t.name, t.value, id)
+		}
+		if err := w.exec("insert or ignore into tag (name, value, entry) values (?, ?, ?)"+strings.Repeat(", (?, ?, ?)", len(part)-1), args...); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// The keys of what is counted.
+type (
+	day struct {
+		issuer, subject, kind, target, permission string
+		day                                       int64
+	}
+	object struct{ issuer, subject, target, object, access string }
+	tool   struct{ issuer, subject, target, tool, trust string }
+)
+
+// A count is what one transaction adds to a row.
+type count struct {
+	n, denied, approved, rows, masked int64
+	risk                              int
+	first, last, seq                  int64 // 0: no event
+}
+
+func (c *count) at(e *audit.Event) {
+	ts := e.Time.UnixNano()
+	if c.n++; c.n == 1 || ts < c.first {
+		c.first = ts
+	}
+	c.last, c.seq = max(c.last, ts), int64(e.Seq)
+}
+
+// of returns m's count for k.
+func of[K comparable](m map[K]*count, k K) *count {
+	c := m[k]
+	if c == nil {
+		c = &count{}
+		m[k] = c
+	}
+	return c
+}
+
+func (w *writer) day(e *audit.Event) *count {
+	who := e.Identity
+	return of(w.days, day{string(who.Issuer), string(who.Subject), string(who.Kind), targetOf(e), strings.Join(e.Action.Access, "+"), dayOf(e.Time)})
+}
+
 // use counts a decision.
-func (w *writer) use(e *audit.Event) error {
+func (w *writer) use(e *audit.Event) {
 	d, a, who := e.Decision, e.Action, e.Identity
 	if d == nil || a == nil || who == nil || d.Effect == "hold" {
-		return nil
+		return
 	}
-	ts := e.Time.UnixNano()
-	denied := 0
+	c := w.day(e)
+	c.at(e)
 	if d.Effect != "allow" {
-		denied = 1
+		c.denied++
 	}
-	var rows int64
-	masked := 0
+	c.approved += int64(min(len(d.Grants), 1))
+	c.risk = max(c.risk, a.Risk)
 	if e.Result != nil {
-		rows, masked = e.Result.Rows, min(len(e.Result.Masked), 1)
-	}
-	target, access := targetOf(e), strings.Join(a.Access, "+")
-	if _, err := w.exec(`insert into use_day (issuer, subject, kind, target, permission, day, n, denied, approved, rows, masked, max_risk, first_ts, last_ts, last_seq)
-		values (?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set n = n + 1, denied = denied + excluded.denied,
-		approved = approved + excluded.approved, rows = rows + excluded.rows, masked = masked + excluded.masked,
-		max_risk = max(max_risk, excluded.max_risk), first_ts = min(first_ts, excluded.first_ts), last_ts = max(last_ts, excluded.last_ts), last_seq = excluded.last_seq`,
-		string(who.Issuer), string(who.Subject), string(who.Kind), target, access, dayOf(e.Time),
-		denied, min(len(d.Grants), 1), rows, masked, a.Risk, ts, ts, int64(e.Seq)); err != nil {
-		return err
+		c.rows += e.Result.Rows
+		c.masked += int64(min(len(e.Result.Masked), 1))
 	}
 	for _, o := range a.Objects {
-		if _, err := w.exec(`insert into use_object (issuer, subject, target, object, access, n, last_ts) values (?, ?, ?, ?, ?, 1, ?)
-			on conflict do update set n = n + 1, last_ts = max(last_ts, excluded.last_ts)`,
-			string(who.Issuer), string(who.Subject), target, string(o.Name), strings.Join(o.Access, "+"), ts); err != nil {
+		of(w.objects, object{string(who.Issuer), string(who.Subject), targetOf(e), string(o.Name), strings.Join(o.Access, "+")}).at(e)
+	}
+	if e.Tool != nil {
+		of(w.tools, tool{string(who.Issuer), string(who.Subject), targetOf(e), string(toolOf(e)), e.Tool.Trust}).at(e)
+	}
+}
+
+// flush writes what was counted.
+func (w *writer) flush() error {
+	for k, c := range w.days {
+		if c.n == 0 { // ends of what an earlier transaction has counted
+			if err := w.exec("update use_day set rows = rows + ?, masked = masked + ? where issuer = ? and subject = ? and kind = ? and target = ? and permission = ? and day = ?",
+				c.rows, c.masked, k.issuer, k.subject, k.kind, k.target, k.permission, k.day); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.exec(`insert into use_day (issuer, subject, kind, target, permission, day, n, denied, approved, rows, masked, max_risk, first_ts, last_ts, last_seq)
+			values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set n = n + excluded.n, denied = denied + excluded.denied,
+			approved = approved + excluded.approved, rows = rows + excluded.rows, masked = masked + excluded.masked,
+			max_risk = max(max_risk, excluded.max_risk), first_ts = min(first_ts, excluded.first_ts), last_ts = max(last_ts, excluded.last_ts), last_seq = excluded.last_seq`,
+			k.issuer, k.subject, k.kind, k.target, k.permission, k.day, c.n, c.denied, c.approved, c.rows, c.masked, c.risk, c.first, c.last, c.seq); err != nil {
 			return err
 		}
 	}
-	if e.Tool == nil {
-		return nil
+	for k, c := range w.objects {
+		if err := w.exec(`insert into use_object (issuer, subject, target, object, access, n, last_ts) values (?, ?, ?, ?, ?, ?, ?)
+			on conflict do update set n = n + excluded.n, last_ts = max(last_ts, excluded.last_ts)`,
+			k.issuer, k.subject, k.target, k.object, k.access, c.n, c.last); err != nil {
+			return err
+		}
 	}
-	_, err := w.exec(`insert into use_tool (issuer, subject, target, tool, trust, n, first_ts, last_ts) values (?, ?, ?, ?, ?, 1, ?, ?)
-		on conflict do update set n = n + 1, last_ts = max(last_ts, excluded.last_ts)`,
-		string(who.Issuer), string(who.Subject), target, string(toolOf(e)), e.Tool.Trust, ts, ts)
-	return err
+	for k, c := range w.tools {
+		if err := w.exec(`insert into use_tool (issuer, subject, target, tool, trust, n, first_ts, last_ts) values (?, ?, ?, ?, ?, ?, ?, ?)
+			on conflict do update set n = n + excluded.n, last_ts = max(last_ts, excluded.last_ts)`,
+			k.issuer, k.subject, k.target, k.tool, k.trust, c.n, c.first, c.last); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func targetOf(e *audit.Event) string {
