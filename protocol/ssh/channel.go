@@ -49,6 +49,8 @@ type channel struct {
 	term  *protocol.Terminal
 	state []string // what pty-req and env have set
 	env   int      // bytes of it
+	why   string   // a variable was set by which texts mean something else
+	local bool     // the text may be read in another encoding than UTF-8
 	in    *input   // nil: nothing was read yet
 
 	mu       sync.Mutex
@@ -241,13 +243,28 @@ func (c *channel) resize(r *ssh.Request) {
 
 func (c *channel) setEnv(r *ssh.Request) {
 	var v struct{ Name, Value string }
-	if !c.is(idle) || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv || !c.mayEnv(v.Name) {
+	if !c.is(idle) || ssh.Unmarshal(r.Payload, &v) != nil || c.env+len(r.Payload) > maxEnv || strings.ContainsAny(v.Name, "=\x00") || strings.Contains(v.Value, "\x00") || !c.mayEnv(v.Name) {
 		reply(r, false, nil)
 		return
 	}
 	c.env += len(r.Payload)
+	if runsOthers(v.Name) {
+		c.why = "the client sets " + v.Name + ", by which other programs may run"
+	}
+	c.local = c.local || !unicodeLocale(v.Name, v.Value)
 	c.state = append(c.state, "env "+strconv.Quote(v.Name)+"="+strconv.Quote(v.Value))
 	c.forward(r)
+}
+
+// unicodeLocale reports whether text is read as UTF-8 where a variable has this
+// value. In some encodings a backslash or a quote is the second half of a
+// character.
+func unicodeLocale(name, value string) bool {
+	if name != "LANG" && name != "LC_ALL" && name != "LC_CTYPE" {
+		return true
+	}
+	v := strings.ToLower(value)
+	return v == "" || v == "c" || v == "posix" || strings.HasSuffix(v, ".utf-8") || strings.HasSuffix(v, ".utf8")
 }
 
 func (c *channel) mayEnv(name string) bool {
@@ -307,6 +324,14 @@ func (c *channel) operation(r *ssh.Request) *protocol.Operation {
 		if v.Text == "sftp" { // what is done through it is asked about one by one
 			op.Access, op.Why, op.Objects = protocol.Control, "", nil
 		}
+	}
+	switch {
+	case c.why != "":
+		op.Access |= protocol.Opaque
+		op.Why = c.why
+	case c.local && strings.IndexFunc(v.Text, func(r rune) bool { return r > 0x7e }) >= 0:
+		op.Access |= protocol.Opaque
+		op.Why = "the client sets another encoding than UTF-8, in which it may be another text"
 	}
 	op.Terminal = c.term
 	op.State, op.Shape = strings.Join(state, "\n"), protocol.Bytes

@@ -58,10 +58,13 @@
 //	subsystem  any but sftp is Opaque. sftp itself is Control: what is done through
 //	           it is asked about one by one
 //	open, list, stat, setstat, remove, mkdir, rmdir, rename, readlink, link, copy
-//	           of a file, by its path as the client sent it. Reading and writing
+//	           of a file. Its object is the absolute path: what the client sent,
+//	           from the account's home folder on, without "..". Reading and writing
 //	           are part of the open, whose end has the bytes and, if they went in
 //	           order from the start, their SHA-256
-//	scp, rsync, git   a command that is exactly the far end of one of them
+//	scp, rsync, git   a command that is exactly the far end of one of them. A path
+//	           may be a folder, with all that is below; one that is not absolute
+//	           begins in the home folder
 //	forward    a connection from the target to an address or a Unix socket
 //	listen     listening on an address there; accept: a connection to it
 //
@@ -81,7 +84,8 @@
 // if the text does not tell what runs: a name from a variable, code for an
 // interpreter, a shell's standard input, a function, what bash computes with
 // variables (there the index of an array may be a command), text that cannot be
-// parsed.
+// parsed, text in which dash finds other commands than bash, and any text where the
+// client has set a variable by which programs run other programs.
 //
 // This tells apart what people type; it does not contain who means harm. A name
 // does not tell what a program does, a login shell may have aliases, and another

@@ -42,6 +42,9 @@ func analyze(text string) *protocol.Operation {
 	op := &protocol.Operation{Verb: Exec, Text: text, Access: protocol.Execute}
 	a := analysis{op: op}
 	a.text(text, 0)
+	if a.moves && a.relative {
+		a.opaque("it names a file from a folder that it changes to")
+	}
 	if a.only != nil {
 		transfer(op, a.only)
 	}
@@ -51,6 +54,9 @@ func analyze(text string) *protocol.Operation {
 type analysis struct {
 	op   *protocol.Operation
 	only []string // the words, if the whole text is one command of literal words
+
+	moves    bool // it changes to another folder
+	relative bool // it names a file from the present one
 }
 
 func (a *analysis) opaque(why string) {
@@ -82,8 +88,8 @@ func (a *analysis) text(text string, depth int) {
 	case depth > maxNested:
 		a.opaque("shells are nested too deeply to be analysed")
 		return
-	case strings.Contains(text, "\x00"):
-		a.opaque("there is a NUL in it")
+	case strings.ContainsAny(text, "\x00\r"): // the parser drops a CR before a line's end, and a shell does not
+		a.opaque("there is a NUL or a CR in it")
 		return
 	}
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
@@ -96,14 +102,20 @@ func (a *analysis) text(text string, depth int) {
 	}
 	syntax.Walk(f, func(n syntax.Node) bool {
 		switch n := n.(type) {
+		case *syntax.Stmt:
+			a.statement(n)
 		case *syntax.CallExpr:
 			a.call(n, depth)
 		case *syntax.Redirect:
 			a.redirect(n)
+		case *syntax.SglQuoted:
+			if n.Dollar && strings.Contains(n.Value, "\\") { // where it ends is another question
+				a.opaque(whyOtherwise)
+			}
 		case *syntax.ArithmExp:
 			a.arithmetic(n.X)
-		case *syntax.ArithmCmd:
-			a.arithmetic(n.X)
+		case *syntax.ArithmCmd, *syntax.CoprocClause: // the parser may take coproc's command for a name
+			a.opaque(whyOtherwise)
 		case *syntax.LetClause:
 			a.arithmetic(n.Exprs...)
 		case *syntax.CStyleLoop:
@@ -120,7 +132,11 @@ func (a *analysis) text(text string, depth int) {
 			switch n.Op {
 			case syntax.TsEql, syntax.TsNeq, syntax.TsLeq, syntax.TsGeq, syntax.TsLss, syntax.TsGtr:
 				a.opaque(whyEvaluated)
+			case syntax.AndTest, syntax.OrTest, syntax.TsBefore, syntax.TsAfter:
+				a.opaque(whyOtherwise)
 			}
+		case *syntax.ParenTest:
+			a.opaque(whyOtherwise)
 		case *syntax.DeclClause:
 			a.assigns(n.Args)
 		case *syntax.FuncDecl:
@@ -134,6 +150,20 @@ func (a *analysis) text(text string, depth int) {
 // array's element, in the text or in a variable's value, it runs the commands in
 // the index.
 const whyEvaluated = "what it computes may run commands"
+
+// whyOtherwise is said of bash's own syntax in which dash finds commands that bash
+// does not.
+const whyOtherwise = "another shell may find other commands in it"
+
+// statement looks at one command with its redirects. To dash, &> ends a command,
+// and what follows the file is the next.
+func (a *analysis) statement(s *syntax.Stmt) {
+	for _, r := range s.Redirs {
+		if (r.Op == syntax.RdrAll || r.Op == syntax.AppAll) && s.Cmd != nil && s.Cmd.End().After(r.Pos()) {
+			a.opaque(whyOtherwise)
+		}
+	}
+}
 
 // arithmetic looks at expressions, which may be nil. Only plain numbers run nothing.
 func (a *analysis) arithmetic(list ...syntax.ArithmExpr) {
@@ -242,15 +272,23 @@ func (a *analysis) redirect(r *syntax.Redirect) {
 	switch r.Op {
 	case syntax.RdrIn:
 		access = protocol.Read
-	case syntax.Hdoc, syntax.DashHdoc, syntax.WordHdoc, syntax.DplIn, syntax.DplOut:
-		return // text that is there, or another number for the same file
+	case syntax.Hdoc, syntax.DashHdoc, syntax.WordHdoc:
+		return // text that is there
+	case syntax.DplIn, syntax.DplOut:
+		if n, ok := literal(r.Word); ok && strings.Trim(strings.TrimSuffix(n, "-"), "0123456789") == "" {
+			return // another number for the same file; else it is a file's name
+		}
 	case syntax.RdrInOut:
 		access = protocol.Read | protocol.Write
 	}
 	name, ok := literal(r.Word)
 	if !ok {
 		name = "*"
-		a.op.Access |= access
+	} else {
+		if name, ok = clean(name); !ok {
+			a.opaque(whyRelative)
+		}
+		a.relative = a.relative || !path.IsAbs(name)
 	}
 	a.add("file", name, access)
 }
@@ -291,17 +329,21 @@ func (a *analysis) assigns(list []*syntax.Assign) {
 // runsOthers reports whether a variable decides which programs or libraries run.
 func runsOthers(name string) bool {
 	switch name {
-	case "PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "PAGER", "EDITOR", "VISUAL":
+	case "GIT_PROTOCOL": // which git's clients send
+		return false
+	case "PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "PAGER", "MANPAGER", "EDITOR", "VISUAL", "ZDOTDIR", "FPATH", "HOME",
+		"LESSOPEN", "LESSCLOSE", "RUBYOPT", "RUBYLIB", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "GCONV_PATH", "LOCPATH", "RSYNC_RSH", "SSH_ASKPASS", "SUDO_ASKPASS":
 		return true
 	}
-	return strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "GIT_") || strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "PERL")
+	return strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "BASH_FUNC_") || strings.HasPrefix(name, "GIT_") || strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "PERL")
 }
 
 // words looks at the words of one command; known says which of them are what
 // they look like.
 func (a *analysis) words(words []string, known []bool, depth int) {
+	fed := false // arguments come from standard input too
 	for hops := 0; len(words) > 0; hops++ {
-		if !known[0] || words[0] == "" {
+		if !known[0] || words[0] == "" || words[0] == "-" || words[0][0] == '=' { // - and = have a meaning in zsh
 			a.opaque("the name of a command is known only when it runs")
 			return
 		}
@@ -313,22 +355,31 @@ func (a *analysis) words(words []string, known []bool, depth int) {
 		a.add("command", commandName(words[0]), protocol.Execute)
 		w, isWrapper := wrappers[name]
 		switch {
-		case name == "eval" || name == "source" || name == "." || name == "trap" || name == "alias" || name == "enable" || name == "hash" || name == "bind" || name == "complete":
+		case slices.Contains(runners, name):
 			a.opaque(name + " runs text that is not looked into")
 			return
 		case slices.Contains(shells, name):
+			if fed {
+				a.opaque("a shell runs text that is not in the command")
+			}
 			a.shell(words[1:], known[1:], depth)
 			return
 		case slices.Contains(evaluators, name) && evaluates(name, words[1:], known[1:]):
 			a.opaque(whyEvaluated)
 			return
-		case slices.Contains(interpreters, name):
+		case slices.Contains(interpreters, strings.TrimRight(name, "0123456789.-")) || strings.HasPrefix(name, "ld-linux") || strings.HasPrefix(name, "ld.so"):
 			a.opaque(name + " runs code that is not looked into")
 			return
-		case name == "find" && slices.ContainsFunc(words, func(s string) bool {
+		case name == "find" && (fed || slices.Contains(known, false) || slices.ContainsFunc(words, func(s string) bool {
 			return s == "-exec" || s == "-execdir" || s == "-ok" || s == "-okdir"
-		}):
+		})):
 			a.opaque("find runs commands that are not looked into")
+			return
+		case name == "find" && slices.ContainsFunc(words, func(s string) bool { return s == "-delete" || strings.HasPrefix(s, "-fprint") || s == "-fls" }):
+			a.op.Access |= protocol.Write
+			return
+		case name == "cd" || name == "pushd" || name == "popd":
+			a.moves = true
 			return
 		case slices.Contains(changers, name):
 			a.op.Access |= protocol.Write
@@ -341,7 +392,7 @@ func (a *analysis) words(words []string, known []bool, depth int) {
 			a.op.Objects[len(a.op.Objects)-1].Access |= protocol.Admin
 		}
 		rest, ok := w.skip(words[1:], known[1:])
-		if !ok {
+		if fed = fed || name == "xargs"; !ok || fed && len(rest) == 0 && name != "xargs" {
 			a.opaque("what " + name + " runs could not be made out")
 			return
 		}
@@ -386,8 +437,13 @@ func (a *analysis) shell(words []string, known []bool, depth int) {
 	a.opaque("a shell runs text that is not in the command")
 }
 
+// runners are words of shells, of bash, zsh and fish, behind which other commands
+// or text that runs may stand.
+var runners = []string{"eval", "source", ".", "trap", "alias", "enable", "hash", "bind", "complete", "repeat", "noglob", "nocorrect", "and", "or", "not", "begin"}
+
 // evaluators are builtins that take names of variables, or commands, as arguments.
-var evaluators = []string{"test", "[", "read", "unset", "wait", "printf", "getopts", "let", "compgen", "mapfile", "readarray", "fc", "jobs"}
+var evaluators = []string{"test", "[", "read", "unset", "wait", "printf", "getopts", "let", "compgen", "mapfile", "readarray", "fc", "jobs",
+	"declare", "typeset", "local", "export", "readonly"}
 
 // evaluates reports whether an evaluator may run what its arguments say.
 func evaluates(name string, words []string, known []bool) bool {
@@ -400,6 +456,8 @@ func evaluates(name string, words []string, known []bool) bool {
 		}
 	}
 	switch name {
+	case "declare", "typeset", "local", "export", "readonly": // here they are not what the parser knows as such
+		return true
 	case "getopts", "let", "compgen", "mapfile", "readarray", "fc":
 		return true
 	case "jobs":
@@ -421,7 +479,7 @@ var wrappers = map[string]wrapper{
 	"sudo":    {admin: true, flags: "AbEHknPSi", valued: "ugpCDhRrtT", assign: true},
 	"doas":    {admin: true, flags: "nLs", valued: "uC"},
 	"pkexec":  {admin: true},
-	"runuser": {admin: true, valued: "u"},
+	"runuser": {admin: true, valued: "!"},
 	"su":      {admin: true, valued: "!"}, // has options that are not worth telling apart
 	"env":     {flags: "i0v", valued: "uC", assign: true},
 	"nohup":   {},
@@ -436,6 +494,16 @@ var wrappers = map[string]wrapper{
 	"builtin": {},
 	"xargs":   {flags: "0rtxp", valued: "nIPLsdEa"},
 	"watch":   {valued: "!"},
+	"chrt":    {valued: "!"},
+	"taskset": {valued: "!"},
+	"flock":   {valued: "!"},
+	"prlimit": {valued: "!"},
+	"sg":      {admin: true, valued: "!"},
+	"gosu":    {admin: true, skipN: 1},
+	"su-exec": {admin: true, skipN: 1},
+	"nsenter": {admin: true, valued: "!"},
+	"unshare": {admin: true, valued: "!"},
+	"setpriv": {admin: true, valued: "!"},
 	"chroot":  {admin: true, skipN: 1},
 }
 
@@ -453,7 +521,9 @@ func (w wrapper) skip(words []string, known []bool) ([]string, bool) {
 				return nil, false
 			}
 			return words[i+skipN:], true
-		case strings.HasPrefix(s, "-") && s != "-":
+		case s == "-": // env: the same as -i
+			return nil, false
+		case strings.HasPrefix(s, "-"):
 			letters := s[1:]
 			for len(letters) > 0 && strings.IndexByte(w.flags, letters[0]) >= 0 {
 				letters = letters[1:]
@@ -486,8 +556,11 @@ var (
 	shells = []string{"sh", "bash", "dash", "zsh", "ksh", "ash", "rbash"}
 	// interpreters are programs whose arguments or input are code. The list is
 	// an aid: any program may run another.
-	interpreters = []string{"python", "python2", "python3", "perl", "ruby", "node", "php", "lua", "awk", "gawk", "mawk", "fish", "csh", "tcsh",
-		"busybox", "vi", "vim", "nano", "emacs", "less", "man", "screen", "tmux", "ssh", "make", "parallel", "expect", "script", "gdb", "at", "batch", "crontab",
+	interpreters = []string{"python", "perl", "ruby", "node", "nodejs", "php", "lua", "awk", "gawk", "mawk", "nawk", "tclsh", "wish", "guile", "java", "jshell", "Rscript", "R",
+		"fish", "csh", "tcsh", "pwsh", "busybox", "toybox", "vi", "vim", "nvim", "view", "ex", "ed", "nano", "emacs", "less", "more", "most", "man", "screen", "tmux",
+		"ssh", "make", "cmake", "ninja", "go", "cargo", "npm", "npx", "pip", "parallel", "expect", "script", "gdb", "strace", "ltrace", "at", "batch", "crontab",
+		"systemd-run", "start-stop-daemon", "run-parts", "docker", "podman", "kubectl", "crictl", "ctr", "nerdctl", "lxc", "machinectl", "virsh", "unbuffer",
+		"fakeroot", "bwrap", "firejail", "proot", "ansible", "ansible-playbook", "rpm", "psql", "mysql", "mariadb", "sqlite", "ftp", "telnet", "socat", "nc", "ncat",
 		"sftp-server", "internal-sftp"} // whose files would not be asked about
 	// changers are programs that are there to change files.
 	changers = []string{"rm", "rmdir", "mv", "cp", "ln", "mkdir", "touch", "tee", "dd", "truncate", "chmod", "chown", "chgrp", "install", "shred",
@@ -504,12 +577,14 @@ const (
 // transfer recognises the far ends of scp, rsync and git, by exactly the
 // arguments that they use. Anything else stays a command.
 func transfer(op *protocol.Operation, words []string) {
-	set := func(verb protocol.Verb, kind string, access protocol.Access, paths ...string) {
+	set := func(verb protocol.Verb, access protocol.Access, paths ...string) {
 		op.Verb, op.Access, op.Why = verb, access, ""
 		op.Objects = []protocol.Object{{Kind: "command", Name: words[0], Access: access}}
-		for _, p := range paths {
-			op.Objects = append(op.Objects, protocol.Object{Kind: kind, Name: p, Access: access})
+		if verb == Git { // which looks for a repository by rules of its own
+			op.Objects = append(op.Objects, protocol.Object{Kind: "repository", Name: path.Clean(paths[0]), Access: access})
+			return
 		}
+		addFiles(op, access, paths...)
 	}
 	if len(words) == 0 {
 		return
@@ -538,9 +613,9 @@ func transfer(op *protocol.Operation, words []string) {
 		switch {
 		case len(args) == 0 || from == to:
 		case from:
-			set(SCP, "file", protocol.Read, args...)
+			set(SCP, protocol.Read, args...)
 		default:
-			set(SCP, "file", protocol.Write, args...)
+			set(SCP, protocol.Write, args...)
 		}
 	case "rsync":
 		if len(args) == 0 || args[0] != "--server" {
@@ -556,7 +631,7 @@ func transfer(op *protocol.Operation, words []string) {
 			case o == "--delete" || o == "--delete-before" || o == "--delete-during" || o == "--delete-after" || o == "--delete-excluded" ||
 				o == "--partial" || o == "--inplace" || o == "--size-only" || o == "--numeric-ids" || o == "--ignore-existing" || o == "--existing" ||
 				strings.HasPrefix(o, "--timeout=") || strings.HasPrefix(o, "--bwlimit=") || strings.HasPrefix(o, "--max-size=") || strings.HasPrefix(o, "--min-size="):
-			case !strings.HasPrefix(o, "--") && !strings.ContainsAny(o, "=/ MT@"):
+			case !strings.HasPrefix(o, "--") && plainRsync(o):
 			default:
 				return
 			}
@@ -565,7 +640,7 @@ func transfer(op *protocol.Operation, words []string) {
 		if len(args) < 2 || args[0] != "." {
 			return
 		}
-		set(Rsync, "file", access, args[1:]...)
+		set(Rsync, access, args[1:]...)
 	case "git-upload-pack", "git-upload-archive", "git-receive-pack":
 		if len(args) != 1 || strings.HasPrefix(args[0], "-") {
 			return
@@ -574,6 +649,6 @@ func transfer(op *protocol.Operation, words []string) {
 		if words[0] == "git-receive-pack" {
 			access = protocol.Write | protocol.Execute // hooks run
 		}
-		set(Git, "repository", access, args[0])
+		set(Git, access, args[0])
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,6 +67,8 @@ const sftpVersion = 3
 const (
 	// maxSFTP bounds a message: OpenSSH's own limit, which no client exceeds.
 	maxSFTP = 256 << 10
+	// maxPath bounds a path; Linux has 4 KiB, Windows 64.
+	maxPath = 64 << 10
 	// maxPendingSFTP bounds the requests that are not answered yet. OpenSSH has
 	// 64 of them, fast clients some hundred.
 	maxPendingSFTP = 4096
@@ -98,9 +102,17 @@ type sftp struct {
 	mu      sync.Mutex
 	pending map[uint32]*request
 	handles map[string]*file
-	ready   bool // the client has greeted; asking side only
-	version bool // the target has answered; answering side only
+	ready   bool   // the client has greeted; asking side only
+	version []byte // how the target has answered; answering side only
+
+	homeKnown chan struct{} // closed when it has been asked for
+	homeOnce  sync.Once
+	home      string // where paths begin that are not absolute; "": the target does not say
 }
+
+// homeID is the number of the gateway's own request, which is answered before
+// clients hear the target's greeting and so before they have requests.
+const homeID = 0x73616c79
 
 // A request waits for its answer.
 type request struct {
@@ -125,7 +137,7 @@ type file struct {
 }
 
 func newSFTP(c *channel) *sftp {
-	return &sftp{c: c, pending: map[uint32]*request{}, handles: map[string]*file{}}
+	return &sftp{c: c, pending: map[uint32]*request{}, handles: map[string]*file{}, homeKnown: make(chan struct{})}
 }
 
 func badSFTP(side protocol.Side, what string) error {
@@ -195,7 +207,7 @@ func (f *fields) str() string {
 // path returns a path. One with a NUL would be another for a target in C.
 func (f *fields) path() string {
 	s := f.str()
-	f.bad = f.bad || strings.Contains(s, "\x00")
+	f.bad = f.bad || len(s) > maxPath || strings.Contains(s, "\x00")
 	return s
 }
 
@@ -215,6 +227,11 @@ func (s *sftp) requests(src io.Reader, dst io.Writer) error {
 		}
 		if !pass {
 			continue
+		}
+		if buf[4] == fxpInit { // and ask for the home folder
+			buf = append(buf, 0, 0, 0, 10, fxpRealpath)
+			buf = binary.BigEndian.AppendUint32(buf, homeID)
+			buf = append(buf, 0, 0, 0, 1, '.')
 		}
 		if _, err := dst.Write(buf); err != nil {
 			return err
@@ -249,6 +266,7 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 	if f.bad || !s.ready {
 		return false, badSFTP(protocol.SideClient, "a malformed message")
 	}
+	<-s.homeKnown // a client has no requests before it has heard the target's greeting
 	q := &request{typ: typ}
 	var op *protocol.Operation
 	switch typ {
@@ -275,10 +293,10 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 		switch {
 		case q.file == nil:
 			return false, s.answer(id, fxPermissionDenied, "sallyport: no such handle")
-		case typ == fxpWrite && !q.file.writing || typ == fxpFsetstat && !q.file.writing && !q.file.reading:
+		case typ == fxpWrite && !q.file.writing || typ == fxpRead && q.file.writing && !q.file.reading || typ == fxpFsetstat && !q.file.writing && !q.file.reading:
 			return false, s.answer(id, fxPermissionDenied, "sallyport: not opened for that")
 		case typ == fxpFsetstat && !q.file.writing: // attributes of a file that was opened for reading
-			op = fileOperation(SetStat, protocol.Write, q.file.path)
+			op = s.operation(SetStat, protocol.Write, q.file.path)
 		case typ == fxpWrite:
 			q.file.wrote(q.at, f.b)
 		}
@@ -326,9 +344,17 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 	return true, nil
 }
 
-func fileOperation(verb protocol.Verb, access protocol.Access, paths ...string) *protocol.Operation {
+// operation returns what is done with files. Its Text has the paths as the client
+// sent them, its objects as clean and the home folder make them.
+func (s *sftp) operation(verb protocol.Verb, access protocol.Access, paths ...string) *protocol.Operation {
 	op := &protocol.Operation{Verb: verb, Text: string(verb) + " " + paths[0], Access: access, Bounded: true}
 	for _, p := range paths {
+		if path.IsAbs(p) {
+			p = path.Clean(p)
+		} else if p = path.Join(s.home, p); s.home == "" {
+			op.Access |= protocol.Opaque
+			op.Why = whyRelative
+		}
 		op.Objects = append(op.Objects, protocol.Object{Kind: "file", Name: p, Access: access})
 	}
 	if len(paths) > 1 {
@@ -341,16 +367,16 @@ func fileOperation(verb protocol.Verb, access protocol.Access, paths ...string) 
 // the gateway does not know.
 func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 	read := func(verb protocol.Verb) *protocol.Operation {
-		op := fileOperation(verb, protocol.Read, f.path())
+		op := s.operation(verb, protocol.Read, f.path())
 		op.Pure = true // looks at names and attributes
 		return op
 	}
-	write := func(verb protocol.Verb) *protocol.Operation { return fileOperation(verb, protocol.Write, f.path()) }
+	write := func(verb protocol.Verb) *protocol.Operation { return s.operation(verb, protocol.Write, f.path()) }
 	switch typ {
 	case fxpOpen:
-		path, flags := f.path(), f.u32()
+		name, flags := f.path(), f.u32()
 		access := protocol.Read
-		q.open = &file{path: path, sum: sha256.New(), reading: flags&1 != 0}
+		q.open = &file{path: name, sum: sha256.New(), reading: flags&1 != 0}
 		if flags&fxfChanges != 0 {
 			access = protocol.Write
 			if q.open.reading {
@@ -358,7 +384,7 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 			}
 			q.open.writing = true
 		}
-		return fileOperation(OpenFile, access, path)
+		return s.operation(OpenFile, access, name)
 	case fxpOpendir:
 		op := read(ListDir)
 		q.open = &file{path: op.Objects[0].Name}
@@ -376,9 +402,9 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 	case fxpRmdir:
 		return write(RemoveDir)
 	case fxpRename:
-		return fileOperation(RenameFile, protocol.Write, f.path(), f.path())
+		return s.operation(RenameFile, protocol.Write, f.path(), f.path())
 	case fxpSymlink: // OpenSSH sends the link's text first
-		return fileOperation(MakeLink, protocol.Write, f.path(), f.path())
+		return s.operation(MakeLink, protocol.Write, f.path(), f.path())
 	case fxpExtended:
 		return s.extended(f)
 	}
@@ -387,18 +413,18 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 
 // extended returns the operation of one of OpenSSH's extensions.
 func (s *sftp) extended(f *fields) *protocol.Operation {
-	pure := func(verb protocol.Verb, path string) *protocol.Operation {
-		op := fileOperation(verb, protocol.Read, path)
+	pure := func(verb protocol.Verb, name string) *protocol.Operation {
+		op := s.operation(verb, protocol.Read, name)
 		op.Pure = true
 		return op
 	}
 	switch f.str() {
 	case "posix-rename@openssh.com":
-		return fileOperation(RenameFile, protocol.Write, f.path(), f.path())
+		return s.operation(RenameFile, protocol.Write, f.path(), f.path())
 	case "hardlink@openssh.com":
-		return fileOperation(MakeLink, protocol.Write, f.path(), f.path())
+		return s.operation(MakeLink, protocol.Write, f.path(), f.path())
 	case "lsetstat@openssh.com":
-		return fileOperation(SetStat, protocol.Write, f.path())
+		return s.operation(SetStat, protocol.Write, f.path())
 	case "statvfs@openssh.com", "expand-path@openssh.com":
 		return pure(StatFile, f.path())
 	case "limits@openssh.com", "users-groups-by-id@openssh.com": // about the server and its accounts
@@ -411,7 +437,7 @@ func (s *sftp) extended(f *fields) *protocol.Operation {
 			return nil
 		}
 		to.sum = nil // what goes there is not seen
-		return fileOperation(CopyFile, protocol.Read|protocol.Write, from.path, to.path)
+		return s.operation(CopyFile, protocol.Read|protocol.Write, from.path, to.path)
 	case "home-directory":
 		return pure(StatFile, "~"+f.path())
 	case "fsync@openssh.com", "fstatvfs@openssh.com":
@@ -463,6 +489,7 @@ func (s *sftp) write(w io.Writer, b []byte) error {
 
 // replies passes the target's answers on and notes what they say.
 func (s *sftp) replies(dst io.Writer, src io.Reader) error {
+	defer s.homeOnce.Do(func() { close(s.homeKnown) })
 	r := bufio.NewReaderSize(src, chunk)
 	var buf []byte
 	for {
@@ -472,6 +499,15 @@ func (s *sftp) replies(dst io.Writer, src io.Reader) error {
 		}
 		if err := s.answered(buf); err != nil {
 			return err
+		}
+		if buf[4] == fxpVersion {
+			continue // until the home folder is known
+		}
+		if s.atHome(buf) {
+			if err := s.write(dst, s.version); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := s.write(dst, buf); err != nil {
 			return err
@@ -483,13 +519,19 @@ func (s *sftp) replies(dst io.Writer, src io.Reader) error {
 func (s *sftp) answered(msg []byte) error {
 	typ, f := msg[4], &fields{b: msg[5:]}
 	if typ == fxpVersion {
-		if v := f.u32(); f.bad || v != sftpVersion || s.version {
+		if v := f.u32(); f.bad || v != sftpVersion || s.version != nil {
 			return badSFTP(protocol.SideTarget, "a version that was not asked for")
 		}
-		s.version = true
+		s.version = slices.Clone(msg)
 		return nil
 	}
 	id := f.u32()
+	if !s.homed() {
+		if f.bad || id != homeID || s.version == nil {
+			return badSFTP(protocol.SideTarget, "an answer that nobody waits for")
+		}
+		return nil
+	}
 	s.mu.Lock()
 	q := s.pending[id]
 	delete(s.pending, id)
@@ -532,6 +574,31 @@ func (s *sftp) answered(msg []byte) error {
 		q.x.End(outcome(code))
 	}
 	return nil
+}
+
+// homed reports whether the home folder has been asked for.
+func (s *sftp) homed() bool {
+	select {
+	case <-s.homeKnown:
+		return true
+	default:
+		return false
+	}
+}
+
+// atHome reads the answer to the gateway's own request. It reports whether msg is
+// that.
+func (s *sftp) atHome(msg []byte) bool {
+	if s.homed() {
+		return false
+	}
+	f := &fields{b: msg[5:]}
+	_, n, name := f.u32(), f.u32(), f.path()
+	if msg[4] == fxpName && n == 1 && !f.bad && path.IsAbs(name) {
+		s.home = path.Clean(name)
+	}
+	s.homeOnce.Do(func() { close(s.homeKnown) })
+	return true
 }
 
 func outcome(code uint32) protocol.Outcome {

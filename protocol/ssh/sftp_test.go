@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // A later version has other messages under the same numbers.
@@ -18,6 +20,20 @@ func TestSFTPVersionIsThree(t *testing.T) {
 	require.Error(t, s.answered([]byte{0, 0, 0, 5, fxpVersion, 0, 0, 0, 6}), "a target that answers with another")
 	require.NoError(t, s.answered([]byte{0, 0, 0, 5, fxpVersion, 0, 0, 0, 3}))
 	require.Error(t, s.answered([]byte{0, 0, 0, 5, fxpVersion, 0, 0, 0, 3}), "twice")
+}
+
+// One file has one name for policy, whatever a client calls it.
+func TestSFTPPathsAreAbsolute(t *testing.T) {
+	s := newSFTP(nil)
+	s.home = "/home/alice"
+	for in, want := range map[string]string{"/etc/passwd": "/etc/passwd", "/srv/../etc//./passwd": "/etc/passwd", "x": "/home/alice/x", "": "/home/alice",
+		"../../etc/passwd": "/etc/passwd", "/../..": "/"} {
+		op := s.operation(OpenFile, protocol.Read, in)
+		require.Equal(t, want, op.Objects[0].Name)
+		require.Equal(t, "open "+in, op.Text)
+		require.Equal(t, protocol.Read, op.Access)
+	}
+	require.True(t, newSFTP(nil).operation(OpenFile, protocol.Read, "x").Access.Has(protocol.Opaque), "the home is not known")
 }
 
 // A target in C would end the path at the NUL.

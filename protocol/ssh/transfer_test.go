@@ -134,7 +134,7 @@ func TestRsyncAndGit(t *testing.T) {
 	same(t, r.dir+"/copy/a", data)
 	n := r.ops.ended(t, "rsync", "--server")
 	require.Equal(t, protocol.Write, n.access)
-	require.Contains(t, n.objects, protocol.Object{Kind: "file", Name: r.dir + "/copy/", Access: protocol.Write})
+	require.Contains(t, n.objects, protocol.Object{Kind: "file", Name: r.dir + "/copy", Access: protocol.Write})
 
 	git := func(args ...string) string {
 		cmd := exec.Command(sshtest.Tool(t, "git", "git"), args...)
