@@ -56,6 +56,9 @@ type channel struct {
 	mu       sync.Mutex
 	withdraw func() // ends the present hold
 
+	lent  *protocol.Exchange // the client's agent is; nil: it is not
+	notes string             // what a terminal is told before anything runs
+
 	phase   phase      // under mu
 	changed *sync.Cond // the phase has
 	streams streams
@@ -130,6 +133,7 @@ func (s *session) serveChannel(nc ssh.NewChannel) error {
 			<-finished
 		}
 		close(c.over)
+		c.takeAgent()
 	}()
 	for r := range queue {
 		if err := c.request(r); err != nil {
@@ -198,7 +202,9 @@ func (c *channel) request(r *ssh.Request) error {
 		c.resize(r)
 	case "signal", "break", "eow@openssh.com", "xon-xoff":
 		c.forward(r)
-	default: // auth-agent-req@openssh.com, x11-req ...
+	case agentRequest:
+		c.lendAgent(r)
+	default: // x11-req ...
 		c.s.srv.log.Info("a request of this type does not go through the gateway", "session", c.s.ps.Info().ID, "type", r.Type)
 		reply(r, false, nil)
 	}
@@ -348,6 +354,9 @@ func (c *channel) start(r *ssh.Request) error {
 	if op == nil {
 		reply(r, false, nil)
 		return nil
+	}
+	if c.pty && c.notes != "" {
+		_, _ = c.stderr.Write([]byte(c.notes))
 	}
 	x, err := c.s.ps.Begin(c.asking, op)
 	if err == nil && op.Rewritten() != "" {

@@ -47,6 +47,8 @@
 //	           default is key if the secret looks like one, else password.
 //	env        patterns of the environment variables that clients may set,
 //	           separated by commas; the default is LANG,LC_*
+//	agent_forwarding   yes: clients may ask to lend the target their agent; the
+//	           default is no
 //
 // One of host_key and host_ca is needed: a target that nothing is known about is
 // not connected to.
@@ -66,15 +68,18 @@
 //	           may be a folder, with all that is below; one that is not absolute
 //	           begins in the home folder
 //	forward    a connection from the target to an address or a Unix socket
-//	listen     listening on an address there; accept: a connection to it
+//	listen     listening on one of them there; accept: a connection to it
+//	agent      lending the target the client's agent, where its option permits
+//	           that; accept of "agent": a use of it
 //
-// What forwards carry is Opaque: a rule allows them by name. A listen cannot be
-// held: it is refused where it would be.
+// What forwards carry is Opaque: a rule allows them by name. An address has one
+// name, whatever a client calls it: 127.1 is 127.0.0.1, names are in lower case. The
+// target gets what the client sent, and only it knows where a name leads. A listen
+// cannot be held: it is refused where it would be.
 //
 // pty-req, env, window-change, signal, break and the like are part of the shell or
 // command, whose State says which terminal and variables were set. Everything else
-// is refused and logged by type: agent forwarding, X11, tun, listening on Unix
-// sockets.
+// is refused and logged by type: X11, tun.
 //
 // # Commands
 //

@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"net/netip"
+	"path"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,63 +36,155 @@ func hostPort(host string, port uint32) string {
 	return net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
 }
 
-// forwardOperation returns what a forward to or from an address is.
-func forwardOperation(verb protocol.Verb, kind, address string) *protocol.Operation {
+// canonicalHost returns the one form of a host's name or address by which policy
+// knows it: 127.1, 0x7f000001 and ::ffff:127.0.0.1 are 127.0.0.1, and names are in
+// lower case without the last dot. Where a name leads is the target's to know. It
+// reports false for what is neither.
+func canonicalHost(host string) (string, bool) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a.Unmap().String(), true
+	}
+	if a, ok := numericHost(host); ok {
+		return a, true
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return host, strings.IndexFunc(host, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune("/\\@[]:#?%,;\"'<>*", r)
+	}) < 0
+}
+
+// numericHost reads the old forms of an IPv4 address as inet_aton does: one to
+// four numbers, decimal, octal or hexadecimal, the last of which fills the rest.
+func numericHost(host string) (string, bool) {
+	parts := strings.Split(host, ".")
+	if len(parts) > 4 {
+		return "", false
+	}
+	var v uint64
+	for i, p := range parts {
+		if p == "" || strings.ContainsAny(p, "_+-") {
+			return "", false
+		}
+		n, err := strconv.ParseUint(p, 0, 32)
+		if err != nil {
+			return "", false
+		}
+		rest := 8
+		if i == len(parts)-1 {
+			rest = 8 * (5 - len(parts))
+		}
+		if n >= 1<<rest {
+			return "", false
+		}
+		v = v<<rest | n
+	}
+	return netip.AddrFrom4([4]byte{byte(v >> 24), byte(v >> 16), byte(v >> 8), byte(v)}).String(), true
+}
+
+// forwardOperation returns what a forward to or from an address is. name is the
+// address in the form that policy knows.
+func forwardOperation(verb protocol.Verb, kind, address, name string) *protocol.Operation {
 	return &protocol.Operation{Verb: verb, Text: string(verb) + " " + address, Access: protocol.Opaque, Shape: protocol.Bytes,
-		Objects: []protocol.Object{{Kind: kind, Name: address, Access: protocol.Opaque}},
+		Objects: []protocol.Object{{Kind: kind, Name: name, Access: protocol.Opaque}},
 		Why:     "the gateway does not look into what is forwarded"}
+}
+
+// tcpOperation returns a forward to or from a host's port; nil: that is none.
+func tcpOperation(verb protocol.Verb, host string, port uint32) *protocol.Operation {
+	name, ok := canonicalHost(host)
+	if listens := verb == Listen || verb == Accept; port > 65535 || !ok && !(listens && host == "*") || name == "" && !listens {
+		return nil
+	}
+	return forwardOperation(verb, "address", hostPort(host, port), hostPort(name, port))
+}
+
+// unixOperation returns a forward to or from a socket; nil: that is none.
+func unixOperation(verb protocol.Verb, socket string) *protocol.Operation {
+	if socket == "" || len(socket) > maxPath || strings.Contains(socket, "\x00") {
+		return nil
+	}
+	return forwardOperation(verb, "socket", socket, path.Clean(socket))
 }
 
 var errNoForwarding = &protocol.DeniedError{Step: "certificate", Reason: "the certificate does not permit forwarding"}
 
 func (s *session) directTCP(nc ssh.NewChannel) error {
 	var v channelTCP
-	if ssh.Unmarshal(nc.ExtraData(), &v) != nil || v.Port > 65535 {
-		_ = nc.Reject(ssh.ConnectionFailed, "malformed request")
-		return nil
+	var op *protocol.Operation
+	if ssh.Unmarshal(nc.ExtraData(), &v) == nil {
+		op = tcpOperation(Forward, v.Host, v.Port)
 	}
-	return s.connect(nc, s.target, forwardOperation(Forward, "address", hostPort(v.Host, v.Port)))
+	return s.forward(nc, s.target, op)
+}
+
+// channelUnix is the payload of direct-streamlocal and forwarded-streamlocal; the
+// former has a port that means nothing behind it (OpenSSH, PROTOCOL, 2.4).
+type channelUnix struct {
+	Path, Reserved string
+	Rest           []byte `ssh:"rest"`
 }
 
 func (s *session) directUnix(nc ssh.NewChannel) error {
-	var v struct {
-		Path, Reserved string
-		ReservedPort   uint32
+	var v channelUnix
+	var op *protocol.Operation
+	if ssh.Unmarshal(nc.ExtraData(), &v) == nil {
+		op = unixOperation(Forward, v.Path)
 	}
-	if ssh.Unmarshal(nc.ExtraData(), &v) != nil {
-		_ = nc.Reject(ssh.ConnectionFailed, "malformed request")
-		return nil
-	}
-	return s.connect(nc, s.target, forwardOperation(Forward, "socket", v.Path))
+	return s.forward(nc, s.target, op)
 }
 
 // forwardedTCP serves a connection to an address that the client listens on.
 func (s *session) forwardedTCP(nc ssh.NewChannel) error {
 	var v channelTCP
-	if ssh.Unmarshal(nc.ExtraData(), &v) != nil {
-		_ = nc.Reject(ssh.ConnectionFailed, "malformed request")
-		return nil
+	var op *protocol.Operation
+	if ssh.Unmarshal(nc.ExtraData(), &v) == nil {
+		op = tcpOperation(Accept, v.Host, v.Port)
 	}
-	address := hostPort(v.Host, v.Port)
+	if op != nil {
+		op.State = "from " + hostPort(v.Origin, v.OriginPort)
+	}
+	return s.accept(nc, op, "address "+hostPort(v.Host, v.Port))
+}
+
+// forwardedUnix serves a connection to a socket that the client listens on.
+func (s *session) forwardedUnix(nc ssh.NewChannel) error {
+	var v channelUnix
+	var op *protocol.Operation
+	if ssh.Unmarshal(nc.ExtraData(), &v) == nil {
+		op = unixOperation(Accept, v.Path)
+	}
+	return s.accept(nc, op, "socket "+v.Path)
+}
+
+// accept serves a connection from the target to where the client listens.
+func (s *session) accept(nc ssh.NewChannel, op *protocol.Operation, where string) error {
 	s.listening.Lock()
-	_, ok := s.listens[address]
+	_, ok := s.listens[where]
 	s.listening.Unlock()
 	if !ok {
 		_ = nc.Reject(ssh.Prohibited, "nobody listens there")
 		return nil
 	}
-	op := forwardOperation(Accept, "address", address)
-	op.State = "from " + hostPort(v.Origin, v.OriginPort)
-	return s.connect(nc, s.client, op)
+	return s.forward(nc, s.client, op)
+}
+
+// forward connects a channel with the other side, if op, which is nil for what
+// cannot be read, is allowed.
+func (s *session) forward(nc ssh.NewChannel, to ssh.Conn, op *protocol.Operation) error {
+	switch {
+	case op == nil:
+		_ = nc.Reject(ssh.ConnectionFailed, "malformed request")
+		return nil
+	case s.limits.noForwarding || s.limits.command != "":
+		_ = nc.Reject(ssh.Prohibited, errNoForwarding.Reason)
+		return nil
+	}
+	return s.connect(nc, to, op)
 }
 
 // connect asks about op, opens the channel at the other side too, and copies
 // both ways until both are done.
 func (s *session) connect(nc ssh.NewChannel, to ssh.Conn, op *protocol.Operation) error {
-	if s.limits.noForwarding || s.limits.command != "" {
-		_ = nc.Reject(ssh.Prohibited, errNoForwarding.Reason)
-		return nil
-	}
 	calls := calls{s: s}
 	defer calls.Wait() // the channel counts for as long as something of it is left
 	x, err := s.ps.Begin(s.ps.Context(), op)
@@ -203,19 +298,43 @@ func (s *session) listenTCP(r *ssh.Request) {
 		Host string
 		Port uint32
 	}
-	if ssh.Unmarshal(r.Payload, &v) != nil || v.Port > 65535 || s.limits.noForwarding || s.limits.command != "" {
+	var op *protocol.Operation
+	if ssh.Unmarshal(r.Payload, &v) == nil {
+		op = tcpOperation(Listen, v.Host, v.Port)
+	}
+	s.listen(r, op, func(answer []byte) string {
+		if v.Port == 0 && len(answer) >= 4 { // the target has chosen
+			v.Port = binary.BigEndian.Uint32(answer)
+		}
+		return "address " + hostPort(v.Host, v.Port)
+	})
+}
+
+// listenUnix asks whether the client may listen on a socket at the target.
+func (s *session) listenUnix(r *ssh.Request) {
+	var v struct{ Path string }
+	var op *protocol.Operation
+	if ssh.Unmarshal(r.Payload, &v) == nil {
+		op = unixOperation(Listen, v.Path)
+	}
+	s.listen(r, op, func([]byte) string { return "socket " + v.Path })
+}
+
+// listen asks about op, nil for what cannot be read, and then the target. where
+// names the place, once the target has answered.
+func (s *session) listen(r *ssh.Request, op *protocol.Operation, where func(answer []byte) string) {
+	if op == nil || s.limits.noForwarding || s.limits.command != "" {
 		reply(r, false, nil)
 		return
 	}
 	// The target may connect as soon as it listens: whoever looks for the
-	// address waits until it is known.
+	// place waits until it is known.
 	s.listening.Lock()
 	defer s.listening.Unlock()
-	if _, twice := s.listens[hostPort(v.Host, v.Port)]; twice || len(s.listens) >= maxListens {
+	if _, twice := s.listens[where(nil)]; twice || len(s.listens) >= maxListens {
 		reply(r, false, nil)
 		return
 	}
-	op := forwardOperation(Listen, "address", hostPort(v.Host, v.Port))
 	op.Shape, op.NoWait = 0, true // answers come in order: others would wait behind this one
 	x, err := s.ps.Begin(s.ps.Context(), op)
 	if err != nil {
@@ -227,16 +346,15 @@ func (s *session) listenTCP(r *ssh.Request) {
 		reply(r, false, nil)
 		return
 	}
-	ok, payload, err := s.calls.global(s.target, r.Type, r.Payload)
-	if v.Port == 0 && len(payload) >= 4 { // the target has chosen
-		v.Port = binary.BigEndian.Uint32(payload)
+	ok, answer, err := s.calls.global(s.target, r.Type, r.Payload)
+	key := where(answer)
+	if _, twice := s.listens[key]; err != nil || !ok || twice || strings.HasPrefix(key, "address ") && strings.HasSuffix(key, ":0") {
+		x.End(protocol.Outcome{Status: protocol.StatusFailed, Tag: "the target refused the request", Err: err})
+		reply(r, false, nil)
+		return
 	}
-	if ok = ok && err == nil && v.Port != 0; ok {
-		s.listens[hostPort(v.Host, v.Port)] = &listen{x}
-	} else {
-		x.End(protocol.Outcome{Status: protocol.StatusFailed, Tag: "the target refused the request"})
-	}
-	reply(r, ok, payload)
+	s.listens[key] = &listen{x}
+	reply(r, true, answer)
 }
 
 // cancelTCP ends what listenTCP began.
@@ -249,10 +367,23 @@ func (s *session) cancelTCP(r *ssh.Request) {
 		reply(r, false, nil)
 		return
 	}
-	address := hostPort(v.Host, v.Port)
+	s.cancel(r, "address "+hostPort(v.Host, v.Port))
+}
+
+// cancelUnix ends what listenUnix began.
+func (s *session) cancelUnix(r *ssh.Request) {
+	var v struct{ Path string }
+	if ssh.Unmarshal(r.Payload, &v) != nil {
+		reply(r, false, nil)
+		return
+	}
+	s.cancel(r, "socket "+v.Path)
+}
+
+func (s *session) cancel(r *ssh.Request, where string) {
 	s.listening.Lock()
-	l := s.listens[address]
-	delete(s.listens, address)
+	l := s.listens[where]
+	delete(s.listens, where)
 	s.listening.Unlock()
 	if l == nil {
 		reply(r, false, nil)

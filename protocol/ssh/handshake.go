@@ -39,6 +39,7 @@ type handshake struct {
 type limits struct {
 	command             string // runs in place of whatever is asked for
 	noPty, noForwarding bool
+	noAgent             bool
 }
 
 func (h *handshake) config() *ssh.ServerConfig {
@@ -102,7 +103,8 @@ func (h *handshake) publicKey(meta ssh.ConnMetadata, key ssh.PublicKey, perms *s
 	h.limits.command = cert.CriticalOptions["force-command"]
 	_, pty := cert.Extensions["permit-pty"]
 	_, forwarding := cert.Extensions["permit-port-forwarding"]
-	h.limits.noPty, h.limits.noForwarding = !pty, !forwarding
+	_, agent := cert.Extensions["permit-agent-forwarding"]
+	h.limits.noPty, h.limits.noForwarding, h.limits.noAgent = !pty, !forwarding, !agent
 	perms, err := let(perms, h.open(meta, p, nil))
 	if err != nil {
 		h.limits = limits{} // another proof has its own

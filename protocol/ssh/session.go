@@ -20,6 +20,7 @@ type session struct {
 	target ssh.Conn
 	limits limits
 	env    []string
+	agent  bool // may be asked for
 	calls  calls
 
 	mu       sync.Mutex
@@ -27,6 +28,7 @@ type session struct {
 	draining bool
 	lost     error // the target's connection has ended
 	closed   bool  // no-more-sessions: the client opens no further ones
+	lent     int   // channels for which the client's agent is lent
 
 	listening sync.Mutex
 	listens   map[string]*listen // under listening, by address
@@ -159,8 +161,13 @@ func (s *session) fromClient(nc ssh.NewChannel) error {
 
 // fromTarget serves a channel that the target opens.
 func (s *session) fromTarget(nc ssh.NewChannel) error {
-	if nc.ChannelType() == "forwarded-tcpip" {
+	switch nc.ChannelType() {
+	case "forwarded-tcpip":
 		return s.forwardedTCP(nc)
+	case "forwarded-streamlocal@openssh.com":
+		return s.forwardedUnix(nc)
+	case agentChannel:
+		return s.useAgent(nc)
 	}
 	return s.refuseChannel(nc)
 }
@@ -186,6 +193,10 @@ func (s *session) globals(reqs <-chan *ssh.Request) error {
 			s.listenTCP(r)
 		case "cancel-tcpip-forward":
 			s.cancelTCP(r)
+		case "streamlocal-forward@openssh.com":
+			s.listenUnix(r)
+		case "cancel-streamlocal-forward@openssh.com":
+			s.cancelUnix(r)
 		case "no-more-sessions@openssh.com":
 			s.mu.Lock()
 			s.closed = true

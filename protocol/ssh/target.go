@@ -25,6 +25,7 @@ const (
 	optHostName = "host_name"
 	optAuth     = "auth"
 	optEnv      = "env"
+	optAgent    = "agent_forwarding"
 )
 
 const (
@@ -42,6 +43,7 @@ type target struct {
 	chans <-chan ssh.NewChannel
 	reqs  <-chan *ssh.Request
 	env   []string // patterns of the variables that clients may set
+	agent bool     // the agent of clients may be asked for
 }
 
 // hostKeys say by what a target is known.
@@ -54,10 +56,15 @@ type hostKeys struct {
 func (s *Server) CheckTarget(r protocol.Resource) error {
 	for name := range r.Options {
 		switch name {
-		case optHostKey, optHostCA, optHostName, optAuth, optEnv:
+		case optHostKey, optHostCA, optHostName, optAuth, optEnv, optAgent:
 		default:
-			return fmt.Errorf("unknown option %q; there are %s, %s, %s, %s, %s", name, optHostKey, optHostCA, optHostName, optAuth, optEnv)
+			return fmt.Errorf("unknown option %q; there are %s, %s, %s, %s, %s, %s", name, optHostKey, optHostCA, optHostName, optAuth, optEnv, optAgent)
 		}
+	}
+	switch v := r.Options[optAgent]; v {
+	case "", "no", "yes":
+	default:
+		return fmt.Errorf("%s: %q is not yes or no", optAgent, v)
 	}
 	switch r.Options[optAuth] {
 	case "", authKey, authPassword, authCertificate:
@@ -165,7 +172,7 @@ func (s *Server) connectTarget(ctx context.Context, sess *protocol.Session) (*ta
 		}})
 	switch {
 	case err == nil && stop():
-		return &target{sc, chans, reqs, env}, nil
+		return &target{sc, chans, reqs, env, res.Options[optAgent] == "yes"}, nil
 	case err == nil:
 		return nil, failed("it does not answer", errors.Join(context.Cause(ctx), sc.Close()))
 	case unknown != nil:
@@ -269,6 +276,9 @@ func sessionCertificate(info *protocol.SessionInfo, ca ssh.Signer, account strin
 		ValidAfter:  uint64(now.Add(-time.Minute).Unix()), // clocks differ
 		ValidBefore: uint64(now.Add(2 * time.Minute).Unix()),
 		Permissions: ssh.Permissions{Extensions: map[string]string{"permit-pty": "", "permit-port-forwarding": ""}}}
+	if info.Resource.Options[optAgent] == "yes" {
+		cert.Extensions["permit-agent-forwarding"] = ""
+	}
 	if err := cert.SignCert(rand.Reader, ca); err != nil {
 		return nil, err
 	}
