@@ -141,7 +141,7 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	body := io.Reader(res.Body)
 	if none {
 		if q.x.WantsDocs() || stream != nil {
-			changed(res)
+			q.changed(res)
 			if res.Request.Method != http.MethodHead {
 				res.Header.Set("Content-Length", "0")
 			}
@@ -155,9 +155,9 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 		if body, err = decoded(res); err != nil {
 			return nil, &stepError{err}
 		}
-		changed(res)
+		q.changed(res)
 		res.ContentLength = -1
-		eof = func() { res.Trailer = nil } // digests among them
+		eof = func() { q.changed(res) } // its trailers are there now
 	}
 	if doc != nil {
 		if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii") {
@@ -232,16 +232,23 @@ var ofBody = []string{"Content-Length", "Content-Encoding", "Etag", "Content-Md5
 	"Accept-Ranges", "Content-Range", "Signature", "Signature-Input", "Last-Modified", "Delta-Base", "Im", "X-Amz-Checksum-", "X-Checksum-",
 	"X-Goog-Hash", "X-Goog-Stored-Content-Length", "X-Content-Length", "X-Original-Content-Length", "X-Uncompressed-Content-Length"}
 
-// changed takes out of a response what spoke of the body as it was.
-func changed(res *http.Response) {
-	for name := range res.Header {
+// changed takes out of a response what spoke of the body as it was; and all
+// trailers, where a step looks into the body for what is not to be shown.
+func (q *request) changed(res *http.Response) {
+	deleteOfBody(res.Header)
+	if deleteOfBody(res.Trailer); q.x.WantsDocs() {
+		res.Trailer = nil
+	}
+}
+
+func deleteOfBody(h http.Header) {
+	for name := range h {
 		for _, of := range ofBody {
 			if name == of || strings.HasSuffix(of, "-") && strings.HasPrefix(name, of) {
-				delete(res.Header, name)
+				delete(h, name)
 			}
 		}
 	}
-	res.Trailer = nil
 }
 
 // decoded returns the body without its compression. What it unpacks to is

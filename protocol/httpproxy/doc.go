@@ -67,6 +67,8 @@
 //	safe_methods pure: the operator vouches that GET, HEAD and OPTIONS change nothing; the default is change
 //	openapi      file with the target's OpenAPI document, version 3 in JSON
 //	undescribed  refuse: what openapi does not describe is; the default is allow
+//	request_trailers enable: trailers of requests pass, but for those that read
+//	             as a header that decides something; the default is disable
 //	encoded_slashes  how the target reads %2F in a path: keep, it is no slash, as
 //	             at GitLab; slash, it is one; the default is refuse
 //	semicolons   how it reads ; in a path: keep, it is a character like others;
@@ -152,8 +154,8 @@
 //
 // Scripts of other origins come with bearer tokens only, and are not preflighted
 // (CORS). HTTP/3 is not spoken, nor WebSockets over HTTP/2 (RFC 8441). gRPC passes
-// as HTTP/2 with trailers if the target's option http2 is set; trailers of
-// requests do not pass. A request body that is streamed has no deadline of its
+// as HTTP/2 with trailers if the target's option http2 is set, and its messages
+// are not masked. A request body that is streamed has no deadline of its
 // own. An OpenAPI document serves to name routes; parameters and bodies are not
 // held to it. Method overrides in bodies and parameters, which some frameworks
 // know, are not seen: switch them off at the target. A target that reads %2F or ;

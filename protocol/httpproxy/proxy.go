@@ -22,6 +22,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/net/http/httpguts"
+
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
@@ -309,6 +311,9 @@ func (q *request) readBody() ([]byte, error) {
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return nil, protocol.ErrClientGone
 	}
+	if _, err := r.Body.Read(make([]byte, 1)); err != io.EOF { // behind which the trailers are
+		return nil, protocol.ErrClientGone
+	}
 	_ = rc.SetReadDeadline(time.Time{})
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	q.body = body
@@ -442,7 +447,7 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 		out.Body = io.NopCloser(strings.NewReader("")) // and what has none as well: the transport sees that it had one
 	}
 	q.strip(out.Header)
-	out.Trailer = nil // targets are known to take trailers for headers
+	q.trailers(out)
 	out.Header.Set("X-Forwarded-For", remoteHost(q.c.raw.RemoteAddr()))
 	out.Header.Set("X-Forwarded-Host", q.in.Host)
 	out.Header.Set("X-Forwarded-Proto", map[bool]string{true: "https", false: "http"}[q.c.tls != nil])
@@ -458,6 +463,31 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 		out.Header.Set(t.s.Assertion.header(), q.said)
 	}
 	t.inject(out, q.cred)
+}
+
+// trailers has those trailers of the request follow its body to the target that
+// it wants. No others do: targets are known to take trailers for headers.
+func (q *request) trailers(out *http.Request) {
+	out.Trailer = nil
+	if !q.target.trailers || len(q.in.Trailer) == 0 {
+		return
+	}
+	announced := maps.Clone(q.in.Trailer)
+	q.strip(announced)
+	for name := range announced {
+		if !httpguts.ValidTrailerHeader(name) || name == "Cookie" || slices.Contains(reroute, name) || slices.Contains(single, name) {
+			delete(announced, name)
+		}
+	}
+	if len(announced) == 0 {
+		return
+	}
+	out.Trailer, out.ContentLength = announced, -1
+	out.Body = readCloser{&counter{out.Body, func(int) {}, func() {
+		for name := range announced {
+			announced[name] = q.in.Trailer[name]
+		}
+	}}, out.Body}
 }
 
 // explain turns a failure of the proxy into an answer.

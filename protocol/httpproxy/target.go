@@ -26,6 +26,7 @@ type settings struct {
 	userHeader   string
 	tls          *tls.Config // nil without TLS
 	http2        bool
+	trailers     bool // of requests pass
 	pure         bool // safe methods change nothing: the operator's word
 	assertion    bool
 	openapi      string
@@ -40,7 +41,7 @@ var authKinds = []string{"bearer", "basic", "header", "query", "none"}
 
 // options are the names that a target may set.
 var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2", "safe_methods", "openapi", "undescribed",
-	"encoded_slashes", "semicolons"}
+	"encoded_slashes", "semicolons", "request_trailers"}
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
@@ -110,6 +111,9 @@ func parseSettings(r protocol.Resource) (*settings, error) {
 	}
 	if err := yes(o["http2"], &t.http2); err != nil {
 		return nil, fmt.Errorf("http2: %w", err)
+	}
+	if err := yes(o["request_trailers"], &t.trailers); err != nil {
+		return nil, fmt.Errorf("request_trailers: %w", err)
 	}
 	if err := yes(o["assertion"], &t.assertion); err != nil {
 		return nil, fmt.Errorf("assertion: %w", err)
