@@ -100,7 +100,7 @@ func parseHost(s string) (string, *refusal) {
 func parsePath(raw string) (string, *refusal) {
 	for i := range len(raw) {
 		switch c := raw[i]; {
-		case c <= ' ' || c >= 0x7f, strings.IndexByte("\"#<>\\`{}", c) >= 0:
+		case c <= ' ' || c >= 0x7f, strings.IndexByte("\"#?<>\\`{}", c) >= 0:
 			return "", badRequest("the path has a character that has to be percent-encoded")
 		}
 	}
