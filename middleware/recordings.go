@@ -14,8 +14,14 @@ import (
 type RecordingConfig struct {
 	Dir string `yaml:"dir"` // where recordings go; see [audit.CreateAsciicast]
 
-	// Verbs are the operations that are recorded; empty means shell and exec.
+	// Verbs are the operations that are recorded; empty means shell and exec. Of
+	// HTTP they are methods in lower case, and websocket.
 	Verbs []protocol.Verb `yaml:"verbs"`
+
+	// Kinds are [Glob] patterns for the media types of streams that are recorded,
+	// such as "application/json" and "text/*"; empty means all. A stream of which
+	// nobody says what it is, as in a shell, is recorded whatever they are.
+	Kinds []string `yaml:"kinds"`
 
 	// Input keeps what is typed too, and so passwords that are asked for.
 	Input bool `yaml:"input"`
@@ -25,8 +31,9 @@ type RecordingConfig struct {
 	Max int64 `yaml:"max"`
 }
 
-// Recordings returns the step that keeps the streams of shells and commands as
-// asciicasts, one file for each. What a client sees has been written to the file
+// Recordings returns the step that keeps the streams of operations, such as
+// shells and commands, as asciicasts, one file for each. Bodies that are not text
+// are there as far as they read as text. What a client sees has been written to the file
 // before; if that fails, the operation ends, and if the file cannot be completed,
 // its record says so and the session ends. It never allows anything, and does not
 // replace [Record]: it stands behind what masks, and keeps what is left of the
@@ -41,7 +48,7 @@ func Recordings(c RecordingConfig) Step {
 	case c.Max == 0:
 		c.Max = 64 << 20
 	}
-	c.Verbs = slices.Clone(c.Verbs)
+	c.Verbs, c.Kinds = slices.Clone(c.Verbs), slices.Clone(c.Kinds)
 	if len(c.Verbs) == 0 {
 		c.Verbs = []protocol.Verb{"shell", "exec"}
 	}
@@ -58,6 +65,9 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 	// Made when the first stream begins: what is refused leaves no file.
 	var cast *audit.Asciicast
 	err := op.OnBytes(func(st protocol.Stream) (protocol.BytesFunc, error) {
+		if st.Kind != "" && len(c.Kinds) > 0 && !globAny(c.Kinds, st.Kind) || st.In && !c.Input {
+			return nil, nil
+		}
 		if cast == nil {
 			var err error
 			if cast, err = audit.CreateAsciicast(c.Dir, op, c.Max); err != nil {
@@ -65,10 +75,7 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 			}
 		}
 		a := cast
-		switch {
-		case st.In && !c.Input:
-			return nil, nil
-		case st.In:
+		if st.In {
 			return func(b []byte, _ bool) ([]byte, error) {
 				if err := a.Input(b); !errors.Is(err, os.ErrClosed) { // what comes behind the end goes nowhere
 					return b, err
@@ -101,6 +108,7 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 // RecordingKind is the kind "recordings" for configuration files:
 //
 //	recordings: {dir: /var/lib/sallyport/recordings}
+//	recordings: {dir: /var/lib/sallyport/bodies, verbs: [post, put], kinds: [application/json], input: true}
 func RecordingKind() Kind {
 	return KindOf("recordings", func(c RecordingConfig) (Step, error) {
 		s := Recordings(c)

@@ -33,6 +33,7 @@ type TextFunc func(m *Message) error
 type Stream struct {
 	Name string // "copy", "stdin", "stdout", "stderr", "pty", "forward"
 	In   bool   // from the client to the target
+	Kind string // the media type of what is in it, "text/html", as its sender says; empty: nobody said
 }
 
 // A MessageKind says what sort of side message a [Message] is.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -31,7 +32,8 @@ func (q *request) tapBody() error {
 	}
 	var f protocol.BytesFunc
 	if err := protocol.Guard(func() (err error) {
-		f, err = q.x.Bytes(protocol.Stream{Name: "request", In: true})
+		kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		f, err = q.x.Bytes(protocol.Stream{Name: "request", In: true, Kind: kind})
 		return err
 	}); err != nil {
 		return err
@@ -118,8 +120,9 @@ func (q *request) counted(r io.Reader, c io.Closer, eof func()) io.ReadCloser {
 // place.
 func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	kind, params, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	said := kind
 	if err != nil {
-		kind, params = "application/octet-stream", nil
+		kind, said, params = "application/octet-stream", "", nil
 	}
 	none := res.Request.Method == http.MethodHead || res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified || res.ContentLength == 0
 	if q.x.WantsDocs() && !none && len(res.Header["Content-Type"]) > 1 {
@@ -133,7 +136,7 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 				return err
 			}
 		}
-		stream, err = q.x.Bytes(protocol.Stream{Name: "response"})
+		stream, err = q.x.Bytes(protocol.Stream{Name: "response", Kind: said})
 		return err
 	}); err != nil {
 		return nil, &stepError{err}
@@ -193,6 +196,16 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 			}
 		}
 		res.Header.Set("Cache-Control", "no-store") // it is this client's view
+	}
+	if doc == nil && stream != nil && !none && q.x.WantsDocs() && strings.HasPrefix(kind, "text/") {
+		// The step that looks for what is not to be shown looks at the bytes.
+		switch cs := params["charset"]; {
+		case cs == "":
+			res.Header.Set("Content-Type", res.Header.Get("Content-Type")+"; charset=utf-8")
+		case !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii"):
+			return nil, refuse(http.StatusForbidden, fmt.Sprintf("a step has to look into this text, and cannot read %.20q", cs))
+		}
+		body = &text{r: body}
 	}
 	if stream != nil {
 		body = &tapped{src: body, f: stream, q: q}
@@ -266,6 +279,34 @@ func decoded(res *http.Response) (io.Reader, error) {
 	return nil, errors.New("a compression that is not known")
 }
 
+// text is a stream that has to be UTF-8, without the NUL of wider encodings.
+type text struct {
+	r    io.Reader
+	part []byte // the begin of a character
+}
+
+var errText = errors.New("a text that is not UTF-8")
+
+// Read implements io.Reader.
+func (t *text) Read(b []byte) (int, error) {
+	n, err := t.r.Read(b)
+	all := b[:n]
+	if len(t.part) > 0 {
+		all = append(t.part, all...)
+	}
+	rest := len(all)
+	for i := 1; i < utf8.UTFMax && i <= len(all); i++ {
+		if tail := all[len(all)-i:]; utf8.RuneStart(tail[0]) && !utf8.FullRune(tail) {
+			rest = len(all) - i
+		}
+	}
+	t.part = append([]byte(nil), all[rest:]...)
+	if !utf8.Valid(all[:rest]) || bytes.IndexByte(all, 0) >= 0 || err == io.EOF && len(t.part) > 0 {
+		return 0, &stepError{errText}
+	}
+	return n, err
+}
+
 // tapped is a stream that a step rewrites.
 type tapped struct {
 	src  io.Reader
@@ -302,7 +343,9 @@ func (t *tapped) Read(b []byte) (int, error) {
 			}
 		}
 		if err != nil && !t.last {
-			t.err = err
+			if t.err = err; errors.Is(err, errText) {
+				t.q.fault(err)
+			}
 		}
 	}
 	n := copy(b, t.out)

@@ -119,7 +119,9 @@
 // ranges, trailers) is taken out or made right, and what was masked is not to be
 // cached. What cannot be shown to a step that wants it is not shown at all: a
 // document that is too large, not UTF-8, or compressed in another way. Taps on
-// bytes see the streams "request" and "response".
+// bytes see the streams "request" and "response" with their media types. Where a
+// step looks at documents and leaves those of a type text/* to its tap on bytes,
+// the text has to be UTF-8, and the client is told so.
 //
 // The messages of a WebSocket are looked at when all of one is there, within
 // MaxDocument: taps on documents see what the target sends, a text as
@@ -147,9 +149,10 @@
 // was used before without an answer, as RFC 9110 lets a proxy do; nothing else is.
 // Headers are not masked, neither way: a target that puts data into headers, or
 // into the names of JSON members, shows it. The secret of a target that echoes
-// its request's headers can be seen by its users: give such a target none. Bodies
-// are recorded as far as they are arguments; responses are not recorded. HTML and
-// text are not masked: where a mask applies they are refused, unless it lets
+// its request's headers can be seen by its users: give such a target none. The
+// journal has bodies as far as they are arguments; the step recordings keeps them,
+// and the messages of WebSockets, by verb and media type. HTML and text are not
+// masked by fields: a mask that has nothing else refuses them, unless it lets
 // their kind pass.
 //
 // Scripts of other origins come with bearer tokens only, and are not preflighted

@@ -163,17 +163,12 @@ func (w *webSocket) Read(b []byte) (int, error) {
 
 // sent shows the steps a message of the client.
 func (w *webSocket) sent(op byte, message []byte) ([]byte, error) {
-	return w.shown(message, protocol.Stream{Name: "request", In: true})
+	return w.shown(message, protocol.Stream{Name: "request", In: true, Kind: messageKind(op, message)})
 }
 
 // came shows the steps a message of the target.
 func (w *webSocket) came(op byte, message []byte) (out []byte, err error) {
-	kind := "application/octet-stream"
-	if op == wsText {
-		if kind = "text/plain"; json.Valid(message) {
-			kind = "application/json"
-		}
-	}
+	kind := messageKind(op, message)
 	if w.q.x.WantsDocs() {
 		err = w.q.guard(func() error {
 			w.exchange.Lock()
@@ -192,7 +187,18 @@ func (w *webSocket) came(op byte, message []byte) (out []byte, err error) {
 			return nil, err
 		}
 	}
-	return w.shown(message, protocol.Stream{Name: "response"})
+	return w.shown(message, protocol.Stream{Name: "response", Kind: kind})
+}
+
+// messageKind returns the media type of a message, which does not say it.
+func messageKind(op byte, message []byte) string {
+	switch {
+	case op != wsText:
+		return "application/octet-stream"
+	case json.Valid(message):
+		return "application/json"
+	}
+	return "text/plain"
 }
 
 // shown shows the steps a message as a stream of bytes.
