@@ -1,5 +1,7 @@
 package mask
 
+import "strings"
+
 // A Kind says what sort of value a column holds, in no protocol's terms. The
 // zero Kind is unknown: every transform turns its values into NULL.
 type Kind uint8
@@ -72,6 +74,37 @@ func Postgres(oid uint32, name string, binary bool) Type {
 		t.Kind = Text
 	}
 	return t
+}
+
+// MySQL returns the type that MySQL calls name, with "unsigned" behind it where
+// it says so. Values are text; a connector translates those of the binary
+// protocol. What is not known has the unknown type, among it text in a character
+// set of which ASCII is no part.
+func MySQL(name string) Type {
+	name, _, _ = strings.Cut(name, " unsigned")
+	switch name {
+	case "varchar", "char", "text", "enum", "set", "varbinary", "binary", "blob":
+		return Type{Kind: Text}
+	case "tinyint", "smallint", "year":
+		return Type{Kind: Int2}
+	case "mediumint", "int":
+		return Type{Kind: Int4}
+	case "bigint":
+		return Type{Kind: Int8}
+	case "float", "double":
+		return Type{Kind: Float8}
+	case "decimal":
+		return Type{Kind: Numeric}
+	case "date":
+		return Type{Kind: Date}
+	case "time":
+		return Type{Kind: Time}
+	case "datetime", "timestamp":
+		return Type{Kind: Timestamp}
+	case "json":
+		return Type{Kind: JSON}
+	}
+	return Type{}
 }
 
 // firstUserOID is PostgreSQL's FirstNormalObjectId: lower numbers are built in.

@@ -84,8 +84,14 @@ func (m *masking) transform(c *protocol.Column) mask.Transform {
 // typeOf translates the connector's type numbers. Those of a protocol that is
 // not known here make an unknown type, whose values become NULL.
 func typeOf(op *protocol.Operation, c *protocol.Column) mask.Type {
-	if op.Session != nil && op.Session.Protocol == "postgres" {
+	if op.Session == nil {
+		return mask.Type{}
+	}
+	switch op.Session.Protocol {
+	case "postgres":
 		return mask.Postgres(c.Type, c.TypeName, c.Binary)
+	case "mysql":
+		return mask.MySQL(c.TypeName)
 	}
 	return mask.Type{}
 }

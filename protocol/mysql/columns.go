@@ -12,9 +12,9 @@ import (
 // those that the analysis predicts and those that the target itself names. What
 // the target says may only add sources: a derived table can be given the name
 // of any table, and its columns those of any column.
-func (c *session) describeColumns(r *run, defs [][]byte, binary bool) ([]protocol.Column, []width, error) {
+func (c *session) describeColumns(r *run, defs [][]byte) ([]protocol.Column, []valueType, error) {
 	cols := make([]protocol.Column, len(defs))
-	widths := make([]width, len(defs))
+	types := make([]valueType, len(defs))
 	var predicted []protocol.Column
 	if len(r.stmt.Columns) == len(defs) && !r.stmt.Many {
 		predicted = r.stmt.Columns
@@ -25,8 +25,8 @@ func (c *session) describeColumns(r *run, defs [][]byte, binary bool) ([]protoco
 			return nil, nil, err
 		}
 		col := &cols[i]
-		*col = protocol.Column{Name: string(m.name), Type: uint32(m.typ), TypeName: typeName(m), Binary: binary}
-		widths[i] = widthOf(m.typ)
+		*col = protocol.Column{Name: string(m.name), Type: uint32(m.typ), TypeName: typeName(m)}
+		types[i] = valueType{m.typ, m.flags&mysql.UNSIGNED_FLAG != 0}
 		if predicted != nil {
 			col.Known, col.Sources = predicted[i].Known, predicted[i].Sources
 		}
@@ -39,7 +39,7 @@ func (c *session) describeColumns(r *run, defs [][]byte, binary bool) ([]protoco
 			}
 		}
 	}
-	return cols, widths, nil
+	return cols, types, nil
 }
 
 const charsetBinary = 63

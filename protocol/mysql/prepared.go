@@ -407,7 +407,7 @@ func (b *relay) fetched(r *run, p *preparedStatement) error {
 			}
 		}
 	}
-	m, ended, err := b.rows(r, t, len(p.defs))
+	m, ended, err := b.rows(r, t)
 	if err != nil {
 		return err
 	}

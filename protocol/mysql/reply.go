@@ -28,9 +28,6 @@ type relay struct {
 	dropping bool // the client has been told that it failed: the rest is not shown
 	dropped  int
 	fetches  *preparedStatement // whose rows may be left to fetch
-	columns  int                // of the result that is shown to taps
-	row      [][]byte
-	line     []byte
 }
 
 // begin starts an answer.
@@ -386,7 +383,7 @@ func (b *relay) result(r *run, binary bool) (more bool, err error) {
 		b.done(r, m)
 		return false, nil
 	}
-	m, ended, err := b.rows(r, rows, int(count))
+	m, ended, err := b.rows(r, rows)
 	if err != nil || ended {
 		return false, err
 	}
@@ -453,7 +450,7 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 }
 
 // rows relays rows up to their end. ended says that they ended with an error.
-func (b *relay) rows(r *run, t *rowTap, count int) (m okMsg, ended bool, err error) {
+func (b *relay) rows(r *run, t *rowTap) (m okMsg, ended bool, err error) {
 	for {
 		buf := b.r.Buffered()[b.i:]
 		if len(buf) < headerLen+1 {
@@ -498,7 +495,7 @@ func (b *relay) rows(r *run, t *rowTap, count int) (m okMsg, ended bool, err err
 				return m, false, err
 			}
 		default:
-			if err := b.shown(r, &t, count); err != nil {
+			if err := b.shown(r, &t); err != nil {
 				return m, false, err
 			}
 		}
@@ -554,7 +551,7 @@ func (b *relay) stream(r *run) error {
 }
 
 // shown shows the row at the position to the taps.
-func (b *relay) shown(r *run, t **rowTap, count int) error {
+func (b *relay) shown(r *run, t **rowTap) error {
 	// The whole row, in as many packets as it takes.
 	at, size := b.i, 0
 	for {
@@ -594,7 +591,7 @@ func (b *relay) shown(r *run, t **rowTap, count int) error {
 	}
 	payload := join(raw, size)
 	r.rows++
-	line, err := (*t).row(payload, b)
+	line, err := (*t).show(payload)
 	if err != nil {
 		b.i += len(raw)
 		b.cut(b.i - len(raw))

@@ -2,6 +2,9 @@ package mysql
 
 import (
 	"errors"
+	"math"
+	"strconv"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -131,41 +134,154 @@ func appendBinaryRow(dst []byte, values [][]byte, widths []width) ([]byte, error
 	return dst, nil
 }
 
-// A rowTap shows the rows of one result to the taps of its operation.
-type rowTap struct {
-	f      protocol.RowFunc
-	widths []width // nil: the rows are text
+// A valueType is a column's type as its values need it.
+type valueType struct {
+	typ      byte
+	unsigned bool
 }
 
-// row returns what the client gets of a row. It is valid until the next call.
-func (t *rowTap) row(payload []byte, b *relay) (line []byte, err error) {
-	if t.widths == nil {
-		b.row, err = decodeTextRow(payload, b.row[:0], b.columns)
-	} else {
-		b.row, err = decodeBinaryRow(payload, b.row[:0], t.widths)
+// fits returns a value that a tap has given, as text, or nil if the column's
+// type cannot hold it: NULL takes its place.
+func (v valueType) fits(text []byte) []byte {
+	switch w := widthOf(v.typ); {
+	case w <= 0 || v.typ == mysql.MYSQL_TYPE_FLOAT || v.typ == mysql.MYSQL_TYPE_DOUBLE:
+		return text
+	default:
+		if _, ok := v.integer(text); !ok {
+			return nil
+		}
+		return text
 	}
+}
+
+func (v valueType) integer(text []byte) (uint64, bool) {
+	bits := 8 * int(widthOf(v.typ))
+	if v.typ == mysql.MYSQL_TYPE_INT24 {
+		bits = 24
+	}
+	if v.unsigned {
+		n, err := strconv.ParseUint(string(text), 10, bits)
+		return n, err == nil
+	}
+	n, err := strconv.ParseInt(string(text), 10, bits)
+	return uint64(n), err == nil
+}
+
+// encode returns a value that a tap has given in the binary form, or nil if the
+// column's type cannot hold it.
+func (v valueType) encode(text []byte) []byte {
+	switch w := widthOf(v.typ); {
+	case w == widthString:
+		return text
+	case w == widthShort:
+		return encodeMoment(v.typ, string(text))
+	case v.typ == mysql.MYSQL_TYPE_FLOAT:
+		n, err := strconv.ParseFloat(string(text), 32)
+		if err != nil {
+			return nil
+		}
+		return appendUint(nil, 4, uint64(math.Float32bits(float32(n))))
+	case v.typ == mysql.MYSQL_TYPE_DOUBLE:
+		n, err := strconv.ParseFloat(string(text), 64)
+		if err != nil {
+			return nil
+		}
+		return appendUint(nil, 8, math.Float64bits(n))
+	default:
+		n, ok := v.integer(text)
+		if !ok {
+			return nil
+		}
+		return appendUint(nil, int(w), n)
+	}
+}
+
+// encodeMoment returns a date or a time in the binary form, nil if it is none.
+func encodeMoment(typ byte, text string) []byte {
+	if typ == mysql.MYSQL_TYPE_TIME || typ == mysql.MYSQL_TYPE_TIME2 {
+		t, err := time.Parse("15:04:05", text)
+		switch {
+		case err != nil:
+			return nil
+		case text == "00:00:00":
+			return []byte{}
+		}
+		return []byte{0, 0, 0, 0, 0, byte(t.Hour()), byte(t.Minute()), byte(t.Second())}
+	}
+	t, err := time.Parse("2006-01-02", text)
 	if err != nil {
+		if t, err = time.Parse("2006-01-02 15:04:05", text); err != nil {
+			return nil
+		}
+	}
+	b := append(appendUint(nil, 2, uint64(t.Year())), byte(t.Month()), byte(t.Day()))
+	if h, m, s := t.Clock(); h+m+s > 0 {
+		b = append(b, byte(h), byte(m), byte(s))
+	}
+	return b
+}
+
+// A rowTap shows the rows of one result to the taps of its operation, as text.
+type rowTap struct {
+	f      protocol.RowFunc
+	types  []valueType
+	binary bool
+	widths []width
+	raw    [][]byte // the binary values
+	given  [][]byte // what the taps were shown
+	row    [][]byte
+	line   []byte
+}
+
+// show returns what the client gets of a row. It is valid until the next call.
+func (t *rowTap) show(payload []byte) (line []byte, err error) {
+	if t.binary {
+		if t.raw, err = decodeBinaryRow(payload, t.raw[:0], t.widths); err != nil {
+			return nil, badReply(err)
+		}
+		t.given = t.given[:0]
+		for i, v := range t.raw {
+			if v != nil && t.widths[i] != widthString {
+				v = []byte(argText(t.types[i].typ, t.types[i].unsigned, v))
+			}
+			t.given = append(t.given, v)
+		}
+	} else if t.given, err = decodeTextRow(payload, t.given[:0], len(t.types)); err != nil {
 		return nil, badReply(err)
 	}
-	if err := t.f(b.row); err != nil {
+	t.row = append(t.row[:0], t.given...)
+	if err := t.f(t.row); err != nil {
 		return nil, err
 	}
-	if t.widths == nil {
-		b.line = appendTextRow(b.line[:0], b.row)
-	} else if b.line, err = appendBinaryRow(b.line[:0], b.row, t.widths); err != nil {
-		return nil, err
+	if len(t.row) != len(t.types) {
+		return nil, errWidth
 	}
-	line = b.line
-	if cap(b.line) > 1<<20 {
-		b.line, b.row = nil, nil
+	for i, v := range t.row {
+		changed := v != nil && (len(v) != len(t.given[i]) || len(v) > 0 && &v[0] != &t.given[i][0])
+		switch {
+		case t.binary && v != nil && !changed:
+			t.row[i] = t.raw[i]
+		case t.binary && changed:
+			t.row[i] = t.types[i].encode(v)
+		case changed:
+			t.row[i] = t.types[i].fits(v)
+		}
 	}
-	return line, nil
+	if cap(t.line) > 1<<20 {
+		t.line = nil
+	}
+	if t.binary {
+		t.line, err = appendBinaryRow(t.line[:0], t.row, t.widths)
+	} else {
+		t.line = appendTextRow(t.line[:0], t.row)
+	}
+	return t.line, err
 }
 
 // tap announces a result with these column definitions to the taps of r; nil
 // means that nobody looks at its rows.
 func (c *session) tap(r *run, defs [][]byte, binary bool) (*rowTap, error) {
-	cols, widths, err := c.describeColumns(r, defs, binary)
+	cols, types, err := c.describeColumns(r, defs)
 	if err != nil {
 		return nil, badReply(err)
 	}
@@ -173,10 +289,9 @@ func (c *session) tap(r *run, defs [][]byte, binary bool) (*rowTap, error) {
 	if err != nil || f == nil {
 		return nil, err
 	}
-	t := &rowTap{f: f}
-	if binary {
-		t.widths = widths
+	t := &rowTap{f: f, types: types, binary: binary}
+	for _, typ := range types {
+		t.widths = append(t.widths, widthOf(typ.typ))
 	}
-	c.back.columns = len(cols)
 	return t, nil
 }

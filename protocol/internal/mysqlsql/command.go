@@ -497,9 +497,12 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		}
 		return true
 	}
-	admin := func(verb protocol.Verb) bool {
+	admin := func(verb protocol.Verb, tables ...*ast.TableName) bool {
 		s.Verb, s.Changes = verb, true
 		p.access |= protocol.Admin
+		for _, t := range tables {
+			p.object("table", p.name(t), protocol.Admin)
+		}
 		return true
 	}
 	switch n := n.(type) {
@@ -557,7 +560,7 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 	case *ast.TruncateTableStmt:
 		change("truncate table", "table", n.Table)
 		s.Bounded = false
-		p.access |= protocol.Write
+		p.access = protocol.Write
 		return true
 	case *ast.CreateIndexStmt:
 		return change("create index", "table", n.Table)
@@ -586,14 +589,11 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		p.object("procedure", n.ProcedureName.Name.O, protocol.Schema)
 		return change("drop procedure", "procedure")
 	case *ast.OptimizeTableStmt:
-		return change("optimize table", "table", n.Tables...) && p.rows(s)
+		return admin("optimize table", n.Tables...) && p.rows(s)
 	case *ast.RepairTableStmt:
-		return change("repair table", "table", n.Table) && p.rows(s)
+		return admin("repair table", n.Table) && p.rows(s)
 	case *ast.AnalyzeTableStmt:
-		for _, t := range n.TableNames {
-			p.object("table", p.name(t), protocol.Schema)
-		}
-		return change("analyze", "table") && p.rows(s)
+		return admin("analyze table", n.TableNames...) && p.rows(s)
 	case *ast.CreateUserStmt:
 		return admin("create user")
 	case *ast.AlterUserStmt:

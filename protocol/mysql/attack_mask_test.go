@@ -1,0 +1,328 @@
+package mysql_test
+
+import (
+	"database/sql"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/mask"
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/mytest"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
+)
+
+// maskShop hides two columns.
+func maskShop() middleware.Step {
+	return middleware.Mask(
+		mask.Rule{Name: "email", Columns: []string{"shop.customers.email"}, Transform: mask.Redact()},
+		mask.Rule{Name: "ssn", Columns: []string{"shop.customers.ssn"}, Transform: mask.KeepLast(2)},
+	)
+}
+
+// attacks try to see what is masked, each in its own way.
+var attacks = []string{
+	"SELECT email FROM customers",
+	"SELECT * FROM customers",
+	"SELECT customers.* FROM customers",
+	"SELECT c.email AS city FROM customers c",
+	"SELECT EMAIL FROM customers",
+	"SELECT `email` FROM `shop`.`customers`",
+	"SELECT CONCAT(email, '') FROM customers",
+	"SELECT REVERSE(email) FROM customers",
+	"SELECT HEX(email) FROM customers",
+	"SELECT TO_BASE64(email) FROM customers",
+	"SELECT UPPER(email) FROM customers",
+	"SELECT LEFT(email, 10) FROM customers",
+	"SELECT SUBSTRING(email, 1, 12) FROM customers",
+	"SELECT CAST(email AS CHAR) FROM customers",
+	"SELECT CONVERT(email USING latin1) FROM customers",
+	"SELECT email COLLATE utf8mb4_bin FROM customers",
+	"SELECT BINARY email FROM customers",
+	"SELECT COALESCE(email, name) FROM customers",
+	"SELECT IF(1, email, name) FROM customers",
+	"SELECT CASE WHEN 1 THEN email END FROM customers",
+	"SELECT NULLIF(email, '') FROM customers",
+	"SELECT MAX(email) FROM customers",
+	"SELECT GROUP_CONCAT(email) FROM customers",
+	"SELECT GROUP_CONCAT(name, email ORDER BY id SEPARATOR ';') FROM customers",
+	"SELECT JSON_ARRAYAGG(email) FROM customers",
+	"SELECT JSON_OBJECT('e', email) FROM customers",
+	"SELECT JSON_OBJECTAGG(id, email) FROM customers",
+	"SELECT (SELECT email FROM customers WHERE id = 1)",
+	"SELECT (SELECT email FROM customers c WHERE c.id = o.customer LIMIT 1) FROM orders o",
+	"SELECT email FROM (SELECT email FROM customers) x",
+	"SELECT city FROM (SELECT email AS city FROM customers) customers",
+	"SELECT city FROM (SELECT email AS city FROM customers LIMIT 1) customers",
+	"SELECT x.a FROM (SELECT email a, city b FROM customers) x",
+	"SELECT a FROM (SELECT email FROM customers) AS x(a)",
+	"WITH w AS (SELECT email FROM customers) SELECT * FROM w",
+	"WITH w(a) AS (SELECT email FROM customers) SELECT a FROM w",
+	"WITH w AS (SELECT email FROM customers), v AS (SELECT email AS name FROM w) SELECT name FROM v",
+	"WITH RECURSIVE r AS (SELECT email AS e, 1 AS n FROM customers UNION ALL SELECT e, n + 1 FROM r WHERE n < 2) SELECT e FROM r",
+	"WITH RECURSIVE r AS (SELECT CAST('' AS CHAR(80)) AS e, 1 AS n UNION ALL SELECT (SELECT email FROM customers WHERE id = 1), n + 1 FROM r WHERE n < 2) SELECT e FROM r",
+	"SELECT name FROM customers UNION SELECT email FROM customers",
+	"SELECT email FROM customers UNION ALL SELECT name FROM customers",
+	"(SELECT name FROM customers) UNION (SELECT email FROM customers) ORDER BY 1",
+	"SELECT name FROM customers EXCEPT SELECT email FROM customers UNION SELECT email FROM customers",
+	"SELECT contact FROM contacts",
+	"SELECT * FROM contacts",
+	"SELECT handle FROM customers",
+	"SELECT c.email FROM orders o JOIN customers c ON c.id = o.customer",
+	"SELECT * FROM orders o JOIN customers c ON c.id = o.customer",
+	"SELECT * FROM customers NATURAL JOIN (SELECT 1 AS id) x",
+	"SELECT * FROM customers JOIN orders USING (id)",
+	"SELECT * FROM orders RIGHT JOIN customers USING (id)",
+	"SELECT * FROM customers a JOIN customers b USING (id, email)",
+	"SELECT ssn + 0, email FROM customers",
+	"SELECT SUBSTRING(ssn, 1, 7) FROM customers",
+	"SELECT REPLACE(ssn, '-', '') FROM customers",
+	"SELECT LPAD(ssn, 20, 'x') FROM customers",
+	"SELECT FIRST_VALUE(email) OVER (ORDER BY id) FROM customers",
+	"SELECT LAG(email) OVER (ORDER BY id) FROM customers",
+	"SELECT MAX(email) OVER () FROM customers",
+	"SELECT MIN(email) OVER w FROM customers WINDOW w AS (PARTITION BY id)",
+	"TABLE customers",
+	"VALUES ((SELECT email FROM customers WHERE id = 1))",
+	"SELECT @a := email FROM customers",
+	"SELECT email INTO @a FROM customers WHERE id = 1; SELECT @a",
+	"SET @a = (SELECT email FROM customers WHERE id = 1); SELECT @a",
+	"SET @a := (SELECT GROUP_CONCAT(email) FROM customers); SELECT @a",
+	"CREATE TABLE copy1 AS SELECT * FROM customers; SELECT * FROM copy1",
+	"CREATE TEMPORARY TABLE copy2 AS SELECT email FROM customers; SELECT * FROM copy2",
+	"CREATE TEMPORARY TABLE copy3 (city VARCHAR(80)) SELECT email AS city FROM customers; SELECT city FROM copy3",
+	"CREATE TABLE copy4 LIKE customers; INSERT INTO copy4 (id, email) SELECT id, email FROM customers; SELECT email FROM copy4",
+	"INSERT INTO orders (item) SELECT email FROM customers; SELECT item FROM orders",
+	"REPLACE INTO orders (id, item) SELECT id, email FROM customers; SELECT item FROM orders",
+	"INSERT INTO orders (id, item) VALUES (1, 'x') ON DUPLICATE KEY UPDATE item = (SELECT email FROM customers WHERE id = 1); SELECT item FROM orders",
+	"UPDATE customers SET city = email; SELECT city FROM customers",
+	"UPDATE orders SET item = (SELECT email FROM customers WHERE id = 1); SELECT item FROM orders",
+	"UPDATE orders o JOIN customers c ON c.id = o.customer SET o.item = c.email; SELECT item FROM orders",
+	"DELETE FROM customers WHERE id = 1 RETURNING email",
+	"INSERT INTO customers (id, email) VALUES (1, 'x') ON DUPLICATE KEY UPDATE city = email; SELECT city FROM customers",
+	"INSERT INTO orders (item) VALUES ('z') RETURNING (SELECT email FROM customers WHERE id = 1)",
+	"CREATE VIEW v1 AS SELECT email AS x FROM customers; SELECT x FROM v1",
+	"CREATE VIEW v2 (a, b) AS SELECT id, email FROM customers; SELECT b FROM v2",
+	"ALTER TABLE customers CHANGE email mail VARCHAR(80); SELECT mail FROM customers",
+	"ALTER TABLE customers RENAME COLUMN email TO mail; SELECT mail FROM customers",
+	"ALTER TABLE customers RENAME TO people; SELECT email FROM people",
+	"RENAME TABLE customers TO people; SELECT email FROM people",
+	"PREPARE s FROM 'SELECT email FROM customers'; EXECUTE s",
+	"SET @q = 'SELECT email FROM customers'; PREPARE s FROM @q; EXECUTE s",
+	"EXECUTE IMMEDIATE 'SELECT email FROM customers'",
+	"HANDLER customers OPEN; HANDLER customers READ FIRST",
+	"SELECT * FROM customers INTO OUTFILE '/tmp/sallyport-must-not-be-here'; SELECT LOAD_FILE('/tmp/sallyport-must-not-be-here')",
+	"SELECT EXTRACTVALUE(1, CONCAT('~', (SELECT email FROM customers WHERE id = 1)))",
+	"SELECT UPDATEXML(1, CONCAT('~', (SELECT ssn FROM customers WHERE id = 1)), 1)",
+	"INSERT INTO customers (id, email) SELECT 1, email FROM customers",
+	"SELECT CAST(email AS DATE) FROM customers; SHOW WARNINGS",
+	"SELECT 1 + email FROM customers; SHOW WARNINGS",
+	"SELECT CAST(ssn AS SIGNED), ssn * 1 FROM customers; SHOW WARNINGS",
+	"SELECT /*! email, */ name FROM customers",
+	"SELECT /*M! email, */ name FROM customers",
+	"SELECT /*!50000 email, */ name FROM customers",
+	"SELECT /*M!100000 email, */ name FROM customers",
+	"SELECT /*!100100 email, */ name FROM customers",
+	"SELECT name /*! FROM customers UNION SELECT email */ FROM customers",
+	"SELECT 'a' /*M!, email */ FROM customers",
+	"SELECT get_mail(1)",
+	"SELECT shop.get_mail(1)",
+	"CALL show_mails()",
+	"CALL mail_into(@m); SELECT @m",
+	"SET sql_mode = 'ANSI_QUOTES'; SELECT \"email\" FROM customers",
+	"SET sql_mode = 'NO_BACKSLASH_ESCAPES'; SELECT 'a\\', email, '\\' FROM customers",
+	"USE mysql; SELECT email FROM shop.customers",
+	"SELECT * FROM information_schema.PROCESSLIST",
+	"SHOW FULL PROCESSLIST",
+	"ANALYZE TABLE customers PERSISTENT FOR ALL; SELECT * FROM mysql.column_stats",
+	"ANALYZE FORMAT=JSON SELECT * FROM customers WHERE email = (SELECT MAX(email) FROM customers)",
+	"EXPLAIN EXTENDED SELECT * FROM orders WHERE item = (SELECT email FROM customers WHERE id = 1); SHOW WARNINGS",
+	"EXPLAIN FORMAT=JSON SELECT * FROM customers WHERE email > (SELECT MIN(email) FROM customers)",
+	"SELECT * FROM customers PROCEDURE ANALYSE()",
+	"BEGIN NOT ATOMIC SELECT email FROM customers; END",
+	"CREATE FUNCTION leak() RETURNS VARCHAR(80) RETURN (SELECT email FROM shop.customers WHERE id = 1); SELECT leak()",
+	"CREATE TABLE merged (id INT, email VARCHAR(80)) ENGINE=MERGE UNION=(customers_isam); SELECT email FROM merged",
+	"GET DIAGNOSTICS CONDITION 1 @m = MESSAGE_TEXT; SELECT @m",
+	"SELECT LAST_INSERT_ID(REPLACE(ssn, '-', '')) FROM customers; SELECT LAST_INSERT_ID()",
+	"SELECT * FROM (customers)",
+	"SELECT * FROM (customers, orders)",
+	"SELECT JSON_VALUE(JSON_OBJECT('a', email), '$.a') FROM customers",
+	"SELECT * FROM JSON_TABLE((SELECT JSON_ARRAYAGG(email) FROM customers), '$[*]' COLUMNS (a VARCHAR(80) PATH '$')) t",
+	"SELECT name FROM customers ORDER BY (SELECT EXTRACTVALUE(1, CONCAT('~', email)))",
+	"SELECT name FROM customers GROUP BY name HAVING EXTRACTVALUE(1, CONCAT('~', MAX(email)))",
+	"DO EXTRACTVALUE(1, CONCAT('~', (SELECT email FROM customers WHERE id = 1)))",
+	"SELECT email FROM shop.customers AS OF TIMESTAMP NOW()",
+	"SELECT * FROM customers LIMIT 1 FOR UPDATE",
+	"SELECT DISTINCT email FROM customers",
+	"SELECT ALL email FROM customers",
+	"SELECT SQL_CALC_FOUND_ROWS email FROM customers",
+	"SELECT STRAIGHT_JOIN c.email FROM customers c, orders o",
+	"SELECT email'x' FROM customers",
+	"SELECT id, email e FROM customers HAVING e IS NOT NULL",
+	"SELECT VALUE(email) FROM customers",
+	"SELECT ELT(1, email) FROM customers",
+	"SELECT WEIGHT_STRING(email) FROM customers",
+	"SELECT FIELD(email, ''), MAKE_SET(1, email), EXPORT_SET(1, email, '0') FROM customers",
+	"SELECT * FROM customers WHERE id = 1 UNION SELECT 1, 'a', 'b', 'c', 'd', 1, NULL, 'e'",
+}
+
+// attackSQL is what the attacks need there.
+var attackSQL = []string{
+	"USE shop",
+	"CREATE FUNCTION get_mail(i INT) RETURNS VARCHAR(80) READS SQL DATA RETURN (SELECT email FROM customers WHERE id = i)",
+	"CREATE PROCEDURE show_mails() SELECT email FROM customers",
+	"CREATE PROCEDURE mail_into(OUT m VARCHAR(80)) SELECT email INTO m FROM customers WHERE id = 1",
+	"CREATE TABLE customers_isam (id INT, email VARCHAR(80)) ENGINE=MyISAM",
+}
+
+// secrets are what must not be seen, also in other forms.
+func secretsIn(s string) string {
+	low := strings.ToLower(s)
+	for _, secret := range []string{"ada@example", "bob@example", "example.com", "example.org", "123-45", "987-65", "12345678", "98765432"} {
+		reversed := []byte(secret)
+		for i, j := 0, len(reversed)-1; i < j; i, j = i+1, j-1 {
+			reversed[i], reversed[j] = reversed[j], reversed[i]
+		}
+		for _, form := range []string{secret, string(reversed), hex.EncodeToString([]byte(secret))} {
+			if strings.Contains(low, form) {
+				return form
+			}
+		}
+	}
+	if strings.Contains(s, "YWRhQGV4YW1wbGU") { // ada@example in base 64
+		return "base 64"
+	}
+	return ""
+}
+
+// everything returns what a client sees of the answer to a text, errors
+// included.
+func everything(q interface {
+	Query(string, ...any) (*sql.Rows, error)
+}, text string) (string, error) {
+	rows, err := q.Query(text)
+	if err != nil {
+		return err.Error(), err
+	}
+	defer rows.Close()
+	var b strings.Builder
+	for {
+		cols, err := rows.Columns()
+		if err != nil {
+			return b.String(), err
+		}
+		values := make([]sql.RawBytes, len(cols))
+		at := make([]any, len(cols))
+		for i := range values {
+			at[i] = &values[i]
+		}
+		for rows.Next() {
+			if err := rows.Scan(at...); err != nil {
+				return b.String(), err
+			}
+			for _, v := range values {
+				fmt.Fprintf(&b, "%s|", v)
+			}
+			b.WriteByte('\n')
+		}
+		if !rows.NextResultSet() {
+			break
+		}
+	}
+	if err := rows.Err(); err != nil {
+		b.WriteString(err.Error())
+		return b.String(), err
+	}
+	return b.String(), nil
+}
+
+// TestNothingMaskedComesBack runs the attacks as text and prepared.
+func TestNothingMaskedComesBack(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: attackSQL}})
+	refused := 0
+	for _, text := range attacks {
+		db := r.connect(t)
+		db.SetMaxOpenConns(1)
+		var seen strings.Builder
+		for part := range strings.SplitSeq(text, "; ") {
+			got, err := everything(db, part)
+			seen.WriteString(got)
+			if err != nil {
+				refused++
+			}
+		}
+		got, _ := everything(db, text)
+		seen.WriteString(got)
+		_ = db.Close()
+		db = r.connect(t)
+		for part := range strings.SplitSeq(text, "; ") {
+			stmt, err := db.Prepare(part)
+			if err != nil {
+				seen.WriteString(err.Error())
+				continue
+			}
+			got, _ := everything(preparedQuery{stmt}, "")
+			seen.WriteString(got)
+		}
+		_ = db.Close()
+		if form := secretsIn(seen.String()); form != "" {
+			t.Errorf("%s: shows %q:\n%s", text, form, seen.String())
+		}
+	}
+	t.Logf("%d attacks, %d refusals", len(attacks), refused)
+	require.Equal(t, "ada@example.com", mytest.Exec(t, r.db, "SELECT email FROM shop.customers WHERE id = 1"), "nothing of it has changed a thing")
+}
+
+type preparedQuery struct{ s *sql.Stmt }
+
+func (p preparedQuery) Query(string, ...any) (*sql.Rows, error) { return p.s.Query() }
+
+// TestWhatIsNotMaskedIsShown has statements that masks have nothing to do with,
+// and some whose result is masked in part.
+func TestWhatIsNotMaskedIsShown(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: attackSQL}})
+	for _, c := range []struct{ text, want string }{
+		{"SELECT name, city FROM customers ORDER BY id", "Ada|London|\nBob|Paris|\nEve|Rome|\n"},
+		{"SELECT email, name FROM customers ORDER BY id", "***|Ada|\n***|Bob|\n|Eve|\n"},
+		{"SELECT ssn FROM customers ORDER BY id", "*********89|\n*********21|\n|\n"},
+		{"SELECT c.ssn s FROM customers c WHERE id = 1", "*********89|\n"},
+		{"SELECT * FROM customers WHERE id = 1", "1|Ada|***|*********89|London|10.50|1815-12-10|***|\n"},
+		{"SELECT id, contact FROM contacts WHERE id = 2", "2|***|\n"},
+		{"SELECT name, COUNT(email) FROM customers GROUP BY name ORDER BY 1", "Ada|1|\nBob|1|\nEve|0|\n"},
+		{"SELECT COUNT(*) FROM customers WHERE email IS NOT NULL", "2|\n"},
+		{"SELECT balance, born FROM customers WHERE email LIKE 'ada%'", "10.50|1815-12-10|\n"},
+		{"SELECT c.name, o.item FROM customers c JOIN orders o ON o.customer = c.id ORDER BY o.id", "Ada|tea|\nAda|cake|\nBob|pen|\n"},
+		{"SELECT SUM(amount) FROM orders", "14|\n"},
+		{"SELECT 1; SELECT 'x' AS email", "1|\nx|\n"},
+		{"WITH w AS (SELECT name FROM customers) SELECT MAX(name) FROM w", "Eve|\n"},
+		{"SELECT x.city FROM (SELECT city FROM customers ORDER BY id LIMIT 1) x", "London|\n"},
+		{"SELECT name FROM customers UNION SELECT item FROM orders ORDER BY 1", "Ada|\nBob|\ncake|\nEve|\npen|\ntea|\n"},
+		{"SHOW TABLES LIKE 'ord%'", "orders|\n"},
+		{"SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop' AND TABLE_NAME LIKE 'cust%s'", "customers|\n"},
+		{"SELECT @@autocommit, DATABASE(), UPPER('a')", "1|shop|A|\n"},
+		{"SELECT /*!40001 SQL_NO_CACHE */ name FROM customers WHERE id = 1", "Ada|\n"},
+		{"SELECT /*!99999 email, */ name FROM customers WHERE id = 1", "Ada|\n"},
+		{"INSERT INTO customers (id, email) VALUES (9, 'new@example.net')", ""},
+		{"UPDATE customers SET email = 'other@example.net' WHERE id = 9", ""},
+		{"SELECT id, email FROM customers WHERE id = 9", "9|***|\n"},
+		{"DELETE FROM customers WHERE email = 'other@example.net'", ""},
+		{"SELECT COUNT(*) FROM customers", "3|\n"},
+		{"SELECT email FROM customers_isam", ""},
+	} {
+		db := r.connect(t)
+		got, err := everything(db, c.text)
+		require.NoError(t, err, c.text)
+		require.Equal(t, c.want, got, c.text)
+		if !strings.Contains(c.text, ";") && !strings.Contains(c.text, "customers (id") {
+			stmt, err := db.Prepare(c.text)
+			require.NoError(t, err, c.text)
+			got, err = everything(preparedQuery{stmt}, "")
+			require.NoError(t, err, c.text)
+			require.Equal(t, c.want, got, "prepared: %s", c.text)
+		}
+		_ = db.Close()
+	}
+}
