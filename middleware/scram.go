@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,10 +11,16 @@ import (
 
 // A ScramSecret says who logs in with a challenge-response account. The
 // verifier is what PostgreSQL stores in pg_authid.rolpassword; a password
-// cannot be computed from it.
+// cannot be computed from it. MySQL's clients prove themselves in ways of their
+// own, for which it does not serve: give MySQL instead, or as well.
 type ScramSecret struct {
 	User     string          `yaml:"user"`     // the account name that the client sends
 	Verifier protocol.Secret `yaml:"verifier"` // SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>
+
+	// MySQL is the password itself, of at least 12 characters. For
+	// mysql_native_password it may be what MySQL stores of it, "*" and 40
+	// hexadecimal digits.
+	MySQL protocol.Secret `yaml:"mysql"`
 
 	Subject string                `yaml:"subject"` // unique among all static identities
 	Name    string                `yaml:"name"`
@@ -28,7 +35,8 @@ type ScramSecret struct {
 }
 
 // ScramSecrets returns the step that knows the given accounts, for clients
-// whose protocol proves a password with SCRAM-SHA-256 and never sends it. A
+// whose protocol proves a password with SCRAM-SHA-256, or with MySQL's
+// mysql_native_password or caching_sha2_password, and never sends it. A
 // wrong password is a refusal. An account that is not listed is not a proof
 // that the step knows; a connector that wants to hide which accounts there are
 // runs a challenge of its own when no step has called Verify.
@@ -44,7 +52,7 @@ func ScramSecrets(secrets ...ScramSecret) Step {
 			s.err = fmt.Errorf("user %s is listed twice", e.User)
 			return s
 		}
-		if err := checkVerifier(e.Verifier.Reveal()); err != nil {
+		if err := e.check(); err != nil {
 			s.err = fmt.Errorf("user %s: %w", e.User, err)
 			return s
 		}
@@ -54,18 +62,19 @@ func ScramSecrets(secrets ...ScramSecret) Step {
 			s.err = fmt.Errorf("user %s: %w", e.User, err)
 			return s
 		}
-		known[e.User] = scramAccount{e.Verifier, id}
+		known[e.User] = scramAccount{e.Verifier, e.MySQL, id}
 	}
 	s.Authenticate = func(ctx context.Context, l *protocol.Login) (*protocol.Identity, error) {
 		p, ok := l.Proof.(protocol.Challenge)
-		if !ok || p.Scheme != scramScheme || p.Verify == nil {
+		if !ok || p.Verify == nil {
 			return nil, nil
 		}
 		account, ok := known[l.User] // which password is asked for; who it is follows from the proof
-		if !ok {
+		secret := account.secret(p.Scheme)
+		if !ok || secret.Empty() {
 			return nil, nil
 		}
-		proven, err := p.Verify(ctx, account.verifier)
+		proven, err := p.Verify(ctx, secret)
 		if err != nil {
 			return nil, fmt.Errorf("user %s: %w", l.User, err)
 		}
@@ -73,11 +82,11 @@ func ScramSecrets(secrets ...ScramSecret) Step {
 			return nil, &protocol.DeniedError{Step: s.Name, Reason: "the login was not accepted",
 				Hint: "check the user and the password"}
 		}
-		return loginAs(account.id, "scram", []byte(account.verifier.Reveal()))
+		return loginAs(account.id, "scram", account.key())
 	}
 	s.Recheck = func(_ context.Context, id *protocol.Identity) bool {
 		for _, a := range known {
-			if isLogin(id, a.id, "scram", []byte(a.verifier.Reveal())) {
+			if isLogin(id, a.id, "scram", a.key()) {
 				return true
 			}
 		}
@@ -86,9 +95,43 @@ func ScramSecrets(secrets ...ScramSecret) Step {
 	return s
 }
 
+// check returns an error if there is nothing to prove, or something that is
+// easily guessed.
+func (e *ScramSecret) check() error {
+	if e.MySQL.Empty() || !e.Verifier.Empty() {
+		if err := checkVerifier(e.Verifier.Reveal()); err != nil {
+			return err
+		}
+	}
+	if !e.MySQL.Empty() && len(e.MySQL.Reveal()) < 12 {
+		return errors.New("mysql: the password has fewer than 12 characters")
+	}
+	return nil
+}
+
 type scramAccount struct {
-	verifier protocol.Secret
-	id       *protocol.Identity
+	verifier, mysql protocol.Secret
+	id              *protocol.Identity
+}
+
+// secret returns what a scheme is proven against; empty: the account does not
+// know the scheme.
+func (a *scramAccount) secret(scheme string) protocol.Secret {
+	switch scheme {
+	case scramScheme:
+		return a.verifier
+	case "mysql_native_password", "caching_sha2_password":
+		return a.mysql
+	}
+	return protocol.Secret{}
+}
+
+// key is what a login is remembered by: another secret is another login.
+func (a *scramAccount) key() []byte {
+	if a.mysql.Empty() {
+		return []byte(a.verifier.Reveal())
+	}
+	return []byte(a.verifier.Reveal() + "\x00" + a.mysql.Reveal())
 }
 
 // ScramKind returns the kind "scram" for configuration files:

@@ -132,18 +132,23 @@ func (b *relay) prepared(first *run, p *preparedStatement) error {
 	}
 	b.keep(n)
 	for _, count := range []int{params, columns} {
-		if count > 0 && b.c.eof {
+		end := count
+		if count > 0 && b.c.teof {
 			count++
 		}
-		for range count {
+		for i := range count {
 			payload, n, err := b.peek()
 			if err != nil {
 				return err
 			}
-			if payload[0] == packetERR {
+			switch {
+			case payload[0] == packetERR:
 				return badReply(nil)
+			case i == end && !b.c.eof:
+				b.drop(n)
+			default:
+				b.keep(n)
 			}
-			b.keep(n)
 		}
 	}
 	p.params = params
@@ -310,7 +315,7 @@ func (c *session) longData(body []byte) error {
 	id, param := cur.u32(), int(cur.u16())
 	data := cur.rest()
 	if cur.bad {
-		return malformed()
+		return nil
 	}
 	p := c.prepared.find(id)
 	if p == nil || param >= p.params {
@@ -341,7 +346,7 @@ func (c *session) closeStatement(body, raw []byte) error {
 	cur := cursor{b: body}
 	id := cur.u32()
 	if cur.done() != nil {
-		return malformed()
+		return nil
 	}
 	c.prepared.remove(id)
 	return c.send(raw, c.seq)

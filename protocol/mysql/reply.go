@@ -85,6 +85,36 @@ func (b *relay) keep(n int) {
 	b.c.seq++
 }
 
+// drop leaves the n bytes at the position out.
+func (b *relay) drop(n int) {
+	at := b.i
+	b.i += n
+	b.cut(at)
+}
+
+// keepOK counts an OK packet in, or the EOF at the end of rows, in the form that
+// the client reads.
+func (b *relay) keepOK(payload []byte, n int) {
+	switch eof := payload[0] == packetEOF && len(payload) < 9; {
+	case eof && b.c.teof && !b.c.eof && len(payload) == 5:
+		b.replace(n, append([]byte{packetEOF, 0, 0, payload[3], payload[4]}, payload[1:3]...))
+	case !eof && b.c.plain:
+		c := cursor{b: payload}
+		c.u8()
+		c.length()
+		c.length()
+		c.u32()
+		head := payload[:len(payload)-len(c.b)]
+		if info := c.rest(); len(info) > 0 {
+			b.replace(n, appendStr(append([]byte{}, head...), info))
+			return
+		}
+		b.keep(n)
+	default:
+		b.keep(n)
+	}
+}
+
 // replace puts payload in the place of the n bytes at the position.
 func (b *relay) replace(n int, payload []byte) {
 	at := b.i
@@ -233,13 +263,13 @@ func (b *relay) simple(r *run) error {
 	case payload[0] == packetOK:
 		var m okMsg
 		if m, err = decodeOK(payload); err == nil {
-			b.keep(n)
+			b.keepOK(payload, n)
 			b.done(r, m)
 		}
 	case payload[0] == packetEOF && len(payload) < 9: // of a COM_SET_OPTION
 		var m okMsg
 		if m, err = b.endOfRows(payload); err == nil {
-			b.keep(n)
+			b.keepOK(payload, n)
 			b.done(r, m)
 		}
 	default:
@@ -300,7 +330,7 @@ func (b *relay) statistics(r *run) error {
 func (b *relay) endOfRows(payload []byte) (okMsg, error) {
 	var m okMsg
 	var err error
-	if b.c.eof || len(payload) < 7 {
+	if b.c.teof || len(payload) < 7 {
 		m, err = decodeEOF(payload)
 	} else {
 		m, err = decodeOK(payload)
@@ -363,7 +393,7 @@ func (b *relay) result(r *run, binary bool) (more bool, err error) {
 		if err != nil {
 			return false, badReply(err)
 		}
-		b.keep(n)
+		b.keepOK(payload, n)
 		return b.next(r, m)
 	case packetLocalFile:
 		// A target that asks for a file of the client's: none is given.
@@ -379,7 +409,7 @@ func (b *relay) result(r *run, binary bool) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if b.c.eof && m.status&statusCursor != 0 { // the rows are fetched later
+	if b.c.teof && m.status&statusCursor != 0 { // the rows are fetched later
 		b.done(r, m)
 		return false, nil
 	}
@@ -423,7 +453,7 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 		b.keep(n)
 	}
 	var m okMsg
-	if b.c.eof {
+	if b.c.teof {
 		payload, n, err := b.peek()
 		if err != nil {
 			return nil, okMsg{}, err
@@ -434,7 +464,14 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 		if m, err = decodeEOF(payload); err != nil {
 			return nil, okMsg{}, badReply(err)
 		}
-		b.keep(n)
+		switch {
+		case b.c.eof:
+			b.keep(n)
+		case m.status&statusCursor != 0: // nothing follows
+			b.keepOK(payload, n)
+		default:
+			b.drop(n)
+		}
 	}
 	if b.fetches != nil {
 		b.fetches.defs = defs
@@ -464,7 +501,7 @@ func (b *relay) rows(r *run, t *rowTap) (m okMsg, ended bool, err error) {
 		switch {
 		case n == 0:
 			return m, false, badReply(nil)
-		case first == packetERR && n < maxPayload, first == packetEOF && (n < 9 || !b.c.eof && n < maxPayload):
+		case first == packetERR && n < maxPayload, first == packetEOF && (n < 9 || !b.c.teof && n < maxPayload):
 			payload, n, err := b.peek()
 			if err != nil {
 				return m, false, err
@@ -475,7 +512,7 @@ func (b *relay) rows(r *run, t *rowTap) (m okMsg, ended bool, err error) {
 			if m, err = b.endOfRows(payload); err != nil {
 				return m, false, err
 			}
-			b.keep(n)
+			b.keepOK(payload, n)
 			return m, false, nil
 		case t == nil:
 			if r != nil {
@@ -629,12 +666,12 @@ func (b *relay) fields(r *run) error {
 				return err
 			}
 			return b.flush()
-		case payload[0] == packetEOF && len(payload) < 9 || payload[0] == packetEOF && !b.c.eof:
+		case payload[0] == packetEOF && len(payload) < 9 || payload[0] == packetEOF && !b.c.teof:
 			m, err := b.endOfRows(payload)
 			if err != nil {
 				return err
 			}
-			b.keep(n)
+			b.keepOK(payload, n)
 			b.done(r, m)
 			return b.flush()
 		}

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -158,8 +159,11 @@ func (c *session) sendPayload(payload []byte) error {
 	return c.send(b, seq)
 }
 
+// errCommand says that a command cannot be read. The next one can.
+var errCommand = errors.New("malformed command")
+
 func malformed() error {
-	return fault(protocol.SideClient, codeMalformed, "Malformed communication packet", nil)
+	return fault(protocol.SideClient, codeMalformed, "Malformed communication packet", errCommand)
 }
 
 // command answers one command of the client. raw are its packets; both are
@@ -205,7 +209,11 @@ func (c *session) command(payload, raw []byte) error {
 	case mysql.COM_STMT_PREPARE:
 		return c.prepare(body, raw)
 	case mysql.COM_STMT_EXECUTE:
-		return c.execute(body)
+		err := c.execute(body)
+		if errors.Is(err, errCommand) {
+			err = c.refuse(fault(protocol.SideClient, mysql.ER_WRONG_ARGUMENTS, "Incorrect arguments to mysqld_stmt_execute", err))
+		}
+		return err
 	case mysql.COM_STMT_SEND_LONG_DATA:
 		return c.longData(body)
 	case mysql.COM_STMT_CLOSE:

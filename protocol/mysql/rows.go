@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -199,14 +200,7 @@ func (v valueType) encode(text []byte) []byte {
 // encodeMoment returns a date or a time in the binary form, nil if it is none.
 func encodeMoment(typ byte, text string) []byte {
 	if typ == mysql.MYSQL_TYPE_TIME || typ == mysql.MYSQL_TYPE_TIME2 {
-		t, err := time.Parse("15:04:05", text)
-		switch {
-		case err != nil:
-			return nil
-		case text == "00:00:00":
-			return []byte{}
-		}
-		return []byte{0, 0, 0, 0, 0, byte(t.Hour()), byte(t.Minute()), byte(t.Second())}
+		return encodeTime(text)
 	}
 	t, err := time.Parse("2006-01-02", text)
 	if err != nil {
@@ -215,8 +209,37 @@ func encodeMoment(typ byte, text string) []byte {
 		}
 	}
 	b := append(appendUint(nil, 2, uint64(t.Year())), byte(t.Month()), byte(t.Day()))
-	if h, m, s := t.Clock(); h+m+s > 0 {
+	h, m, s := t.Clock()
+	micros := t.Nanosecond() / 1000
+	if h+m+s+micros > 0 {
 		b = append(b, byte(h), byte(m), byte(s))
+	}
+	if micros > 0 {
+		b = appendUint(b, 4, uint64(micros))
+	}
+	return b
+}
+
+// encodeTime returns a time, of up to 838 hours, in the binary form.
+func encodeTime(text string) []byte {
+	rest, negative := strings.CutPrefix(text, "-")
+	hours, rest, ok := strings.Cut(rest, ":")
+	h, err := strconv.ParseUint(hours, 10, 10)
+	t, err2 := time.Parse("04:05", rest)
+	if !ok || err != nil || err2 != nil {
+		return nil
+	}
+	micros := t.Nanosecond() / 1000
+	if h == 0 && t.Minute()+t.Second()+micros == 0 {
+		return []byte{}
+	}
+	b := []byte{0}
+	if negative {
+		b[0] = 1
+	}
+	b = append(appendUint(b, 4, h/24), byte(h%24), byte(t.Minute()), byte(t.Second()))
+	if micros > 0 {
+		b = appendUint(b, 4, uint64(micros))
 	}
 	return b
 }

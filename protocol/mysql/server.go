@@ -139,11 +139,12 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 	ps, err := h.Open(ctx, login)
 	login.Proof = nil
 	if err != nil {
+		told := err
 		if e := (*protocol.Fault)(nil); st.challenged && !st.proven && !errors.As(err, &e) {
 			// One answer to a wrong password and to an account that nobody knows.
-			err = fault(protocol.SideClient, codeAccessDenied, "Access denied for user '"+login.User+"' (using password: YES)", err)
+			told = fault(protocol.SideClient, codeAccessDenied, "Access denied for user '"+login.User+"' (using password: YES)", nil)
 		}
-		st.refuse(err)
+		st.refuse(told)
 		return err
 	}
 	defer func() { ps.Close(orderly(err)) }()

@@ -32,7 +32,9 @@ type session struct {
 	r      *wire.Reader // of client
 	ps     *protocol.Session
 	limit  int
-	eof    bool // EOF packets stand between and behind (no CLIENT_DEPRECATE_EOF)
+	eof    bool // the client wants EOF packets between and behind (no CLIENT_DEPRECATE_EOF)
+	teof   bool // the target sends them, also if the client does not want them
+	plain  bool // the target's OK packets have another form than the client's (CLIENT_SESSION_TRACK)
 
 	wmu    sync.Mutex // one writer to the client at a time
 	inside bool       // under wmu: the last write ended inside a packet
@@ -114,6 +116,8 @@ func (c *session) login(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err // kill may not have seen it
 	}
+	c.teof = !t.has(mysql.CLIENT_DEPRECATE_EOF)
+	c.plain = c.st.has(mysql.CLIENT_SESSION_TRACK) && !t.has(mysql.CLIENT_SESSION_TRACK)
 	c.attrsSent = t.has(mysql.CLIENT_QUERY_ATTRIBUTES)
 	c.back.r = t.r
 	if err := c.askState(ctx); err != nil {
@@ -153,7 +157,10 @@ func (c *session) loop() error {
 		case len(payload) == 0:
 			return fault(protocol.SideClient, codeMalformed, "Malformed communication packet", nil)
 		}
-		if err := c.command(payload, raw); err != nil {
+		if err = c.command(payload, raw); errors.Is(err, errCommand) {
+			err = c.refuse(err)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -145,13 +145,10 @@ func (t *target) login(ctx context.Context, r protocol.Resource, q request) erro
 	if missing := wanted &^ g.caps &^ mysql.CLIENT_LONG_PASSWORD; missing != 0 { // which MariaDB has for another use
 		return fail("the target is older than MySQL 5.5", fmt.Errorf("it lacks capabilities %#x", missing))
 	}
-	// What the client was offered and the target has not would have to be
-	// made up: query attributes are left out, which is what a client does
-	// itself with such a server.
+	// What the client was offered and the target has not is made up for: query
+	// attributes are left out, as a client does itself with such a server, and
+	// packets are brought into the newer form.
 	t.caps = wanted | q.caps&asClient&g.caps
-	if missing := q.caps & asClient &^ g.caps &^ (mysql.CLIENT_QUERY_ATTRIBUTES | mysql.CLIENT_ODBC | mysql.CLIENT_IGNORE_SIGPIPE | mysql.CLIENT_INTERACTIVE | mysql.CLIENT_NO_SCHEMA); missing != 0 {
-		return fail("the target is older than MySQL 5.7 or MariaDB 10.2", fmt.Errorf("it lacks capabilities %#x", missing))
-	}
 	if q.database != "" {
 		t.caps |= mysql.CLIENT_CONNECT_WITH_DB
 	}

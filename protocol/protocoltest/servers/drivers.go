@@ -47,22 +47,33 @@ func Psycopg2(ctx context.Context, w io.Writer) (python string, err error) {
 // node-postgres, which it fetches with npm into the user's cache where it is
 // missing; it tells w so.
 func NodePostgres(ctx context.Context, w io.Writer) (node, modules string, err error) {
+	node, modules, err = NodeModule(ctx, w, "pg", nodePostgres)
+	if err != nil {
+		err = fmt.Errorf("%w\n%w", err, ErrNoNodePostgres)
+	}
+	return node, modules, err
+}
+
+// NodeModule returns the path of node and the folder of modules that has the
+// named one, which it fetches with npm into the user's cache where it is
+// missing; it tells w so.
+func NodeModule(ctx context.Context, w io.Writer, name, version string) (node, modules string, err error) {
 	if node, err = exec.LookPath("node"); err != nil {
 		if err = aptInstall(ctx, w, "nodejs", "npm"); err == nil {
 			node, err = exec.LookPath("node")
 		}
 		if err != nil {
-			return "", "", fmt.Errorf("%w\n%w", err, ErrNoNodePostgres)
+			return "", "", err
 		}
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", "", err
 	}
-	dir := filepath.Join(cache, "sallyport", "node-postgres-"+nodePostgres)
+	dir := filepath.Join(cache, "sallyport", "node-"+name+"-"+version)
 	modules = filepath.Join(dir, "node_modules")
 	has := func(path string) bool {
-		cmd := exec.CommandContext(ctx, node, "-e", "require('pg')")
+		cmd := exec.CommandContext(ctx, node, "-e", "require('"+name+"')")
 		cmd.Env = append(os.Environ(), "NODE_PATH="+path)
 		return cmd.Run() == nil
 	}
@@ -72,10 +83,10 @@ func NodePostgres(ctx context.Context, w io.Writer) (node, modules string, err e
 	if has(modules) {
 		return node, modules, nil
 	}
-	_, _ = fmt.Fprintln(w, "node-postgres is missing, running: npm install pg@"+nodePostgres)
-	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--ignore-scripts", "pg@"+nodePostgres)
+	_, _ = fmt.Fprintln(w, "a module of Node's is missing, running: npm install "+name+"@"+version)
+	cmd := exec.CommandContext(ctx, "npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--ignore-scripts", name+"@"+version)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", "", fmt.Errorf("npm install: %w\n%s\n%w", err, tail(out), ErrNoNodePostgres)
+		return "", "", fmt.Errorf("npm install: %w\n%s", err, tail(out))
 	}
 	return node, modules, nil
 }

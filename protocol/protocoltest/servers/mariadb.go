@@ -192,7 +192,8 @@ func (m *MariaDB) Exec(ctx context.Context, sql ...string) (string, error) {
 func (m *MariaDB) exec(ctx context.Context, password string, sql ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, m.Install.Client, "--no-defaults", "--socket="+m.socket, "-u", m.Superuser.User, "-N", "-B", "-r", "--default-character-set=utf8mb4")
 	cmd.Env = append(cleanEnv(), "MYSQL_PWD="+password)
-	cmd.Stdin = strings.NewReader(strings.Join(sql, ";\n") + ";\n")
+	const end = "\n$$\n" // the body of a procedure has semicolons in it
+	cmd.Stdin = strings.NewReader("DELIMITER $$\n" + strings.Join(sql, end) + end)
 	var errText bytes.Buffer
 	cmd.Stderr = &errText
 	out, err := cmd.Output()
