@@ -58,12 +58,16 @@ const maxDepth = 64
 // Documents masks documents one after the other. It is for one goroutine at a
 // time.
 type Documents struct {
-	set   *Set
-	funcs map[funcKey]Func
+	set    *Set
+	texts  *Texts
+	masked func(rule, what string)
+	funcs  map[funcKey]Func
 
-	out, buf []byte
-	path     []string
-	levels   []level
+	doc, out, buf []byte
+	copied        int64    // of doc, to out
+	path          []string // names of members, in small letters
+	name          string   // the last one, as it is written
+	levels        []level
 }
 
 type funcKey struct {
@@ -76,11 +80,16 @@ type level struct {
 	object bool
 	key    bool // the next token is a member's name
 	rule   *field
-	depth  int // of the path
+	depth  int    // of the path
+	name   string // of the member that it is
 }
 
-// Documents returns a new masker of documents by the rules' Fields.
-func (s *Set) Documents() *Documents { return &Documents{set: s, funcs: map[funcKey]Func{}} }
+// Documents returns a new masker of documents: by the rules' Fields, and by what
+// their detectors find in the strings, numbers and names of members that no Fields
+// are about. masked is as in [Set.Texts]; for Fields it is called with the pattern.
+func (s *Set) Documents(masked func(rule, what string)) *Documents {
+	return &Documents{set: s, texts: s.Texts(masked), masked: masked, funcs: map[funcKey]Func{}}
+}
 
 var (
 	errJSON  = errors.New("not one well-formed JSON document")
@@ -91,17 +100,17 @@ var (
 // the values that they name; everything else stays as it is, byte for byte. A
 // string stays a string, a number a number and a truth value one, or becomes
 // null where the transform has no safe value; null stays null. Below an object
-// or array that a rule names every value is masked. masked, if it is not nil, is
-// called with the pattern of each value that was. The result is valid until the
-// next call. What is not well formed is an error.
-func (d *Documents) JSON(doc []byte, masked func(pattern string)) ([]byte, error) {
+// or array that a rule names every value is masked. The name of a member says what
+// the values below it may be. The result is valid until the next call. What is not
+// well formed is an error.
+func (d *Documents) JSON(doc []byte) ([]byte, error) {
 	if !json.Valid(doc) {
 		return nil, errJSON
 	}
-	d.out, d.path, d.levels = d.out[:0], d.path[:0], d.levels[:0]
+	d.doc, d.copied = doc, 0
+	d.out, d.path, d.levels, d.name = d.out[:0], d.path[:0], d.levels[:0], ""
 	dec := json.NewDecoder(bytes.NewReader(doc))
 	dec.UseNumber()
-	copied := int64(0)
 	var top level // of the document itself
 	if f := d.find(); f != nil {
 		top.rule = f
@@ -118,7 +127,14 @@ func (d *Documents) JSON(doc []byte, masked func(pattern string)) ([]byte, error
 		}
 		if at.object && at.key {
 			if name, ok := token.(string); ok {
+				if text := d.detect(name, ""); text != nil {
+					d.splice(before, dec.InputOffset())
+					if err := d.string(text); err != nil {
+						return nil, err
+					}
+				}
 				d.path = append(d.path[:at.depth], strings.ToLower(name))
+				d.name = name
 				at.key = false
 				continue
 			}
@@ -134,7 +150,7 @@ func (d *Documents) JSON(doc []byte, masked func(pattern string)) ([]byte, error
 				if len(d.levels) == maxDepth {
 					return nil, errDepth
 				}
-				d.levels = append(d.levels, level{object: v == '{', key: v == '{', rule: rule, depth: len(d.path)})
+				d.levels = append(d.levels, level{object: v == '{', key: v == '{', rule: rule, depth: len(d.path), name: d.name})
 				at = &d.levels[len(d.levels)-1]
 				continue
 			}
@@ -143,28 +159,71 @@ func (d *Documents) JSON(doc []byte, masked func(pattern string)) ([]byte, error
 			if n := len(d.levels); n > 0 {
 				at = &d.levels[n-1]
 			}
-			d.path = d.path[:at.depth]
+			d.path, d.name = d.path[:at.depth], at.name
+		case nil:
 		default:
-			if rule == nil || v == nil {
-				break
-			}
-			if masked != nil {
-				masked(rule.text)
-			}
-			end := dec.InputOffset()
-			start := before + int64(len(doc[before:end])-len(bytes.TrimLeft(doc[before:end], " \t\r\n,:")))
-			d.out = append(d.out, doc[copied:start]...)
-			if d.out, err = d.value(rule.rule, v); err != nil {
+			if err := d.replace(rule, v, before, dec.InputOffset()); err != nil {
 				return nil, err
 			}
-			copied = end
 		}
 		if at.object { // a value of a member is over
 			at.key = true
-			d.path = d.path[:at.depth]
+			d.path, d.name = d.path[:at.depth], at.name
 		}
 	}
-	return append(d.out, doc[copied:]...), nil
+	return append(d.out, doc[d.copied:]...), nil
+}
+
+// replace masks the value v between two offsets by the rule, or by what is
+// detected if that is nil.
+func (d *Documents) replace(rule *field, v any, before, end int64) error {
+	if rule != nil {
+		if d.masked != nil {
+			d.masked(d.set.rules[rule.rule].Name, rule.text)
+		}
+		d.splice(before, end)
+		return d.value(rule.rule, v)
+	}
+	switch v := v.(type) {
+	case string:
+		if text := d.detect(v, d.name); text != nil {
+			d.splice(before, end)
+			return d.string(text)
+		}
+	case json.Number:
+		if d.detect(string(v), d.name) != nil {
+			d.splice(before, end)
+			return d.value(d.set.kinds[d.texts.found[0].Kind], v)
+		}
+	}
+	return nil
+}
+
+// detect returns what takes the place of text in a member of that name, or nil
+// if it stays.
+func (d *Documents) detect(text, name string) []byte {
+	if d.set.detector == nil {
+		return nil
+	}
+	in := append(d.buf[:0], text...)
+	d.buf = in
+	return d.texts.Mask(nil, in, d.texts.Field(name))
+}
+
+// splice copies the document up to the token between two offsets, which it leaves
+// out.
+func (d *Documents) splice(before, end int64) {
+	token := d.doc[before:end]
+	start := before + int64(len(token)-len(bytes.TrimLeft(token, " \t\r\n,:")))
+	d.out = append(d.out, d.doc[d.copied:start]...)
+	d.copied = end
+}
+
+// string appends text to the output.
+func (d *Documents) string(text []byte) error {
+	b, err := json.Marshal(string(text))
+	d.out = append(d.out, b...)
+	return err
 }
 
 // find returns the first field pattern for the path.
@@ -178,7 +237,7 @@ func (d *Documents) find() *field {
 }
 
 // value appends what takes the place of v to the output.
-func (d *Documents) value(rule int, v any) ([]byte, error) {
+func (d *Documents) value(rule int, v any) error {
 	kind, in := Text, []byte(nil)
 	switch v := v.(type) {
 	case string:
@@ -195,30 +254,27 @@ func (d *Documents) value(rule int, v any) ([]byte, error) {
 	if f == nil {
 		var err error
 		if f, err = d.set.rules[rule].Transform.Bind(Type{Kind: kind}); err != nil {
-			return nil, err
+			return err
 		}
 		d.funcs[funcKey{rule, kind}] = f
 	}
 	got := f(d.buf[:0], in)
 	if got == nil {
-		return append(d.out, "null"...), nil
+		d.out = append(d.out, "null"...)
+		return nil
 	}
 	d.buf = got
-	switch kind {
-	case Text:
-		text, err := json.Marshal(string(got))
-		return append(d.out, text...), err
-	case Bool:
-		switch string(got) {
-		case "t":
-			return append(d.out, "true"...), nil
-		case "f":
-			return append(d.out, "false"...), nil
-		}
-	case Numeric:
-		if json.Valid(got) && (got[0] == '-' || '0' <= got[0] && got[0] <= '9') {
-			return append(d.out, got...), nil
-		}
+	switch {
+	case kind == Text:
+		return d.string(got)
+	case kind == Bool && string(got) == "t":
+		got = []byte("true")
+	case kind == Bool && string(got) == "f":
+		got = []byte("false")
+	case kind == Numeric && json.Valid(got) && (got[0] == '-' || '0' <= got[0] && got[0] <= '9'):
+	default:
+		got = []byte("null")
 	}
-	return append(d.out, "null"...), nil
+	d.out = append(d.out, got...)
+	return nil
 }

@@ -15,7 +15,7 @@ func documents(t testing.TB, rules ...mask.Rule) *mask.Documents {
 	s, err := mask.Compile(rules...)
 	require.NoError(t, err)
 	require.True(t, s.HasFields())
-	return s.Documents()
+	return s.Documents(nil)
 }
 
 func TestDocuments(t *testing.T) {
@@ -46,7 +46,7 @@ func TestDocuments(t *testing.T) {
 	} {
 		d := documents(t, c.rule)
 		for range 2 {
-			got, err := d.JSON([]byte(c.doc), nil)
+			got, err := d.JSON([]byte(c.doc))
 			require.NoError(t, err)
 			if c.rule.Fields[0] == "m" { // how much of it is kept is Email's choice
 				require.NotContains(t, string(got), "alice")
@@ -57,17 +57,43 @@ func TestDocuments(t *testing.T) {
 	}
 	d := documents(t, fields(mask.Redact(), "**.a"))
 	for _, bad := range []string{``, `{`, `{"a":1}{"a":2}`, `{"a":1} x`, `{'a':1}`, `{"a":01}`, `{"a":1,}`, "\xef\xbb\xbf{}", strings.Repeat("[", 100) + strings.Repeat("]", 100)} {
-		_, err := d.JSON([]byte(bad), nil)
+		_, err := d.JSON([]byte(bad))
 		require.Error(t, err, "%q", bad)
 	}
 	var seen []string
-	_, err := d.JSON([]byte(`{"a":1,"b":{"a":"x"},"c":2}`), func(p string) { seen = append(seen, p) })
+	set, err := mask.Compile(fields(mask.Redact(), "**.a"))
 	require.NoError(t, err)
-	require.Equal(t, []string{"**.a", "**.a"}, seen)
+	_, err = set.Documents(func(rule, what string) { seen = append(seen, rule+" "+what) }).JSON([]byte(`{"a":1,"b":{"a":"x"},"c":2}`))
+	require.NoError(t, err)
+	require.Equal(t, []string{"**.a **.a", "**.a **.a"}, seen)
 	for _, bad := range []string{"", "a..b", "a.**", `"a`, "a b"} {
 		_, err := mask.Compile(fields(mask.Redact(), bad))
 		require.Error(t, err, "%q", bad)
 	}
+}
+
+func TestDocumentsDetect(t *testing.T) {
+	s, err := mask.Compile(mask.Rule{Name: "f", Fields: []string{"**.plain"}, Transform: mask.Fixed("field")},
+		mask.Rule{Name: "d", Detect: []string{"*"}, Transform: mask.Redact()})
+	require.NoError(t, err)
+	var seen []string
+	d := s.Documents(func(rule, what string) { seen = append(seen, rule+" "+what) })
+	for in, want := range map[string]string{
+		`{"note":"write to ada@example.com", "n":1}`:                      `{"note":"write to ***", "n":1}`,
+		`{"ssn":536904399,"id":536904399,"ids":[536904399]}`:              `{"ssn":0,"id":536904399,"ids":[536904399]}`,
+		`{"homePhone":{"numbers":["4155552671"]},"x":["4155552671"]}`:     `{"homePhone":{"numbers":["4155552671"]},"x":["4155552671"]}`,
+		`{"phones":["4155552671",{"n":"4155552671"}],"x":["4155552671"]}`: `{"phones":["***",{"n":"4155552671"}],"x":["4155552671"]}`,
+		`{"ada@example.com":{"a":1}, "b":true}`:                           `{"***":{"a":1}, "b":true}`,
+		`{"plain":"ada@example.com","e":"\u0061da@example.com"}`:          `{"plain":"field","e":"***"}`,
+		`"ada@example.com"`:  `"***"`,
+		`[4111111111111111]`: `[0]`,
+	} {
+		got, err := d.JSON([]byte(in))
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
+	require.Contains(t, seen, "d email")
+	require.Contains(t, seen, "f **.plain")
 }
 
 // FuzzDocuments: what comes out is JSON of the same shape, in which nothing is
@@ -78,7 +104,7 @@ func FuzzDocuments(f *testing.F) {
 	}
 	d := documents(f, mask.Rule{Name: "s", Fields: []string{"**.secret"}, Transform: mask.Redact()})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		out, err := d.JSON(in, nil)
+		out, err := d.JSON(in)
 		if err != nil {
 			return
 		}

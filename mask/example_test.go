@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/sallyport-dev/gateway/mask"
+	"github.com/sallyport-dev/gateway/mask/detect"
 )
 
 // show masks one text value.
@@ -118,7 +119,59 @@ func ExampleDocuments_JSON() {
 		fmt.Println(err)
 		return
 	}
-	out, err := set.Documents().JSON([]byte(`{"customer": {"email": "ada@example.com", "born": 1815}, "items": [{"email": null, "n": 1}]}`), nil)
+	out, err := set.Documents(nil).JSON([]byte(`{"customer": {"email": "ada@example.com", "born": 1815}, "items": [{"email": null, "n": 1}]}`))
 	fmt.Println(string(out), err)
 	// Output: {"customer": {"email": "***", "born": 0}, "items": [{"email": null, "n": 1}]} <nil>
+}
+
+func ExampleSet_Texts() {
+	set, err := mask.Compile(
+		mask.Rule{Name: "contact", Detect: []string{"email"}, Transform: mask.Email()},
+		mask.Rule{Name: "secrets", Detect: []string{"secret.*"}, Transform: mask.Fixed("[secret]")},
+	)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	out := set.Texts(nil).Mask(nil, []byte("ada@example.com logged in with password=hunter2"), detect.Field{})
+	fmt.Println(string(out))
+	// Output: ***@example.com logged in with password=[secret]
+}
+
+// A value is found also where a chunk ends inside of it.
+func ExampleStream() {
+	set, err := mask.Compile(mask.Rule{Name: "card", Detect: []string{"card"}, Transform: mask.KeepLast(4)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	s := set.Stream(nil)
+	for _, chunk := range []string{"paid with 4111 1111", " 1111 1111\n", "done"} {
+		fmt.Printf("%q\n", s.Next([]byte(chunk), false))
+	}
+	fmt.Printf("%q\n", s.Flush())
+	// Output:
+	// ""
+	// "paid with ***************1111\n"
+	// ""
+	// "done"
+}
+
+func ExampleSet_Column() {
+	set, err := mask.Compile(mask.Rule{Name: "card", Detect: []string{"card"}, Transform: mask.KeepLast(4)})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	col := set.Column("number", mask.Postgres(25, "text", false), nil)
+	for _, v := range []string{"n/a", "4111111111111111", "4111111111111112"} { // the last one is mistyped
+		if out, changed := col.Mask(nil, []byte(v)); changed {
+			v = string(out)
+		}
+		fmt.Println(v)
+	}
+	// Output:
+	// n/a
+	// ************1111
+	// ************1112
 }

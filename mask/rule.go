@@ -137,6 +137,9 @@ func (s *Set) Match(schema, table, column string) *Rule {
 	return s.match(schema, table, column)
 }
 
+// HasColumns reports whether any rule is about columns.
+func (s *Set) HasColumns() bool { return len(s.tables) > 0 || len(s.any) > 0 }
+
 // Table reports whether there is a rule for any column of the table.
 func (s *Set) Table(schema, table string) bool { return s.match(schema, table, "") != nil }
 

@@ -49,7 +49,9 @@ type Stream struct {
 
 // Stream returns a new masker of a stream by the rules' Detect and Custom; masked
 // is as in [Set.Texts].
-func (s *Set) Stream(masked func(rule string)) *Stream { return &Stream{texts: s.Texts(masked)} }
+func (s *Set) Stream(masked func(rule, what string)) *Stream {
+	return &Stream{texts: s.Texts(masked)}
+}
 
 // Next returns what takes the place of the chunk, which may be nothing; last says
 // that the stream ends with it. The result is valid until the next call of any

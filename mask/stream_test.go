@@ -62,7 +62,7 @@ func TestStream(t *testing.T) {
 	last4 := detecting(t, mask.KeepLast(4), "card")
 	require.Equal(t, "card ***************1111, ada@example.com", stream(last4, "card 4111 1111 1111", " 1111, ada@example.com"))
 	var rules []string
-	st := s.Stream(func(rule string) { rules = append(rules, rule) })
+	st := s.Stream(func(rule, _ string) { rules = append(rules, rule) })
 	st.Next([]byte("ada@example.com 536-90-4399\n"), false)
 	require.Equal(t, []string{"found", "found"}, rules)
 }

@@ -56,16 +56,16 @@ func (r *Rule) detects(k detect.Kind) bool {
 // at a time.
 type Texts struct {
 	set    *Set
-	masked func(rule string)
+	masked func(rule, what string)
 	funcs  map[detect.Kind]Func
 	found  []detect.Finding
 	buf    []byte
 }
 
 // Texts returns a new masker of texts by the rules' Detect and Custom. masked, if
-// it is not nil, is called with the name of the rule of each value that was
-// masked.
-func (s *Set) Texts(masked func(rule string)) *Texts {
+// it is not nil, is called for each value that was masked, with the name of the rule
+// and the kind of the value.
+func (s *Set) Texts(masked func(rule, what string)) *Texts {
 	return &Texts{set: s, masked: masked, funcs: map[detect.Kind]Func{}}
 }
 
@@ -90,6 +90,11 @@ func (t *Texts) Mask(dst, in []byte, field detect.Field) []byte {
 	if len(t.found) == 0 {
 		return nil
 	}
+	return t.fill(dst, in)
+}
+
+// fill appends in to dst with what takes the place of the values that were found.
+func (t *Texts) fill(dst, in []byte) []byte {
 	at := 0
 	for i := range t.found {
 		f := &t.found[i]
@@ -103,7 +108,7 @@ func (t *Texts) Mask(dst, in []byte, field detect.Field) []byte {
 func (t *Texts) replace(k detect.Kind, value []byte) []byte {
 	rule := &t.set.rules[t.set.kinds[k]]
 	if t.masked != nil {
-		t.masked(rule.Name)
+		t.masked(rule.Name, string(k))
 	}
 	f := t.funcs[k]
 	if f == nil {

@@ -20,7 +20,7 @@ func TestTexts(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, s.HasDetectors())
 	var rules []string
-	texts := s.Texts(func(rule string) { rules = append(rules, rule) })
+	texts := s.Texts(func(rule, _ string) { rules = append(rules, rule) })
 	got := texts.Mask(nil, []byte("ada@example.com 4111111111111111 EMP-004711 536-90-4399 password=hunter2."), detect.Field{})
 	require.Equal(t, "***@example.com ************1111 [staff] *** password=***.", string(got))
 	require.Equal(t, []string{"mail", "card", "staff", "gone", "all"}, rules)

@@ -23,7 +23,9 @@ type MaskConfig struct {
 
 	// PassKinds are [Glob] patterns for kinds of documents that hold nothing a
 	// rule is about, such as "text/css" and "image/*": they are shown as they
-	// are. By default, where a rule names fields, what is not JSON is refused.
+	// are. By default, where a rule names fields, what is not JSON is refused; and
+	// where rules only detect, what is neither JSON nor text. Then they may also be
+	// verbs of operations that return what is no text: "scp", "open", "forward".
 	PassKinds []string
 
 	// Except says whose operations are left alone; nil means nobody's.
@@ -57,8 +59,14 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // Documents, of connectors whose results are some, are masked where a rule names
 // fields, see [mask.Rule]: JSON, and streams of it.
 //
-// Refused are operations that could not be analysed, results that are not rows
-// (COPY ... TO STDOUT), and what [MaskConfig.AllowDerived] speaks of. A DELETE
+// What a rule's detectors find is masked in the columns and members that no rule
+// names, in the text of messages and in streams from the target. A tap on a
+// stream holds back as [mask.Stream] does: called with an empty chunk that is not
+// the last, it returns what it holds. A result is no proof that there is nothing:
+// what must not be seen has a rule that names it.
+//
+// Refused, if any rule names columns or fields, are operations that could not be
+// analysed, results that are not rows (COPY ... TO STDOUT), and what [MaskConfig.AllowDerived] speaks of. A DELETE
 // may use a masked column in its condition. A connector must set protocol.Rows
 // in Shape for every statement that can return rows.
 func MaskWith(c MaskConfig) Step {
@@ -94,41 +102,46 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 	}
 	var hit *mask.Rule
 	if op.ReadsKnown {
-		if hit = m.read(op); hit == nil && op.Access == protocol.Read {
+		if hit = m.read(op); hit == nil && op.Access == protocol.Read && !m.set.HasDetectors() {
 			return protocol.Decision{Steady: true}, nil // the common case: costs no tap
 		}
 	}
 	if m.except != nil && m.except(op) {
 		return protocol.Pass, nil
 	}
+	names := m.set.HasColumns() || m.set.HasFields() // otherwise only what is found is masked
 	switch {
-	case op.Verb == protocol.Connect:
-		return protocol.Pass, op.OnText(m.messages(op, false))
-	case op.Access.Has(protocol.Opaque):
+	case op.Verb == protocol.Connect && names:
+		return protocol.Pass, op.OnText(m.found(op, m.messages(op, false)))
+	case names && op.Access.Has(protocol.Opaque):
 		return denyOpaque(op), nil
-	case op.Shape&protocol.Docs != 0 && m.set.HasFields():
+	case op.Shape&protocol.Docs != 0 && (m.set.HasFields() || !names):
 		return protocol.Pass, op.OnDocs(m.documents(op))
+	case !names:
+		return m.detect(op)
 	case !m.allowDerived && m.moves(op):
 		return denyDefinition(nil), nil
 	case op.Access.Has(protocol.Schema) && !m.allowDerived && m.defined(op) != nil:
 		return denyDefinition(m.defined(op)), nil
-	case op.ReadsKnown && hit == nil:
-		return protocol.Pass, op.OnText(m.messages(op, m.touches(op)))
+	case op.ReadsKnown && hit == nil && !m.set.HasDetectors():
+		return protocol.Pass, op.OnText(m.found(op, m.messages(op, m.touches(op))))
+	case op.ReadsKnown && hit == nil && op.Shape&(protocol.Bytes|protocol.Docs) == 0:
+		return protocol.Pass, errors.Join(m.rowsIfAny(op), op.OnText(m.found(op, m.messages(op, m.touches(op)))))
 	case op.Access == protocol.Control && op.Shape == 0:
-		return protocol.Pass, op.OnText(m.messages(op, false)) // BEGIN, SET: no result
+		return protocol.Pass, op.OnText(m.found(op, m.messages(op, false))) // BEGIN, SET: no result
 	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
 		return denyShape(hit), nil
 	case carries(op) && !m.allowDerived && !deletes(op):
 		return denyDerived(hit), nil
 	case silent(op), m.allowDerived && op.Shape == 0 && op.Access.Has(changes) && !op.Access.Has(protocol.Admin):
-		return protocol.Pass, op.OnText(m.messages(op, !op.Prepare))
+		return protocol.Pass, op.OnText(m.found(op, m.messages(op, !op.Prepare)))
 	}
 	if err := op.OnRows(m.rows(op)); errors.Is(err, protocol.ErrShape) {
 		return denyShape(hit), nil
 	} else if err != nil {
 		return protocol.Pass, err
 	}
-	return protocol.Pass, op.OnText(m.messages(op, !op.Prepare))
+	return protocol.Pass, op.OnText(m.found(op, m.messages(op, !op.Prepare)))
 }
 
 // read returns a rule for one of the columns that op reads, or nil.

@@ -3,6 +3,7 @@ package middleware
 import (
 	"strings"
 
+	"github.com/sallyport-dev/gateway/mask/detect"
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
@@ -13,13 +14,21 @@ func (m *masking) documents(op *protocol.Operation) func(string) (protocol.DocFu
 		case isJSON(kind):
 		case globAny(m.passKinds, kind):
 			return nil, nil
+		case isText(kind) && !m.set.HasFields():
+			texts := m.set.Texts(func(_, what string) { op.MarkMasked(what) })
+			return func(doc []byte) ([]byte, error) {
+				if out := texts.Mask(nil, doc, detect.Field{}); out != nil {
+					return out, nil
+				}
+				return doc, nil
+			}, nil
 		default:
 			return nil, &protocol.DeniedError{Step: "mask", Reason: "masked fields cannot be hidden in a result of this form (" + kind + ")",
 				Hint: "ask for JSON, or whoever runs the gateway to let this kind of document pass"}
 		}
-		docs := m.set.Documents()
+		docs := m.set.Documents(func(_, what string) { op.MarkMasked(what) })
 		return func(doc []byte) ([]byte, error) {
-			out, err := docs.JSON(doc, op.MarkMasked)
+			out, err := docs.JSON(doc)
 			if err != nil { // its text may quote the document
 				return nil, &protocol.DeniedError{Step: "mask", Reason: "the result is not JSON that can be read, so masked fields cannot be hidden in it"}
 			}

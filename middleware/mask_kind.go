@@ -29,6 +29,9 @@ import (
 //	    - name: mail
 //	      fields: ["**.email", customer.phone] # of documents; see mask.Rule
 //	      with: redact
+//	    - name: found
+//	      detect: [email, card, "secret.*"]    # wherever it is found; see mask.Rule
+//	      with: redact
 //	  pass_kinds: ["text/css", "image/*"]      # documents that hold none of these; see MaskConfig
 //	  targets: ["orders-*"]      # by default all
 //	  except_groups: [dba]
@@ -40,7 +43,7 @@ func MaskKind() Kind {
 	return KindOf("mask", func(c maskSettings) (Step, error) {
 		mc := MaskConfig{Targets: c.Targets, PassKinds: c.PassKinds, AllowDerived: c.AllowDerived}
 		for _, r := range c.Rules {
-			rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields}
+			rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields, Detect: r.Detect}
 			switch {
 			case r.null:
 				rule.Transform = mask.Null()
@@ -75,6 +78,7 @@ type maskRule struct {
 	Name    string    `yaml:"name"`
 	Columns []string  `yaml:"columns"`
 	Fields  []string  `yaml:"fields"`
+	Detect  []string  `yaml:"detect"`
 	With    *maskWith `yaml:"with"`
 
 	null bool // "with: null", which is not the same as no with

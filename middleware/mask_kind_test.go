@@ -34,6 +34,7 @@ rules:
       hash:
         key: 0123456789abcdef0123456789abcdef
         domain: person
+  - {name: x, detect: [card, "secret.*"], with: {partial: {keep_last: 4}}}
 targets: [orders]
 except_groups: [dba, sre]
 `)
@@ -82,6 +83,7 @@ func TestMaskKindRefuses(t *testing.T) {
 		rule("with: {hash: {key: a, key_env: b}}"):         "both key and key_env",
 		rule("with: {hash: {key: tooshort}}"):              "shorter than 32 characters",
 		"rules: [{name: r, columns: [email], with: null}]": `column "email": has fewer`,
+		"rules: [{name: r, detect: [emial], with: null}]":  `there is no kind "emial"`,
 	} {
 		_, err := buildMask(text)
 		require.ErrorContains(t, err, want, text)

@@ -9,9 +9,10 @@ import (
 
 // A maskedColumn is one column of a result that has to be masked.
 type maskedColumn struct {
-	index int
-	f     mask.Func
-	buf   []byte // the last value, reused
+	index    int
+	f        mask.Func
+	detector *mask.Column // instead of f
+	buf      []byte       // the last value, reused
 }
 
 // rows returns the tap that masks the rows of op's results.
@@ -22,6 +23,9 @@ func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol
 			c := &cols[i]
 			t := m.transform(c)
 			if t == nil {
+				if d := m.detector(op, c); d != nil {
+					plan = append(plan, maskedColumn{index: i, detector: d})
+				}
 				continue
 			}
 			f, err := t.Bind(typeOf(op, c))
@@ -44,7 +48,15 @@ func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol
 				if row[c.index] == nil {
 					continue
 				}
-				out := c.f(c.buf[:0], row[c.index])
+				var out []byte
+				if c.f != nil {
+					out = c.f(c.buf[:0], row[c.index])
+				} else {
+					var changed bool
+					if out, changed = c.detector.Mask(c.buf[:0], row[c.index]); !changed {
+						continue
+					}
+				}
 				if out != nil {
 					c.buf = out
 				}
@@ -55,8 +67,12 @@ func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol
 	}
 }
 
-// transform says how the column is masked; nil shows it.
+// transform says how the column is masked; nil shows it, but for what is found in
+// it.
 func (m *masking) transform(c *protocol.Column) mask.Transform {
+	if !m.set.HasColumns() {
+		return nil
+	}
 	if !c.Known {
 		return mask.Redact()
 	}

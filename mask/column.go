@@ -1,0 +1,178 @@
+package mask
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"github.com/sallyport-dev/gateway/mask/detect"
+)
+
+// sampled is how many values of a column are looked at to tell whether all of
+// it is of one kind.
+const sampled = 64
+
+// A Column masks what detectors find in the values of one column. If one of its
+// first 64 values is, as a whole, such a value, then every later one is masked as
+// a whole, whether it is found or not: a column of card numbers has some that
+// somebody mistyped. It is for one goroutine at a time.
+type Column struct {
+	typ   Type
+	texts *Texts
+	field detect.Field
+	docs  *Documents
+	buf   []byte // the value as text
+
+	seen  int
+	rule  *Rule // whose values the column holds
+	whole Func
+	funcs map[*Rule]Func
+}
+
+// Column returns the masker of a column's values of that type by the rules' Detect
+// and Custom, or nil if there is nothing that could be found in them. name is what
+// the column is called; masked is as in [Set.Texts].
+func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Column {
+	if s.detector == nil {
+		return nil
+	}
+	c := &Column{typ: typ, texts: s.Texts(masked), funcs: map[*Rule]Func{}}
+	c.field = s.detector.Field(name)
+	switch typ.Kind {
+	case Bool, Float4, Float8, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range, TSVector:
+		return nil
+	case Inet, CIDR, MAC, MAC8:
+		if typ.Encoding == PostgresBinary {
+			return nil
+		}
+	case JSON, JSONB:
+		c.docs = s.Documents(masked)
+	}
+	return c
+}
+
+// Mask returns what takes the place of a value, and whether it is another one. dst,
+// a buffer of length 0, is as for a [Func]; nil is NULL.
+func (c *Column) Mask(dst, in []byte) (out []byte, changed bool) {
+	if c.whole != nil {
+		if c.texts.masked != nil {
+			c.texts.masked(c.rule.Name, "")
+		}
+		return c.whole(dst, in), true
+	}
+	c.seen++
+	if c.docs != nil {
+		return c.document(dst, in)
+	}
+	text := c.text(in)
+	t := c.texts
+	t.found = t.set.detector.Find(t.found[:0], text, c.field)
+	if len(t.found) == 0 {
+		return nil, false
+	}
+	first := &t.found[0]
+	rule := &t.set.rules[t.set.kinds[first.Kind]]
+	all := first.Start == 0 && len(bytes.TrimRight(text[first.End:], " ")) == 0
+	if all && c.seen <= sampled {
+		c.rule, c.whole = rule, c.bind(rule)
+	}
+	if c.typ.Kind == Text && !all {
+		return t.fill(dst, text), true
+	}
+	if t.masked != nil {
+		t.masked(rule.Name, string(first.Kind))
+	}
+	return c.bind(rule)(dst, in), true
+}
+
+func (c *Column) bind(r *Rule) Func {
+	f := c.funcs[r]
+	if f == nil {
+		var err error
+		if f, err = r.Transform.Bind(c.typ); err != nil {
+			f = constant(nil)
+		}
+		c.funcs[r] = f
+	}
+	return f
+}
+
+// document masks a value that is a document. One that is not well formed is
+// masked whole.
+func (c *Column) document(dst, in []byte) ([]byte, bool) {
+	doc := in
+	version := c.typ.Kind == JSONB && c.typ.Encoding == PostgresBinary
+	if version {
+		if len(in) == 0 || in[0] != 1 {
+			return nil, true
+		}
+		doc = in[1:]
+	}
+	out, err := c.docs.JSON(doc)
+	switch {
+	case err != nil:
+		return append(dst, c.typ.redacted()...), true
+	case bytes.Equal(out, doc):
+		return nil, false
+	case version:
+		dst = append(dst, 1)
+	}
+	return append(dst, out...), true
+}
+
+// text returns a value as text, if its type has one that detectors know, and
+// else as it is.
+func (c *Column) text(in []byte) []byte {
+	if c.typ.Encoding != PostgresBinary {
+		return in
+	}
+	be := binary.BigEndian
+	switch k := c.typ.Kind; {
+	case k == Int2 && len(in) == 2:
+		c.buf = strconv.AppendInt(c.buf[:0], int64(int16(be.Uint16(in))), 10)
+	case k == Int4 && len(in) == 4:
+		c.buf = strconv.AppendInt(c.buf[:0], int64(int32(be.Uint32(in))), 10)
+	case k == OID && len(in) == 4:
+		c.buf = strconv.AppendUint(c.buf[:0], uint64(be.Uint32(in)), 10)
+	case k == Int8 && len(in) == 8:
+		c.buf = strconv.AppendInt(c.buf[:0], int64(be.Uint64(in)), 10)
+	case k == Date && len(in) == 4:
+		day := int64(int32(be.Uint32(in))) + daysTo2000
+		c.buf = time.Unix(day*86400, 0).UTC().AppendFormat(c.buf[:0], time.DateOnly)
+	case k == Numeric:
+		c.buf = appendNumeric(c.buf[:0], in)
+	default:
+		return in
+	}
+	return c.buf
+}
+
+// appendNumeric appends the whole part of a number in PostgreSQL's binary form
+// that has no other: identifiers have none.
+func appendNumeric(dst, in []byte) []byte {
+	be := binary.BigEndian
+	if len(in) < 8 {
+		return dst
+	}
+	n, weight := int(be.Uint16(in)), int(int16(be.Uint16(in[2:])))
+	if len(in) != 8+2*n || weight < 0 || weight > 16 || n > weight+1 || be.Uint16(in[4:]) != 0 {
+		return dst
+	}
+	for i := range weight + 1 {
+		group := uint16(0)
+		if i < n {
+			group = be.Uint16(in[8+2*i:])
+		}
+		if group > 9999 {
+			return dst
+		}
+		if i > 0 {
+			for limit := uint16(1000); limit > group && limit > 1; limit /= 10 {
+				dst = append(dst, '0')
+			}
+		}
+		dst = strconv.AppendUint(dst, uint64(group), 10)
+	}
+	return dst
+}

@@ -1,0 +1,76 @@
+package mask_test
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/mask"
+)
+
+// cell masks the values one after the other, and shows those that stay as "=".
+func cells(c *mask.Column, values ...string) []string {
+	var out []string
+	for _, v := range values {
+		got, changed := c.Mask(nil, []byte(v))
+		switch {
+		case !changed:
+			out = append(out, "=")
+		case got == nil:
+			out = append(out, "NULL")
+		default:
+			out = append(out, string(got))
+		}
+	}
+	return out
+}
+
+func TestColumn(t *testing.T) {
+	s := detecting(t, mask.Redact(), "*")
+	be := binary.BigEndian
+	for _, c := range []struct {
+		name     string
+		typ      mask.Type
+		in, want []string
+	}{
+		{"note", text(mask.Text), []string{"hello", "write to ada@example.com", "hello"}, []string{"=", "write to ***", "="}},
+		{"note", text(mask.Text), []string{"hello", "ada@example.com", "hello"}, []string{"=", "***", "***"}},
+		{"ssn", text(mask.Text), []string{"536904399", "x"}, []string{"***", "***"}},
+		{"id", text(mask.Text), []string{"536904399", "x"}, []string{"=", "="}},
+		{"mail", text(mask.Padded), []string{"ada@example.com   ", "x"}, []string{"***", "***"}},
+		{"ssn", text(mask.Int4), []string{"536904399", "1"}, []string{"0", "0"}},
+		{"ssn", bin(mask.Int4), []string{string(be.AppendUint32(nil, 536904399))}, []string{"\x00\x00\x00\x00"}},
+		{"phone", bin(mask.Int8), []string{string(be.AppendUint64(nil, 4155552671))}, []string{"\x00\x00\x00\x00\x00\x00\x00\x00"}},
+		{"phone", bin(mask.Numeric), []string{"\x00\x03\x00\x02\x00\x00\x00\x00\x00\x29\x15\xb3\x0a\x6f"}, []string{"\x00\x00\x00\x00\x00\x00\x00\x00"}},
+		{"born", bin(mask.Date), []string{string(be.AppendUint32(nil, ^uint32(5405)))}, []string{"\xff\xff\xd5\x33"}},
+		{"created", bin(mask.Date), []string{string(be.AppendUint32(nil, ^uint32(5405)))}, []string{"="}},
+		{"doc", text(mask.JSON), []string{`{"a": 1}`, `{"a":"ada@example.com"}`, `{`, `{"b":2}`}, []string{"=", `{"a":"***"}`, `"***"`, "="}},
+		{"doc", bin(mask.JSONB), []string{"\x01{\"a\":\"ada@example.com\"}", "{}"}, []string{"\x01{\"a\":\"***\"}", "NULL"}},
+		{"mails", text(mask.Array), []string{"{a,b}", "{ada@example.com,b}"}, []string{"=", "{}"}},
+		{"mood", text(mask.Unknown), []string{"happy", "ada@example.com", "sad"}, []string{"=", "NULL", "NULL"}},
+		{"raw", text(mask.Bytes), []string{`\x00`, `\x616263`}, []string{"=", "="}},
+	} {
+		col := s.Column(c.name, c.typ, nil)
+		require.NotNil(t, col, c.name)
+		require.Equal(t, c.want, cells(col, c.in...), "%s %v of %q", c.name, c.typ, c.in)
+	}
+	require.Nil(t, s.Column("x", text(mask.Bool), nil))
+	require.Nil(t, new(mask.Set).Column("x", text(mask.Text), nil))
+	// Only the first values tell what a column holds.
+	late := s.Column("x", text(mask.Text), nil)
+	for range 64 {
+		late.Mask(nil, []byte("x"))
+	}
+	require.Equal(t, []string{"***", "="}, cells(late, "ada@example.com", "x"))
+}
+
+func TestColumnDoesNotAllocate(t *testing.T) {
+	col := detecting(t, mask.Redact(), "*").Column("x", text(mask.Text), nil)
+	buf := make([]byte, 0, 128)
+	for _, in := range []string{"hello there", "write to ada@example.com", "ada@example.com", "whatever"} {
+		in := []byte(in)
+		col.Mask(buf, in)
+		require.Zero(t, testing.AllocsPerRun(100, func() { col.Mask(buf, in) }), in)
+	}
+}

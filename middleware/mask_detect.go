@@ -1,0 +1,113 @@
+package middleware
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/mask"
+	"github.com/sallyport-dev/gateway/mask/detect"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// detect is for rules that name no columns and no fields: what comes back is
+// masked where something is found in it.
+func (m *masking) detect(op *protocol.Operation) (protocol.Decision, error) {
+	if m.blind(op) && !globAny(m.passKinds, string(op.Verb)) {
+		d := protocol.Deny("what is masked in text cannot be hidden in what this returns (" + string(op.Verb) + ")")
+		d.Hint = "ask for it as text, such as with cat or a SELECT, or ask whoever runs the gateway to let " + string(op.Verb) + " pass"
+		return d, nil
+	}
+	return protocol.Pass, errors.Join(m.rowsIfAny(op), m.streams(op), op.OnText(m.found(op, nil)))
+}
+
+// blind reports whether op brings data from the target in a form that nobody
+// looks into: the rows of a COPY, files, connections.
+func (m *masking) blind(op *protocol.Operation) bool {
+	switch op.Verb {
+	case "copy":
+		return op.Shape&protocol.Bytes != 0 && !op.Access.Has(protocol.Write)
+	case "open":
+		return op.Shape == 0 && op.Access.Has(protocol.Read)
+	case "subsystem":
+		return op.Shape != 0 // sftp has none: its files are opened one by one
+	case "scp", "rsync", "git", "forward", "listen", "accept":
+		return true
+	}
+	return false
+}
+
+func (m *masking) rowsIfAny(op *protocol.Operation) error {
+	if op.Shape&protocol.Rows == 0 {
+		return nil
+	}
+	return op.OnRows(m.rows(op))
+}
+
+// streams masks what is found in the streams that come from the target.
+func (m *masking) streams(op *protocol.Operation) error {
+	if op.Shape&protocol.Bytes == 0 {
+		return nil
+	}
+	return op.OnBytes(func(st protocol.Stream) (protocol.BytesFunc, error) {
+		if st.In {
+			return nil, nil
+		}
+		s := m.set.Stream(nil)
+		return func(chunk []byte, last bool) ([]byte, error) {
+			if len(chunk) == 0 && !last {
+				return s.Flush(), nil
+			}
+			return s.Next(chunk, last), nil
+		}, nil
+	})
+}
+
+// found returns the tap that masks what is found in messages, after first, which
+// may be nil.
+func (m *masking) found(op *protocol.Operation, first protocol.TextFunc) protocol.TextFunc {
+	if !m.set.HasDetectors() {
+		return first
+	}
+	texts := m.set.Texts(nil)
+	var none detect.Field
+	return func(msg *protocol.Message) error {
+		if first != nil {
+			if err := first(msg); err != nil {
+				return err
+			}
+		}
+		for _, s := range []*string{&msg.Text, &msg.Detail, &msg.Hint, &msg.Where, &msg.Query} {
+			if out := texts.Mask(nil, []byte(*s), none); out != nil {
+				*s = string(out)
+			}
+		}
+		return nil
+	}
+}
+
+// detector returns what masks the values of a column that no rule names, or nil.
+func (m *masking) detector(op *protocol.Operation, c *protocol.Column) *mask.Column {
+	name := c.Name
+	for i := range c.Sources { // what it is called where it comes from counts too
+		if s := &c.Sources[i]; s.Column != name && i < 8 {
+			name += "." + s.Column
+		}
+	}
+	marked := false
+	return m.set.Column(name, typeOf(op, c), func(string, string) {
+		if !marked {
+			marked = true
+			op.MarkMasked(c.Name)
+		}
+	})
+}
+
+// isText reports whether documents of that media type are text that is read line
+// by line.
+func isText(kind string) bool {
+	switch kind {
+	case "application/xml", "application/javascript", "application/yaml", "application/x-yaml", "application/x-www-form-urlencoded", "application/toml", "application/sql":
+		return true
+	}
+	return strings.HasPrefix(kind, "text/") || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+xml")
+}
