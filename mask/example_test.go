@@ -175,3 +175,87 @@ func ExampleSet_Column() {
 	// ************1111
 	// ************1112
 }
+
+func ExampleCard() {
+	show(mask.Card(true), "4111 1111 1111 1111")
+	// Output: "4111 11** **** 1111"
+}
+
+func ExampleShape() {
+	show(mask.Shape(), "Flat 12b")
+	// Output: "Xxxx 00x"
+}
+
+func ExampleURL() {
+	show(mask.URL(), "https://user:secret@example.com/reset?token=x")
+	// Output: "https://example.com/***"
+}
+
+func ExampleReplace() {
+	show(mask.Replace(`[0-9]+`, "#"), "Room 12, floor 3")
+	// Output: "Room #, floor #"
+}
+
+func ExampleNetwork() {
+	show(mask.Network(24, 64), "10.1.2.3")
+	// Output: "10.1.2.0"
+}
+
+func ExampleRound() {
+	f, _ := mask.Round(1000).Bind(mask.Postgres(23, "int4", false))
+	fmt.Printf("%s\n", f(nil, []byte("51234")))
+	// Output: 51000
+}
+
+func ExampleTruncate() {
+	f, _ := mask.Truncate(mask.Year).Bind(mask.Postgres(1082, "date", false))
+	fmt.Printf("%s\n", f(nil, []byte("1815-12-10")))
+	// Output: 1815-01-01
+}
+
+func examplesKey() mask.Key {
+	key, err := mask.NewKey([]byte("32 random bytes from a vault ..."))
+	if err != nil {
+		fmt.Println(err)
+	}
+	return key
+}
+
+func ExamplePseudonym() {
+	show(mask.Pseudonym(examplesKey(), "card", mask.Digits), "4111 1111 1111 1111")
+	// Output: "9173 4655 5078 2777"
+}
+
+func ExampleBucket() {
+	show(mask.Bucket(examplesKey(), "customer", 4), "ada@example.com")
+	// Output: "2"
+}
+
+func ExampleNoise() {
+	f, _ := mask.Noise(examplesKey(), "salary", 1000).Bind(mask.Postgres(23, "int4", false))
+	fmt.Println(string(f(nil, []byte("51234"))) == string(f(nil, []byte("51234"))))
+	// Output: true
+}
+
+func ExampleElements() {
+	f, _ := mask.Elements(mask.Email()).Bind(mask.Postgres(1009, "_text", false))
+	fmt.Printf("%s\n", f(nil, []byte("{ada@example.com,NULL}")))
+	// Output: {"***@example.com",NULL}
+}
+
+func ExampleMembers() {
+	f, _ := mask.Members(mask.Redact(), "contact.email").Bind(mask.Postgres(3802, "jsonb", false))
+	fmt.Printf("%s\n", f(nil, []byte(`{"name": "Ada", "contact": {"email": "ada@example.com"}}`)))
+	// Output: {"name": "Ada", "contact": {"email": "***"}}
+}
+
+func ExampleRecord() {
+	f, _ := mask.Record(map[int]mask.Transform{2: mask.Redact()}).Bind(mask.Postgres(16500, "address", false))
+	fmt.Printf("%s\n", f(nil, []byte("(Rome,\"Via X, 1\")")))
+	// Output: ("Rome","***")
+}
+
+func ExampleFound() {
+	show(mask.Found(mask.Redact(), "email"), "please write to ada@example.com")
+	// Output: "please write to ***"
+}

@@ -17,7 +17,8 @@ import (
 // different domains have nothing in common: give columns that need not be
 // compared a domain of their own. The domain may be empty.
 //
-// Text and XML become 32 hexadecimal digits (128 bits), JSON a string of them, bytea
+// Text and XML become 32 hexadecimal digits (128 bits), behind the key's name if it
+// has one (see [Key.Named]), JSON a string of them, bytea
 // 16 bytes, a uuid one of version 8 (122 bits). Integers become one that is
 // not negative and fits: different values of a small integer type may share
 // it. What else there is becomes NULL.
@@ -30,21 +31,22 @@ type keyedHash struct {
 
 // Bind implements [Transform].
 func (k keyedHash) Bind(t Type) (Func, error) {
-	if k.key.bytes == nil {
-		return nil, errors.New("hash: no key")
-	}
-	if len(k.domain) > 256 {
-		return nil, errors.New("hash: the domain is longer than 256 bytes")
+	if err := k.check("hash"); err != nil {
+		return nil, err
 	}
 	binaryForm := t.Encoding == PostgresBinary
+	prefix := ""
+	if k.key.id != "" {
+		prefix = k.key.id + "_"
+	}
 	switch t.Kind {
 	case Text, XML:
 		p := k.pseudonym("text")
-		return func(dst, in []byte) []byte { return hex.AppendEncode(dst, p.of(in)[:16]) }, nil
+		return func(dst, in []byte) []byte { return hex.AppendEncode(append(dst, prefix...), p.of(in)[:16]) }, nil
 	case Padded:
 		p := k.pseudonym("text")
 		return func(dst, in []byte) []byte {
-			return hex.AppendEncode(dst, p.of(bytes.TrimRight(in, " "))[:16])
+			return hex.AppendEncode(append(dst, prefix...), p.of(bytes.TrimRight(in, " "))[:16])
 		}, nil
 	case JSON, JSONB:
 		p := k.pseudonym("json")
@@ -56,7 +58,7 @@ func (k keyedHash) Bind(t Type) (Func, error) {
 				}
 				dst, in = append(dst, 1), in[1:]
 			}
-			dst = append(dst, '"')
+			dst = append(append(dst, '"'), prefix...)
 			return append(hex.AppendEncode(dst, p.of(in)[:16]), '"')
 		}, nil
 	case Int2, Int4, Int8, OID:
@@ -67,6 +69,17 @@ func (k keyedHash) Bind(t Type) (Func, error) {
 		return k.bytea(binaryForm), nil
 	}
 	return constant(nil), nil
+}
+
+// check says what is wrong with the settings of the transform of that name.
+func (k keyedHash) check(name string) error {
+	switch {
+	case k.key.bytes == nil:
+		return errors.New(name + ": no key")
+	case len(k.domain) > 256:
+		return errors.New(name + ": the domain is longer than 256 bytes")
+	}
+	return nil
 }
 
 func (k keyedHash) integer(kind Kind, binaryForm bool) Func {

@@ -1,10 +1,7 @@
 package middleware
 
 import (
-	"errors"
 	"fmt"
-	"os"
-	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -37,7 +34,19 @@ import (
 //	  except_groups: [dba]
 //	  allow_derived: false       # see MaskConfig.AllowDerived
 //
-// A hash key is at least 32 characters of random text; key_env names the
+// What with may say:
+//
+//	null, redact, default, email, shape, url, card
+//	{fixed: TEXT}  {partial: {keep_first: N, keep_last: N, mark: C}}  {ends: {first: N, last: N}}
+//	{card: {issuer: true}}  {replace: {pattern: REGEXP, with: TEXT}}
+//	{round: N}  {truncate: day|month|quarter|year|decade}  {network: {v4: BITS, v6: BITS}}
+//	{hash: {key_env: V, domain: D, key_name: N}}
+//	{pseudonym: {key_env: V, domain: D, format: email|uuid|digits}}
+//	{bucket: {key_env: V, domain: D, of: N}}  {noise: {key_env: V, domain: D, spread: N}}
+//	{elements: WITH}  {members: {fields: [...], with: WITH}}
+//	{found: {kinds: [...], with: WITH}}  {record: {FIELD: WITH}}
+//
+// They are the functions of package mask of the same names. A key is at least 32 characters of random text; key_env names the
 // environment variable that holds it and keeps it out of the file.
 func MaskKind() Kind {
 	return KindOf("mask", func(c maskSettings) (Step, error) {
@@ -98,104 +107,4 @@ func (r *maskRule) UnmarshalYAML(unmarshal func(any) error) error {
 	_, there := keys["with"]
 	r.null = there && r.With == nil
 	return nil
-}
-
-// maskWith is one word, or a map with one key.
-type maskWith struct {
-	word string
-	maskOptions
-}
-
-type maskOptions struct {
-	Fixed   *string      `yaml:"fixed"`
-	Partial *maskPartial `yaml:"partial"`
-	Hash    *maskHash    `yaml:"hash"`
-}
-
-type maskPartial struct {
-	KeepFirst int    `yaml:"keep_first"`
-	KeepLast  int    `yaml:"keep_last"`
-	Mark      string `yaml:"mark"`
-}
-
-type maskHash struct {
-	Key    protocol.Secret `yaml:"key"`
-	KeyEnv string          `yaml:"key_env"`
-	Domain string          `yaml:"domain"`
-}
-
-// UnmarshalYAML accepts both forms.
-func (w *maskWith) UnmarshalYAML(unmarshal func(any) error) error {
-	if unmarshal(&w.word) == nil {
-		return nil
-	}
-	w.word = ""
-	return unmarshal(&w.maskOptions)
-}
-
-func (w *maskWith) transform() (mask.Transform, error) {
-	given := 0
-	for _, there := range []bool{w.word != "", w.Fixed != nil, w.Partial != nil, w.Hash != nil} {
-		if there {
-			given++
-		}
-	}
-	if given != 1 {
-		return nil, errors.New("with: takes one of null, redact, default, email, fixed, partial, hash")
-	}
-	switch {
-	case w.Fixed != nil:
-		return mask.Fixed(*w.Fixed), nil
-	case w.Partial != nil:
-		return w.Partial.transform()
-	case w.Hash != nil:
-		return w.Hash.transform()
-	}
-	switch w.word {
-	case "null":
-		return mask.Null(), nil
-	case "redact":
-		return mask.Redact(), nil
-	case "default":
-		return mask.Default(), nil
-	case "email":
-		return mask.Email(), nil
-	case "fixed", "partial", "hash":
-		return nil, fmt.Errorf("with: %s needs settings: write {%s: ...}", w.word, w.word)
-	}
-	return nil, fmt.Errorf("with: unknown transform %q; known are null, redact, default, email, fixed, partial, hash", w.word)
-}
-
-func (p *maskPartial) transform() (mask.Transform, error) {
-	t := mask.Partial{KeepFirst: p.KeepFirst, KeepLast: p.KeepLast}
-	if p.Mark != "" {
-		r, size := utf8.DecodeRuneInString(p.Mark)
-		if size != len(p.Mark) || r == utf8.RuneError {
-			return nil, fmt.Errorf("partial: mark %q is not one character", p.Mark)
-		}
-		t.With = r
-	}
-	return t, nil
-}
-
-func (h *maskHash) transform() (mask.Transform, error) {
-	key := h.Key.Reveal()
-	switch {
-	case h.KeyEnv == "" && key == "":
-		return nil, errors.New("hash: needs a key: name an environment variable in key_env")
-	case h.KeyEnv != "" && key != "":
-		return nil, errors.New("hash: has both key and key_env; keep one")
-	case h.KeyEnv != "":
-		if key = os.Getenv(h.KeyEnv); key == "" {
-			return nil, fmt.Errorf("hash: environment variable %s is not set", h.KeyEnv)
-		}
-	}
-	if len(key) < 32 {
-		return nil, errors.New("hash: the key is shorter than 32 characters; 'openssl rand -hex 32' makes one")
-	}
-	k, err := mask.NewKey([]byte(key))
-	if err != nil {
-		return nil, fmt.Errorf("hash: %w", err)
-	}
-	return mask.Hash(k, h.Domain), nil
 }

@@ -63,27 +63,69 @@ except_groups: [dba, sre]
 	require.True(t, x.Plain())
 }
 
+// Every form that the documentation names.
+func TestMaskKindTransforms(t *testing.T) {
+	t.Setenv("MASK_KEY", "0123456789abcdef0123456789abcdef")
+	for with, want := range map[string][2]string{
+		"shape":                       {"Ada 12", "Xxx 00"},
+		"url":                         {"https://a@b.example/c", "https://b.example/***"},
+		"card":                        {"4111111111111111", "************1111"},
+		"{card: {issuer: true}}":      {"4111111111111111", "411111******1111"},
+		"{ends: {first: 2, last: 2}}": {"1234567", "**345**"},
+		`{replace: {pattern: "[0-9]+", with: "#"}}`: {"a 1", "a #"},
+		"{round: 10}":                 {"37", "***"}, // of text
+		"{truncate: year}":            {"1985-03-12", "***"},
+		"{network: {v4: 24, v6: 64}}": {"10.1.2.3", "10.1.2.0"},
+		"{pseudonym: {key_env: MASK_KEY, domain: x, format: digits}}": {"4111 1111 1111 1111", "0265 4882 3024 7230"},
+		"{bucket: {key_env: MASK_KEY, of: 2}}":                        {"a", "1"},
+		"{noise: {key_env: MASK_KEY, spread: 2}}":                     {"a", "***"},
+		"{hash: {key_env: MASK_KEY, domain: person, key_name: k2}}":   {"ada@example.com", "k2_85cada657f66a3469c4f762016b285cd"},
+		"{elements: redact}":                                          {"{a}", "***"},
+		"{members: {fields: [a], with: redact}}":                      {`{"a":1,"b":2}`, `{"a":0,"b":2}`},
+		"{found: {kinds: [email], with: email}}":                      {"to ada@example.com", "to ***@example.com"},
+		`{found: {with: "null"}}`:                                     {"to ada@example.com", "to ***"},
+		"{record: {1: redact}}":                                       {"(a)", "NULL"},
+	} {
+		step, err := buildMask("rules: [{name: r, columns: [public.t.c], with: " + with + "}]")
+		require.NoError(t, err, with)
+		rows, err := middlewaretest.Rows(step, sel("public.t.c"), []protocol.Column{col("c", "is public.t.c")}, [][][]byte{bytesOf(want[0])})
+		require.NoError(t, err)
+		require.Equal(t, [][][]byte{bytesOf(want[1])}, rows, with)
+	}
+}
+
 func TestMaskKindRefuses(t *testing.T) {
 	rule := func(with string) string { return "rules: [{name: r, columns: [a.b.c], " + with + "}]" }
 	for text, want := range map[string]string{
-		"rules: []":                                        "has no rules",
-		"rulez: []":                                        `unknown field "rulez"`,
-		rule("wiht: redact"):                               `unknown field "wiht"`,
-		"rules: [{name: r, columns: [a.b.c]}]":             "rule r: has no transform",
-		rule("with: readct"):                               `rule r: with: unknown transform "readct"`,
-		rule("with: hash"):                                 "rule r: with: hash needs settings",
-		rule("with: {fixd: x}"):                            `unknown field "fixd"`,
-		rule("with: {partial: {keep: 4}}"):                 `unknown field "keep"`,
-		rule("with: {partial: {}}"):                        "rule r: partial: nothing is kept",
-		rule(`with: {partial: {keep_last: 1, mark: ab}}`):  `mark "ab" is not one character`,
-		rule("with: {fixed: x, partial: {keep_last: 4}}"):  "rule r: with: takes one of",
-		rule("with: {}"):                                   "rule r: with: takes one of",
-		rule("with: {hash: {}}"):                           "rule r: hash: needs a key",
-		rule("with: {hash: {key_env: NO_SUCH_VARIABLE}}"):  "NO_SUCH_VARIABLE is not set",
-		rule("with: {hash: {key: a, key_env: b}}"):         "both key and key_env",
-		rule("with: {hash: {key: tooshort}}"):              "shorter than 32 characters",
-		"rules: [{name: r, columns: [email], with: null}]": `column "email": has fewer`,
-		"rules: [{name: r, detect: [emial], with: null}]":  `there is no kind "emial"`,
+		"rules: []":                                                            "has no rules",
+		"rulez: []":                                                            `unknown field "rulez"`,
+		rule("wiht: redact"):                                                   `unknown field "wiht"`,
+		"rules: [{name: r, columns: [a.b.c]}]":                                 "rule r: has no transform",
+		rule("with: readct"):                                                   `rule r: with: unknown transform "readct"`,
+		rule("with: hash"):                                                     "rule r: with: hash needs settings",
+		rule("with: {fixd: x}"):                                                `unknown field "fixd"`,
+		rule("with: {partial: {keep: 4}}"):                                     `unknown field "keep"`,
+		rule("with: {partial: {}}"):                                            "rule r: partial: nothing is kept",
+		rule(`with: {partial: {keep_last: 1, mark: ab}}`):                      `mark "ab" is not one character`,
+		rule("with: {fixed: x, partial: {keep_last: 4}}"):                      "rule r: with: takes one of",
+		rule("with: {}"):                                                       "rule r: with: takes one of",
+		rule("with: {hash: {}}"):                                               "rule r: hash: needs a key",
+		rule("with: {hash: {key_env: NO_SUCH_VARIABLE}}"):                      "NO_SUCH_VARIABLE is not set",
+		rule("with: {hash: {key: a, key_env: b}}"):                             "both key and key_env",
+		rule("with: {hash: {key: tooshort}}"):                                  "shorter than 32 characters",
+		"rules: [{name: r, columns: [email], with: null}]":                     `column "email": has fewer`,
+		rule("with: shap"):                                                     `unknown transform "shap"`,
+		rule("with: pseudonym"):                                                "with: pseudonym needs settings",
+		rule("with: {pseudonym: {}}"):                                          "rule r: pseudonym: needs a key",
+		rule("with: {round: 1}"):                                               "rule r: round: to is less than 2",
+		rule("with: {truncate: week}"):                                         `rule r: truncate: "week" is not`,
+		rule("with: {elements: redcat}"):                                       `elements: with: unknown transform "redcat"`,
+		rule("with: {members: {fields: [a]}}"):                                 "members: needs a transform",
+		rule("with: {members: {fields: [a..b], with: null}}"):                  "members: needs a transform", // null is none here; write "null"
+		rule("with: {record: {2: {fixd: x}}}"):                                 `unknown field "fixd"`,
+		rule("with: {bucket: {key: 0123456789abcdef0123456789abcdef, of: 1}}"): "rule r: bucket: n is not",
+		rule("with: {hash: {key: 0123456789abcdef0123456789abcdef, key_name: a b}}"): "rule r: hash: a key's name",
+		"rules: [{name: r, detect: [emial], with: null}]":                            `there is no kind "emial"`,
 	} {
 		_, err := buildMask(text)
 		require.ErrorContains(t, err, want, text)

@@ -35,3 +35,13 @@ func ExampleNew() {
 	fmt.Println(d.Find(nil, []byte("assigned to EMP-004711"), detect.Field{}))
 	// Output: [{staff 12 22 95}]
 }
+
+func ExampleKinds() {
+	fmt.Println(len(detect.Kinds())-len(detect.Default()), detect.Match("net.*", "net.ip"))
+	// Output: 2 true
+}
+
+func ExampleDefault() {
+	fmt.Println(detect.Default()[:3])
+	// Output: [email phone birth_date]
+}
