@@ -134,6 +134,11 @@ func (d *faultyDisk) cutPower(t testing.TB, dir string) string {
 		}
 		require.NoError(t, os.WriteFile(filepath.Join(after, filepath.Base(s.path)), b, 0o600))
 	}
+	// The checkpoint lasts and says no more than what lasts; of the tiles nothing
+	// does.
+	if b, err := ReadCheckpoint(dir); err == nil {
+		require.NoError(t, os.WriteFile(filepath.Join(after, checkpointFile), b, 0o600))
+	}
 	return after
 }
 
