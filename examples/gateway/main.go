@@ -42,6 +42,7 @@ func commands() []command {
 		{"tail", "[DIR]", "print the journal", tailHelp, (*program).tail},
 		{"verify", "[DIR]", "check that the journal is what was written", verifyHelp, (*program).verify},
 		{"audit query", "[DIR]", "find who ran what, and what came of it", queryHelp, (*program).auditQuery},
+		{"audit export", "TO [DIR]", "send the journal to a file, a syslog server or a webhook", exportHelp, (*program).auditExport},
 		{"audit key", "FILE", "make a key that signs the journal", keyHelp, (*program).auditKey},
 		{"audit prove", "SEQ [DIR]", "prove that an event is in the journal", proveHelp, (*program).auditProve},
 		{"audit check", "FILE", "check such a proof, without the journal", auditCheckHelp, (*program).auditCheck},

@@ -1,0 +1,282 @@
+// Package export sends the events of a journal elsewhere: to a file, a syslog
+// server, a webhook.
+//
+// An [Exporter] reads the journal beside its writing and keeps in a file how far
+// its [Sink] has got, so nobody waits for a sink, and a sink that is dead for a
+// day gets everything afterwards. What it costs until then is the disk that the
+// journal takes anyway, and at most two batches of memory. Events go at least
+// once and in order; their number, with the journal's id, tells doubles.
+//
+// Statements, arguments and what stands behind them are left out unless
+// [Exporter.Texts] says otherwise: they hold the data that the target keeps.
+package export
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/sallyport-dev/gateway/audit"
+)
+
+// A Sink takes events.
+type Sink interface {
+	// Send returns nil when the events are where they belong. After an error
+	// all of them are sent again, unless it is a [RejectedError]. Origin is the
+	// journal's id.
+	Send(ctx context.Context, origin string, events []audit.Event) error
+}
+
+// A RejectedError says that a sink will never take these events, however often
+// they are sent. They are kept in the file of rejected ones, and the next follow.
+type RejectedError struct{ Err error }
+
+// Error tells why.
+func (e *RejectedError) Error() string { return "rejected: " + e.Err.Error() }
+
+// Unwrap returns why.
+func (e *RejectedError) Unwrap() error { return e.Err }
+
+// An Exporter sends one journal's events to one sink.
+type Exporter struct {
+	Dir  string // of the journal
+	Sink Sink
+
+	// Cursor is the file that keeps how far the sink has got. Rejected events
+	// are kept beside it, in Cursor + ".rejected".
+	Cursor string
+
+	Texts bool // sends statements and arguments as well
+	Batch int  // events that are sent at once: 100 if 0
+
+	Logger *slog.Logger // nil: slog.Default()
+
+	wait func(ctx context.Context, d time.Duration) error // nil: the clock's
+}
+
+// A position is what a cursor file holds.
+type position struct {
+	Origin string `json:"origin"`
+	Next   uint64 `json:"next"` // the number of the next event
+}
+
+// Run sends what the journal holds and the sink has not got. At the end it
+// returns nil, or, if follow is true, waits for more until ctx ends. A sink that
+// fails is tried again, less and less often, until ctx ends.
+func (x *Exporter) Run(ctx context.Context, follow bool) error {
+	if x.Batch <= 0 {
+		x.Batch = 100
+	}
+	if x.Logger == nil {
+		x.Logger = slog.Default()
+	}
+	if x.wait == nil {
+		x.wait = wait
+	}
+	for {
+		at, err := x.position()
+		if err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		err = audit.Batches(ctx, x.Dir, at.Next, follow, x.Batch, func(events []audit.Event) error { return x.send(ctx, &at, events) })
+		var damage *audit.DamageError
+		if errors.As(err, &damage) && damage.Damages[0].Next > at.Next {
+			x.Logger.Error("export: events that cannot be read are left out", "from", at.Next, "next", damage.Damages[0].Next, "error", err)
+			at.Next = damage.Damages[0].Next
+			if err := x.keep(at); err != nil {
+				return fmt.Errorf("export: %w", err)
+			}
+			continue
+		}
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		return err
+	}
+}
+
+// position reads the cursor, and sees that it is of this journal.
+func (x *Exporter) position() (at position, err error) {
+	for e, err := range audit.Events(x.Dir) {
+		if err == nil && e.Journal != nil {
+			at.Origin = e.Journal.Origin
+		}
+		break
+	}
+	b, err := os.ReadFile(x.Cursor)
+	if errors.Is(err, fs.ErrNotExist) {
+		return at, nil
+	}
+	if err != nil {
+		return at, err
+	}
+	var was position
+	if err := json.Unmarshal(b, &was); err != nil {
+		return at, fmt.Errorf("cursor %s: %w", x.Cursor, err)
+	}
+	if at.Origin != "" && was.Origin != "" && was.Origin != at.Origin {
+		return at, fmt.Errorf("cursor %s: it is of journal %q, this is %q: remove it to send all of this one", x.Cursor, was.Origin, at.Origin)
+	}
+	at.Next = was.Next
+	return at, nil
+}
+
+// keep writes the cursor, durably.
+func (x *Exporter) keep(at position) error {
+	b, err := json.Marshal(at)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(x.Cursor+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(append(b, '\n')); err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), x.Cursor); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(x.Cursor))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// The first and the longest pause before a sink is tried again.
+const (
+	firstPause = time.Second
+	maxPause   = time.Minute
+)
+
+func (x *Exporter) send(ctx context.Context, at *position, events []audit.Event) error {
+	if at.Origin == "" && events[0].Journal != nil {
+		at.Origin = events[0].Journal.Origin
+	}
+	if !x.Texts {
+		for i := range events {
+			redact(&events[i])
+		}
+	}
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		err := x.Sink.Send(ctx, at.Origin, events)
+		var rejected *RejectedError
+		switch {
+		case err == nil:
+		case errors.As(err, &rejected):
+			x.Logger.Error("export: the sink does not take these events; they are kept", "from", events[0].Seq, "events", len(events), "file", x.Cursor+".rejected", "error", err)
+			if err := x.reject(events); err != nil {
+				return err
+			}
+		default:
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			x.Logger.Warn("export: the sink failed", "next", events[0].Seq, "lag", time.Since(events[0].Time).Round(time.Second), "again_in", pause, "error", err)
+			// Somewhat apart from other exporters, which may have failed at once.
+			if err := x.wait(ctx, pause/2+rand.N(pause)); err != nil {
+				return err
+			}
+			continue
+		}
+		at.Next = events[len(events)-1].Seq + 1
+		return x.keep(*at)
+	}
+}
+
+// reject keeps events for somebody to look at.
+func (x *Exporter) reject(events []audit.Event) error {
+	f, err := os.OpenFile(x.Cursor+".rejected", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = writeLines(f, events, JSON, ""); err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// redact leaves out what may hold the target's data: the length stays.
+func redact(e *audit.Event) {
+	hide := func(v *audit.Value) {
+		if v != nil && !v.Hidden {
+			*v = audit.Value{Hidden: true, Len: len(v.Text)}
+		}
+	}
+	if a := e.Action; a != nil {
+		hide(a.Text)
+		hide(a.Behind)
+		hide(a.Rewritten)
+		for i := range a.Args {
+			hide(a.Args[i].Value)
+		}
+	}
+	if r := e.Result; r != nil {
+		r.Error = "" // a target's message may quote a row
+	}
+}
+
+// A Format turns an event of the journal with that id into what a sink sends.
+type Format func(origin string, e *audit.Event) ([]byte, error)
+
+// JSON is the event as the journal has it.
+func JSON(_ string, e *audit.Event) ([]byte, error) { return json.Marshal(e) }
+
+// Lines is a sink that writes one line for each event, such as NDJSON. If w has
+// a method Sync, an event is sent when that has returned.
+func Lines(w io.Writer, f Format) Sink { return lines{w, f} }
+
+type lines struct {
+	w      io.Writer
+	format Format
+}
+
+// Send implements [Sink].
+func (l lines) Send(_ context.Context, origin string, events []audit.Event) error {
+	if err := writeLines(l.w, events, l.format, origin); err != nil {
+		return err
+	}
+	if s, ok := l.w.(interface{ Sync() error }); ok {
+		if err := s.Sync(); !errors.Is(err, syscall.EINVAL) { // a pipe or a terminal has nothing to sync
+			return err
+		}
+	}
+	return nil
+}
+
+func writeLines(w io.Writer, events []audit.Event, f Format, origin string) error {
+	var b []byte
+	for i := range events {
+		line, err := f(origin, &events[i])
+		if err != nil {
+			return &RejectedError{err}
+		}
+		b = append(append(b, line...), '\n')
+	}
+	_, err := w.Write(b)
+	return err
+}
