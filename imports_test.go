@@ -75,6 +75,7 @@ var heavy = map[string][]string{
 	"github.com/goccy/go-yaml":       {"middleware/config", "middleware/policy"},
 	"k8s.io/":                        {"protocol/kubernetes"},
 	"modernc.org/sqlite":             {"audit/sqlite"},
+	"filippo.io/age":                 {"audit", "examples"},
 	"go.opentelemetry.io/otel/sdk":   {"examples"},
 	"go.opentelemetry.io/otel/":      {".", "middleware", "examples"},
 	"go.uber.org/goleak":             {"protocol/protocoltest"},

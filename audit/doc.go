@@ -68,6 +68,17 @@
 // leaf may be larger than they can hold and stands in its segment. What a power
 // failure spoils of the tiles is made again from the leaves.
 //
+// # What is sealed
+//
+// Statements and arguments hold the data that the target keeps. With
+// [Detail.Seal] they stand in the journal as ciphertext beside a commitment, and
+// the key of each session is a small file below "sealed", encrypted with age to
+// recipients that the gateway has only the public halves of ([Options.SealTo]). An
+// [Unsealer] reads them. [Journal.Erase] removes a session's key, for retention
+// or because a person asks: events, chain and proofs stay as they are, and an
+// event says who erased what and why; [Journal.Hold] keeps it from happening.
+// What is sealed is not in an index's words and cannot be searched for.
+//
 // # Text
 //
 // JSON strings are Unicode; what clients send need not be. A text that is not

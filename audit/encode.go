@@ -28,6 +28,10 @@ type Detail struct {
 	// equal values can be found. The digest that approvals are bound to is
 	// not keyed: somebody who guesses a whole statement can confirm the guess.
 	Key protocol.Secret
+	// Seal keeps what would be in the clear as ciphertext, for which the journal
+	// needs [Options.SealTo]: an [Unsealer] reads it, and [Journal.Erase] ends
+	// that. What is hidden stays hidden.
+	Seal bool
 }
 
 func (d *Detail) mac() func(string) []byte {
@@ -75,6 +79,7 @@ type leaf struct {
 	event   *protocol.Event
 	session []byte // what appendSession or appendBrief made of the event's session
 	detail  *Detail
+	sealer  *sealer    // nil: nothing is sealed
 	whole   bool       // an end that says what was decided as well
 	facts   *factCache // nil: it may not be used
 }
@@ -372,19 +377,29 @@ func appendColumns(dst []byte, name string, cols []protocol.ColumnRef) []byte {
 	return append(dst, ']')
 }
 
-func appendValue(dst []byte, name, s string, hide bool, d *Detail) []byte {
+// appendValue appends a field whose value may be hidden or sealed, and nothing
+// for "".
+func (l *leaf) appendValue(dst []byte, name, s string) []byte {
 	if s == "" {
 		return dst
 	}
-	dst = append(dst, name...)
-	if hide {
+	dst = append(append(append(dst, `,"`...), name...), `":`...)
+	return l.appendBare(dst, name, s, l.detail.HideText)
+}
+
+func (l *leaf) appendBare(dst []byte, name, s string, hide bool) []byte {
+	d := l.detail
+	switch {
+	case hide, d.Seal && l.sealer == nil: // never in the clear for want of a key
 		return appendHidden(dst, s, d.mac())
+	case d.Seal:
+		return l.sealer.append(dst, sealPlace(l.event.Session.ID, l.event.Op.ID, name), s)
 	}
 	return appendText(dst, s)
 }
 
 func (l *leaf) appendAction(dst []byte) []byte {
-	op, d := l.event.Op, l.detail
+	op := l.event.Op
 	if l.event.Kind == protocol.Ended && !l.whole { // the rest stands in what was decided
 		return append(appendVerb(dst, op), '}')
 	}
@@ -393,14 +408,14 @@ func (l *leaf) appendAction(dst []byte) []byte {
 	} else {
 		dst = appendFacts(dst, op)
 	}
-	dst = appendValue(dst, `,"text":`, op.Text, d.HideText, d)
-	dst = appendValue(dst, `,"behind":`, op.Behind, d.HideText, d)
-	dst = appendValue(dst, `,"rewritten":`, op.Rewritten(), d.HideText, d)
+	dst = l.appendValue(dst, "text", op.Text)
+	dst = l.appendValue(dst, "behind", op.Behind)
+	dst = l.appendValue(dst, "rewritten", op.Rewritten())
 	if len(op.Args) > 0 {
 		dst = append(dst, `,"args":`...)
 		for i := range op.Args {
 			dst = append(dst, separator(i))
-			dst = appendArg(dst, &op.Args[i], d)
+			dst = l.appendArg(dst, i)
 		}
 		dst = append(dst, ']')
 	}
@@ -421,7 +436,8 @@ func (l *leaf) appendAction(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-func appendArg(dst []byte, a *protocol.Arg, d *Detail) []byte {
+func (l *leaf) appendArg(dst []byte, i int) []byte {
+	a := &l.event.Op.Args[i]
 	dst = append(dst, '{')
 	if a.Type != "" {
 		dst = append(dst, `"type":`...)
@@ -432,8 +448,10 @@ func appendArg(dst []byte, a *protocol.Arg, d *Detail) []byte {
 	switch {
 	case a.Null:
 		dst = append(dst, "null"...)
-	case d.HideArgs:
-		dst = appendHidden(dst, a.Text, d.mac())
+	case l.detail.Seal:
+		dst = l.appendBare(dst, "args/"+strconv.Itoa(i), a.Text, l.detail.HideArgs)
+	case l.detail.HideArgs:
+		dst = appendHidden(dst, a.Text, l.detail.mac())
 	default:
 		dst = appendText(dst, a.Text)
 	}

@@ -29,11 +29,15 @@ const (
 	JournalSegment    Kind = "audit.segment"      // the first leaf of each segment
 	JournalGap        Kind = "audit.gap"          // damage that the operator chose to go on behind
 	JournalRead       Kind = "audit.read"         // somebody asked what the journal holds
+	SealErased        Kind = "audit.erased"       // what was sealed of a session cannot be read any more
+	SealHeld          Kind = "audit.held"         // what is sealed of a session must not be erased
+	SealReleased      Kind = "audit.released"     // it may be
 )
 
 var kinds = map[Kind]bool{LoginRefused: true, SessionOpened: true, SessionClosed: true, ApprovalRequested: true,
 	CommandDecided: true, CommandCompleted: true, CommandUnknown: true, JournalOpened: true, JournalClosed: true,
-	JournalSegment: true, JournalGap: true, JournalRead: true}
+	JournalSegment: true, JournalGap: true, JournalRead: true,
+	SealErased: true, SealHeld: true, SealReleased: true}
 
 // An Event is one leaf of a journal, decoded. Session and Command together
 // name an operation: they are the same on its approval.requested,
@@ -182,6 +186,7 @@ type About struct {
 	Offset  int64  `json:"offset,omitempty"`  // audit.gap: where in the segment
 	Skipped int64  `json:"skipped,omitempty"` // audit.gap: bytes that cannot be read
 	What    Text   `json:"what,omitempty"`    // audit.gap: what is wrong; audit.opened: what was lost; audit.read: the question
+	Session string `json:"session,omitempty"` // audit.erased, held, released: whose sealed values
 
 	Prev string `json:"prev,omitempty"` // audit.segment: the chain before it; stays the last field
 }

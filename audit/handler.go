@@ -86,20 +86,7 @@ func (rd *Reader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // RecordReading records that who has read what q asks for, durably. An error
 // means that it must not be shown.
 func (j *Journal) RecordReading(ctx context.Context, who *protocol.Identity, remote string, q Query) error {
-	if err := j.admit(&protocol.Event{Kind: protocol.Decided, Decision: protocol.Decision{Effect: protocol.AllowEffect}}); err != nil {
-		return err
-	}
-	j.mu.Lock()
-	err := j.room()
-	if err == nil {
-		err = j.appendEvent(Event{Kind: JournalRead, Identity: identityOf(who), Remote: Text(remote), Journal: &About{What: Text(q.String())}})
-	}
-	p := Position(j.next)
-	j.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	return j.Sync(ctx, p)
+	return j.own(ctx, Event{Kind: JournalRead, Identity: identityOf(who), Remote: Text(remote), Journal: &About{What: Text(q.String())}})
 }
 
 // identityOf returns id as an event has it.

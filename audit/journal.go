@@ -59,6 +59,9 @@ type Options struct {
 	// it, or has it otherwise, is damaged.
 	Key protocol.Secret
 
+	// SealTo are the recipients of age, one a line, to whom [Detail.Seal] seals.
+	SealTo string
+
 	disk disk
 }
 
@@ -143,7 +146,8 @@ type Journal struct {
 	slow           time.Duration
 	tasks          sync.WaitGroup // lazy flushes under way
 
-	notary *notary // nil without a key
+	notary *notary    // nil without a key
+	holds  sync.Mutex // held by whoever erases or holds
 
 	// Owned by whoever flushes.
 	spare, scratch []byte
@@ -165,6 +169,7 @@ type sessionState struct {
 	segment  uint64 // that its first event is in
 	last     atomic.Uint64
 	later    postpones
+	sealer   *sealer // nil: nothing can be sealed
 }
 
 // Open opens the journal in dir, or begins one, and locks it for this process.
@@ -211,6 +216,9 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 		}
 		j.notary.timer = time.AfterFunc(time.Hour, j.notarize)
 		j.notary.timer.Stop()
+	}
+	if err := j.openSealed(); err != nil {
+		return nil, err
 	}
 	j.origin, j.chain, j.next = found.origin, found.chain, found.next
 	j.segment, j.current = found.segment, found.segment
@@ -265,6 +273,14 @@ func (j *Journal) Record(e *protocol.Event, d Detail) (p Position, err error) {
 		st = j.session(e.Session)
 	}
 	l := leaf{kind: kind, event: e, session: st.bytes(kind, e), detail: &d}
+	if d.Seal && st != nil {
+		if kind == SessionOpened && st.sealer == nil {
+			if st.sealer, err = j.seal(e.Session.ID); err != nil {
+				return 0, fmt.Errorf("journal %s: session %s cannot be sealed: %w", j.dir, e.Session.ID, err)
+			}
+		}
+		l.sealer = st.sealer
+	}
 	if l.whole = kind == CommandCompleted && st != nil && st.later.take(e.Op); l.whole {
 		defer func() {
 			if p == 0 { // an error or a panic: what was decided is still to be recorded

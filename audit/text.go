@@ -51,6 +51,10 @@ type Value struct {
 	Hidden bool
 	Len    int    // of a hidden value, in bytes
 	MAC    string // of a hidden value: HMAC-SHA-256 in hexadecimal, or ""
+
+	// Sealed is the ciphertext of a sealed value, whose text is opened by an
+	// [Unsealer], and Commit what binds it to that text.
+	Sealed, Commit []byte
 }
 
 type hiddenJSON struct {
@@ -60,13 +64,16 @@ type hiddenJSON struct {
 
 // MarshalJSON returns the journal's form of v.
 func (v Value) MarshalJSON() ([]byte, error) {
+	if v.Sealed != nil {
+		return v.marshalSealed()
+	}
 	if v.Hidden {
 		return json.Marshal(hiddenJSON{&v.Len, v.MAC})
 	}
 	return v.Text.MarshalJSON()
 }
 
-// UnmarshalJSON reads both the plain and the hidden form.
+// UnmarshalJSON reads the plain, the hidden and the sealed form.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	if bytes.HasPrefix(b, []byte(`{"hidden"`)) {
 		var h hiddenJSON
@@ -78,6 +85,9 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 		}
 		*v = Value{Hidden: true, Len: *h.Hidden, MAC: h.MAC}
 		return nil
+	}
+	if bytes.HasPrefix(b, []byte(`{"sealed"`)) {
+		return v.unmarshalSealed(b)
 	}
 	*v = Value{}
 	return v.Text.UnmarshalJSON(b)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport-dev/gateway/audit"
@@ -99,6 +100,7 @@ type recordSettings struct {
 	MinFree     uint64          `yaml:"min_free"` // bytes
 	AcceptGap   bool            `yaml:"accept_gap"`
 	KeyFile     string          `yaml:"key_file"` // the private key that signs checkpoints
+	SealTo      []string        `yaml:"seal_to"`  // recipients of age
 	HideArgs    bool            `yaml:"hide_args"`
 	HideText    bool            `yaml:"hide_text"`
 	HideKey     protocol.Secret `yaml:"hide_key"`
@@ -118,13 +120,15 @@ func (c *recordSettings) check() error {
 // RecordKind is the kind "record": [Record] with a journal from set. Its
 // settings are dir (needed), strict, segment_size and min_free in bytes,
 // segment_age, accept_gap, key_file with a private key as audit.NewKey makes it,
+// seal_to with the recipients of age that statements and arguments are sealed to,
 // hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
 func RecordKind(set *audit.Set) Kind {
 	return KindOf("record", func(c recordSettings) (Step, error) {
 		if err := c.check(); err != nil {
 			return Step{}, err
 		}
-		o := audit.Options{SegmentSize: c.SegmentSize, SegmentAge: c.SegmentAge, MinFree: c.MinFree, AcceptGap: c.AcceptGap}
+		o := audit.Options{SegmentSize: c.SegmentSize, SegmentAge: c.SegmentAge, MinFree: c.MinFree, AcceptGap: c.AcceptGap,
+			SealTo: strings.Join(c.SealTo, "\n")}
 		if c.KeyFile != "" {
 			key, err := os.ReadFile(c.KeyFile)
 			if err != nil {
@@ -136,7 +140,7 @@ func RecordKind(set *audit.Set) Kind {
 		if err != nil {
 			return Step{}, err
 		}
-		opts := []RecordOption{RecordDetail(audit.Detail{HideArgs: c.HideArgs, HideText: c.HideText, Key: c.HideKey})}
+		opts := []RecordOption{RecordDetail(audit.Detail{HideArgs: c.HideArgs, HideText: c.HideText, Key: c.HideKey, Seal: len(c.SealTo) > 0})}
 		if c.Strict {
 			opts = append(opts, RecordStrict())
 		}

@@ -224,7 +224,7 @@ func wait(ctx context.Context, d time.Duration) error {
 func redact(e *audit.Event) {
 	hide := func(v *audit.Value) {
 		if v != nil && !v.Hidden {
-			*v = audit.Value{Hidden: true, Len: len(v.Text)}
+			*v = audit.Value{Hidden: true, Len: len(v.Text) + len(v.Sealed)}
 		}
 	}
 	if a := e.Action; a != nil {

@@ -80,6 +80,7 @@ func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []strin
 	file := fs.String("index", "", "the `file` of the index; by default index.sqlite in the journal's directory")
 	format := fs.String("format", "table", "table, json (one object for each) or csv")
 	all := fs.Bool("all", false, "all of them, not one page")
+	identity := identityFlag(fs)
 	audit.QueryFields(func(name, help string) { fs.String(name, "", help) })
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
@@ -103,6 +104,10 @@ func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []strin
 	if err != nil {
 		return err
 	}
+	open, err := unsealer(*identity, dir)
+	if err != nil {
+		return err
+	}
 	if *file == "" {
 		*file = filepath.Join(dir, "index.sqlite")
 	}
@@ -118,6 +123,11 @@ func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []strin
 		page, err := x.Search(ctx, q)
 		if err != nil {
 			return err
+		}
+		for i := range page.Entries {
+			if err := open(&page.Entries[i].Event); err != nil {
+				return err
+			}
 		}
 		if err := print(p.stdout, page.Entries, first); err != nil {
 			return err

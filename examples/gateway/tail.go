@@ -2,12 +2,15 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"strings"
 	"time"
+
+	"filippo.io/age"
 
 	"github.com/sallyport-dev/gateway/audit"
 )
@@ -16,7 +19,38 @@ const tailHelp = `
 Prints one line for each event of the journal in DIR, by default the journal of
 the configuration. It takes no lock and changes nothing. Each line names the
 session by the last digits of its id, and the operation by its number.
+
+What is sealed is shown as such, or in the clear with -identity, the file of a
+private key of age that it was sealed to.
 `
+
+// identityFlag adds the flag -identity.
+func identityFlag(fs *flag.FlagSet) *string {
+	return fs.String("identity", "", "a `file` with private keys of age, to read what is sealed")
+}
+
+// unsealer returns what opens sealed values with the keys in file. What was
+// erased stays as it is.
+func unsealer(file, dir string) (func(*audit.Event) error, error) {
+	if file == "" {
+		return func(*audit.Event) error { return nil }, nil
+	}
+	b, err := readSmall(file, 64<<10)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := age.ParseIdentities(bytes.NewReader(b))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	u := audit.NewUnsealer(dir, keys...)
+	return func(e *audit.Event) error {
+		if err := u.Open(e); !errors.Is(err, audit.ErrErased) {
+			return err
+		}
+		return nil
+	}, nil
+}
 
 func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) error {
 	path := fs.String("config", defaultConfig, "the configuration `file` that names the journal")
@@ -24,11 +58,16 @@ func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) err
 	asJSON := fs.Bool("json", false, "print one JSON object for each event, with everything")
 	from := fs.Uint64("from", 0, "begin with the event of this `number`")
 	since := fs.Duration("since", 0, "look back only so far, such as 1h; 0 is the whole journal")
+	identity := identityFlag(fs)
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
 		return err
 	}
 	dir, err := journalDir(rest, *path)
+	if err != nil {
+		return err
+	}
+	open, err := unsealer(*identity, dir)
 	if err != nil {
 		return err
 	}
@@ -41,6 +80,9 @@ func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) err
 	err = audit.Tail(ctx, dir, *from, *follow, func(e audit.Event) error {
 		if *since > 0 && time.Since(e.Time) > *since {
 			return nil
+		}
+		if err := open(&e); err != nil {
+			return err
 		}
 		if err := print(e); err != nil || !*follow {
 			return err
@@ -127,6 +169,8 @@ func action(a *audit.Action) string {
 	switch {
 	case a == nil:
 		return ""
+	case a.Text != nil && a.Text.Sealed != nil:
+		return string(a.Verb) + " (sealed)"
 	case a.Text == nil || a.Text.Text == "" && !a.Text.Hidden:
 		return string(a.Verb)
 	case a.Text.Hidden:
