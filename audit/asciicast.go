@@ -26,6 +26,7 @@ import (
 type Asciicast struct {
 	mu    sync.Mutex
 	f     *os.File
+	log   *recordingLog // nil: no journal knows of it
 	last  time.Time
 	left  int64             // bytes that may still be added
 	parts map[string][]byte // of each code: the begin of a character whose rest is to come
@@ -37,7 +38,12 @@ type Asciicast struct {
 // CreateAsciicast makes the recording of op, named after its session and number:
 // dir/<session>/<number>.cast. max bounds the bytes that are recorded; what is
 // beyond is noted, and left out. A recording that is there already is an error.
-func CreateAsciicast(dir string, op *protocol.Operation, max int64) (*Asciicast, error) {
+//
+// If j is not nil, what is recorded is hashed into it, chunk by chunk, as
+// recording.chunk events: see [VerifyRecordings]. If j seals what clients send in
+// op's session, it seals the recording too: see [Unsealer.Recording]. A journal
+// that fails ends the recording.
+func CreateAsciicast(dir string, op *protocol.Operation, max int64, j *Journal) (*Asciicast, error) {
 	dir = filepath.Join(dir, op.Session.ID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -65,9 +71,12 @@ func CreateAsciicast(dir string, op *protocol.Operation, max int64) (*Asciicast,
 		}
 	}
 	a := &Asciicast{f: f, last: time.Now(), left: max, parts: map[string][]byte{}}
+	if j != nil {
+		a.log = newRecordingLog(a, j, op)
+	}
 	line, err := json.Marshal(head)
 	if err == nil {
-		_, err = f.Write(append(line, '\n'))
+		err = a.write(append(line, '\n'))
 	}
 	if err != nil {
 		_ = f.Close()
@@ -141,10 +150,21 @@ func (a *Asciicast) event(code, data string) error {
 	line := strconv.AppendFloat(append(a.line[:0], '['), now.Sub(a.last).Seconds(), 'f', 6, 64)
 	line = append(append(append(line, `, "`...), code...), `", `...)
 	a.line = append(appendQuoted(line, strings.ToValidUTF8(data, "\uFFFD")), ']', '\n')
-	if _, a.err = a.f.Write(a.line); a.err == nil {
+	if a.err = a.write(a.line); a.err == nil {
 		a.last = now
 	}
 	return a.err
+}
+
+// write writes one line. The caller holds mu, or is the only one.
+func (a *Asciicast) write(line []byte) error {
+	if a.log != nil {
+		line = a.log.seal(line)
+	}
+	if _, err := a.f.Write(line); err != nil || a.log == nil {
+		return err
+	}
+	return a.log.add(line)
 }
 
 // Close ends the recording with how the operation ended and makes it durable.
@@ -162,7 +182,11 @@ func (a *Asciicast) Close(out protocol.Outcome) error {
 		status = string(out.Status)
 	}
 	err := a.event("x", status)
-	if err == nil {
+	switch {
+	case err != nil:
+	case a.log != nil:
+		err = a.log.close()
+	default:
 		err = a.f.Sync()
 	}
 	if cerr := a.f.Close(); err == nil {

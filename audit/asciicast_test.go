@@ -25,7 +25,7 @@ func ExampleCreateAsciicast() {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	a, err := audit.CreateAsciicast(dir, castOp(), 64<<20)
+	a, err := audit.CreateAsciicast(dir, castOp(), 64<<20, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -58,7 +58,7 @@ func events(t *testing.T, path string) (head map[string]any, codes []string, dat
 
 func TestAsciicast(t *testing.T) {
 	dir := t.TempDir()
-	a, err := audit.CreateAsciicast(dir, castOp(), 1<<20)
+	a, err := audit.CreateAsciicast(dir, castOp(), 1<<20, nil)
 	require.NoError(t, err)
 	require.NoError(t, a.Output([]byte("\x1b[1mgr\xc3"), false))
 	require.NoError(t, a.Input([]byte("q")))
@@ -78,13 +78,13 @@ func TestAsciicast(t *testing.T) {
 	require.Equal(t, []string{"o", "i", "o", "r", "e", "e", "x"}, codes)
 	require.Equal(t, []string{"\x1b[1mgr", "q", "\u00fc\u00df \ufffd\"\r\n", "120x40", "oops", "\ufffd", "7"}, data)
 
-	_, err = audit.CreateAsciicast(dir, castOp(), 1)
+	_, err = audit.CreateAsciicast(dir, castOp(), 1, nil)
 	require.ErrorIs(t, err, os.ErrExist, "no recording is overwritten")
 }
 
 func TestAsciicastSaysThatItIsFull(t *testing.T) {
 	dir := t.TempDir()
-	a, err := audit.CreateAsciicast(dir, castOp(), 10)
+	a, err := audit.CreateAsciicast(dir, castOp(), 10, nil)
 	require.NoError(t, err)
 	for range 5 {
 		require.NoError(t, a.Output([]byte("12345678"), false))

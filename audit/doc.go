@@ -68,6 +68,14 @@
 // leaf may be larger than they can hold and stands in its segment. What a power
 // failure spoils of the tiles is made again from the leaves.
 //
+// # Recordings
+//
+// A recording of a terminal or a command is a file of its own ([Asciicast]), whose
+// bytes are hashed into the journal chunk by chunk, each behind an fsync: at most
+// five seconds or 1 MiB of it are not in the proof when a crash comes, and what is
+// there plays to its last whole line. [VerifyRecordings] checks all that are left;
+// one that is bad, or that was moved away, does not keep others from it.
+//
 // # What is sealed
 //
 // Statements and arguments hold the data that the target keeps. With

@@ -24,6 +24,7 @@ const (
 	CommandDecided    Kind = "command.decided"    // an operation, or a Connect, was allowed or refused
 	CommandCompleted  Kind = "command.completed"  // an allowed operation ended; see Journal.Postpone
 	CommandUnknown    Kind = "command.unknown"    // a crash hid how an allowed operation ended
+	RecordingChunk    Kind = "recording.chunk"    // what was recorded of an operation's streams
 	JournalOpened     Kind = "audit.opened"       // a process took the journal over; all before is settled
 	JournalClosed     Kind = "audit.closed"       // a process left it with no session open
 	JournalSegment    Kind = "audit.segment"      // the first leaf of each segment
@@ -35,7 +36,7 @@ const (
 )
 
 var kinds = map[Kind]bool{LoginRefused: true, SessionOpened: true, SessionClosed: true, ApprovalRequested: true,
-	CommandDecided: true, CommandCompleted: true, CommandUnknown: true, JournalOpened: true, JournalClosed: true,
+	CommandDecided: true, CommandCompleted: true, CommandUnknown: true, RecordingChunk: true, JournalOpened: true, JournalClosed: true,
 	JournalSegment: true, JournalGap: true, JournalRead: true,
 	SealErased: true, SealHeld: true, SealReleased: true}
 
@@ -69,6 +70,8 @@ type Event struct {
 	Result   *Result   `json:"result,omitempty"`
 	Error    Text      `json:"error,omitempty"` // what failed in the gateway, for its operator
 	Journal  *About    `json:"journal,omitempty"`
+
+	Recording *Recording `json:"recording,omitempty"`
 }
 
 // An Identity is who stands behind a session.

@@ -3,6 +3,7 @@ package middleware
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 
@@ -29,6 +30,10 @@ type RecordingConfig struct {
 	// Max bounds the bytes of one recording; 0 means 64 MiB. What is beyond is
 	// not recorded, and the recording says so.
 	Max int64 `yaml:"max"`
+
+	// Journal, if not nil, returns the journal that the recordings are hashed
+	// into, and that says whether they are sealed.
+	Journal func() (*audit.Journal, error) `yaml:"-"`
 }
 
 // Recordings returns the step that keeps the streams of operations, such as
@@ -69,8 +74,14 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 			return nil, nil
 		}
 		if cast == nil {
+			var j *audit.Journal
 			var err error
-			if cast, err = audit.CreateAsciicast(c.Dir, op, c.Max); err != nil {
+			if c.Journal != nil {
+				if j, err = c.Journal(); err != nil {
+					return nil, err
+				}
+			}
+			if cast, err = audit.CreateAsciicast(c.Dir, op, c.Max, j); err != nil {
 				return nil, err
 			}
 		}
@@ -107,11 +118,27 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 
 // RecordingKind is the kind "recordings" for configuration files:
 //
-//	recordings: {dir: /var/lib/sallyport/recordings}
+//	recordings: {dir: /var/lib/sallyport/recordings, journal: /var/lib/sallyport/audit}
 //	recordings: {dir: /var/lib/sallyport/bodies, verbs: [post, put], kinds: [application/json], input: true}
-func RecordingKind() Kind {
-	return KindOf("recordings", func(c RecordingConfig) (Step, error) {
-		s := Recordings(c)
+//
+// With journal, the directory of a step record with a journal from set, the
+// recordings are hashed into it.
+func RecordingKind(set *audit.Set) Kind {
+	type settings struct {
+		RecordingConfig `yaml:",inline"`
+		Into            string `yaml:"journal"`
+	}
+	return KindOf("recordings", func(c settings) (Step, error) {
+		if c.Into != "" {
+			c.Journal = func() (*audit.Journal, error) {
+				j, release, open := set.Find(c.Into)
+				if !open {
+					return nil, fmt.Errorf("recordings: the journal in %s is not open", c.Into)
+				}
+				return j, release() // the step record keeps it open as long as there are sessions
+			}
+		}
+		s := Recordings(c.RecordingConfig)
 		return s, s.err
 	})
 }

@@ -31,7 +31,7 @@ func TestMistakesInRecordings(t *testing.T) {
 }
 
 func ExampleRecordingKind() {
-	steps, err := load("steps: [{recordings: {dir: /var/lib/sallyport/recordings, input: true}}]", middleware.RecordingKind())
+	steps, err := load("steps: [{recordings: {dir: /var/lib/sallyport/recordings, input: true}}]", middleware.RecordingKind(nil))
 	fmt.Println(steps[0].Name, err)
 	// Output: recordings <nil>
 }

@@ -127,7 +127,7 @@ func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
 	return []middleware.Kind{
 		middleware.TokenKind(), middleware.ScramKind(), middleware.CertificateKind(), middleware.PublicKeyKind(), middleware.SSHCertificateKind(), oidc.Kind(),
 		policy.AuthorizeKind(), policy.BlockKind(), policy.RiskKind(),
-		a.approveKind(c), middleware.MaskKind(), middleware.RecordingKind(), record,
+		a.approveKind(c), middleware.MaskKind(), middleware.RecordingKind(&a.journals), record,
 	}
 }
 

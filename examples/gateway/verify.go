@@ -93,6 +93,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	var checkpoints notes
 	fs.Var(&known, "head", "a `head` that the journal had earlier; may be given several times")
 	fs.Var(&public, "key", "the gateway's public `key`, or a file that holds it; several if the key was changed")
+	recordings := fs.String("recordings", "", "also check the recordings in this `folder`")
 	fs.Var(&checkpoints, "checkpoint", "a `file` with a checkpoint from earlier; may be given several times")
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
@@ -147,6 +148,17 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 			against = ", and it holds what was known: " + count(len(known), "head") + ", " + count(len(checkpoints), "checkpoint")
 		}
 		fmt.Fprintf(&b, "verified  every event is as it was written%s\n", against)
+	}
+	if *recordings != "" {
+		r, rerr := audit.VerifyRecordings(ctx, dir, *recordings)
+		fmt.Fprintf(&b, "recorded  %d whole, %d without an end, %d missing\n", r.Whole, r.Open, len(r.Missing))
+		for _, d := range r.Damages {
+			fmt.Fprintf(&b, "DAMAGED   recording %s at offset %d: %s\n", oneLine(d.File, 200), d.Offset, oneLine(d.What, 200))
+		}
+		if rerr == nil && len(r.Damages) > 0 {
+			rerr = fmt.Errorf("%s not as they were recorded", count(len(r.Damages), "recording"))
+		}
+		err = errors.Join(err, rerr)
 	}
 	_, werr := fmt.Fprint(p.stdout, b.String())
 	return errors.Join(err, werr)

@@ -1,0 +1,145 @@
+package audit
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// recordShell lets s1 record a shell in dir, with n lines of output, and end it if
+// told so.
+func recordShell(t *testing.T, j *Journal, dir string, d Detail, n int, end bool) *Asciicast {
+	t.Helper()
+	a := newActor(t, j, "s1")
+	c := a.op(protocol.Connect, "")
+	c.Decide(protocol.Allow("x"), nil)
+	_, err := j.Record(&protocol.Event{Kind: protocol.Decided, Session: a.s, Op: c, Decision: protocol.Allow("x")}, d)
+	require.NoError(t, err)
+	cast, err := CreateAsciicast(dir, a.op("shell", ""), 64<<20, j)
+	require.NoError(t, err)
+	for range n {
+		require.NoError(t, cast.Output([]byte(strings.Repeat("secret ", 50)+"\r\n"), false))
+	}
+	if end {
+		require.NoError(t, cast.Close(protocol.Outcome{Status: protocol.StatusOK, Code: "0"}))
+	}
+	return cast
+}
+
+func TestRecordingsAreInTheJournal(t *testing.T) {
+	jdir, dir := t.TempDir(), t.TempDir()
+	j := openTest(t, jdir, Options{})
+	recordShell(t, j, dir, Detail{}, 8000, true) // nearly three chunks
+	require.NoError(t, j.Close())
+	var chunks []*Recording
+	for _, e := range events(t, jdir) {
+		if e.Kind == RecordingChunk {
+			require.Equal(t, "s1", e.Session)
+			require.EqualValues(t, "u-17", e.Identity.Subject)
+			chunks = append(chunks, e.Recording)
+		}
+	}
+	require.Len(t, chunks, 3)
+	require.True(t, chunks[2].Last)
+	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	require.NoError(t, err)
+	require.Equal(t, RecordingReport{Whole: 1}, r)
+
+	path := filepath.Join(dir, "s1", "2.cast")
+	good, err := os.ReadFile(path)
+	require.NoError(t, err)
+	for name, bad := range map[string][]byte{
+		"a bit":    append(append(bytes.Clone(good[:1<<20]), good[1<<20]^1), good[1<<20+1:]...),
+		"cut":      good[:len(good)-1],
+		"longer":   append(bytes.Clone(good), "[0, \"o\", \"forged\"]\n"...),
+		"nothing":  {},
+		"replaced": bytes.Repeat([]byte("x"), len(good)),
+	} {
+		require.NoError(t, os.WriteFile(path, bad, 0o600))
+		r, err := VerifyRecordings(t.Context(), jdir, dir)
+		require.NoError(t, err)
+		require.Len(t, r.Damages, 1, name)
+		require.Zero(t, r.Whole)
+	}
+	require.NoError(t, os.Remove(path))
+	r, err = VerifyRecordings(t.Context(), jdir, dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"s1/2.cast"}, r.Missing)
+}
+
+// A crash leaves what was recorded until then, as it was recorded.
+func TestRecordingAfterACrash(t *testing.T) {
+	jdir, dir := t.TempDir(), t.TempDir()
+	j := openTest(t, jdir, Options{})
+	cast := recordShell(t, j, dir, Detail{}, 10, false)
+	cast.log.late() // five seconds without a word
+	require.NoError(t, cast.Output([]byte("more"), false))
+	require.NoError(t, j.Sync(t.Context(), j.End()))
+	crash(j)
+	require.NoError(t, openTest(t, jdir, Options{}).Close())
+	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	require.NoError(t, err)
+	require.Equal(t, RecordingReport{Open: 1}, r)
+	path := filepath.Join(dir, "s1", "2.cast")
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	b[100] ^= 1
+	require.NoError(t, os.WriteFile(path, b, 0o600))
+	r, err = VerifyRecordings(t.Context(), jdir, dir)
+	require.NoError(t, err)
+	require.Len(t, r.Damages, 1)
+}
+
+func TestSealedRecording(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	require.NoError(t, err)
+	jdir, dir := t.TempDir(), t.TempDir()
+	j := openTest(t, jdir, Options{SealTo: id.Recipient().String()})
+	recordShell(t, j, dir, Detail{Seal: true}, 20, true)
+	path := filepath.Join(dir, "s1", "2.cast")
+	b, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NotContains(t, string(b), "secret")
+	u := NewUnsealer(jdir, id)
+	var clear bytes.Buffer
+	require.NoError(t, u.Recording(&clear, bytes.NewReader(b), "s1", 2))
+	require.Equal(t, 22, strings.Count(clear.String(), "\n"))
+	require.Contains(t, clear.String(), `{"version":3,`)
+	require.Contains(t, clear.String(), "secret secret")
+
+	// A prefix plays; two lines that changed their places do not.
+	clear.Reset()
+	require.NoError(t, u.Recording(&clear, bytes.NewReader(b[:len(b)-5]), "s1", 2))
+	require.Equal(t, 21, strings.Count(clear.String(), "\n"))
+	lines := bytes.SplitAfter(b, []byte("\n"))
+	lines[3], lines[4] = lines[4], lines[3]
+	require.Error(t, u.Recording(&clear, bytes.NewReader(bytes.Join(lines, nil)), "s1", 2))
+	require.Error(t, u.Recording(&clear, bytes.NewReader(b), "s1", 3))
+
+	require.NoError(t, j.Sync(t.Context(), j.End()))
+	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	require.NoError(t, err)
+	require.Equal(t, 1, r.Whole, "what is hashed is what is in the file: no key is needed")
+	require.NoError(t, os.Remove(filepath.Join(jdir, sealedDir, "s1.age")))
+	require.ErrorIs(t, NewUnsealer(jdir, id).Recording(&clear, bytes.NewReader(b), "s1", 2), ErrErased)
+}
+
+// What the journal does not take is not recorded, and its operation ends.
+func TestRecordingNeedsItsJournal(t *testing.T) {
+	d := &faultyDisk{}
+	j := openTest(t, t.TempDir(), Options{disk: d})
+	cast := recordShell(t, j, t.TempDir(), Detail{}, 1, false)
+	d.fail(func([]byte) (int, error) { return 0, syscall.EIO })
+	require.Error(t, j.Flush(t.Context(), j.End()))
+	cast.log.late()
+	require.ErrorIs(t, cast.Output([]byte("x"), false), syscall.EIO)
+	require.ErrorIs(t, cast.Close(protocol.Outcome{}), syscall.EIO)
+}
