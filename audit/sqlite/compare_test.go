@@ -1,4 +1,4 @@
-package audit_test
+package sqlite_test
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.etcd.io/bbolt"
-	_ "modernc.org/sqlite"
 
 	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/protocol"
