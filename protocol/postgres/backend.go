@@ -38,6 +38,7 @@ type back struct {
 	rows    rowRewriter
 	columns columnCache
 	probe   [][]byte
+	again   bool              // the probe was cancelled
 	tags    map[string]string // command tags seen, so that the usual ones are not made anew
 }
 

@@ -199,3 +199,21 @@ func TestUnmaskedResultIsByteForByteTheServers(t *testing.T) {
 	require.Equal(t, a[0].Rows, b[0].Rows)
 	require.Equal(t, a[0].FieldDescriptions, b[0].FieldDescriptions)
 }
+
+// What fails, or is over, leaves no doubt behind about what names mean.
+func TestMaskKnowsNamesAgain(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	hj := rawSession(t, r, "")
+	for _, c := range [][]string{
+		{"create temp table x as select 1 / 0", "copy (select name from customers where id = 1) to stdout"},
+		{"begin", "create temp table x as select 1 / 0", "rollback", "create view clean as select name from customers", "drop view clean"},
+		{"set search_path = public", "create view clean as select name from customers", "drop view clean"},
+		{"set search_path = public", "begin", "prepare p as select name from customers where id = 1", "execute p", "commit"},
+	} {
+		for _, q := range c {
+			out := seen(t, hj, 1, query(q))
+			require.NotContains(t, out, "42501", q)
+			require.NotContains(t, out, "***", q)
+		}
+	}
+}

@@ -288,9 +288,14 @@ func (bk *back) probeAnswer(typ byte, b, frame []byte) error {
 	switch typ {
 	case msgErrorResponse:
 		bk.probe = bk.probe[:0]
+		// A client's cancel request, or a time limit of its own choice, may hit the
+		// gateway's question: it is asked again.
+		bk.again = sqlstate(frame[wire.HeaderLen:]) == codeCanceled
 	case msgReadyForQuery:
-		c.tracker.probed(bk.probe)
-		bk.probe = bk.probe[:0]
+		if !bk.again {
+			c.tracker.probed(bk.probe)
+		}
+		bk.probe, bk.again = bk.probe[:0], false
 		c.status = frame[len(frame)-1]
 		bk.pop()
 	}

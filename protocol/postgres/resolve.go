@@ -258,10 +258,12 @@ func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 	return script, nil
 }
 
-// resolves reports whether any statement has names whose meaning matters.
+// resolves reports whether any statement has names whose meaning matters: what
+// only makes something, such as a table, has none, but a view and what is prepared
+// have those of their query.
 func resolves(s *pgsql.Script) bool {
 	for i := range s.Statements {
-		if s.Statements[i].Access.Has(protocol.Read | protocol.Write | protocol.Execute | protocol.Opaque) {
+		if st := &s.Statements[i]; !st.ReadsKnown || st.Access.Has(protocol.Read|protocol.Write|protocol.Execute|protocol.Opaque) {
 			return true
 		}
 	}

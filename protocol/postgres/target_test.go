@@ -614,3 +614,37 @@ func TestCheckTarget(t *testing.T) {
 	require.ErrorContains(t, check("db:5432", "channel_binding", "yes"), `"yes" is none of prefer`)
 	require.Error(t, check("/run/postgresql/.s.PGSQL.5432", "sslmode", "verify-full"))
 }
+
+// A cancel request or a time limit that hits the gateway's own question about the
+// session's state leaves it unknown for that statement only.
+func TestCancelledProbeIsAskedAgain(t *testing.T) {
+	for code, want := range map[string]int64{"57014": 3, "42501": 1} {
+		var asked atomic.Int64
+		ft := newFakeTarget(t, func(w *wireClient) {
+			w.write(auth(0, ""), msg('S', "client_encoding\x00UTF8\x00"), msg('S', "standard_conforming_strings\x00on\x00"), msg('K', keyData), msg('Z', "I"))
+			for {
+				switch typ, _, err := readMessage(w); {
+				case err != nil:
+					return
+				case typ == 'S':
+					asked.Add(1)
+					w.write(msg('E', "SERROR\x00C"+code+"\x00Mno\x00\x00"), msg('Z', "I"))
+				case typ == 'Q':
+					w.write(msg('E', "SERROR\x00C42P01\x00Mno\x00\x00"), msg('Z', "I"))
+				}
+			}
+		})
+		f := newFront(t, frontConfig{steps: []middleware.Step{tapRows}, targets: []gateway.Target{ft.target()}})
+		w := dialWire(t, f.addr)
+		w.send(startupOf(v30, "user", "alice", "database", "fake"))
+		w.until("R")
+		w.send(msg('p', f.token+"\x00"))
+		w.until("Z")
+		for range 3 {
+			w.send(msg('Q', "select a from t\x00"))
+			w.until("E")
+			w.until("Z")
+		}
+		require.Equal(t, want, asked.Load(), code)
+	}
+}

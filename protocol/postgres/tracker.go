@@ -144,6 +144,7 @@ func (t *tracker) sent(stmt *pgsql.Statement) (unsure bool) {
 func (t *tracker) done(stmt *pgsql.Statement, ok bool) {
 	t.unsure--
 	if !ok {
+		t.dirty = t.dirty || stmt != nil && stmt.Effect.Has(pgsql.CreatesTemp) // sent took it for done
 		return
 	}
 	t.dirty, t.set = true, true
