@@ -12,6 +12,12 @@ import (
 
 // call analyses a function call, an aggregate or a window function.
 func (p *pass) call(x *pg.FuncCall, s *scope) sql.Value {
+	v, _ := p.calling(x, s)
+	return v
+}
+
+// calling is call; it also returns the arguments.
+func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Value) {
 	args, vals := p.each(x.Args, s)
 	types := make([]uint32, len(vals))
 	for i := range vals {
@@ -30,7 +36,7 @@ func (p *pass) call(x *pg.FuncCall, s *scope) sql.Value {
 	}
 	t := p.function(x.Funcname, types)
 	p.stateFunction(x)
-	out := through(args, t.edge, t.typ)
+	out = through(args, t.edge, t.typ)
 	if len(beside.Sources) > 0 || !beside.Known {
 		out = join(out, through(beside, protocol.EdgeAggregate, 0))
 	}
@@ -38,7 +44,7 @@ func (p *pass) call(x *pg.FuncCall, s *scope) sql.Value {
 	if t.unknown {
 		out.Known = false
 	}
-	return out
+	return out, vals
 }
 
 // arguments judges the arguments of a call by what is read as a value of which
@@ -150,7 +156,7 @@ func (p *pass) builtinFunction(b sql.Builtin, types []uint32) meaning {
 	if t.leaks {
 		p.notKnown("function " + b.Name + " may show data from anywhere")
 	}
-	m := meaning{edge: t.edge, unknown: t.leaks}
+	m := meaning{edge: t.edge, unknown: t.leaks, typ: b.Returns}
 	switch b.Name {
 	case "first_value", "last_value", "nth_value", "lag", "lead", "max", "min":
 		if len(types) > 0 {
@@ -158,16 +164,22 @@ func (p *pass) builtinFunction(b sql.Builtin, types []uint32) meaning {
 				m.typ = textOID
 			}
 		}
-	case "count", "row_number", "rank", "dense_rank":
-		m.typ = 20
-	case "concat", "concat_ws", "to_char", "md5", "replace", "translate", "initcap", "format", "string_agg", "array_to_string":
-		m.typ = textOID
+	case "array_append", "array_remove", "array_replace", "array_cat":
+		if len(types) > 0 && p.elementType(types[0]) != 0 {
+			m.typ = types[0]
+		}
+	case "array_prepend":
+		if len(types) == 2 && p.elementType(types[1]) != 0 {
+			m.typ = types[1]
+		}
+	case "array_agg":
+		if len(types) == 1 && p.elementType(types[0]) == 0 {
+			m.typ = p.arrayOf(types[0])
+		}
 	case "lower", "upper":
 		if len(types) == 1 && (types[0] == unknownOID || stringType(types[0])) {
 			m.typ = textOID // of a range they are its bounds
 		}
-	case "now":
-		m.typ = 1184
 	}
 	return m
 }

@@ -38,7 +38,7 @@ func (p *pass) common(list ...sql.Value) uint32 {
 		switch t := list[i].Type; {
 		case t == unknownOID:
 			literal = true
-		case t == out:
+		case t == out, stringType(t) && stringType(out):
 		case out == unknownOID:
 			out = t
 		default:
@@ -241,8 +241,8 @@ func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
 		out.Type = p.common(l, r)
 	case comparison(op):
 		out.Type = boolOID
-	case op == "||" && p.common(l, r) == textOID:
-		out.Type = textOID
+	case op == "||" && (p.common(l, r) == textOID || lt == rt && p.elementType(lt) != 0):
+		out.Type = p.common(l, r)
 	}
 	return out
 }
@@ -399,6 +399,12 @@ func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
 
 // indirection analyses (x).field, x[1] and (x).*.
 func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
+	if it, name := p.rowOf(x.Arg, s), x.Indirection[0].GetString_().GetSval(); it != nil && len(x.Indirection) == 1 && name != "" {
+		if v, ok := find(it.cols, name); ok { // the server reads the column and not the row
+			v.Known = v.Known && !it.open
+			return p.use(v)
+		}
+	}
 	v := p.expr(x.Arg, s)
 	typ := v.Type
 	for _, n := range x.Indirection {
@@ -410,6 +416,11 @@ func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
 			}
 		case n.GetString_() != nil:
 			// A field, or a function of the row by that name.
+			field := n.GetString_().Sval
+			if r := p.composite(typ); r != nil && r.Find(field) >= 0 {
+				typ = r.Columns[r.Find(field)].Type
+				continue
+			}
 			typ = 0
 			if f := p.functions("", n.GetString_().Sval); len(f) > 0 || p.catalog() == nil {
 				p.userFunctions(f, n.GetString_().Sval)
@@ -418,6 +429,35 @@ func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
 		}
 	}
 	return through(v, protocol.EdgeTransform, typ)
+}
+
+// rowOf returns the item of FROM of which an expression is the whole row, or nil.
+func (p *pass) rowOf(n *pg.Node, s *scope) *item {
+	names := strs(n.GetColumnRef().GetFields())
+	if len(names) != 1 || len(names) != len(n.GetColumnRef().Fields) {
+		return nil
+	}
+	for q := s; q != nil; q = q.parent {
+		if _, ok := find(q.cols, names[0]); ok || q.open {
+			return nil // it is a column, or may be one
+		}
+		if _, ok := systemColumn(q.items, names[0]); ok {
+			return nil
+		}
+	}
+	return s.item("", names[0])
+}
+
+// composite returns the relation that has the columns of a composite type, or
+// nil.
+func (p *pass) composite(typ uint32) *sql.Relation {
+	if p.catalog() == nil {
+		return nil
+	}
+	if t := p.catalog().Type(p.baseOf(typ)); t != nil && t.Kind == 'c' {
+		return p.catalog().Relation(t.Relation)
+	}
+	return nil
 }
 
 // arrayOf returns the type of arrays of a type, 0 if it is not known.

@@ -270,8 +270,14 @@ func (p *pass) rangeFunction(x *pg.RangeFunction, s *scope) source {
 		if len(parts) > 1 && parts[1].GetList() != nil {
 			defs = parts[1].GetList().Items
 		}
-		v := p.expr(parts[0], s)
-		rows, scalar := p.functionRows(parts[0], v, defs, s)
+		var v sql.Value
+		var args []sql.Value
+		if call := parts[0].GetFuncCall(); call != nil {
+			v, args = p.calling(call, s)
+		} else {
+			v = p.expr(parts[0], s)
+		}
+		rows, scalar := p.functionRows(parts[0], v, args, defs, s)
 		it.cols = append(it.cols, rows.cols...)
 		it.open = it.open || rows.open
 		if scalar && len(x.Functions) == 1 {
@@ -292,9 +298,10 @@ func (p *pass) rangeFunction(x *pg.RangeFunction, s *scope) source {
 }
 
 // functionRows returns the columns that a function in FROM yields, given what
-// its value depends on; scalar says that it is one column with the function's
-// name.
-func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node, s *scope) (r rowset, scalar bool) {
+// its value depends on and its arguments; scalar says that it is one column with
+// the function's name.
+func (p *pass) functionRows(n *pg.Node, v sql.Value, args []sql.Value, defs []*pg.Node, s *scope) (r rowset, scalar bool) {
+	typ := v.Type
 	v = through(v, protocol.EdgeTransform, 0)
 	if len(defs) > 0 {
 		for _, d := range defs {
@@ -325,12 +332,12 @@ func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node, s *scope) 
 		r.open = true
 		return r, false
 	case name == "unnest":
-		for _, arg := range call.Args {
-			if !p.plainArray(arg, s) {
+		for i, arg := range call.Args {
+			if !p.plainArray(arg, args[i], s) {
 				r.open = true // rows of several columns, for all that is known
 				return r, false
 			}
-			r.cols = append(r.cols, col{name, v})
+			r.cols = append(r.cols, col{name, through(v, protocol.EdgeTransform, p.elementType(args[i].Type))})
 		}
 		return r, len(r.cols) == 1
 	case len(b.Out) > 0:
@@ -338,35 +345,38 @@ func (p *pass) functionRows(n *pg.Node, v sql.Value, defs []*pg.Node, s *scope) 
 			r.cols = append(r.cols, col{o, v})
 		}
 		return r, false
-	case b.Record, name == "json_populate_record", name == "jsonb_populate_record":
+	case populates(name) && len(args) > 0 && p.composite(args[0].Type) != nil:
+		for _, c := range p.composite(args[0].Type).Columns {
+			r.cols = append(r.cols, col{c.Name, through(v, protocol.EdgeTransform, c.Type)})
+		}
+		return r, false
+	case b.Record, populates(name):
 		r.open = true
 		return r, false
 	}
+	v.Type = typ
 	r.cols = []col{{name, v}}
 	return r, true
 }
 
 // plainArray reports whether an argument of unnest is surely an array of plain
 // values.
-func (p *pass) plainArray(n *pg.Node, s *scope) bool {
-	plain := func(elem uint32) bool {
-		t := p.catalog().Type(elem)
-		return elem == unknownOID || t != nil && (t.Kind == 'b' || t.Kind == 'e')
-	}
-	switch x := n.GetNode().(type) {
-	case *pg.Node_AArrayExpr:
-		for _, e := range x.AArrayExpr.Elements {
-			if v := p.expr(e, s); !plain(v.Type) {
+func (p *pass) plainArray(n *pg.Node, v sql.Value, s *scope) bool {
+	if v.Type == 0 {
+		x := n.GetAArrayExpr()
+		for _, e := range x.GetElements() {
+			if t := p.expr(e, s).Type; !p.plain(t) {
 				return false
 			}
 		}
-		return true
-	case *pg.Node_TypeCast, *pg.Node_ColumnRef:
-		v := p.expr(n, s)
-		t := p.catalog().Type(v.Type)
-		return t != nil && t.Element != 0 && plain(t.Element)
+		return x != nil
 	}
-	return false
+	return p.plain(p.elementType(v.Type))
+}
+
+func (p *pass) plain(typ uint32) bool {
+	t := p.catalog().Type(p.baseOf(typ))
+	return typ == unknownOID || t != nil && t.Element == 0 && (t.Kind == 'b' || t.Kind == 'e')
 }
 
 func qualifier(names []*pg.Node) string {

@@ -303,13 +303,14 @@ ORDER BY p.oid`
 
 // One row for each name: the worst volatility, whether there are aggregates,
 // window functions, sets, records and arguments of any type among them, and the
-// names of the columns if all agree.
+// names of the columns and the type returned if all agree.
 const builtinsQuery = `SELECT p.proname, pg_catalog.max(p.provolatile::text), pg_catalog.bool_or($KIND = 'a'), pg_catalog.bool_or($KIND = 'w'),
  pg_catalog.bool_or(p.proretset), pg_catalog.bool_or(p.prorettype IN (2249, 2283, 2776, 3500, 5077, 5078) AND p.proretset OR p.prorettype = 2249),
  CASE WHEN pg_catalog.count(*) = pg_catalog.count(p.proallargtypes) AND pg_catalog.count(DISTINCT p.proargnames::text || p.proargmodes::text) = 1
   THEN pg_catalog.min((SELECT pg_catalog.string_agg(p.proargnames[i], ',' ORDER BY i) FROM pg_catalog.generate_series(1, pg_catalog.array_length(p.proargmodes, 1)) AS i WHERE p.proargmodes[i] IN ('o', 't', 'b'))) END,
- pg_catalog.bool_or(p.proargtypes::pg_catalog.oid[] && '{2277,2283,2776,3500,3831,4537,4538,5077,5078,5079,5080}')
-FROM pg_catalog.pg_proc p WHERE p.oid < 16384 AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
+ pg_catalog.bool_or(p.proargtypes::pg_catalog.oid[] && '{2277,2283,2776,3500,3831,4537,4538,5077,5078,5079,5080}'),
+ CASE WHEN pg_catalog.count(DISTINCT p.prorettype) = 1 AND pg_catalog.bool_and(t.typtype <> 'p') THEN pg_catalog.min(p.prorettype::pg_catalog.int8) ELSE 0 END
+FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.prorettype WHERE p.oid < 16384 AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace
 GROUP BY p.proname ORDER BY 1`
 
 const operatorsQuery = `SELECT n.nspname, o.oprname, o.oprleft, o.oprright,
@@ -493,7 +494,7 @@ func (l *loader) builtin(r *record) error {
 	if out := r.text(); out != "" {
 		b.Out = strings.Split(out, ",")
 	}
-	b.Any = r.bool()
+	b.Any, b.Returns = r.bool(), r.oid()
 	if l.snap.Builtins == nil {
 		l.snap.Builtins = map[string]sql.Builtin{}
 	}

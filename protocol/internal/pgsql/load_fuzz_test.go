@@ -44,7 +44,7 @@ var toldCatalog = "x\t150000\t1:1:\n\n" + // state
 	strings.TrimSuffix(toldTally(), "\n") + "\n\n" +
 	"1259\tpg_catalog\tpg_class\tr\tf\n\n1259\t1\toid\t26\n1259\t2\trelname\t19\n\n" +
 	"23\tpg_catalog\tint4\tb\t0\tf\t0\t0\n25\tpg_catalog\ttext\tb\t0\tf\t0\t0\n1009\tpg_catalog\t_text\tb\t25\tf\t0\t0\n\n" +
-	"lower\ti\tf\tf\tf\tf\t\\N\tf\ncount\ti\tt\tf\tf\tf\t\\N\tt\njson_each\ti\tf\tf\tt\tt\tkey,value\tf\n\n" +
+	"lower\ti\tf\tf\tf\tf\t\\N\tf\t25\ncount\ti\tt\tf\tf\tf\t\\N\tt\t20\njson_each\ti\tf\tf\tt\tt\tkey,value\tf\t0\n\n" +
 	"20100\tpublic\tt\tr\tf\n20101\tpublic\tv\tv\tf\n20102\tpublic\tw\tv\tt\n20103\tpublic\tu\tr\tf\n\n" +
 	"20100\t1\tid\t23\n20100\t2\temail\t25\n20101\t1\tmail\t25\n20102\t1\tm\t25\n20103\t1\tid\t23\n20103\t2\temail\t25\n\n" +
 	"20103\t20100\n\n" + // inheritance

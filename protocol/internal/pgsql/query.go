@@ -215,8 +215,18 @@ func (p *pass) star(t *pg.ResTarget, s *scope, out *rowset) bool {
 		if k := len(ind.Indirection); k == 0 || ind.Indirection[k-1].GetAStar() == nil {
 			return false
 		}
-		p.expr(ind.Arg, s)
+		if it := p.rowOf(ind.Arg, s); it != nil && len(ind.Indirection) == 1 {
+			p.expand(it.cols, it.open, out)
+			return true
+		}
+		v := p.expr(ind.Arg, s)
 		p.notPure("a row is expanded")
+		if r := p.composite(v.Type); r != nil && len(ind.Indirection) == 1 {
+			for _, c := range r.Columns {
+				out.cols = append(out.cols, col{c.Name, through(v, protocol.EdgeTransform, c.Type)})
+			}
+			return true
+		}
 		p.notKnown("the fields of a row are not known")
 		out.open = true
 		return true
@@ -239,9 +249,15 @@ func (p *pass) star(t *pg.ResTarget, s *scope, out *rowset) bool {
 		}
 		cols, open = it.cols, it.open
 	}
+	p.expand(cols, open, out)
+	return true
+}
+
+// expand adds the columns that a star stands for.
+func (p *pass) expand(cols []col, open bool, out *rowset) {
 	if !p.step(len(cols)) {
 		out.open = true
-		return true
+		return
 	}
 	for _, k := range cols {
 		p.use(k.val)
@@ -252,7 +268,6 @@ func (p *pass) star(t *pg.ResTarget, s *scope, out *rowset) bool {
 		p.notPure("* stands for columns that are not known")
 		out.open = true
 	}
-	return true
 }
 
 // with analyses common table expressions into s.

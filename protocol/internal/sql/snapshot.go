@@ -44,6 +44,7 @@ type Builtin struct {
 	Out        []string // the columns, if they return several and agree on them
 	Record     bool     // one of them returns a record
 	Any        bool     // one of them takes arguments of whatever type they have
+	Returns    uint32   // the type that all of them return, 0 if it depends
 }
 
 // An Operator is a user-defined operator. A missing operand is 0.
