@@ -10,7 +10,10 @@ type RowFunc func(row [][]byte) error
 
 // A BytesFunc sees a byte stream in chunks and returns what takes the chunk's
 // place, which may be nothing. It may hold bytes back and return them later;
-// last says that the stream ends with this chunk, which may be empty. chunk is
+// last says that the stream ends with this chunk, which may be empty. An empty
+// chunk that is not the last says that nothing has come for a while: somebody may be
+// waiting for what is held back, such as a prompt. It comes once in each pause, from
+// connectors whose streams people sit at. chunk is
 // valid only during the call, the returned slice until the next call. It is
 // called by one goroutine at a time; the streams of one operation may be
 // different goroutines'. An error ends the operation with a failure; nothing of

@@ -238,16 +238,26 @@ func (s *session) pipe(rest *calls, near, far ssh.Channel, nreqs, freqs <-chan *
 		wg.Add(1)
 		s.ps.Go(func() error { defer wg.Done(); f(); return nil })
 	}
-	direction := func(dst, src ssh.Channel, f protocol.BytesFunc, n *atomic.Int64) {
-		err := copyStream(dst, src, f, n)
-		_ = dst.CloseWrite()
+	broken := func(err error) error {
 		var tap *tapError
-		if errors.As(err, &tap) {
-			mu.Lock()
-			out = protocol.Outcome{Status: protocol.StatusError, Err: err}
-			mu.Unlock()
-			_, _ = near.Close(), far.Close()
+		var panicked *protocol.PanicError
+		if !errors.As(err, &tap) && !errors.As(err, &panicked) {
+			return nil
 		}
+		mu.Lock()
+		out = protocol.Outcome{Status: protocol.StatusError, Err: err}
+		mu.Unlock()
+		_, _ = near.Close(), far.Close()
+		if panicked != nil {
+			return err // ends the session
+		}
+		return nil
+	}
+	cut := func(err error) { s.ps.Go(func() error { return broken(err) }) }
+	direction := func(dst, src ssh.Channel, f protocol.BytesFunc, n *atomic.Int64) {
+		err := copyStream(dst, src, f, n, cut)
+		_ = dst.CloseWrite()
+		_ = broken(err) // no panic, which would have come here as one
 	}
 	// A side that closes the channel takes no more: what comes for it is in vain.
 	one := make(chan struct{}) // closed when the channel is to be closed

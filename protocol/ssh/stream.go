@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -13,27 +14,38 @@ const chunk = 32 << 10
 
 var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
 
+// pause is how long nothing has to come before a tap hears of it: what it holds
+// back is shown to people that much later.
+const pause = 30 * time.Millisecond
+
+// A stream passes what is read on, through a tap if there is one.
+type stream struct {
+	dst io.Writer
+	f   protocol.BytesFunc
+	n   *atomic.Int64 // bytes written
+	cut func(error)   // ends what the stream is part of, after a tap's error in a pause; waits for nothing
+
+	mu    sync.Mutex // the tap and the writer
+	over  bool       // no pause any more
+	timer *time.Timer
+}
+
 // copyStream copies src to dst until src ends, through f unless that is nil, and
-// counts what it has written. A tap's error is returned as *tapError.
-func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.Int64) error {
+// counts what it has written. A tap's error is returned as *tapError, or handed to
+// cut if it comes while src is waited for.
+func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.Int64, cut func(error)) error {
 	buf := chunks.Get().(*[chunk]byte)
 	defer chunks.Put(buf)
+	s := &stream{dst: dst, f: f, n: n, cut: cut}
+	if f != nil {
+		s.timer = time.AfterFunc(pause, s.paused)
+		defer s.end()
+	}
 	for {
 		m, rerr := src.Read(buf[:])
 		if m > 0 || rerr == io.EOF && f != nil {
-			b := buf[:m]
-			if f != nil {
-				var err error
-				if b, err = f(b, rerr == io.EOF); err != nil {
-					return &tapError{err}
-				}
-			}
-			if len(b) > 0 {
-				w, err := dst.Write(b)
-				n.Add(int64(w))
-				if err != nil {
-					return err
-				}
+			if err := s.pass(buf[:m], rerr == io.EOF); err != nil {
+				return err
 			}
 		}
 		if rerr == io.EOF {
@@ -43,6 +55,62 @@ func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.In
 			return rerr
 		}
 	}
+}
+
+// pass writes b, or what the tap makes of it.
+func (s *stream) pass(b []byte, last bool) error {
+	if s.f != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.over {
+			return io.ErrClosedPipe
+		}
+		s.over = last
+		var err error
+		if b, err = s.f(b, last); err != nil {
+			s.over = true
+			return &tapError{err}
+		}
+		defer s.timer.Reset(pause)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	w, err := s.dst.Write(b)
+	s.n.Add(int64(w))
+	return err
+}
+
+// paused shows the tap that nothing has come for a while.
+func (s *stream) paused() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	err := protocol.Guard(func() error {
+		b, err := s.f(nil, false)
+		if err != nil {
+			return &tapError{err}
+		}
+		if len(b) > 0 {
+			w, err := s.dst.Write(b)
+			s.n.Add(int64(w))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		s.over = true
+		s.cut(err)
+	}
+}
+
+func (s *stream) end() {
+	s.timer.Stop()
+	s.mu.Lock() // the tap is not called any more when copyStream has returned
+	defer s.mu.Unlock()
+	s.over = true
 }
 
 // A tapError is a step's failure to look at a stream: nothing more of it may be
