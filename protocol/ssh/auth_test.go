@@ -63,13 +63,9 @@ type forged struct {
 
 func (f forged) PublicKey() xssh.PublicKey { return f.public }
 
-func TestRevokedKeyEndsOpenSessions(t *testing.T) {
-	r := newRig(t, rigConfig{})
-	c := r.dial(t)
-	s, err := c.NewSession()
-	require.NoError(t, err)
-	require.NoError(t, s.Start("sleep 60"))
-	r.ops.find(t, protocol.Decided, "exec", "sleep")
+// lockOut takes everybody's key away.
+func (r *rig) lockOut(t testing.TB) {
+	t.Helper()
 	conf := r.config
 	conf.Steps = append([]middleware.Step{}, conf.Steps...)
 	for i, st := range conf.Steps {
@@ -77,8 +73,18 @@ func TestRevokedKeyEndsOpenSessions(t *testing.T) {
 			conf.Steps[i] = middleware.PublicKeys() // nobody's
 		}
 	}
-	start := time.Now()
 	require.NoError(t, r.gateway.Reload(t.Context(), conf))
+}
+
+func TestRevokedKeyEndsOpenSessions(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	c := r.dial(t)
+	s, err := c.NewSession()
+	require.NoError(t, err)
+	require.NoError(t, s.Start("sleep 60"))
+	r.ops.find(t, protocol.Decided, "exec", "sleep")
+	start := time.Now()
+	r.lockOut(t)
 	require.Error(t, c.Wait())
 	require.Less(t, time.Since(start), time.Second)
 	require.Equal(t, 255, r.ssh(t, "web1", "true").code)

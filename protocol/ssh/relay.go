@@ -131,6 +131,7 @@ func (c *channel) fromTarget(reqs <-chan *ssh.Request) error {
 		case r, open = <-reqs:
 			switch {
 			case !open:
+			case (r.Type == "exit-status" || r.Type == "exit-signal") && c.hasExited(): // one is enough
 			case r.Type == "exit-status" || r.Type == "exit-signal":
 				c.exited(r)
 				if output != nil && c.looked() { // a result that a step cannot look at must not seem complete

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -154,14 +155,7 @@ func TestClientThatReadsNothingIsEnded(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, ok)
 	r.ops.find(t, protocol.Decided, "exec", "yes")
-	conf := r.config
-	conf.Steps = append([]middleware.Step{}, conf.Steps...)
-	for i, st := range conf.Steps {
-		if st.Name == "public_keys" {
-			conf.Steps[i] = middleware.PublicKeys()
-		}
-	}
-	require.NoError(t, r.gateway.Reload(t.Context(), conf))
+	r.lockOut(t)
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	select {
@@ -171,4 +165,44 @@ func TestClientThatReadsNothingIsEnded(t *testing.T) {
 		t.Fatal("the session goes on")
 	}
 	r.ops.ended(t, "exec", "yes")
+}
+
+// A stuck is a connection that nothing is read from any more once it is shut.
+type stuck struct {
+	net.Conn
+	shut chan struct{}
+	over chan struct{}
+}
+
+func (s *stuck) Read(b []byte) (int, error) {
+	select {
+	case <-s.shut:
+		<-s.over
+		return 0, io.EOF
+	default:
+		return s.Conn.Read(b)
+	}
+}
+
+// A client that does not even read its connection is ended too, and nobody else
+// notices.
+func TestClientThatDoesNotReadItsConnection(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	conn, err := net.Dial("tcp", r.addr)
+	require.NoError(t, err)
+	st := &stuck{conn, make(chan struct{}), make(chan struct{})}
+	t.Cleanup(func() { close(st.over); _ = conn.Close() })
+	sc, chans, reqs, err := xssh.NewClientConn(st, r.addr, &xssh.ClientConfig{User: "alice@web1", Auth: []xssh.AuthMethod{xssh.PublicKeys(r.key(t))}, HostKeyCallback: xssh.InsecureIgnoreHostKey()})
+	require.NoError(t, err)
+	c := xssh.NewClient(sc, chans, reqs)
+	for range 8 { // of which each may have 2 MiB under way: more than a socket takes
+		s, err := c.NewSession()
+		require.NoError(t, err)
+		require.NoError(t, s.Start("head -c 3000000 /dev/zero; sleep 300"))
+	}
+	close(st.shut)
+	require.Equal(t, "other\n", r.ssh(t, "web1", "echo other").out)
+	r.lockOut(t)
+	r.ops.ended(t, "exec", "/dev/zero")
+	r.ops.ended(t, protocol.Connect, "")
 }

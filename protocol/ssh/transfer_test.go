@@ -94,13 +94,18 @@ func TestSFTPIsAskedAboutFileByFile(t *testing.T) {
 	require.Equal(t, protocol.DenyEffect, r.ops.find(t, protocol.Decided, "remove", "/b").effect)
 }
 
-func (r *rig) dial(t testing.TB) *xssh.Client {
+func (r *rig) key(t testing.TB) xssh.Signer {
 	t.Helper()
 	pem, err := os.ReadFile(r.dir + "/key")
 	require.NoError(t, err)
 	key, err := xssh.ParsePrivateKey(pem)
 	require.NoError(t, err)
-	c, err := xssh.Dial("tcp", r.addr, &xssh.ClientConfig{User: "alice@web1", Auth: []xssh.AuthMethod{xssh.PublicKeys(key)}, HostKeyCallback: xssh.InsecureIgnoreHostKey()})
+	return key
+}
+
+func (r *rig) dial(t testing.TB) *xssh.Client {
+	t.Helper()
+	c, err := xssh.Dial("tcp", r.addr, &xssh.ClientConfig{User: "alice@web1", Auth: []xssh.AuthMethod{xssh.PublicKeys(r.key(t))}, HostKeyCallback: xssh.InsecureIgnoreHostKey()})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
