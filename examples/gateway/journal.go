@@ -13,28 +13,37 @@ func journalDir(args []string, configFile string) (string, error) {
 	if len(args) > 0 {
 		return args[0], nil
 	}
-	f, err := readConfig(configFile)
+	dir, err := stepDir(configFile, "record")
 	if err != nil {
 		return "", fmt.Errorf("%w (name the journal's directory, or the configuration with -config)", err)
 	}
+	return dir, nil
+}
+
+// stepDir returns the directory in which a step of the configuration writes.
+func stepDir(configFile, step string) (string, error) {
+	f, err := readConfig(configFile)
+	if err != nil {
+		return "", err
+	}
 	dir := ""
 	for _, s := range f.Steps {
-		if s.Name != "record" {
+		if s.Name != step {
 			continue
 		}
 		var c struct {
 			Dir string `yaml:"dir"`
 		}
 		if err := s.Settings.Peek(&c); err != nil {
-			return "", s.Settings.Fail("step record", err)
+			return "", s.Settings.Fail("step "+step, err)
 		}
 		if dir != "" && dir != c.Dir {
-			return "", fmt.Errorf("%s: there are several journals: name the directory of one", configFile)
+			return "", fmt.Errorf("%s: there are several steps %s: name the directory of one", configFile, step)
 		}
 		dir = c.Dir
 	}
 	if dir == "" {
-		return "", fmt.Errorf("%s: no step record with a dir", configFile)
+		return "", fmt.Errorf("%s: no step %s with a dir", configFile, step)
 	}
 	return dir, nil
 }

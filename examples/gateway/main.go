@@ -40,6 +40,7 @@ func commands() []command {
 		{"approvals", "", "list what waits for a decision", approvalsHelp, (*program).approvals},
 		{"approve", "ID", "show one request and decide about it", approveHelp, (*program).approve},
 		{"tail", "[DIR]", "print the journal", tailHelp, (*program).tail},
+		{"play", "FILE|SESSION", "play a recording", playHelp, (*program).play},
 		{"verify", "[DIR]", "check that the journal is what was written", verifyHelp, (*program).verify},
 		{"audit query", "[DIR]", "find who ran what, and what came of it", queryHelp, (*program).auditQuery},
 		{"audit export", "TO [DIR]", "send the journal to a file, a syslog server or a webhook", exportHelp, (*program).auditExport},

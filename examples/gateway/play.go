@@ -1,0 +1,324 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const playHelp = `
+Plays what a step recordings has kept: a file in the format asciicast, version 2
+or 3, or all recordings of a session, whose id is given as a whole or by its last
+digits, as 'gateway tail' shows them. The error stream of a command without a
+terminal goes to standard error.
+
+What would make the terminal answer or change its settings (titles, clipboard,
+questions) is left out, since whoever was recorded may have meant the viewer.
+`
+
+// maxEvent bounds a line of a recording: a chunk of 32 KiB of which each byte is
+// escaped is a sixteenth of it.
+const maxEvent = 4 << 20
+
+// followEvery is how often a recording is looked at for more.
+const followEvery = 200 * time.Millisecond
+
+// A player plays one recording after the other.
+type player struct {
+	out, errs io.Writer
+	speed     float64
+	idle      time.Duration // longest pause
+	follow    bool
+}
+
+func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) error {
+	path := fs.String("config", defaultConfig, "the configuration `file` that names the directory of the recordings")
+	dir := fs.String("dir", "", "the `directory` of the recordings")
+	speed := fs.Float64("speed", 1, "play so many `times` as fast")
+	idle := fs.Duration("idle", 0, "make no pause longer than this, such as 2s; 0 keeps all")
+	follow := fs.Bool("follow", false, "show what is there at once, and then what comes until the end")
+	raw := fs.Bool("raw", false, "leave out nothing")
+	rest, err := parse(fs, args, 1, 1)
+	if err != nil {
+		return err
+	}
+	if *speed <= 0 || math.IsInf(*speed, 0) || math.IsNaN(*speed) || *idle < 0 {
+		return usagef("-speed must be more than 0, and -idle not less")
+	}
+	pl := &player{out: p.stdout, errs: p.stderr, speed: *speed, idle: *idle, follow: *follow}
+	if !*raw {
+		pl.out, pl.errs = &tame{w: p.stdout}, &tame{w: p.stderr}
+	}
+	files, err := recordings(rest[0], *dir, *path)
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		if len(files) > 1 {
+			if _, err := fmt.Fprintf(p.stderr, "%s[recording %d of %d: %s]\n", strings.Repeat("\n", min(i, 1)), i+1, len(files), f); err != nil {
+				return err
+			}
+		}
+		if err := pl.play(ctx, f); err != nil {
+			if *follow && errors.Is(err, context.Canceled) {
+				return nil // whoever watched has seen enough
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// recordings returns the files that arg means.
+func recordings(arg, dir, config string) ([]string, error) {
+	if strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".cast") {
+		return []string{arg}, nil
+	}
+	if dir == "" {
+		var err error
+		if dir, err = stepDir(config, "recordings"); err != nil {
+			return nil, fmt.Errorf("%w (name the recording's file, or the directory with -dir)", err)
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, e := range entries {
+		if e.IsDir() && (e.Name() == arg || len(arg) >= 6 && strings.HasSuffix(e.Name(), arg)) {
+			found = append(found, e.Name())
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return nil, fmt.Errorf("there is no recording of session %q in %s", arg, dir)
+	case len(found) > 1:
+		return nil, fmt.Errorf("%q is the end of %d sessions: %s", arg, len(found), strings.Join(found, ", "))
+	}
+	files, err := filepath.Glob(filepath.Join(dir, found[0], "*.cast"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("there is no recording of session %q in %s", arg, dir)
+	}
+	number := func(f string) int {
+		n, _ := strconv.Atoi(strings.TrimSuffix(filepath.Base(f), ".cast")) // another name comes first
+		return n
+	}
+	slices.SortFunc(files, func(a, b string) int { return number(a) - number(b) })
+	return files, err
+}
+
+// play plays one file.
+func (pl *player) play(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r := &lineReader{r: bufio.NewReaderSize(f, 64<<10)}
+	line, err := pl.line(ctx, r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, noEOF(err))
+	}
+	var head struct{ Version int }
+	if json.Unmarshal(line, &head) != nil || head.Version != 2 && head.Version != 3 {
+		return fmt.Errorf("%s: this is no asciicast of version 2 or 3", path)
+	}
+	var at float64 // of the event before, in version 2
+	for n := 2; ; n++ {
+		line, err := pl.line(ctx, r)
+		if err == io.EOF {
+			return nil // the gateway was killed meanwhile, or still records
+		}
+		if err != nil {
+			return fmt.Errorf("%s: line %d: %w", path, n, err)
+		}
+		if len(line) == 0 || line[0] == '#' { // a comment
+			continue
+		}
+		var seconds float64
+		var code, data string
+		event := []any{&seconds, &code, &data}
+		if err := json.Unmarshal(line, &event); err != nil || len(event) != 3 {
+			return fmt.Errorf("%s: line %d: this is no event", path, n)
+		}
+		if head.Version == 2 {
+			seconds, at = seconds-at, seconds
+		}
+		if err := pl.wait(ctx, seconds); err != nil {
+			return err
+		}
+		switch code {
+		case "o":
+			_, err = io.WriteString(pl.out, data)
+		case "e":
+			_, err = io.WriteString(pl.errs, data)
+		case "m":
+			_, err = fmt.Fprintf(pl.errs, "\n[%s]\n", oneLine(data, 200))
+		case "x":
+			_, err = fmt.Fprintf(pl.errs, "\n[ended: %s]\n", oneLine(data, 40))
+			return err
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// wait makes the pause before an event.
+func (pl *player) wait(ctx context.Context, seconds float64) error {
+	if pl.follow || seconds <= 0 {
+		return ctx.Err()
+	}
+	if pl.idle > 0 {
+		seconds = min(seconds, pl.idle.Seconds())
+	}
+	seconds = min(seconds/pl.speed, float64(math.MaxInt32)) // in a Duration
+	t := time.NewTimer(time.Duration(seconds * float64(time.Second)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// line returns the next whole line, and waits for it if the recording is followed.
+func (pl *player) line(ctx context.Context, r *lineReader) ([]byte, error) {
+	for {
+		line, err := r.next()
+		if err != io.EOF || !pl.follow {
+			return line, err
+		}
+		select {
+		case <-time.After(followEvery):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// A lineReader reads lines from what grows.
+type lineReader struct {
+	r    *bufio.Reader
+	part []byte
+}
+
+// next returns a line without its end, valid until the next call, and io.EOF for
+// one that is not there as a whole.
+func (l *lineReader) next() ([]byte, error) {
+	if n := len(l.part); n > 0 && l.part[n-1] == '\n' {
+		l.part = l.part[:0]
+	}
+	for {
+		b, err := l.r.ReadSlice('\n')
+		if l.part = append(l.part, b...); len(l.part) > maxEvent {
+			return nil, errors.New("the line is too long")
+		}
+		switch err {
+		case nil:
+			return l.part[:len(l.part)-1], nil
+		case bufio.ErrBufferFull:
+		default:
+			return nil, err
+		}
+	}
+}
+
+// A tame passes text for a terminal on, without what makes the terminal answer or
+// change anything but what it shows.
+type tame struct {
+	w     io.Writer
+	state tameState
+	seq   []byte
+}
+
+type tameState uint8
+
+const (
+	tameText   tameState = iota
+	tameEscape           // behind ESC
+	tameCSI              // a control sequence, kept until it is known which
+	tameString           // a control string, which is left out
+	tameEnd              // behind an ESC in it
+)
+
+// maxCSI bounds a control sequence: a longer one is none that terminals know.
+const maxCSI = 256
+
+// Write implements io.Writer.
+func (t *tame) Write(b []byte) (int, error) {
+	out := make([]byte, 0, len(b))
+	for _, r := range string(b) {
+		c := byte(0x7f)
+		if r < 0x80 {
+			c = byte(r)
+		}
+		switch t.state {
+		case tameText:
+			switch {
+			case r == 0x1b:
+				t.state = tameEscape
+			case r == 0x05 || r >= 0x80 && r < 0xa0: // a question, and what stands for ESC and a letter
+			default:
+				out = append(out, string(r)...)
+			}
+		case tameEscape:
+			switch {
+			case c == '[':
+				t.state, t.seq = tameCSI, append(t.seq[:0], "\x1b["...)
+			case strings.IndexByte("]PX^_", c) >= 0:
+				t.state = tameString
+			case c == 'Z' || c == 'c' || r == 0x1b: // who are you, and a reset
+				t.state = tameText
+			default:
+				t.state = tameText
+				out = append(append(out, 0x1b), string(r)...)
+			}
+		case tameCSI:
+			t.seq = append(t.seq, c)
+			switch {
+			case c >= 0x40 && c <= 0x7e:
+				if t.state = tameText; strings.IndexByte("cnqtxy", c) < 0 { // answers, and the window
+					out = append(out, t.seq...)
+				}
+			case c < 0x20 || c == 0x7f || len(t.seq) > maxCSI:
+				t.state = tameText
+			}
+		case tameString:
+			switch r {
+			case 0x07, 0x9c, 0x18, 0x1a:
+				t.state = tameText
+			case 0x1b:
+				t.state = tameEnd
+			}
+		case tameEnd:
+			if t.state = tameString; c == '\\' {
+				t.state = tameText
+			}
+		}
+	}
+	if _, err := t.w.Write(out); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
