@@ -33,6 +33,7 @@ var house = map[string][]string{
 	"protocol/protocoltest":    {".", "middleware", "protocol"}, // judges connectors in a whole gateway
 	"protocol/postgres/bench":  {"..."},                         // a program that measures the whole
 	"protocol/httpproxy/bench": {"..."},
+	"protocol/ssh/bench":       {"..."},
 	"examples":                 {"..."},
 }
 

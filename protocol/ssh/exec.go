@@ -288,6 +288,9 @@ func (a *analysis) redirect(r *syntax.Redirect) {
 		if name, ok = clean(name); !ok {
 			a.opaque(whyRelative)
 		}
+		if name == "/dev/null" {
+			return
+		}
 		a.relative = a.relative || !path.IsAbs(name)
 	}
 	a.add("file", name, access)

@@ -61,6 +61,7 @@ func TestCommandsAreTakenApart(t *testing.T) {
 		{"/lib64/ld-linux-x86-64.so.2 /bin/rm x", x | o, "command:/lib64/ld-linux-x86-64.so.2"},
 		{"=rm x", x | o, ""},
 		{"repeat 2 rm x", x | o, "command:repeat"},
+		{"ls >/dev/null 2>//dev/null", x, "command:ls"},
 		{"echo a >& out", x | w, "command:echo file:out"},
 		{"echo a >&2 2>&- 3>&1-", x, "command:echo"},
 		{"echo a > /srv/../etc/passwd", x | w, "command:echo file:/etc/passwd"},

@@ -132,9 +132,27 @@ func (h *handshake) interactive(meta ssh.ConnMetadata, challenge ssh.KeyboardInt
 		}
 		return protocol.NewSecret(answers[0]), nil
 	}
-	token, err := ask("Token: ", false)
-	if err != nil {
-		return nil, err
+	question, instruction := "Token: ", ""
+	var link *browserLogin
+	page := h.srv.LoginPage
+	if page != nil {
+		if link = page.begin(meta.User(), meta.RemoteAddr().String()); link == nil {
+			return nil, errors.New("too many logins wait for a browser")
+		}
+		defer page.forget(link)
+		_ = h.conn.SetDeadline(link.until) // fails on a closed connection only
+		instruction = "To log in, open " + page.URL + "/" + link.id + " in a browser"
+		question = "Code that it shows, or token: "
+	}
+	answers, err := challenge("", instruction, []string{question}, []bool{false})
+	if err != nil || len(answers) != 1 {
+		return nil, errors.Join(err, errors.New("the client did not answer"))
+	}
+	token := protocol.NewSecret(answers[0])
+	if link != nil {
+		if t, ok := page.token(link, answers[0]); ok {
+			token = t
+		}
 	}
 	return let(&ssh.Permissions{}, h.open(meta, protocol.Token{Secret: token}, ask))
 }

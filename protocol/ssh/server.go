@@ -26,6 +26,10 @@ type Server struct {
 	// says whom their certificates stand for.
 	UserCAs []ssh.PublicKey
 
+	// LoginPage lets people log in with a browser, where clients ask their user
+	// (keyboard-interactive). nil: only tokens are taken there.
+	LoginPage *LoginPage
+
 	// Banner is shown to clients before they log in; empty: nothing is.
 	Banner string
 

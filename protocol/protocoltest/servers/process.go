@@ -50,6 +50,9 @@ func (p *Process) launch(ctx context.Context, command func(port int) *exec.Cmd, 
 	}
 }
 
+// PID returns the number of the server's process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 func (p *Process) await(ctx context.Context, ready func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
