@@ -54,7 +54,7 @@ func (s *adminSettings) url() string {
 
 // listenAdmin opens the listener and returns what serves it. Whoever decides
 // logs in by the same steps as everybody else.
-func listenAdmin(s adminSettings, gw *gateway.Gateway, b *approval.Broker, reader http.Handler, log *slog.Logger) (net.Listener, *http.Server, error) {
+func listenAdmin(s adminSettings, gw *gateway.Gateway, b *approval.Broker, pages map[string]http.Handler, log *slog.Logger) (net.Listener, *http.Server, error) {
 	mux := http.NewServeMux()
 	if b != nil {
 		h := approval.Handler(b, approval.Bearer(gw.Authenticate))
@@ -62,8 +62,8 @@ func listenAdmin(s adminSettings, gw *gateway.Gateway, b *approval.Broker, reade
 		mux.Handle("/approvals/", h)
 		mux.Handle("GET /{$}", http.RedirectHandler("/approvals", http.StatusSeeOther))
 	}
-	if reader != nil {
-		mux.Handle("/audit", reader)
+	for path, page := range pages {
+		mux.Handle(path, page)
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,

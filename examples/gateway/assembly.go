@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/middleware/oidc"
 	"github.com/sallyport-dev/gateway/middleware/policy"
+	"github.com/sallyport-dev/gateway/protocol/ssh"
 )
 
 // defaultConfig is where a package would install the configuration.
@@ -68,7 +69,8 @@ type assembly struct {
 type configuration struct {
 	gateway.Config
 	settings settings
-	fixed    []any // what a reload cannot change, to be compared
+	sshLogin *ssh.LoginPage // served at the address of admin; nil: none
+	fixed    []any          // what a reload cannot change, to be compared
 }
 
 // load reads the file at path and builds what it describes.

@@ -128,3 +128,17 @@ func TestAdminSettings(t *testing.T) {
 		}
 	}
 }
+
+func TestSSHLoginSettings(t *testing.T) {
+	s := sshLoginSettings{Issuer: "https://id.example.com", ClientID: "gateway"}
+	_, err := s.page(adminSettings{})
+	require.ErrorContains(t, err, "without an admin listener")
+	_, err = s.page(adminSettings{Address: "127.0.0.1:1"})
+	require.ErrorContains(t, err, "give an address like https://")
+	p, err := s.page(adminSettings{Address: "127.0.0.1:1", URL: "https://gateway.example.com/"})
+	require.NoError(t, err)
+	require.Equal(t, "https://gateway.example.com/ssh", p.URL)
+	s.ClientSecret = "SALLYPORT_TEST_NOT_SET"
+	_, err = s.page(adminSettings{Address: "127.0.0.1:1", URL: "https://gateway.example.com"})
+	require.ErrorContains(t, err, "SALLYPORT_TEST_NOT_SET is not set")
+}

@@ -114,14 +114,17 @@ func (r *running) start() (err error) {
 		}
 		ls = append(ls, nl)
 	}
-	var reader http.Handler
+	pages := map[string]http.Handler{}
 	if len(r.now.settings.Reader.Groups) > 0 {
-		if reader, r.close, err = r.readJournal(context.Background()); err != nil {
+		if pages["/audit"], r.close, err = r.readJournal(context.Background()); err != nil {
 			return fmt.Errorf("audit: %w", err)
 		}
 	}
+	if login := r.now.sshLogin; login != nil {
+		pages["/ssh/"] = login
+	}
 	if s := r.now.settings.Admin; s.Address != "" {
-		if adminListener, r.admin, err = listenAdmin(s, r.gw, r.broker, reader, r.log); err != nil {
+		if adminListener, r.admin, err = listenAdmin(s, r.gw, r.broker, pages, r.log); err != nil {
 			return fmt.Errorf("admin: %w", err)
 		}
 	}
