@@ -39,6 +39,11 @@ func (c *conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer c.handlers.Done()
+	if c.h1 == nil {
+		defer func() { // what net/http has kept is written behind this
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.s.stallTimeout())) // every stream of HTTP/2 can
+		}()
+	}
 	q := &request{c: c, w: w, in: r}
 	err := protocol.Guard(q.serve)
 	var p *protocol.PanicError
@@ -306,7 +311,7 @@ func headerBytes(h http.Header) []byte {
 func (q *request) readBody() ([]byte, error) {
 	r := q.in
 	rc := http.NewResponseController(q.w)
-	_ = rc.SetReadDeadline(time.Now().Add(stallTimeout)) // fails on a closed connection, as reading will
+	_ = rc.SetReadDeadline(time.Now().Add(q.c.s.stallTimeout())) // fails on a closed connection, as reading will
 	body := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		return nil, protocol.ErrClientGone
@@ -412,7 +417,7 @@ func (q *request) forward(ctx context.Context) error {
 	if q.c.h1 != nil { // a target may answer before it has read everything, as HTTP/2 can
 		_ = http.NewResponseController(q.w).EnableFullDuplex() // every net/http server of HTTP/1 can
 	}
-	p.ServeHTTP(&writer{q.w, q.c}, q.in.WithContext(q.target.traced(ctx)))
+	p.ServeHTTP(newWriter(q.w, q.c), q.in.WithContext(q.target.traced(ctx)))
 	if failed != nil { // which tells of the target too
 		if err := q.release(ctx); err != nil {
 			return err
@@ -541,7 +546,40 @@ func (q *request) end() {
 // writer is a ResponseWriter whose connection may become another protocol's.
 type writer struct {
 	http.ResponseWriter
-	c *conn
+	c     *conn
+	timer *time.Timer // nil for HTTP/1.1, whose connection has a deadline
+}
+
+func newWriter(w http.ResponseWriter, c *conn) *writer {
+	out := &writer{ResponseWriter: w, c: c}
+	if c.h1 == nil {
+		out.timer = time.AfterFunc(time.Hour, func() {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) // resets the stream
+		})
+		out.timer.Stop()
+	}
+	return out
+}
+
+// Write implements http.ResponseWriter. A client of HTTP/2 that takes nothing
+// keeps its connection alive, and its response waiting, for as long as it likes.
+func (w *writer) Write(b []byte) (int, error) {
+	defer w.watch()()
+	return w.ResponseWriter.Write(b)
+}
+
+// FlushError serves http.ResponseController.
+func (w *writer) FlushError() error {
+	defer w.watch()()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+func (w *writer) watch() (stop func()) {
+	if w.timer == nil {
+		return func() {}
+	}
+	w.timer.Reset(w.c.s.stallTimeout())
+	return func() { w.timer.Stop() }
 }
 
 // WriteHeader implements http.ResponseWriter. What a target says ahead of its

@@ -65,6 +65,9 @@ type Server struct {
 	// decision is; the client then gets 202 and asks again. 0 means 50 s, which
 	// is less than most clients wait.
 	HoldTimeout time.Duration
+	// StallTimeout bounds how long a client takes nothing of a response, or sends
+	// nothing of a body that is waited for; 0 means a minute.
+	StallTimeout time.Duration
 	// ResponseTimeout bounds the wait for a target's response headers; 0 means
 	// 5 minutes.
 	ResponseTimeout time.Duration
@@ -83,10 +86,9 @@ type Server struct {
 }
 
 const (
-	headTimeout  = 15 * time.Second // for a request's line and headers
-	idleTimeout  = 2 * time.Minute  // between two requests
-	stallTimeout = time.Minute      // for a client that takes nothing
-	maxStreams   = 100              // of one HTTP/2 connection
+	headTimeout = 15 * time.Second // for a request's line and headers
+	idleTimeout = 2 * time.Minute  // between two requests
+	maxStreams  = 100              // of one HTTP/2 connection
 )
 
 // Name returns "http".
@@ -115,10 +117,11 @@ func or[T int | int64 | time.Duration](v, otherwise T) T {
 	return otherwise
 }
 
-func (s *Server) maxHead() int               { return or(s.MaxHead, 64<<10) }
-func (s *Server) maxBody() int64             { return or(s.MaxBody, 64<<10) }
-func (s *Server) maxDocument() int64         { return or(s.MaxDocument, 8<<20) }
-func (s *Server) holdTimeout() time.Duration { return or(s.HoldTimeout, 50*time.Second) }
+func (s *Server) maxHead() int                { return or(s.MaxHead, 64<<10) }
+func (s *Server) maxBody() int64              { return or(s.MaxBody, 64<<10) }
+func (s *Server) maxDocument() int64          { return or(s.MaxDocument, 8<<20) }
+func (s *Server) stallTimeout() time.Duration { return or(s.StallTimeout, time.Minute) }
+func (s *Server) holdTimeout() time.Duration  { return or(s.HoldTimeout, 50*time.Second) }
 
 // ServeConn implements [protocol.Server].
 func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler) error {
@@ -129,7 +132,7 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 	}
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
 	c := &conn{s: s, h: h, raw: raw, sessions: map[sessionKey]*session{}}
-	nc, h2, err := c.start(ctx, &stalling{raw})
+	nc, h2, err := c.start(ctx, &stalling{raw, s.stallTimeout()})
 	if err != nil {
 		return err
 	}
@@ -137,7 +140,7 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 	c.srv = &http.Server{
 		Handler:           c,
 		Protocols:         new(http.Protocols),
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout, WriteByteTimeout: stallTimeout},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout, WriteByteTimeout: s.stallTimeout()},
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: headTimeout,
 		IdleTimeout:       idleTimeout,
@@ -240,11 +243,14 @@ func (l *oneConn) end() {
 func (l *oneConn) Addr() net.Addr { return l.addr }
 
 // stalling is a connection to a client that has to take what is written.
-type stalling struct{ net.Conn }
+type stalling struct {
+	net.Conn
+	timeout time.Duration
+}
 
 // Write implements net.Conn.
 func (c *stalling) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(stallTimeout)); err != nil {
+	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(b)
