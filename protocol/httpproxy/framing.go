@@ -79,6 +79,12 @@ const (
 type framing struct {
 	max int
 
+	// Of responses, one is followed, and what is behind it is not let through.
+	responses bool
+	head      bool // the request was a HEAD
+	status    string
+	done      bool
+
 	at    place
 	line  []byte // the line so far
 	size  int    // of the head or the trailers so far
@@ -92,7 +98,7 @@ type framing struct {
 
 // feed takes the next bytes and returns how many of them may be read.
 func (f *framing) feed(b []byte) (good int, err error) {
-	for good < len(b) {
+	for good < len(b) && !f.done {
 		switch f.at {
 		case atBody, atChunk:
 			n := uint64(len(b) - good)
@@ -142,19 +148,26 @@ func (f *framing) feed(b []byte) (good int, err error) {
 	return good, nil
 }
 
-// next is the beginning of a request.
+// next is the beginning of a request, or behind a response.
 func (f *framing) next() {
-	*f = framing{max: f.max, line: f.line[:0]}
+	*f = framing{max: f.max, line: f.line[:0], responses: f.responses, head: f.head, done: f.responses}
 }
 
 func (f *framing) endLine() error {
 	line, ok := bytes.CutSuffix(f.line, []byte("\r\n"))
-	if !ok {
+	switch {
+	case ok:
+	case f.responses: // net/http reads them, and has to be followed
+		line = f.line[:len(f.line)-1]
+	default:
 		return errors.New("a line ends without CR")
 	}
 	switch f.at {
 	case atRequestLine:
 		f.at = atHeader
+		if f.responses {
+			return f.statusLine(string(line))
+		}
 		return f.requestLine(string(line))
 	case atChunkSize:
 		return f.chunkSize(string(line))
@@ -167,7 +180,16 @@ func (f *framing) endLine() error {
 		return nil
 	}
 	switch {
-	case f.hosts != 1 && f.minor == '1':
+	case f.responses && f.status[0] == '1' && f.status != "101":
+		f.next()
+		f.done = false // the response is behind it
+	case f.responses && (f.head || f.status == "204" || f.status == "304"):
+		f.next()
+	case f.responses && (f.length == f.chunked || f.status == "101"):
+		return errors.New("a response without an end")
+	case f.responses && f.length && f.left == 0:
+		f.next()
+	case f.hosts != 1 && f.minor == '1' && !f.responses:
 		return errors.New("not exactly one Host")
 	case f.length && f.chunked:
 		return errors.New("both Content-Length and Transfer-Encoding")
@@ -198,6 +220,15 @@ func (f *framing) requestLine(line string) error {
 		return errors.New("a version that is not HTTP/1.1 or HTTP/1.0")
 	}
 	f.minor = version[len(version)-1]
+	return nil
+}
+
+func (f *framing) statusLine(line string) error {
+	version, rest, _ := strings.Cut(line, " ")
+	if len(rest) < 3 || version != "HTTP/1.1" && version != "HTTP/1.0" {
+		return errors.New("no status line")
+	}
+	f.minor, f.status = version[len(version)-1], rest[:3]
 	return nil
 }
 

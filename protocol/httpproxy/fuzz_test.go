@@ -98,6 +98,52 @@ func FuzzFraming(f *testing.F) {
 	})
 }
 
+// FuzzAnswers: where framing sees the end of a response, there is it for
+// net/http, however the bytes come.
+func FuzzAnswers(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP/1.1 200 OK\r\n"), false, 1)
+	f.Add([]byte("HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\nmore"), false, 7)
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), true, 4096)
+	f.Add([]byte("HTTP/1.1 304 No\r\nTransfer-Encoding: chunked\r\n\r\nabc"), false, 3)
+	f.Fuzz(func(t *testing.T, in []byte, head bool, size int) {
+		follow := func(size int) (good int, fr *framing, err error) {
+			fr = &framing{max: 64 << 10, responses: true, head: head}
+			for b := in; len(b) > 0 && err == nil && !fr.done; b = b[min(max(size, 1), len(b)):] {
+				var n int
+				n, err = fr.feed(b[:min(max(size, 1), len(b))])
+				good += n
+			}
+			return good, fr, err
+		}
+		good, fr, err := follow(size)
+		if n, again, err2 := follow(1); (err == nil) != (err2 == nil) || fr.done != again.done || fr.done && n != good {
+			t.Fatalf("in pieces of %d it ends at %d, of 1 at %d", size, good, n)
+		}
+		if err != nil || !fr.done {
+			return
+		}
+		r := bufio.NewReader(bytes.NewReader(in))
+		method := map[bool]string{true: "HEAD", false: "GET"}[head]
+		for {
+			res, err := http.ReadResponse(r, &http.Request{Method: method})
+			if err != nil {
+				return // net/http ends the connection
+			}
+			if res.StatusCode/100 == 1 {
+				continue
+			}
+			if _, err := io.Copy(io.Discard, res.Body); err != nil {
+				return
+			}
+			break
+		}
+		rest, _ := io.ReadAll(r)
+		if end := len(in) - len(rest); end != good {
+			t.Fatalf("the answer ends at %d, and for net/http at %d, in %q", good, end, in)
+		}
+	})
+}
+
 // FuzzPath: what parsePath lets through means the same however often it is
 // decoded, and stays below the root. What rules see is what the target reads, in
 // each way that it can be said to read.

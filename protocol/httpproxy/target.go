@@ -1,6 +1,7 @@
 package httpproxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -304,34 +305,56 @@ func (t *target) dialTLS(ctx context.Context, network, addr string) (net.Conn, e
 }
 
 // quiet is an HTTP/1.1 connection that ends when the target speaks without being
-// asked. net/http would end it too, but print what was said.
+// asked, or says more than it was asked. net/http would end it too, but print
+// what was said, or take it for the answer to a request that comes just then.
 type quiet struct {
 	net.Conn
 
-	mu    sync.Mutex
-	uses  int  // at most one request, and one that is over and not yet put away
-	begun bool // something of a request was sent
+	mu     sync.Mutex
+	uses   int     // at most one request, and one that is over and not yet put away
+	fresh  bool    // nothing of the request was sent
+	begun  bool    // something was
+	f      framing // of the answer
+	lost   bool    // where the answer ends is not known: net/http may know better
+	behind bool    // there was something behind an answer
 }
 
 var errUnasked = errors.New("httpproxy: the target sent something that nobody asked for")
 
 // Read implements net.Conn.
 func (c *quiet) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if !c.begun {
-			return 0, errUnasked
-		}
+	if c.behind { // only Read sets it, and one at a time
+		return 0, errUnasked
 	}
-	return n, err
+	n, err := c.Conn.Read(b)
+	if n == 0 {
+		return n, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.begun {
+		return 0, errUnasked
+	}
+	if c.lost {
+		return n, err
+	}
+	good, ferr := c.f.feed(b[:n])
+	if c.lost = ferr != nil; c.lost || good == n {
+		return n, err
+	}
+	if c.behind = true; good == 0 {
+		return 0, errUnasked
+	}
+	return good, nil
 }
 
 // Write implements net.Conn.
 func (c *quiet) Write(b []byte) (int, error) {
 	c.mu.Lock()
-	c.begun = c.uses > 0
+	if c.fresh {
+		c.fresh, c.begun, c.lost = false, true, false
+		c.f = framing{max: 1 << 20, line: c.f.line[:0], responses: true, head: bytes.HasPrefix(b, []byte("HEAD "))}
+	}
 	c.mu.Unlock()
 	return c.Conn.Write(b)
 }
@@ -340,7 +363,11 @@ func (c *quiet) Write(b []byte) (int, error) {
 func (c *quiet) use(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.uses += n; c.uses == 0 {
+	c.uses += n
+	switch {
+	case n > 0:
+		c.fresh = true
+	case c.uses == 0:
 		c.begun = false
 	}
 }
