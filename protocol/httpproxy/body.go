@@ -233,7 +233,7 @@ func docKind(media string) string {
 
 func isLines(media string) bool {
 	switch media {
-	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines":
+	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines", "application/stream+json":
 		return true
 	}
 	return false
@@ -362,6 +362,7 @@ type documents struct {
 	next  func(*documents) ([]byte, error) // what takes the next one's place; io.EOF behind the last
 	limit int64
 	q     *request
+	begun bool // the first line of events was read
 	out   []byte
 	err   error
 }
@@ -429,6 +430,9 @@ func nextEvent(d *documents) ([]byte, error) {
 		line, err := d.line(left)
 		if err != nil { // an event that does not end is none
 			return nil, err
+		}
+		if !d.begun {
+			line, d.begun = bytes.TrimPrefix(line, []byte("\ufeff")), true
 		}
 		if bytes.IndexByte(line, '\r') >= 0 {
 			return nil, errors.New("an event stream with lines that end in CR")

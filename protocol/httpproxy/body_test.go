@@ -100,6 +100,9 @@ func TestText(t *testing.T) {
 			client := r.client(true)
 			defer client.CloseIdleConnections()
 			res, err := client.Do(req)
+			if err != nil && c.want == "-" {
+				return // cut off before the head
+			}
 			require.NoError(t, err)
 			defer res.Body.Close()
 			body, err := io.ReadAll(res.Body)
