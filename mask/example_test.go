@@ -112,6 +112,16 @@ func ExamplePostgres() {
 	// Output: [0 0 0 0]
 }
 
+func ExampleMySQL() {
+	f, err := mask.Redact().Bind(mask.MySQL("int unsigned"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Printf("%s\n", f(nil, []byte("42")))
+	// Output: 0
+}
+
 // Fields of documents are masked where they are; everything else stays as it is.
 func ExampleDocuments_JSON() {
 	set, err := mask.Compile(mask.Rule{Name: "person", Fields: []string{"**.email", "customer.born"}, Transform: mask.Redact()})

@@ -89,3 +89,9 @@ func ExampleRecordKind() {
 	fmt.Println(middleware.RecordKind(&journals).Name)
 	// Output: record
 }
+
+// A configuration is checked without its journal, which a gateway may have open.
+func ExampleDryRecordKind() {
+	fmt.Println(middleware.DryRecordKind().Name)
+	// Output: record
+}
