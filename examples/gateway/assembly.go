@@ -81,7 +81,7 @@ func (a *assembly) load(path string) (*configuration, error) {
 	}
 	defer f.Close()
 	c := &configuration{}
-	kinds := gateway.Kinds{Sections: c.settings.sections(), Servers: []gateway.ServerKind{a.postgresKind(c), a.sshKind(c), a.httpKind(c)}, Steps: a.stepKinds(c)}
+	kinds := gateway.Kinds{Sections: c.settings.sections(), Servers: []gateway.ServerKind{a.postgresKind(c), a.mysqlKind(c), a.sshKind(c), a.httpKind(c)}, Steps: a.stepKinds(c)}
 	c.Config, err = gateway.Load(f, path, kinds)
 	if serr := c.settings.check(); serr != nil {
 		err = errors.Join(err, fmt.Errorf("%s: %w", path, serr), closeSteps(c.Steps))

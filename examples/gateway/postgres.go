@@ -50,22 +50,32 @@ func (a *assembly) postgresKind(c *configuration) gateway.ServerKind {
 		switch {
 		case s.MaxMessage < 0 || s.LoginTimeout < 0:
 			return nil, errors.New("max_message and login_timeout must not be negative")
-		case s.TLS == tlsSettings{} && s.RequireTLS:
-			return nil, errors.New("require_tls: there is no certificate: give tls: {cert: ..., key: ...}")
-		case s.TLS == tlsSettings{} && s.Domain != "":
-			return nil, errors.New("domain: the name comes with TLS: give tls: {cert: ..., key: ...}")
-		case s.TLS == tlsSettings{} && s.Auth != postgres.AuthSCRAM && !s.AllowPlaintext:
-			return nil, errors.New("nobody could log in: passwords and tokens are taken over TLS only. Give tls: {cert: ..., key: ...}, " +
-				"or allow_plaintext: true where the network itself is trusted")
 		}
-		if s.TLS != (tlsSettings{}) {
-			var err error
-			if srv.TLS, err = s.TLS.config(a.logger(&c.settings)); err != nil {
-				return nil, fmt.Errorf("tls: %w", err)
-			}
+		if err := s.TLS.serve(a, c, &srv.TLS, s.RequireTLS, s.Domain, s.Auth == postgres.AuthSCRAM || s.AllowPlaintext); err != nil {
+			return nil, err
 		}
 		return srv, nil
 	}}
+}
+
+// serve puts what a database's listener serves with into to. require and domain
+// are the listener's settings that need TLS; plain says that clients can log in
+// without it.
+func (t tlsSettings) serve(a *assembly, c *configuration, to **tls.Config, require bool, domain string, plain bool) (err error) {
+	switch {
+	case t != tlsSettings{}:
+		if *to, err = t.config(a.logger(&c.settings)); err != nil {
+			return fmt.Errorf("tls: %w", err)
+		}
+	case require:
+		return errors.New("require_tls: there is no certificate: give tls: {cert: ..., key: ...}")
+	case domain != "":
+		return errors.New("domain: the name comes with TLS: give tls: {cert: ..., key: ...}")
+	case !plain:
+		return errors.New("nobody could log in: passwords and tokens are taken over TLS only. Give tls: {cert: ..., key: ...}, " +
+			"or allow_plaintext: true where the network itself is trusted")
+	}
+	return nil
 }
 
 // clientCAs returns the pool of authorities in a file.

@@ -111,8 +111,14 @@ func TestHeldExecutionRunsOnceWithItsArguments(t *testing.T) {
 // TestKillMeansTheClientsOwnSession kills by the id that CONNECTION_ID() says,
 // and not another person's.
 func TestKillMeansTheClientsOwnSession(t *testing.T) {
-	r := newRig(t, rigConfig{})
+	alice, aliceHash := middleware.NewToken()
+	bob, bobHash := middleware.NewToken()
+	r := newRig(t, rigConfig{identify: middleware.Tokens(
+		middleware.Token{Hash: aliceHash, Subject: "alice", Kind: protocol.Human, Groups: []string{"dba"}},
+		middleware.Token{Hash: bobHash, Subject: "bob", Kind: protocol.Human, Groups: []string{"dba"}})})
+	r.token = alice.Reveal()
 	slow, other := r.connect(t), r.connect(t)
+	stranger := r.connect(t, func(c *driver.Config) { c.Passwd = bob.Reveal() })
 	var id, own int
 	require.NoError(t, slow.QueryRow("SELECT CONNECTION_ID()").Scan(&id))
 	require.NoError(t, other.QueryRow("SELECT CONNECTION_ID()").Scan(&own))
@@ -131,6 +137,12 @@ func TestKillMeansTheClientsOwnSession(t *testing.T) {
 	require.EqualValues(t, 1317, number(t, <-done))
 	_, err = other.Exec("KILL QUERY 4000000000")
 	require.EqualValues(t, 1094, number(t, err), "an id of the gateway's that nobody has")
+	for id := uint32(1<<31 + 1); id <= 1<<31+2; id++ { // those two
+		_, err = stranger.Exec(fmt.Sprintf("KILL %d", id))
+		require.EqualValues(t, 1094, number(t, err), "another person's")
+	}
+	require.NoError(t, other.Ping(), "somebody else's was killed")
+	require.NoError(t, slow.Ping())
 	_, err = other.Exec(fmt.Sprintf("KILL %d", id))
 	require.NoError(t, err)
 	require.Error(t, slow.Ping())
@@ -148,10 +160,18 @@ func TestSessionStateIsFollowed(t *testing.T) {
 	require.Equal(t, "email|\n", query(`SELECT "email" FROM customers WHERE id = 1`))
 	query("SET sql_mode = 'ANSI_QUOTES'")
 	require.Equal(t, "***|\n", query(`SELECT "email" FROM customers WHERE id = 1`))
+	prepared, err := db.Prepare(`SELECT "email" FROM customers WHERE id = 1`)
+	require.NoError(t, err)
+	got, err := everything(preparedQuery{prepared}, "")
+	require.NoError(t, err)
+	require.Equal(t, "***|\n", got)
 	query("SET sql_mode = ''")
+	got, err = everything(preparedQuery{prepared}, "")
+	require.Error(t, err, "it was read otherwise than it reads now")
+	require.Empty(t, secretsIn(got))
 	query("USE mysql")
 	require.Equal(t, "***|\n", query("SELECT email FROM shop.customers WHERE id = 1"))
-	_, err := everything(db, "SELECT email FROM customers WHERE id = 1")
+	_, err = everything(db, "SELECT email FROM customers WHERE id = 1")
 	require.Error(t, err)
 	query("USE shop")
 	require.Equal(t, "London|\n", query("SELECT city FROM customers WHERE id = 1"))

@@ -13,8 +13,9 @@ import (
 // is told as it is.
 type preparedStatement struct {
 	id     uint32
-	text   string // as the client sent it
-	sent   string // as the target has it, if a step has rewritten it
+	text   string  // as the client sent it
+	sent   string  // as the target has it, if a step has rewritten it
+	in     reading // the state in which the target has read it
 	params int
 	types  []byte         // of the last execution that sent them
 	names  []string       // of its query attributes
@@ -93,7 +94,7 @@ func (c *session) prepare(text, raw []byte) error {
 	if err := c.ask(first); err != nil {
 		return c.refuse(err)
 	}
-	p := &preparedStatement{text: string(text)}
+	p := &preparedStatement{text: string(text), in: c.tracker.reading()}
 	var err error
 	if first != nil && first.op.Rewritten() != "" {
 		p.sent = first.op.Rewritten()
@@ -164,9 +165,11 @@ func (c *session) executionRun(p *preparedStatement) *run {
 	if p.sent != "" {
 		text = p.sent
 	}
-	script := c.analyze([]byte(text))
-	stmt := mysqlsql.Several()
-	if len(script.Statements) == 1 {
+	stmt := mysqlsql.Unclear("several statements in one")
+	if p.in.mode != c.tracker.mode {
+		// The target may read it again.
+		stmt = mysqlsql.Unclear("sql_mode has changed since it was prepared")
+	} else if script := c.analyzeIn(p.in, []byte(text)); len(script.Statements) == 1 {
 		stmt = &script.Statements[0]
 	}
 	r := c.one(stmt, p.text)

@@ -395,7 +395,7 @@ func (c *session) resetConnection(text string, then func() error) error {
 		return err
 	}
 	c.prepared.clear()
-	c.tracker.dirty = true
+	c.tracker.dirty, c.tracker.temp = true, false
 	if then == nil {
 		return c.back.simple(r)
 	}

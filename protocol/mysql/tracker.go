@@ -81,10 +81,20 @@ func (c *session) settle(text []byte) error {
 	return nil
 }
 
+// A reading is the state in which the target reads a text.
+type reading struct{ database, mode, charset string }
+
+// reading returns the session's present one.
+func (t *tracker) reading() reading { return reading{t.database, t.mode, t.charset} }
+
 // analyze returns what is known about text in the session's present state.
 func (c *session) analyze(text []byte) *mysqlsql.Script {
+	return c.analyzeIn(c.tracker.reading(), text)
+}
+
+// analyzeIn returns what is known about text that the target has read in state r.
+func (c *session) analyzeIn(r reading, text []byte) *mysqlsql.Script {
 	t := &c.tracker
-	st := mysqlsql.State{Database: t.database, Mode: t.mode, Charset: t.charset, Folded: t.folded, Temp: t.temp, MariaDB: c.t.isMariaDB(), Version: versionOf(c.t.version)}
-	st.Catalog = c.catalog.current
-	return c.srv.analyzer.Analyze(text, &st)
+	return c.srv.analyzer.Analyze(text, &mysqlsql.State{Database: r.database, Mode: r.mode, Charset: r.charset, Folded: t.folded, Temp: t.temp,
+		MariaDB: c.t.isMariaDB(), Version: versionOf(c.t.version), Catalog: c.catalog.current})
 }

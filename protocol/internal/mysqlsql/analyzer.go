@@ -185,9 +185,15 @@ func (a *Analyzer) analyze(text []byte, st *State) (s *Script) {
 		return opaqueScript("the text holds more than " + strconv.Itoa(maxStatements) + " statements")
 	}
 	s = &Script{}
-	for _, n := range stmts {
-		p := newPass(st)
+	now := *st // as the statements before leave it
+	for i, n := range stmts {
+		p := newPass(&now)
 		one := p.statement(n)
+		if one.SetsState && i < len(stmts)-1 {
+			// The target reads each statement when the one before is done.
+			return opaqueScript("a statement that may change what those behind it mean")
+		}
+		now.Temp = now.Temp || one.CreatesTemp || one.Changes // the catalog is of before
 		s.named, s.catalog = s.named || p.named, p.catalog
 		_, digest := parser.NormalizeDigest(n.Text())
 		if b := digest.Bytes(); len(b) >= 8 {

@@ -55,7 +55,6 @@ type Statement struct {
 
 	SetsState   bool // it may change what a text means: sql_mode, the database, character sets
 	CreatesTemp bool // it may create temporary tables
-	DropsTemp   bool // no temporary table is left behind it
 	Changes     bool // it may change definitions
 	Many        bool // it may have any number of results
 	Kill        *Kill
@@ -67,10 +66,10 @@ type Kill struct {
 	Query bool // the statement, not the connection
 }
 
-// Several is what is known of a prepared text that turned out to hold something
-// else than one statement.
-func Several() *Statement {
-	s := opaque("several statements in one")
+// Unclear is what is known of a statement that cannot be analysed, for the
+// reason why.
+func Unclear(why string) *Statement {
+	s := opaque(why)
 	return &s
 }
 
@@ -82,7 +81,7 @@ func Use(database string) *Statement {
 
 // Reset is what COM_RESET_CONNECTION does.
 func Reset() *Statement {
-	return &Statement{Verb: "reset connection", Access: protocol.Control, Bounded: true, ReadsKnown: true, SetsState: true, DropsTemp: true,
+	return &Statement{Verb: "reset connection", Access: protocol.Control, Bounded: true, ReadsKnown: true, SetsState: true,
 		Fingerprint: "reset connection"}
 }
 

@@ -1,0 +1,180 @@
+package mysqlsql
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
+
+// shop is a session in a database with two tables, a view and a function.
+func shop(a *Analyzer) *State {
+	table := func(oid uint32, name string, columns ...string) *sql.Relation {
+		r := &sql.Relation{OID: sql.FirstUserOID + oid, Schema: "shop", Name: name, Kind: sql.Table}
+		for i, c := range columns {
+			r.Columns = append(r.Columns, sql.Column{Num: int16(i + 1), Name: c})
+		}
+		return r
+	}
+	view := table(3, "contacts", "id", "contact")
+	view.Kind, view.Definition = sql.View, "select `c`.`id` AS `id`,`c`.`email` AS `contact` from `shop`.`customers` `c`"
+	logged := table(4, "logged", "a")
+	logged.Triggers = "trigger t"
+	st := &State{Database: "shop", Charset: "utf8mb4", Version: 101114, MariaDB: true}
+	cat := sql.New(sql.Snapshot{Relations: []*sql.Relation{table(1, "customers", "id", "name", "email"), table(2, "orders", "id", "customer", "item"), view, logged},
+		Functions: []*sql.Function{{Schema: "shop", Name: "regexp_like"}}}, expandView(a, *st))
+	st.Catalog = func() *sql.Catalog { return cat }
+	return st
+}
+
+func one(t testing.TB, a *Analyzer, st *State, text string) Statement {
+	t.Helper()
+	s := a.Analyze([]byte(text), st)
+	require.Len(t, s.Statements, 1, text)
+	return s.Statements[0]
+}
+
+func names(refs []protocol.ColumnRef) string {
+	var out []string
+	for _, r := range refs {
+		out = append(out, r.Table+"."+r.Column)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestAnalyze(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	st := shop(a)
+	for _, c := range []struct {
+		text          string
+		verb          protocol.Verb
+		access        protocol.Access
+		pure, bounded bool
+		reads         string // "?": not known
+		writes        string
+	}{
+		{"select name from customers", "select", protocol.Read, true, true, "customers.name", ""},
+		{"select * from customers where email = 'x'", "select", protocol.Read, true, true, "customers.email customers.id customers.name", ""},
+		{"select contact from contacts", "select", protocol.Read, true, true, "contacts.contact customers.email customers.id", ""},
+		{"select name from customers for update", "select", protocol.Read, false, true, "customers.name", ""},
+		{"select upper(name), now() from customers", "select", protocol.Read, true, true, "customers.name", ""},
+		{"select secret(1)", "select", protocol.Read | protocol.Execute, false, true, "?", ""},
+		{"select regexp_like(name, 'x') from customers", "select", protocol.Read | protocol.Execute, false, true, "?", ""},
+		{"select get_lock('a', 1)", "select", protocol.Read | protocol.Control, false, true, "", ""},
+		{"select @a", "select", protocol.Read, true, true, "?", ""},
+		{"select @a := 1", "select", protocol.Read | protocol.Control, false, true, "", ""},
+		{"select a from nothing", "select", protocol.Read, false, true, "?", ""},
+		{"table orders", "table", protocol.Read, true, true, "orders.customer orders.id orders.item", ""},
+		{"insert into orders (item) values ('x')", "insert", protocol.Write, false, true, "", "orders.item"},
+		{"insert into orders (item) select email from customers", "insert", protocol.Write | protocol.Read, false, true, "customers.email", "orders.item"},
+		{"insert into logged values (1)", "insert", protocol.Write | protocol.Execute, false, true, "?", "logged.*"},
+		{"update customers set name = 'x'", "update", protocol.Write, false, false, "", "customers.name"},
+		{"update customers set name = 'x' where id = id", "update", protocol.Write, false, false, "customers.id", "customers.name"},
+		{"update customers set name = 'x' where 1 = 1 or id = 2", "update", protocol.Write, false, false, "customers.id", "customers.name"},
+		{"update customers set name = 'x' where id = 2", "update", protocol.Write, false, true, "customers.id", "customers.name"},
+		{"update contacts set contact = 'x' where id = 2", "update", protocol.Write, false, true, "contacts.id customers.email customers.id", "contacts.contact customers.*"},
+		{"delete from orders", "delete", protocol.Write, false, false, "", "orders.*"},
+		{"delete o from orders o join customers c on c.id = o.customer where c.id = 1", "delete", protocol.Write | protocol.Read, false, true, "customers.id orders.customer", "orders.*"},
+		{"truncate orders", "truncate table", protocol.Write, false, false, "", "orders.*"},
+		{"drop table orders", "drop table", protocol.Schema, false, true, "", "orders.*"},
+		{"create table t (a int) engine = federated", "create table", protocol.Schema | protocol.Admin, false, true, "", "t.*"},
+		{"create table t as select email from customers", "create table as", protocol.Schema | protocol.Read | protocol.Write, false, true, "customers.email", "t.*"},
+		{"grant all on *.* to x", "grant", protocol.Admin, false, true, "", ""},
+		{"set autocommit = 0", "set", protocol.Control, false, true, "", ""},
+		{"set global max_connections = 1", "set", protocol.Control | protocol.Admin, false, true, "", ""},
+		{"set @a = (select email from customers)", "set", protocol.Control | protocol.Read, false, true, "customers.email", ""},
+		{"begin", "begin", protocol.Control, false, true, "", ""},
+		{"use other", "use", protocol.Control, false, true, "", ""},
+		{"call p()", "call", protocol.Execute, false, true, "?", ""},
+		{"kill query 7", "kill", protocol.Admin, false, true, "", ""},
+		{"show tables", "show tables", protocol.Read, true, true, "", ""},
+		{"show full processlist", "show", protocol.Read, true, true, "?", ""},
+		{"explain delete from orders", "explain", protocol.Read, true, true, "", ""},
+		{"execute s", "execute", protocol.Opaque, false, false, "?", ""},
+		{"select email into @a from customers", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+		{"delete from orders returning item", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+		{"selec 1", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+		{"select 'a\xff'", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+		{"set sql_mode = 'ANSI_QUOTES'; select \"email\" from customers", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+		{"use other; select name from customers", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+		{"select 1; call p()", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+	} {
+		s := one(t, a, st, c.text)
+		require.Equal(t, c.verb, s.Verb, c.text)
+		require.Equal(t, c.access.String(), s.Access.String(), c.text)
+		require.Equal(t, c.pure, s.Pure, "%s: pure: %s", c.text, s.Why)
+		require.Equal(t, c.bounded, s.Bounded, "%s: bounded", c.text)
+		if c.reads == "?" {
+			require.False(t, s.ReadsKnown, c.text)
+		} else {
+			require.True(t, s.ReadsKnown, "%s: %s", c.text, s.Why)
+			require.Equal(t, c.reads, names(s.Reads), c.text)
+		}
+		require.Equal(t, c.writes, names(s.Writes), c.text)
+	}
+	require.Equal(t, &Kill{ID: 7, Query: true}, one(t, a, st, "kill query 7").Kill)
+	require.Empty(t, a.Analyze([]byte(" -- nothing\n"), st).Statements)
+	require.Len(t, a.Analyze([]byte("select 1; select 2;"), st).Statements, 2)
+	require.False(t, a.Analyze([]byte("drop table orders; select name from customers"), st).Statements[1].ReadsKnown, "names may mean something else by then")
+	require.Equal(t, one(t, a, st, "select 1").Fingerprint, one(t, a, st, "SELECT  2").Fingerprint)
+}
+
+func TestComments(t *testing.T) {
+	maria := &State{Charset: "utf8mb4", Version: 101114, MariaDB: true}
+	mysql := &State{Charset: "utf8mb4", Version: 80036}
+	for _, c := range []struct {
+		text         string
+		maria, mysql string // "": refused
+	}{
+		{"a /* b */ c", "a   c", "a   c"},
+		{"a -- b\nc", "a \nc", "a \nc"},
+		{"a --b", "a - -b", "a - -b"},
+		{"a # b", "a ", "a "},
+		{"'/*! a */' /*! b */", "'/*! a */'   b  ", "'/*! a */'   b  "},
+		{"/*!40101 a */", "  a  ", "  a  "},
+		{"/*!50701 a */", " ", "  a  "},
+		{"/*!90000 a */", " ", " "},
+		{"/*!100100 a */", "  a  ", ""},
+		{"/*!110100 a */", " ", ""},
+		{"/*M! a */", "  a  ", " "},
+		{"/*M!100100 a */", "  a  ", " "},
+		{"/*! a /* b */ c */", "", ""},
+		{"/*! a", "", ""},
+		{"/* a", "", ""},
+		{"'a", "", ""},
+		{"`a``b` \"c\\\"d\" 'e''f'", "`a``b` \"c\\\"d\" 'e''f'", "`a``b` \"c\\\"d\" 'e''f'"},
+		{strings.Repeat("(", 1000), "", ""},
+	} {
+		for st, want := range map[*State]string{maria: c.maria, mysql: c.mysql} {
+			got, why := plainText([]byte(c.text), st, 0)
+			require.Equal(t, want, got, "%s: %s", c.text, why)
+			require.Equal(t, want == "", why != "", c.text)
+		}
+	}
+	unknown := &State{Charset: "utf8mb4"}
+	_, why := plainText([]byte("/*!40101 a */"), unknown, 0)
+	require.NotEmpty(t, why, "whose version is not known")
+}
+
+// FuzzAnalyze looks for texts that the analysis does not survive.
+func FuzzAnalyze(f *testing.F) {
+	a := NewAnalyzer(Options{CacheBytes: -1})
+	st := shop(a)
+	for _, s := range []string{"select * from customers c join orders o using (id) where c.email like 'a%'", "with recursive r as (select 1 a union select a+1 from r) select * from r",
+		"/*!40101 set names utf8 */; insert into orders values (1,2,'3') on duplicate key update item = values(item)", "update customers, orders set name = item", "explain table orders"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, s := range a.Analyze(text, st).Statements {
+			if s.Pure && s.Access&^protocol.Read != 0 {
+				t.Fatalf("%q is pure and has access %v", text, s.Access)
+			}
+			if strings.HasPrefix(s.Why, "the analysis failed") && !strings.Contains(s.Why, "too deep") {
+				t.Fatalf("%q: %s", text, s.Why)
+			}
+		}
+	})
+}

@@ -1,0 +1,94 @@
+// Package mysql is the connector for MySQL and MariaDB: a [Server] that clients
+// use unchanged, with text and prepared statements, several statements and
+// results, cursors, and arguments sent ahead.
+//
+// # Which target a client means
+//
+// One rule: the part of the user name behind its last '@'; else, if
+// [Server].Domain is set, the first label of the TLS server name below it; else
+// the part of the database name before the first '/'. So with a target called
+// orders, all of these reach its database shop:
+//
+//	mariadb -h gateway -u alice orders/shop
+//	mariadb -h gateway -u alice@orders shop
+//	mariadb -h orders.db.example.com -u alice shop     (Domain "db.example.com")
+//
+// Programs that name a database only later, such as mariadb-dump, name the
+// target in the user. Without a database the target's option dbname is used.
+//
+// # How clients log in
+//
+// With a certificate; or with a token or password in the clear inside TLS
+// (mysql_clear_password: the mysql command line wants
+// --enable-cleartext-plugin, Go's driver allowCleartextPasswords, mysql2
+// enableCleartextPlugin); or with a token of OpenID Connect
+// (authentication_openid_connect_client of MySQL 9); or, as [Server].Auth says,
+// against secrets that the gateway knows (mysql_native_password,
+// caching_sha2_password), for which see the step middleware.ScramSecrets.
+//
+// # Options of a target
+//
+//	sslmode, sslrootcert, sslcert, sslkey   as for a PostgreSQL target; the default
+//	             is verify-full
+//	require_auth a list, separated by commas, of the plugins that the target may
+//	             ask for: mysql_native_password, caching_sha2_password,
+//	             sha256_password, client_ed25519, mysql_clear_password. The
+//	             default is all.
+//	server_public_key   a file with the target's RSA key, for targets that want
+//	             the password itself and have no TLS; "ask" takes the target's
+//	             word for it
+//	dbname       the database for clients that name none
+//
+// The password itself goes to a target only over TLS that proves who answers, or
+// encrypted with its key.
+//
+// # What is an operation
+//
+// Each statement of a text, each preparation (with Prepare set), each execution
+// with its arguments, each fetch from a cursor, and what other commands do: the
+// choice of a database, the list of a table's columns, the server's statistics,
+// a reset. Refused are the commands for replication, for the server's process,
+// and those that are obsolete. What is denied is answered with error 1227 and
+// leaves session and transaction as they are. Of several statements in one text
+// all run or none.
+//
+// KILL reaches sessions of the same person at the same target by the id that
+// the client was greeted with, and by what CONNECTION_ID() says, which is the
+// target's own; it also ends a hold. Other ids of the target need the access
+// admin.
+//
+// # How statements are read
+//
+// With TiDB's grammar, in the session's own sql_mode and database, which the
+// gateway asks the target for after whatever may have changed them. Comments
+// that the target executes are code. What does not parse is opaque, among it,
+// for now: RETURNING, SELECT ... INTO @variable, compound statements, triggers
+// and stored functions, HANDLER, JSON_TABLE, EXECUTE of a statement that was
+// prepared in SQL, and whatever is sent in a sql_mode such as ORACLE. The names
+// of a target's tables are read over a connection of the gateway's own: a change
+// made past the gateway is noticed within five seconds, one made through it at
+// once.
+//
+// # Limits
+//
+// The client is told a server's version before it is known which target it
+// means: set [Server].Version to what the targets are. Compression, LOCAL INFILE
+// and the extensions of MariaDB's protocol (bulk execution, progress, metadata)
+// are not offered; a target that asks for a file of the client's is left.
+// COM_CHANGE_USER resets the session of the same user, and is refused for
+// another.
+//
+// A held statement leaves its client waiting without a word, since the protocol
+// has none for that: a client with a read timeout should have a long one, or
+// send the statement again.
+//
+// After a statement that may have changed sql_mode, the database or a character
+// set, the gateway's own question stands before the next one: ROW_COUNT() and
+// FOUND_ROWS() then tell of the question. SHOW WARNINGS and SHOW ERRORS do not.
+// Once a session has created a temporary table, names prove nothing until it is
+// reset. A client's character set has to be one that ASCII is part of; text
+// beyond ASCII is read in UTF-8 only, and in an eight-bit character set is opaque.
+//
+// Masks see values as text. What a mask gives for a value in a binary row and
+// the column's type cannot hold is NULL.
+package mysql
