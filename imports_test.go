@@ -34,6 +34,7 @@ var house = map[string][]string{
 	"protocol/postgres/bench":  {"..."},                         // a program that measures the whole
 	"protocol/httpproxy/bench": {"..."},
 	"protocol/ssh/bench":       {"..."},
+	"protocol/mysql/bench":     {"..."},
 	"examples":                 {"..."},
 }
 

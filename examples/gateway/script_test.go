@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/mytest"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/sshtest"
@@ -25,12 +26,14 @@ func TestMain(m *testing.M) {
 }
 
 // The scripts in testdata/script are what users could have typed. They find a
-// PostgreSQL with the sample data at $TARGET, an sshd at $SSHD, free ports, a certificate below
-// tls, and tokens of alice, bob and ci.
+// PostgreSQL with the sample data at $TARGET, an sshd at $SSHD, a MariaDB at
+// $MARIADB, free ports, a certificate below tls, and tokens of alice, bob and ci.
 func TestScripts(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Sample(), pgtest.User("svc", "target-secret", "scram-sha-256"))
 	psql := pgtest.Tool(t, "psql")
 	sshd := sshtest.Start(t, servers.SSHDConfig{})
+	maria := mytest.Start(t, servers.MariaDBConfig{SQL: []string{"CREATE DATABASE shop", "CREATE TABLE shop.customers (id INT, name TEXT, email TEXT)",
+		"INSERT INTO shop.customers VALUES (1, 'Ada', 'ada@example.com')"}})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -45,6 +48,8 @@ func TestScripts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(e.WorkDir, "target_key"), []byte(sshd.Credentials.Secret.Reveal()), 0o600); err != nil {
 				return err
 			}
+			e.Setenv("MARIADB", maria.Addr)
+			e.Setenv("MARIADB_PASSWORD", maria.Superuser.Secret.Reveal())
 			e.Setenv("PGHOST", "localhost")
 			e.Setenv("PGSSLMODE", "verify-full")
 			e.Setenv("PGSSLROOTCERT", "ca.pem")
