@@ -48,8 +48,8 @@ func matches(parts []glob, path []string) bool {
 	return len(path) == 0
 }
 
-// HasFields reports whether any rule is about fields of documents.
-func (s *Set) HasFields() bool { return len(s.fields) > 0 }
+// HasFields reports whether any rule masks fields of documents.
+func (s *Set) HasFields() bool { return s.has(func(r *Rule) bool { return len(r.Fields) > 0 }) }
 
 // maxDepth bounds how deep a document is nested, and with it what a pattern
 // costs. What is deeper cannot be masked.
@@ -177,6 +177,9 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 // replace masks the value v between two offsets by the rule, or by what is
 // detected if that is nil.
 func (d *Documents) replace(rule *field, v any, before, end int64) error {
+	if rule != nil && d.set.rules[rule.rule].shows() {
+		return nil
+	}
 	if rule != nil {
 		if d.masked != nil {
 			d.masked(d.set.rules[rule.rule].Name, rule.text)

@@ -36,6 +36,10 @@ type Rule struct {
 	// Custom are kinds of one's own that the rule masks as if Detect named them.
 	Custom []detect.Custom
 
+	// Nulls says that NULL in a column is replaced too, by what the transform makes
+	// of the plainest value of its type: whether there is a value is hidden as well.
+	Nulls bool
+
 	Transform Transform
 }
 
@@ -57,8 +61,8 @@ type entry struct {
 	schema, table, column glob
 }
 
-// Compile returns the set of rules. Where several match a column the first
-// counts. An error names the rule that makes no sense.
+// Compile returns the set of rules. Where several are about a column, a field or a
+// kind, the first counts. An error names the rule that makes no sense.
 func Compile(rules ...Rule) (*Set, error) {
 	s := &Set{tables: map[string][]entry{}}
 	seen := map[string]bool{}
@@ -129,16 +133,28 @@ func (r *Rule) check() error {
 // Match returns the first rule for the column, or nil if there is none. The
 // column "*" is the whole row: it matches if any column of the table would. An
 // empty schema, table or column is one that is not known, and matches every
-// pattern. The rule must not be changed.
+// pattern. A rule with [Show] is none. The rule must not be changed.
 func (s *Set) Match(schema, table, column string) *Rule {
 	if column == "*" {
 		column = ""
 	}
-	return s.match(schema, table, column)
+	if r := s.match(schema, table, column); r != nil && !r.shows() {
+		return r
+	}
+	return nil
 }
 
-// HasColumns reports whether any rule is about columns.
-func (s *Set) HasColumns() bool { return len(s.tables) > 0 || len(s.any) > 0 }
+// HasColumns reports whether any rule masks columns.
+func (s *Set) HasColumns() bool { return s.has(func(r *Rule) bool { return len(r.Columns) > 0 }) }
+
+func (s *Set) has(what func(*Rule) bool) bool {
+	for i := range s.rules {
+		if r := &s.rules[i]; !r.shows() && what(r) {
+			return true
+		}
+	}
+	return false
+}
 
 // Table reports whether there is a rule for any column of the table.
 func (s *Set) Table(schema, table string) bool { return s.match(schema, table, "") != nil }
@@ -152,6 +168,9 @@ func (s *Set) match(schema, table, column string) *Rule {
 			e := &es[i]
 			if e.rule >= best {
 				return // entries stand in the order of the rules
+			}
+			if s.rules[e.rule].shows() && (schema == "" || table == "" || column == "") {
+				continue // what is not known may be another column
 			}
 			if e.schema.match(schema) && e.table.match(table) && e.column.match(column) {
 				best = e.rule
@@ -171,4 +190,13 @@ func (s *Set) match(schema, table, column string) *Rule {
 		return nil
 	}
 	return &s.rules[best]
+}
+
+// Shows reports whether the first rule for the column is one with [Show].
+func (s *Set) Shows(schema, table, column string) bool {
+	if column == "*" {
+		return false
+	}
+	r := s.match(schema, table, column)
+	return r != nil && r.shows()
 }

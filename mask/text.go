@@ -10,8 +10,10 @@ func (s *Set) HasDetectors() bool { return s.detector != nil }
 // detectors makes the one detector that looks for what all rules want found.
 func (s *Set) detectors() error {
 	var c detect.Config
+	masks := false
 	for i := range s.rules {
 		r := &s.rules[i]
+		masks = masks || !r.shows() && len(r.Detect)+len(r.Custom) > 0
 		c.Kinds = append(c.Kinds, r.Detect...)
 		for _, k := range r.Custom {
 			c.Kinds = append(c.Kinds, string(k.Kind))
@@ -25,16 +27,25 @@ func (s *Set) detectors() error {
 	if err != nil {
 		return err
 	}
-	s.detector, s.kinds = d, map[detect.Kind]int{}
+	kinds := map[detect.Kind]int{}
+	c.Kinds = nil
 	for _, k := range d.Kinds() {
 		for i := range s.rules {
 			if s.rules[i].detects(k) {
-				s.kinds[k] = i
+				if !s.rules[i].shows() {
+					kinds[k] = i
+					c.Kinds = append(c.Kinds, string(k))
+				}
 				break
 			}
 		}
 	}
-	return nil
+	if !masks || len(kinds) == 0 {
+		return nil
+	}
+	s.kinds = kinds
+	s.detector, err = detect.New(c)
+	return err
 }
 
 // detects reports whether the rule is about values of that kind.

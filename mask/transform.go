@@ -49,3 +49,32 @@ func Default() Transform {
 func Redact() Transform {
 	return transformFunc(func(t Type) (Func, error) { return constant(t.redacted()), nil })
 }
+
+// Show shows values as they are: the transform of a rule that takes something out
+// of the rules behind it. What may be anything, such as a whole row, it takes out
+// of nothing.
+func Show() Transform { return show{} }
+
+type show struct{}
+
+// Bind implements [Transform].
+func (show) Bind(Type) (Func, error) {
+	return func(dst, in []byte) []byte { return append(notNil(dst), in...) }, nil
+}
+
+// shows reports whether the rule masks nothing.
+func (r *Rule) shows() bool {
+	_, ok := r.Transform.(show)
+	return ok
+}
+
+// Zero returns what a transform that was bound to type t makes of NULL where that
+// is not to show either, see [Rule.Nulls]: its result for the plainest value of the
+// type.
+func (t Type) Zero(f Func) []byte {
+	zero := t.zero()
+	if zero == nil {
+		return nil
+	}
+	return f(nil, zero)
+}

@@ -28,6 +28,18 @@ type MaskConfig struct {
 	// verbs of operations that return what is no text: "scp", "open", "forward".
 	PassKinds []string
 
+	// Scopes say for whom and where a rule is there, by the rule's name; a rule
+	// without one is for everybody and everywhere. Of the rules that are there the
+	// first that is about a value counts. One with [mask.Show] takes a value out of
+	// those behind it.
+	Scopes map[string]MaskScope
+
+	// Shadow, if it is not nil, is told at the end of each operation how many values
+	// the step would have masked, by rule, and why it would have refused the
+	// operation; nothing is masked or refused. It is for trying rules, and is called
+	// from many goroutines, also if there was nothing.
+	Shadow func(op *protocol.Operation, masked map[string]int, refused string)
+
 	// Except says whose operations are left alone; nil means nobody's.
 	Except func(*protocol.Operation) bool
 
@@ -71,11 +83,14 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // in Shape for every statement that can return rows.
 func MaskWith(c MaskConfig) Step {
 	s := Step{Name: "mask", Role: RoleMasks}
-	m := &masking{targets: slices.Clone(c.Targets), passKinds: slices.Clone(c.PassKinds), except: c.Except, allowDerived: c.AllowDerived}
+	m := &masking{targets: slices.Clone(c.Targets), passKinds: slices.Clone(c.PassKinds), except: c.Except, allowDerived: c.AllowDerived, shadow: c.Shadow}
 	if len(c.Rules) == 0 {
 		s.err = errors.New("has no rules")
 	} else {
 		m.set, s.err = mask.Compile(c.Rules...)
+	}
+	if len(c.Scopes) > 0 && s.err == nil {
+		m.scopes, s.err = newMaskScopes(c.Rules, c.Scopes)
 	}
 	s.Operation = m.operation
 	return s
@@ -88,6 +103,9 @@ type masking struct {
 	passKinds    []string
 	except       func(*protocol.Operation) bool
 	allowDerived bool
+	scopes       *maskScopes // nil: all rules are for everybody
+	shadow       func(op *protocol.Operation, masked map[string]int, refused string)
+	counts       *maskCounts // of this operation, with shadow
 }
 
 // changes are the classes of access that can carry values elsewhere.
@@ -100,48 +118,95 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 	if op.Verb == protocol.Cancel {
 		return protocol.Pass, nil
 	}
+	steady := m.scopes == nil
+	if !steady {
+		of, err := m.scopes.of(op)
+		if of == nil || err != nil {
+			return protocol.Pass, err
+		}
+		scoped := *m
+		scoped.set = of
+		m = &scoped
+	}
 	var hit *mask.Rule
 	if op.ReadsKnown {
 		if hit = m.read(op); hit == nil && op.Access == protocol.Read && !m.set.HasDetectors() {
-			return protocol.Decision{Steady: true}, nil // the common case: costs no tap
+			return protocol.Decision{Steady: steady}, nil // the common case: costs no tap
 		}
 	}
 	if m.except != nil && m.except(op) {
 		return protocol.Pass, nil
 	}
+	if m.shadow != nil {
+		return m.watch(op, hit)
+	}
+	d, t := m.decide(op, hit)
+	return d, t.register(op)
+}
+
+// maskTaps are what an operation's result goes through; nil is nothing.
+type maskTaps struct {
+	rows  func([]protocol.Column) (protocol.RowFunc, error)
+	docs  func(string) (protocol.DocFunc, error)
+	bytes func(protocol.Stream) (protocol.BytesFunc, error)
+	text  protocol.TextFunc
+}
+
+func (t *maskTaps) register(op *protocol.Operation) error {
+	var errs [4]error
+	if t.rows != nil {
+		errs[0] = op.OnRows(t.rows)
+	}
+	if t.docs != nil {
+		errs[1] = op.OnDocs(t.docs)
+	}
+	if t.bytes != nil {
+		errs[2] = op.OnBytes(t.bytes)
+	}
+	if t.text != nil {
+		errs[3] = op.OnText(t.text)
+	}
+	return errors.Join(errs[:]...)
+}
+
+// decide says what becomes of op; hit is a rule for a column that it reads.
+func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decision, maskTaps) {
+	deny := func(d protocol.Decision) (protocol.Decision, maskTaps) { return d, maskTaps{} }
+	// pass lets op be, with its messages masked.
+	pass := func(t maskTaps, strict bool) (protocol.Decision, maskTaps) {
+		t.text = m.found(op, m.messages(op, strict))
+		return protocol.Pass, t
+	}
 	names := m.set.HasColumns() || m.set.HasFields() // otherwise only what is found is masked
 	switch {
 	case op.Verb == protocol.Connect && names:
-		return protocol.Pass, op.OnText(m.found(op, m.messages(op, false)))
+		return pass(maskTaps{}, false)
 	case names && op.Access.Has(protocol.Opaque):
-		return denyOpaque(op), nil
+		return deny(denyOpaque(op))
 	case op.Shape&protocol.Docs != 0 && (m.set.HasFields() || !names):
-		return protocol.Pass, op.OnDocs(m.documents(op))
+		return protocol.Pass, maskTaps{docs: m.documents(op)}
 	case !names:
 		return m.detect(op)
 	case !m.allowDerived && m.moves(op):
-		return denyDefinition(nil), nil
+		return deny(denyDefinition(nil))
 	case op.Access.Has(protocol.Schema) && !m.allowDerived && m.defined(op) != nil:
-		return denyDefinition(m.defined(op)), nil
+		return deny(denyDefinition(m.defined(op)))
 	case op.ReadsKnown && hit == nil && !m.set.HasDetectors():
-		return protocol.Pass, op.OnText(m.found(op, m.messages(op, m.touches(op))))
+		return pass(maskTaps{}, m.touches(op))
 	case op.ReadsKnown && hit == nil && op.Shape&(protocol.Bytes|protocol.Docs) == 0:
-		return protocol.Pass, errors.Join(m.rowsIfAny(op), op.OnText(m.found(op, m.messages(op, m.touches(op)))))
+		return pass(maskTaps{rows: m.rowsIfAny(op)}, m.touches(op))
 	case op.Access == protocol.Control && op.Shape == 0:
-		return protocol.Pass, op.OnText(m.found(op, m.messages(op, false))) // BEGIN, SET: no result
+		return pass(maskTaps{}, false) // BEGIN, SET: no result
 	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
-		return denyShape(hit), nil
+		return deny(denyShape(hit))
 	case carries(op) && !m.allowDerived && !deletes(op):
-		return denyDerived(hit), nil
+		return deny(denyDerived(hit))
 	case silent(op), m.allowDerived && op.Shape == 0 && op.Access.Has(changes) && !op.Access.Has(protocol.Admin):
-		return protocol.Pass, op.OnText(m.found(op, m.messages(op, !op.Prepare)))
+		return pass(maskTaps{}, !op.Prepare)
+	case op.Shape&protocol.Rows == 0:
+		return deny(denyShape(hit))
 	}
-	if err := op.OnRows(m.rows(op)); errors.Is(err, protocol.ErrShape) {
-		return denyShape(hit), nil
-	} else if err != nil {
-		return protocol.Pass, err
-	}
-	return protocol.Pass, op.OnText(m.found(op, m.messages(op, !op.Prepare)))
+	return pass(maskTaps{rows: m.rows(op)}, !op.Prepare)
 }
 
 // read returns a rule for one of the columns that op reads, or nil.

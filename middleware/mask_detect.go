@@ -1,7 +1,6 @@
 package middleware
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/sallyport-dev/gateway/mask"
@@ -11,13 +10,13 @@ import (
 
 // detect is for rules that name no columns and no fields: what comes back is
 // masked where something is found in it.
-func (m *masking) detect(op *protocol.Operation) (protocol.Decision, error) {
+func (m *masking) detect(op *protocol.Operation) (protocol.Decision, maskTaps) {
 	if m.blind(op) && !globAny(m.passKinds, string(op.Verb)) {
 		d := protocol.Deny("what is masked in text cannot be hidden in what this returns (" + string(op.Verb) + ")")
 		d.Hint = "ask for it as text, such as with cat or a SELECT, or ask whoever runs the gateway to let " + string(op.Verb) + " pass"
-		return d, nil
+		return d, maskTaps{}
 	}
-	return protocol.Pass, errors.Join(m.rowsIfAny(op), m.streams(op), op.OnText(m.found(op, nil)))
+	return protocol.Pass, maskTaps{rows: m.rowsIfAny(op), bytes: m.streams(op), text: m.found(op, nil)}
 }
 
 // blind reports whether op brings data from the target in a form that nobody
@@ -36,30 +35,42 @@ func (m *masking) blind(op *protocol.Operation) bool {
 	return false
 }
 
-func (m *masking) rowsIfAny(op *protocol.Operation) error {
+func (m *masking) rowsIfAny(op *protocol.Operation) func([]protocol.Column) (protocol.RowFunc, error) {
 	if op.Shape&protocol.Rows == 0 {
 		return nil
 	}
-	return op.OnRows(m.rows(op))
+	return m.rows(op)
 }
 
 // streams masks what is found in the streams that come from the target.
-func (m *masking) streams(op *protocol.Operation) error {
+func (m *masking) streams(op *protocol.Operation) func(protocol.Stream) (protocol.BytesFunc, error) {
 	if op.Shape&protocol.Bytes == 0 {
 		return nil
 	}
-	return op.OnBytes(func(st protocol.Stream) (protocol.BytesFunc, error) {
+	return func(st protocol.Stream) (protocol.BytesFunc, error) {
 		if st.In {
 			return nil, nil
 		}
-		s := m.set.Stream(nil)
+		s := m.set.Stream(m.told(nil))
 		return func(chunk []byte, last bool) ([]byte, error) {
 			if len(chunk) == 0 && !last {
 				return s.Flush(), nil
 			}
 			return s.Next(chunk, last), nil
 		}, nil
-	})
+	}
+}
+
+// told returns what is called for each value that is masked: then, which may be
+// nil, with the value's pattern or kind, or in shadow what counts it.
+func (m *masking) told(then func(what string)) func(rule, what string) {
+	switch {
+	case m.counts != nil:
+		return func(rule, _ string) { m.counts.add(rule) }
+	case then != nil:
+		return func(_, what string) { then(what) }
+	}
+	return nil
 }
 
 // found returns the tap that masks what is found in messages, after first, which
@@ -68,7 +79,7 @@ func (m *masking) found(op *protocol.Operation, first protocol.TextFunc) protoco
 	if !m.set.HasDetectors() {
 		return first
 	}
-	texts := m.set.Texts(nil)
+	texts := m.set.Texts(m.told(nil))
 	var none detect.Field
 	return func(msg *protocol.Message) error {
 		if first != nil {
@@ -94,12 +105,12 @@ func (m *masking) detector(op *protocol.Operation, c *protocol.Column) *mask.Col
 		}
 	}
 	marked := false
-	return m.set.Column(name, typeOf(op, c), func(string, string) {
+	return m.set.Column(name, typeOf(op, c), m.told(func(string) {
 		if !marked {
 			marked = true
 			op.MarkMasked(c.Name)
 		}
-	})
+	}))
 }
 
 // isText reports whether documents of that media type are text that is read line

@@ -15,7 +15,7 @@ func (m *masking) documents(op *protocol.Operation) func(string) (protocol.DocFu
 		case globAny(m.passKinds, kind):
 			return nil, nil
 		case isText(kind) && !m.set.HasFields():
-			texts := m.set.Texts(func(_, what string) { op.MarkMasked(what) })
+			texts := m.set.Texts(m.told(op.MarkMasked))
 			return func(doc []byte) ([]byte, error) {
 				if out := texts.Mask(nil, doc, detect.Field{}); out != nil {
 					return out, nil
@@ -26,7 +26,7 @@ func (m *masking) documents(op *protocol.Operation) func(string) (protocol.DocFu
 			return nil, &protocol.DeniedError{Step: "mask", Reason: "masked fields cannot be hidden in a result of this form (" + kind + ")",
 				Hint: "ask for JSON, or whoever runs the gateway to let this kind of document pass"}
 		}
-		docs := m.set.Documents(func(_, what string) { op.MarkMasked(what) })
+		docs := m.set.Documents(m.told(op.MarkMasked))
 		return func(doc []byte) ([]byte, error) {
 			out, err := docs.JSON(doc)
 			if err != nil { // its text may quote the document

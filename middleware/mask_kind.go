@@ -2,6 +2,9 @@ package middleware
 
 import (
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -29,6 +32,13 @@ import (
 //	    - name: found
 //	      detect: [email, card, "secret.*"]    # wherever it is found; see mask.Rule
 //	      with: redact
+//	    - name: dba
+//	      columns: [public.customers.name]
+//	      groups: [dba]          # for whom the rule is there: except_groups, identities, targets
+//	      with: show             # not masked, whatever the rules behind it say
+//	    - {name: people, labels: ["pii.*"], with: redact, nulls: true}
+//	  labels: {pii.name: [public.customers.name, "*.*.full_name"]}
+//	  shadow: false              # true: only counts, in the log, what it would do
 //	  pass_kinds: ["text/css", "image/*"]      # documents that hold none of these; see MaskConfig
 //	  targets: ["orders-*"]      # by default all
 //	  except_groups: [dba]
@@ -36,7 +46,7 @@ import (
 //
 // What with may say:
 //
-//	null, redact, default, email, shape, url, card
+//	show, null, redact, default, email, shape, url, card
 //	{fixed: TEXT}  {partial: {keep_first: N, keep_last: N, mark: C}}  {ends: {first: N, last: N}}
 //	{card: {issuer: true}}  {replace: {pattern: REGEXP, with: TEXT}}
 //	{round: N}  {truncate: day|month|quarter|year|decade}  {network: {v4: BITS, v6: BITS}}
@@ -50,9 +60,28 @@ import (
 // environment variable that holds it and keeps it out of the file.
 func MaskKind() Kind {
 	return KindOf("mask", func(c maskSettings) (Step, error) {
-		mc := MaskConfig{Targets: c.Targets, PassKinds: c.PassKinds, AllowDerived: c.AllowDerived}
+		mc := MaskConfig{Targets: c.Targets, PassKinds: c.PassKinds, AllowDerived: c.AllowDerived, Scopes: map[string]MaskScope{}}
+		if c.Shadow {
+			mc.Shadow = logShadow
+		}
 		for _, r := range c.Rules {
-			rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields, Detect: r.Detect}
+			rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields, Detect: r.Detect, Nulls: r.Nulls}
+			columns, err := mask.Labels(c.Labels).Columns(r.Labels...)
+			if err != nil {
+				return Step{}, fmt.Errorf("mask rule %s: %w", r.Name, err)
+			}
+			rule.Columns = append(rule.Columns, columns...)
+			scope := MaskScope{Groups: r.Groups, ExceptGroups: r.ExceptGroups, Kinds: r.Identities, Targets: r.Targets}
+			for _, k := range scope.Kinds {
+				switch k {
+				case protocol.Human, protocol.Workload, protocol.Agent:
+				default:
+					return Step{}, fmt.Errorf("mask rule %s: identities: %q is none of human, workload, agent", r.Name, k)
+				}
+			}
+			if len(r.Groups)+len(r.ExceptGroups)+len(r.Identities)+len(r.Targets) > 0 {
+				mc.Scopes[r.Name] = scope
+			}
 			switch {
 			case r.null:
 				rule.Transform = mask.Null()
@@ -75,12 +104,31 @@ func MaskKind() Kind {
 	})
 }
 
+// logShadow logs what a step in shadow would have done.
+func logShadow(op *protocol.Operation, masked map[string]int, refused string) {
+	if len(masked) == 0 && refused == "" {
+		return
+	}
+	log := slog.With("verb", string(op.Verb))
+	if s := op.Session; s != nil {
+		log = log.With("session", s.ID, "target", s.Resource.Name)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(masked)) {
+		log.Info("mask in shadow", "rule", rule, "values", masked[rule])
+	}
+	if refused != "" {
+		log.Info("mask in shadow", "would refuse", refused)
+	}
+}
+
 type maskSettings struct {
-	Rules        []maskRule `yaml:"rules"`
-	Targets      []string   `yaml:"targets"`
-	PassKinds    []string   `yaml:"pass_kinds"`
-	ExceptGroups []string   `yaml:"except_groups"`
-	AllowDerived bool       `yaml:"allow_derived"`
+	Rules        []maskRule          `yaml:"rules"`
+	Labels       map[string][]string `yaml:"labels"`
+	Shadow       bool                `yaml:"shadow"`
+	Targets      []string            `yaml:"targets"`
+	PassKinds    []string            `yaml:"pass_kinds"`
+	ExceptGroups []string            `yaml:"except_groups"`
+	AllowDerived bool                `yaml:"allow_derived"`
 }
 
 type maskRule struct {
@@ -88,7 +136,14 @@ type maskRule struct {
 	Columns []string  `yaml:"columns"`
 	Fields  []string  `yaml:"fields"`
 	Detect  []string  `yaml:"detect"`
+	Labels  []string  `yaml:"labels"`
+	Nulls   bool      `yaml:"nulls"`
 	With    *maskWith `yaml:"with"`
+
+	Groups       []string                `yaml:"groups"`
+	ExceptGroups []string                `yaml:"except_groups"`
+	Identities   []protocol.IdentityKind `yaml:"identities"`
+	Targets      []string                `yaml:"targets"`
 
 	null bool // "with: null", which is not the same as no with
 }

@@ -13,6 +13,8 @@ type maskedColumn struct {
 	f        mask.Func
 	detector *mask.Column // instead of f
 	buf      []byte       // the last value, reused
+	null     []byte       // in the place of NULL
+	told     func()       // nil: nobody is
 }
 
 // rows returns the tap that masks the rows of op's results.
@@ -21,19 +23,31 @@ func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol
 		var plan []maskedColumn
 		for i := range cols {
 			c := &cols[i]
-			t := m.transform(c)
+			t, rule := m.transform(c)
 			if t == nil {
+				if m.shown(c) {
+					continue
+				}
 				if d := m.detector(op, c); d != nil {
 					plan = append(plan, maskedColumn{index: i, detector: d})
 				}
 				continue
 			}
-			f, err := t.Bind(typeOf(op, c))
+			typ := typeOf(op, c)
+			f, err := t.Bind(typ)
 			if err != nil {
 				return nil, fmt.Errorf("column %q: %w", c.Name, err)
 			}
-			plan = append(plan, maskedColumn{index: i, f: f, buf: make([]byte, 0, 40)})
-			op.MarkMasked(c.Name)
+			p := maskedColumn{index: i, f: f, buf: make([]byte, 0, 40)}
+			if rule != nil && rule.Nulls {
+				p.null = typ.Zero(f)
+			}
+			if m.counts != nil {
+				p.told = func() { m.counts.add(ruleName(rule)) }
+			} else {
+				op.MarkMasked(c.Name)
+			}
+			plan = append(plan, p)
 		}
 		if plan == nil {
 			return nil, nil
@@ -46,7 +60,11 @@ func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol
 			for i := range plan {
 				c := &plan[i]
 				if row[c.index] == nil {
+					row[c.index] = c.null
 					continue
+				}
+				if c.told != nil {
+					c.told()
 				}
 				var out []byte
 				if c.f != nil {
@@ -67,14 +85,14 @@ func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol
 	}
 }
 
-// transform says how the column is masked; nil shows it, but for what is found in
-// it.
-func (m *masking) transform(c *protocol.Column) mask.Transform {
+// transform says how the column is masked, and by which rule if it is one's; nil
+// shows it, but for what is found in it.
+func (m *masking) transform(c *protocol.Column) (mask.Transform, *mask.Rule) {
 	if !m.set.HasColumns() {
-		return nil
+		return nil, nil
 	}
 	if !c.Known {
-		return mask.Redact()
+		return mask.Redact(), nil
 	}
 	var rule *mask.Rule
 	exact := true // all sources are the same rule's own values
@@ -90,11 +108,23 @@ func (m *masking) transform(c *protocol.Column) mask.Transform {
 	}
 	switch {
 	case rule == nil:
-		return nil
+		return nil, nil
 	case exact:
-		return rule.Transform
+		return rule.Transform, rule
 	}
-	return mask.Redact()
+	return mask.Redact(), rule
+}
+
+// shown reports whether rules say that the column's values are shown whatever is
+// found in them.
+func (m *masking) shown(c *protocol.Column) bool {
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if s.Edge != protocol.EdgeIdentity || !m.set.Shows(s.Schema, s.Table, s.Column) {
+			return false
+		}
+	}
+	return c.Known && len(c.Sources) > 0
 }
 
 // typeOf translates the connector's type numbers. Those of a protocol that is

@@ -38,12 +38,12 @@ type maskOptions struct {
 
 // withWords are the transforms that need no settings, with what makes them.
 var withWords = map[string]func() mask.Transform{
-	"null": mask.Null, "redact": mask.Redact, "default": mask.Default, "email": mask.Email, "shape": mask.Shape, "url": mask.URL,
+	"show": mask.Show, "null": mask.Null, "redact": mask.Redact, "default": mask.Default, "email": mask.Email, "shape": mask.Shape, "url": mask.URL,
 	"card": func() mask.Transform { return mask.Card(false) },
 }
 
 // withNames are all transforms, for errors.
-const withNames = "null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, bucket, noise, elements, members, found, record"
+const withNames = "show, null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, bucket, noise, elements, members, found, record"
 
 type maskPartial struct {
 	KeepFirst int    `yaml:"keep_first"`

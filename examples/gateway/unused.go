@@ -105,6 +105,9 @@ func items(f *config.File) ([]item, error) {
 			case "risk":
 				used = func(e *audit.Event) bool { return e.Action != nil && contains(e.Action.RiskWhy, r.Name) }
 			case "mask":
+				if len(r.Columns) == 0 {
+					continue // what is found in results is in no event
+				}
 				patterns, err := patterns(r.Columns)
 				if err != nil {
 					return nil, s.Settings.Fail("step mask: rule "+r.Name, err)
