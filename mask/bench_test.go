@@ -1,6 +1,7 @@
 package mask_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -39,6 +40,36 @@ func BenchmarkTransform(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkDetect is a cell of a column without a rule, and 1 MiB of a log as a
+// stream. In the processor's time on the same machine: 120 ns for a cell in which
+// nothing is, and 110 MB a second of a log full of dates and numbers.
+func BenchmarkDetect(b *testing.B) {
+	s := detecting(b, mask.Redact(), "email", "card", "iban", "phone", "id.*", "secret.*")
+	for _, in := range []string{"The quick brown fox jumps over the lazy dog again.", "write to ada@example.com about this, would you?"} {
+		col := s.Column("note", text(mask.Text), nil)
+		b.Run("cell/"+in[:5], func(b *testing.B) {
+			in, buf := []byte(in), make([]byte, 0, 128)
+			b.ReportAllocs()
+			for b.Loop() {
+				col.Mask(buf[:0], in)
+			}
+		})
+	}
+	lines := []byte(strings.Repeat("2024-01-15 10:30:00 INFO request 4711 of /v1/items took 12 ms\n", 1<<20/62))
+	b.Run("stream", func(b *testing.B) {
+		st := s.Stream(nil)
+		b.SetBytes(int64(len(lines)))
+		b.ReportAllocs()
+		for b.Loop() {
+			for rest := lines; len(rest) > 0; {
+				n := min(len(rest), 32<<10)
+				st.Next(rest[:n], false)
+				rest = rest[n:]
+			}
+		}
+	})
 }
 
 // On the same machine: 49 ns/op for another table, 59 for one with a rule.

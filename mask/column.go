@@ -40,8 +40,12 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 	c := &Column{typ: typ, texts: s.Texts(masked), funcs: map[*Rule]Func{}}
 	c.field = s.detector.Field(name)
 	switch typ.Kind {
-	case Bool, Float4, Float8, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range, TSVector:
+	case Bool, Int2, Float4, Float8, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range, TSVector:
 		return nil
+	case Int4, OID, Date: // so few digits are nobody's without a name that says so
+		if c.field == (detect.Field{}) && !s.detector.HasCustom() {
+			return nil
+		}
 	case Inet, CIDR, MAC, MAC8:
 		if typ.Encoding == PostgresBinary {
 			return nil
@@ -129,8 +133,6 @@ func (c *Column) text(in []byte) []byte {
 	}
 	be := binary.BigEndian
 	switch k := c.typ.Kind; {
-	case k == Int2 && len(in) == 2:
-		c.buf = strconv.AppendInt(c.buf[:0], int64(int16(be.Uint16(in))), 10)
 	case k == Int4 && len(in) == 4:
 		c.buf = strconv.AppendInt(c.buf[:0], int64(int32(be.Uint32(in))), 10)
 	case k == OID && len(in) == 4:

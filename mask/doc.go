@@ -1,11 +1,20 @@
 // Package mask replaces sensitive values in results: rules that name base
-// columns ([Rule], [Compile]), and transforms that turn a value into another
-// one of the same type, in the format in which it travels ([Transform]).
+// columns, fields of documents or kinds of values ([Rule], [Compile]), and
+// transforms that turn a value into another one of the same type, in the format in
+// which it travels ([Transform]).
 //
 // Start with a [Rule] and one of [Redact], [Null], [Default], [Fixed],
 // [Partial], [KeepLast], [Email] and [Hash]. Which base columns a result
 // column comes from is not this package's to know: a connector says so, and
 // package middleware's Mask step brings the two together.
+//
+// # What is found rather than named
+//
+// Kinds of values, such as "email" and "secret.*", are found by package detect in
+// texts ([Set.Texts]), columns ([Set.Column]), documents ([Set.Documents]) and
+// streams ([Set.Stream]). What is not found is shown: a detector knows forms, not
+// meanings, and whoever can choose how a value is written can get it past one. What
+// must not be seen has a rule that names it.
 //
 // # What a transform promises
 //
@@ -17,4 +26,12 @@
 //
 // Masking hides values, not their comparisons: who may put a masked column
 // into a condition can find values out by asking often enough.
+//
+// # Limits
+//
+// A column in whose first values one is found is masked whole from there on: the
+// values before it, in which nothing was found, have been shown. Values inside of
+// bytea, of compressed or encoded text and of ranges are not looked for. There is no
+// suppression of small groups and no encryption that keeps a format (FF1): a
+// pseudonym cannot be turned back.
 package mask

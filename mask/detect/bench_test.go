@@ -8,6 +8,15 @@ import (
 
 const clean = "The quick brown fox jumps over the lazy dog again."
 
+// In the processor's time, on 2 shared vCPUs (AMD EPYC), Go 1.26, beside others'
+// work; no allocations. regexp is Go's and re2 wasilibs/go-re2, for eleven kinds
+// and without looking at a check digit (the folder bench, which measures so):
+//
+//	               detect   regexp    re2   ns/op
+//	clean             146    18700    590
+//	numbers          1400    20200    710
+//	email             250    10700    940
+//	card and ssn      700     9000   1560
 func BenchmarkFind(b *testing.B) {
 	d := detector(b, detect.Config{})
 	for _, c := range []struct{ name, text string }{

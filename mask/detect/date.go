@@ -67,7 +67,7 @@ func (s *scan) monthAt(i int) (month, end int) {
 	return months[string(b[:min(n, 3)])], end
 }
 
-// spelledDate looks at "12 March 1985" at i.
+// spelledDate looks at "12 March 1985" and "12-Mar-1985" at i.
 func (s *scan) spelledDate(i int) {
 	at := i
 	dd := 0
@@ -119,7 +119,7 @@ func (s *scan) monthFirst(i, j int) int {
 
 // yearAt returns the year behind a space at i.
 func (s *scan) yearAt(i int) (year, end int) {
-	if s.at(i) != ' ' || i+5 > len(s.text) || isDigit(s.at(i+5)) {
+	if s.at(i) != ' ' && s.at(i) != '-' || i+5 > len(s.text) || isDigit(s.at(i+5)) {
 		return 0, i
 	}
 	for _, c := range s.text[i+1 : i+5] {

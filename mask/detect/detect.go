@@ -184,6 +184,9 @@ func (d *Detector) compile(k Custom, i int) (custom, error) {
 // Kinds returns the kinds that d looks for.
 func (d *Detector) Kinds() []Kind { return slices.Clone(d.kinds) }
 
+// HasCustom reports whether d looks for kinds of one's own.
+func (d *Detector) HasCustom() bool { return len(d.custom) > 0 }
+
 // Find appends what it finds in text to dst, in order and without overlaps, and
 // returns it. field is what the text's column or member is called, from
 // [Detector.Field]; the zero Field says nothing. Text without anything to find

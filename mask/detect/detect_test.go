@@ -117,7 +117,18 @@ func TestFind(t *testing.T) {
 		"x -----BEGIN RSA PRIVATE KEY-----\nMIIE":                                           "secret.private_key=-----BEGIN RSA PRIVATE KEY-----\nMIIE",
 		"client-key-data: LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVB": "secret.private_key=LS0tLS1CRUdJTiBSU0EgUFJJVkFURSBLRVktLS0tLQpNSUlFb3dJQkFBS0NBUUVB",
 		"client-certificate-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUM":              "",
-		"": "",
+		"D.O.B. 5-Mar-1980, seen 6-Mar-2020":                                                "birth_date=5-Mar-1980",
+		"driver's license D123-456-78-901-0 of FL":                                          "id.driver_license=D123-456-78-901-0",
+		"social insurance 046 454 286":                                                      "id.ca.sin=046 454 286",
+		"tracking 9400 4111 1111 1111 1111 0000":                                            "",
+		"bot 110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw9!":                                "secret.token=110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw9",
+		"+44 (0) 20 7946 0958":                                                              "phone=+44 (0) 20 7946 0958",
+		"200-300-4000 mm":                                                                   "",
+		"+33.1.23.45.67.89 or 1-800-555-0199":                                               "phone=+33.1.23.45.67.89 phone=1-800-555-0199",
+		"::ffff:10.0.0.1 fe80::1%eth0 10.0.0.0/8":                                           "net.ip=::ffff:10.0.0.1 net.ip=fe80::1 net.ip=10.0.0.0",
+		"4111.1111.1111.1111":                                                               "card=4111.1111.1111.1111",
+		"0171/1234567 tel. 0171/1234567":                                                    "phone=0171/1234567 phone=0171/1234567",
+		"":                                                                                  "",
 	} {
 		require.Equal(t, want, found(d, text, detect.Field{}), "%q", text)
 	}

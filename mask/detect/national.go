@@ -95,9 +95,7 @@ func pesel(d []byte) bool {
 	return day(year, month%20, number(d[4:6])) && weighted(d, 1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)%10 == 0
 }
 
-func bsn(d []byte) bool {
-	return weighted(d, 9, 8, 7, 6, 5, 4, 3, 2, -1)%11 == 0 && number(d) > 9999999
-}
+func bsn(d []byte) bool { return weighted(d, 9, 8, 7, 6, 5, 4, 3, 2, -1)%11 == 0 && !same(d) }
 
 // shortDay reports whether d, ddmmyy, may be a day of some century.
 func shortDay(d []byte) bool { return day(4, number(d[2:4]), number(d[:2])) }

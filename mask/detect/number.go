@@ -64,6 +64,11 @@ func (s *scan) number(i, j int) int {
 	if r.n == 1 && end-i < 6 { // the common number
 		return s.short(&r, i, end)
 	}
+	if n := r.end[0] - i; s.at(r.end[0]) == ':' && n >= 8 && n <= 10 && s.d.on[secretToken] {
+		if e := s.telegram(i, r.end[0]); e > 0 {
+			return e
+		}
+	}
 	for a := 0; a < r.n; a++ {
 		if a > 0 && r.sep[a] != ' ' {
 			continue
@@ -90,10 +95,17 @@ func (s *scan) short(r *run, i, end int) int {
 	if s.at(end) == ':' && end-i <= 4 {
 		return s.colons(i, end)
 	}
-	if s.d.on[birthDate] && s.at(end) == ' ' && end-i <= 2 && isLetter(s.at(end+1)) {
+	if c := s.at(end); s.d.on[birthDate] && (c == ' ' || c == '-') && end-i <= 2 && isLetter(s.at(end+1)) {
 		s.spelledDate(i)
 	}
 	return end
+}
+
+// fours reports whether the groups a to b-1 stand among more groups of four: a
+// longer number than a card's.
+func (r *run) fours(a, b int) bool {
+	four := func(k int) bool { return k >= 0 && k < r.n && r.end[k]-r.start[k] == 4 }
+	return four(a-1) || four(b) && four(b+1)
 }
 
 // joins reports whether c may stand between the groups of a number.
@@ -131,7 +143,7 @@ func (s *scan) groups(r *run, a, b int) bool {
 	found := false
 	switch shape {
 	case 0x4444, 0x44443, 0x465, 0x464, 0x4441:
-		found = sep != 0 && sep != '/' && s.card(d, start, end, 90)
+		found = sep != 0 && sep != '/' && !r.fours(a, b) && s.card(d, start, end, 90)
 	case 0x324:
 		found = sep != 0 && sep != '/' && s.ssn(d, start, end, sep)
 	case 0x1334, 0x334:
@@ -259,7 +271,7 @@ func (s *scan) nine(d []byte, start, end int) bool {
 		try(abaValid(d), aba, 20, aboutABA)
 		try(bsn(d), nlBSN, 20, aboutBSN|aboutNational)
 	}
-	try(d[0] != '0' && d[0] != '8' && luhn(d) && !same(d), caSIN, 30, aboutSIN|aboutNational)
+	try(luhn(d) && !same(d), caSIN, 30, aboutSIN|aboutNational)
 	try(tfn(d), auTFN, 30, aboutTFN|aboutTax)
 	return found
 }

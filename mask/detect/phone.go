@@ -64,6 +64,10 @@ func dialing(d []byte) (code, least, most int) {
 // nanpValid is a number of ten digits of North America's plan: an area and an
 // exchange that there can be.
 func nanpValid(d []byte) bool {
+	switch string(d[:3]) {
+	case "200", "300", "400":
+		return false
+	}
 	return d[0] >= '2' && d[3] >= '2' && (d[1] != '1' || d[2] != '1') && (d[4] != '1' || d[5] != '1') && !same(d) && d[1] != '9'
 }
 
@@ -108,7 +112,9 @@ func (s *scan) phone(i int) int {
 			}
 		case c == '(' && brackets == 0 && isDigit(s.at(at+1)):
 			if s.at(at+1) == '0' && s.at(at+2) == ')' && plus { // +49 (0)30: not dialed from abroad
-				at += 2
+				if at += 2; s.at(at+1) == ' ' {
+					at++
+				}
 				break
 			}
 			brackets++

@@ -152,3 +152,16 @@ func (s *scan) plausible(p *prefix, body []byte) bool {
 	}
 	return true
 }
+
+// telegram looks for the token of a bot, a number, a colon and 35 characters, whose
+// number is text[i:j]. It returns where that ends, or 0.
+func (s *scan) telegram(i, j int) int {
+	end := j + 1
+	for end < len(s.text) && inAlphabet(inURL, s.text[end]) && end-j <= 36 {
+		end++
+	}
+	if end-j != 36 || s.text[j+1] != 'A' || few(s.text[j+1:end]) || !s.add(secretToken, i, end, 98, 0) {
+		return 0
+	}
+	return end
+}
