@@ -16,7 +16,7 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-var faultCount = flag.Int("faults", 40, "how many faults TestInjectedFaults injects")
+var faultCount = flag.Int("faults", 25, "how many faults TestInjectedFaults injects")
 
 // TestInjectedFaults lets the disk fail at a random moment under load, in one of
 // many ways, and now and then the power with it. Whatever was acknowledged is

@@ -289,7 +289,7 @@ func rewrite(t testing.TB, dir string, forge func([][]byte) [][]byte) {
 	}
 }
 
-var mutationCount = flag.Int("mutations", 400, "how many random mutations TestMutations makes")
+var mutationCount = flag.Int("mutations", 200, "how many random mutations TestMutations makes")
 
 // TestMutations changes any file of a closed and signed journal, in any way that
 // it knows, and verifies with the public key only.

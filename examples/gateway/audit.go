@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -44,6 +45,48 @@ const auditCheckHelp = `
 Checks a proof that 'audit prove' printed, with the gateway's public key and
 nothing else, and prints the event.
 `
+
+const unsealHelp = `
+Prints the recording in the file RECORDING, whose session is sealed in the journal
+in DIR, by default the journal of the configuration: an asciicast, which asciinema
+plays. What a crash has left behind the last whole line is left out.
+`
+
+func (p *program) auditUnseal(_ context.Context, fs *flag.FlagSet, args []string) error {
+	path := fs.String("config", defaultConfig, "the configuration `file` that names the journal")
+	identity := identityFlag(fs)
+	rest, err := parse(fs, args, 1, 2)
+	if err != nil {
+		return err
+	}
+	dir, err := journalDir(rest[1:], *path)
+	if err != nil {
+		return err
+	}
+	u, err := newUnsealer(*identity, dir)
+	if err != nil {
+		return err
+	}
+	session, command, err := recordingOf(rest[0])
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(rest[0])
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return u.Recording(p.stdout, f, session, command)
+}
+
+// recordingOf returns what the recording in a file is of.
+func recordingOf(path string) (session string, command uint64, err error) {
+	command, err = strconv.ParseUint(strings.TrimSuffix(filepath.Base(path), ".cast"), 10, 64)
+	if err != nil {
+		return "", 0, usagef("%q is not a recording's name: want SESSION/NUMBER.cast", path)
+	}
+	return filepath.Base(filepath.Dir(path)), command, nil
+}
 
 func (p *program) auditKey(_ context.Context, fs *flag.FlagSet, args []string) error {
 	name := fs.String("name", "", "the gateway's `name`, such as gateway.example.com; it stands in each checkpoint")

@@ -44,6 +44,7 @@ func commands() []command {
 		{"verify", "[DIR]", "check that the journal is what was written", verifyHelp, (*program).verify},
 		{"audit query", "[DIR]", "find who ran what, and what came of it", queryHelp, (*program).auditQuery},
 		{"audit export", "TO [DIR]", "send the journal to a file, a syslog server or a webhook", exportHelp, (*program).auditExport},
+		{"audit unseal", "RECORDING [DIR]", "print a sealed recording in the clear", unsealHelp, (*program).auditUnseal},
 		{"audit key", "FILE", "make a key that signs the journal", keyHelp, (*program).auditKey},
 		{"audit prove", "SEQ [DIR]", "prove that an event is in the journal", proveHelp, (*program).auditProve},
 		{"audit check", "FILE", "check such a proof, without the journal", auditCheckHelp, (*program).auditCheck},

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport-dev/gateway/audit"
 )
 
 const playHelp = `
@@ -40,6 +42,7 @@ type player struct {
 	speed     float64
 	idle      time.Duration // longest pause
 	follow    bool
+	unseal    *audit.Unsealer // nil: what is played is in the clear
 }
 
 func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) error {
@@ -49,6 +52,8 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	idle := fs.Duration("idle", 0, "make no pause longer than this, such as 2s; 0 keeps all")
 	follow := fs.Bool("follow", false, "show what is there at once, and then what comes until the end")
 	raw := fs.Bool("raw", false, "leave out nothing")
+	identity := identityFlag(fs)
+	journal := fs.String("journal", "", "the `directory` of the journal that a sealed recording is of; by default that of the configuration")
 	rest, err := parse(fs, args, 1, 1)
 	if err != nil {
 		return err
@@ -63,6 +68,19 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	files, err := recordings(rest[0], *dir, *path)
 	if err != nil {
 		return err
+	}
+	if *identity != "" {
+		if *follow {
+			return usagef("-follow does not go with -identity: what is sealed is read when it is there")
+		}
+		if *journal == "" {
+			if *journal, err = stepDir(*path, "record"); err != nil {
+				return fmt.Errorf("%w (name the journal with -journal)", err)
+			}
+		}
+		if pl.unseal, err = newUnsealer(*identity, *journal); err != nil {
+			return err
+		}
 	}
 	for i, f := range files {
 		if len(files) > 1 {
@@ -121,7 +139,7 @@ func recordings(arg, dir, config string) ([]string, error) {
 
 // play plays one file.
 func (pl *player) play(ctx context.Context, path string) error {
-	f, err := os.Open(path)
+	f, err := pl.open(path)
 	if err != nil {
 		return err
 	}
@@ -174,6 +192,21 @@ func (pl *player) play(ctx context.Context, path string) error {
 			return err
 		}
 	}
+}
+
+// open returns what is in a recording, in the clear.
+func (pl *player) open(path string) (io.ReadCloser, error) {
+	f, err := os.Open(path)
+	if err != nil || pl.unseal == nil {
+		return f, err
+	}
+	session, command, err := recordingOf(path)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(errors.Join(pl.unseal.Recording(w, f, session, command), f.Close())) }()
+	return r, nil
 }
 
 func noEOF(err error) error {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
 
@@ -27,7 +28,8 @@ func TestMain(m *testing.M) {
 
 // The scripts in testdata/script are what users could have typed. They find a
 // PostgreSQL with the sample data at $TARGET, an sshd at $SSHD, a MariaDB at
-// $MARIADB, free ports, a certificate below tls, and tokens of alice, bob and ci.
+// $MARIADB, free ports, a certificate below tls, the auditor's keys in auditor.key
+// and $AUDITOR, and tokens of alice, bob and ci.
 func TestScripts(t *testing.T) {
 	pg := pgtest.Start(t, pgtest.Sample(), pgtest.User("svc", "target-secret", "scram-sha-256"))
 	psql := pgtest.Tool(t, "psql")
@@ -50,6 +52,14 @@ func TestScripts(t *testing.T) {
 			}
 			e.Setenv("MARIADB", maria.Addr)
 			e.Setenv("MARIADB_PASSWORD", maria.Superuser.Secret.Reveal())
+			auditor, err := age.GenerateX25519Identity()
+			if err != nil {
+				return err
+			}
+			e.Setenv("AUDITOR", auditor.Recipient().String())
+			if err := os.WriteFile(filepath.Join(e.WorkDir, "auditor.key"), []byte(auditor.String()), 0o600); err != nil {
+				return err
+			}
 			e.Setenv("PGHOST", "localhost")
 			e.Setenv("PGSSLMODE", "verify-full")
 			e.Setenv("PGSSLROOTCERT", "ca.pem")

@@ -29,11 +29,9 @@ func identityFlag(fs *flag.FlagSet) *string {
 	return fs.String("identity", "", "a `file` with private keys of age, to read what is sealed")
 }
 
-// unsealer returns what opens sealed values with the keys in file. What was
-// erased stays as it is.
-func unsealer(file, dir string) (func(*audit.Event) error, error) {
+func newUnsealer(file, dir string) (*audit.Unsealer, error) {
 	if file == "" {
-		return func(*audit.Event) error { return nil }, nil
+		return nil, usagef("-identity is missing: who can read what is sealed has a private key of age")
 	}
 	b, err := readSmall(file, 64<<10)
 	if err != nil {
@@ -43,7 +41,19 @@ func unsealer(file, dir string) (func(*audit.Event) error, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	u := audit.NewUnsealer(dir, keys...)
+	return audit.NewUnsealer(dir, keys...), nil
+}
+
+// unsealer returns what opens sealed values with the keys in file. What was
+// erased stays as it is.
+func unsealer(file, dir string) (func(*audit.Event) error, error) {
+	if file == "" {
+		return func(*audit.Event) error { return nil }, nil
+	}
+	u, err := newUnsealer(file, dir)
+	if err != nil {
+		return nil, err
+	}
 	return func(e *audit.Event) error {
 		if err := u.Open(e); !errors.Is(err, audit.ErrErased) {
 			return err

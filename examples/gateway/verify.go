@@ -133,6 +133,8 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 		if n := rep.Unsigned(); n > 0 {
 			fmt.Fprintf(&b, "unsigned  the last %s: while the gateway runs, those of the last second\n", count(n, "event"))
 		}
+	} else if _, err := audit.ReadCheckpoint(dir); err == nil && len(public) == 0 {
+		fmt.Fprint(&b, "signed    not checked: give the gateway's public key with -key\n")
 	}
 	if damage != nil {
 		for _, d := range damage.Damages {
