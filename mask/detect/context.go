@@ -170,20 +170,7 @@ func (s *scan) near(start, end int) Field {
 			return s.field
 		}
 	}
-	from := max(0, start-maxNear)
-	for i := start - 1; i >= from; i-- { // another member's words are not this one's
-		if stops(text, i) {
-			from = i + 1
-			break
-		}
-	}
-	if from > 0 && !stops(text, from-1) {
-		for from < start && isWord(text[from]) { // part of a word
-			from++
-		}
-	}
-	before := s.d.wordsIn(text[from:start])
-	before.words = before.words&^other | s.d.wordsIn(lastWords(text[from:start])).words&other
+	before := s.before(start)
 	to := min(len(text), end+maxBehind)
 	for i := end; i < to; i++ {
 		switch c := text[i]; {
@@ -200,6 +187,30 @@ func (s *scan) near(start, end int) Field {
 		s.field.custom | before.custom | behind.custom,
 	}
 	return s.nearWords
+}
+
+// before returns the words before start.
+func (s *scan) before(start int) Field {
+	if s.beforeAt == start {
+		return s.beforeWords
+	}
+	text := s.text
+	from := max(0, start-maxNear)
+	for i := start - 1; i >= from; i-- { // another member's words are not this one's
+		if stops(text, i) {
+			from = i + 1
+			break
+		}
+	}
+	if from > 0 && !stops(text, from-1) {
+		for from < start && isWord(text[from]) { // part of a word
+			from++
+		}
+	}
+	f := s.d.wordsIn(text[from:start])
+	f.words = f.words&^other | s.d.wordsIn(lastWords(text[from:start])).words&other
+	s.beforeAt, s.beforeWords = start, f
+	return f
 }
 
 // stops reports whether the byte at i separates members of a record.

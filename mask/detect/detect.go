@@ -192,7 +192,7 @@ func (d *Detector) HasCustom() bool { return len(d.custom) > 0 }
 // [Detector.Field]; the zero Field says nothing. Text without anything to find
 // costs no allocation. text is neither changed nor kept.
 func (d *Detector) Find(dst []Finding, text []byte, field Field) []Finding {
-	s := scan{d: d, text: text, field: field, out: dst, first: len(dst), nearAt: -1}
+	s := scan{d: d, text: text, field: field, out: dst, first: len(dst), nearAt: -1, beforeAt: -1}
 	s.run()
 	for i := range d.custom {
 		s.custom(&d.custom[i])

@@ -13,6 +13,8 @@ type scan struct {
 
 	nearAt, nearEnd int // what near was computed for
 	nearWords       Field
+	beforeAt        int // likewise before
+	beforeWords     Field
 	all             Field // of the whole text
 	lookedAll       bool
 }
