@@ -276,8 +276,9 @@ func (a *analysis) redirect(r *syntax.Redirect) {
 		return // text that is there
 	case syntax.DplIn, syntax.DplOut:
 		if n, ok := literal(r.Word); ok && strings.Trim(strings.TrimSuffix(n, "-"), "0123456789") == "" {
-			return // another number for the same file; else it is a file's name
+			return // another number for the same file
 		}
+		a.opaque(whyEvaluated) // bash takes the word for a file's name, and expands what it has expanded once more
 	case syntax.RdrInOut:
 		access = protocol.Read | protocol.Write
 	}

@@ -23,9 +23,10 @@ func TestWhatBashEvaluatesIsOpaque(t *testing.T) {
 		"test -v " + index, `test -v "$LC_A"`, "[ -v " + index + " ]", "printf -v " + index + " x", `printf -v "$LC_A" x`, "unset " + index,
 		"read " + index + " <<<x", `read "$LC_A" <<<x`, "getopts a " + index, "declare -i x=LC_A", "declare " + index + "=1", "export -n " + index + "=1", "local -n r=LC_A",
 		"wait -n -p " + index, "compgen -W '" + code + "'", "compgen -C ls", "mapfile -C 'ls' -c 1 x <<<x", "readarray -C ls -c 1 x <<<x", "jobs -x ls", "fc -s",
-		"x=LC_A; echo $((x))", "declare -n r=LC_A; echo $((r))", "set -- LC_A; echo $(($1))", "command test -v " + index, "builtin printf -v " + index + " x",
+		"echo a >&'" + code + "'", "cat <&'" + code + "'", "x=LC_A; echo $((x))", "declare -n r=LC_A; echo $((r))", "set -- LC_A; echo $(($1))", "command test -v " + index, "builtin printf -v " + index + " x",
 	} {
 		cmd := exec.Command("bash", "-c", text)
+		cmd.Dir = t.TempDir()
 		cmd.Env = []string{"PATH=/bin:/usr/bin", "LC_A=a[" + code + "]", "LC_B=" + code}
 		out, _ := cmd.CombinedOutput() // most fail behind it
 		if strings.Contains(string(out), "RAN") {
