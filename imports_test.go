@@ -87,6 +87,8 @@ var heavy = map[string][]string{
 	"golang.org/x/crypto/ssh":        {"protocol/ssh", "examples"},
 	"mvdan.cc/sh/":                   {"protocol/ssh"},
 	"github.com/pkg/sftp":            {"examples"},
+	"github.com/hinshun/":            {"protocol/ssh"},
+	"github.com/pkg/sftp":            {},
 	"github.com/go-mysql-org/":       {"protocol/mysql"},
 	"github.com/pingcap/":            {"protocol/mysql", "protocol/internal"},
 	"golang.org/x/text/secure/":      {"protocol/postgres", "middleware"},

@@ -66,7 +66,8 @@ type channel struct {
 	status  protocol.Outcome // under mu
 	bytesIn atomic.Int64
 	bytes   atomic.Int64
-	files   *sftp // nil: no file transfer
+	files   *sftp  // nil: no file transfer
+	lines   *lines // nil: what is typed is not looked at
 }
 
 // A phase is how far a channel has come.
@@ -244,6 +245,9 @@ func (c *channel) resize(r *ssh.Request) {
 			return
 		}
 	}
+	if c.lines != nil {
+		c.lines.resize(int(v.Columns), int(v.Rows))
+	}
 	c.forward(r)
 }
 
@@ -372,6 +376,10 @@ func (c *channel) start(r *ssh.Request) error {
 		x.End(protocol.Outcome{Status: protocol.StatusError, Err: err})
 		c.refuse(r, err)
 		return nil
+	}
+	if op.Verb == Shell && c.term != nil && c.s.lines {
+		c.lines = newLines(c, c.term)
+		c.lines.taps(&taps)
 	}
 	kind, payload := r.Type, r.Payload
 	if c.s.limits.command != "" {

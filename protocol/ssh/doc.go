@@ -17,7 +17,9 @@
 // # Who a client is
 //
 // A client proves itself by a key, by a certificate of one of [Server].UserCAs, or
-// by a token as password or as the answer to the question "Token:". Steps say
+// by a token as password or as the answer to the question "Token:", or, where
+// [Server].LoginPage is set, by a browser that logs in at the link which that
+// question shows, and then shows a code to type. Steps say
 // who that is; the account in front of the target names nobody, but a certificate
 // is good only for the accounts that it lists. Only a key that the client has
 // proven to hold counts. Clients with many keys should name the one to use
@@ -49,6 +51,8 @@
 //	           separated by commas; the default is LANG,LC_*
 //	agent_forwarding   yes: clients may ask to lend the target their agent; the
 //	           default is no
+//	typed_lines   yes: what is typed into a shell is asked about line by line; the
+//	           default is no
 //
 // One of host_key and host_ca is needed: a target that nothing is known about is
 // not connected to.
@@ -56,6 +60,8 @@
 // # What is an operation
 //
 //	shell      an interactive shell; Opaque, since nobody knows what is typed
+//	line       a line typed into a shell, where the target's option says so; see
+//	           below
 //	exec       a command; see below
 //	subsystem  any but sftp is Opaque. sftp itself is Control: what is done through
 //	           it is asked about one by one
@@ -98,6 +104,19 @@
 // to allow commands and paths by name, is a boundary. A path may lead through a
 // symbolic link, which only the target knows.
 //
+// # Typed lines
+//
+// With typed_lines, the gateway follows what a terminal shows, and asks about the
+// line that stands there before it sends the Enter behind it. It is analysed as a
+// command is; what would be held is refused. A refused line is told on the terminal
+// and taken back with Ctrl-C. What is not shown, as a password, is no line, nor is
+// what is typed into a program that takes the whole screen.
+//
+// This is an aid for the record and for people who err, and no boundary: a program
+// may show something else than it reads, what runs may come from a file or from
+// parts of a line, and an Enter may be sent in other ways. Only to refuse shells
+// is a boundary.
+//
 // # Refusals and holds
 //
 // A refused command writes the reason to its error stream and ends with status
@@ -110,7 +129,8 @@
 //
 // Taps see "stdin", "stdout" and "stderr" of a command, or "pty" of a terminal, and
 // "forward" of a forward. What tapped output ends with is told only after all of
-// it has passed. Operations on files have no stream that a tap can see, since
+// it has passed; where nothing comes for 30 ms, a tap hears of that and may show what
+// it holds back. Operations on files have no stream that a tap can see, since
 // they are read and written in any order: a step that must see the data refuses
 // them. No step of this module masks streams yet.
 //
@@ -126,6 +146,5 @@
 // that closes a channel before its command has ended does not hear its exit
 // status any more. The client's error stream and the target's are passed on;
 // other extended data, which nothing uses, is not. GSSAPI and host-based logins
-// are not offered, and clients do not hear of the target's other host keys. What
-// is typed into an interactive shell is not taken apart.
+// are not offered, and clients do not hear of the target's other host keys.
 package ssh

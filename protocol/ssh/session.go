@@ -21,6 +21,7 @@ type session struct {
 	limits limits
 	env    []string
 	agent  bool // may be asked for
+	lines  bool // what is typed is asked about
 	calls  calls
 
 	mu       sync.Mutex

@@ -26,6 +26,7 @@ const (
 	optAuth     = "auth"
 	optEnv      = "env"
 	optAgent    = "agent_forwarding"
+	optLines    = "typed_lines"
 )
 
 const (
@@ -44,6 +45,7 @@ type target struct {
 	reqs  <-chan *ssh.Request
 	env   []string // patterns of the variables that clients may set
 	agent bool     // the agent of clients may be asked for
+	lines bool     // what is typed into shells is asked about line by line
 }
 
 // hostKeys say by what a target is known.
@@ -56,15 +58,15 @@ type hostKeys struct {
 func (s *Server) CheckTarget(r protocol.Resource) error {
 	for name := range r.Options {
 		switch name {
-		case optHostKey, optHostCA, optHostName, optAuth, optEnv, optAgent:
+		case optHostKey, optHostCA, optHostName, optAuth, optEnv, optAgent, optLines:
 		default:
-			return fmt.Errorf("unknown option %q; there are %s, %s, %s, %s, %s, %s", name, optHostKey, optHostCA, optHostName, optAuth, optEnv, optAgent)
+			return fmt.Errorf("unknown option %q; there are %s, %s, %s, %s, %s, %s, %s", name, optHostKey, optHostCA, optHostName, optAuth, optEnv, optAgent, optLines)
 		}
 	}
-	switch v := r.Options[optAgent]; v {
-	case "", "no", "yes":
-	default:
-		return fmt.Errorf("%s: %q is not yes or no", optAgent, v)
+	for _, name := range []string{optAgent, optLines} {
+		if v := r.Options[name]; v != "" && v != "no" && v != "yes" {
+			return fmt.Errorf("%s: %q is not yes or no", name, v)
+		}
 	}
 	switch r.Options[optAuth] {
 	case "", authKey, authPassword, authCertificate:
@@ -172,7 +174,7 @@ func (s *Server) connectTarget(ctx context.Context, sess *protocol.Session) (*ta
 		}})
 	switch {
 	case err == nil && stop():
-		return &target{sc, chans, reqs, env, res.Options[optAgent] == "yes"}, nil
+		return &target{sc, chans, reqs, env, res.Options[optAgent] == "yes", res.Options[optLines] == "yes"}, nil
 	case err == nil:
 		return nil, failed("it does not answer", errors.Join(context.Cause(ctx), sc.Close()))
 	case unknown != nil:
