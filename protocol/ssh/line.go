@@ -80,6 +80,9 @@ func (l *lines) guard(f func()) error {
 
 // output follows what the client gets to see.
 func (l *lines) output(b []byte) {
+	if len(b) == 0 { // a pause
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = time.Now()
