@@ -88,7 +88,6 @@ var heavy = map[string][]string{
 	"mvdan.cc/sh/":                   {"protocol/ssh"},
 	"github.com/pkg/sftp":            {"examples"},
 	"github.com/hinshun/":            {"protocol/ssh"},
-	"github.com/pkg/sftp":            {},
 	"github.com/go-mysql-org/":       {"protocol/mysql"},
 	"github.com/pingcap/":            {"protocol/mysql", "protocol/internal"},
 	"golang.org/x/text/secure/":      {"protocol/postgres", "middleware"},
