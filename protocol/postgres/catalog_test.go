@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
@@ -114,4 +115,60 @@ func TestTheCatalogIsReadOverANewConnectionIfItsOwnIsGone(t *testing.T) {
 	}
 	v, _ := known.Load("SELECT id FROM another")
 	require.Equal(t, true, v)
+}
+
+// What has changed in the catalog is read once for many changes, when a statement
+// with names in it comes.
+func TestTheCatalogIsReadWhenNamesMatter(t *testing.T) {
+	r := newRig(t, rigConfig{pg: []pgtest.Option{pgtest.Setting("log_statement", "all")}})
+	loads := func() int { return strings.Count(r.pg.Log(), "_changes('") }
+	conn := r.connect(t, "&default_query_exec_mode=simple_protocol")
+	run := func(texts ...string) {
+		for _, s := range texts {
+			_, err := conn.Exec(t.Context(), s)
+			require.NoError(t, err, s)
+		}
+	}
+	run("SELECT name FROM customers", "CREATE TABLE first (id int)", "SELECT id FROM first")
+	before := loads()
+	run("CREATE TABLE a (id int)", "CREATE TABLE b (id int)", "BEGIN", "DROP TABLE a", "COMMIT", "SET work_mem = '8MB'", "CREATE TABLE c (id int)")
+	require.Equal(t, before, loads(), "nothing here has names whose meaning matters")
+	run("SELECT id FROM c", "SELECT id FROM b", "INSERT INTO b VALUES (1)", "SELECT id FROM first")
+	require.Equal(t, before+1, loads())
+	run("CREATE TABLE e (id int)", "CREATE VIEW v AS SELECT id FROM e")
+	require.Equal(t, before+2, loads(), "a view has the names of its query")
+}
+
+// The catalog is read while the target is asked for the session's state: here it
+// does not answer before the other question has come.
+func TestTheCatalogIsReadAhead(t *testing.T) {
+	asked := make(chan struct{})
+	var once sync.Once
+	ft := newFakeTarget(t, func(w *wireClient) {
+		w.write(auth(0, ""), msg('S', "client_encoding\x00UTF8\x00"), msg('S', "standard_conforming_strings\x00on\x00"), msg('K', keyData), msg('Z', "I"))
+		no := append(msg('E', "SERROR\x00C42501\x00Mno\x00\x00"), msg('Z', "I")...)
+		for {
+			switch typ, body, err := readMessage(w); {
+			case err != nil:
+				return
+			case typ == 'Q' && strings.Contains(string(body), "txid_current_snapshot"):
+				once.Do(func() { close(asked) })
+				w.write(no)
+			case typ == 'Q':
+				w.write(no)
+			case typ == 'S':
+				<-asked
+				w.write(no)
+			}
+		}
+	})
+	f := newFront(t, frontConfig{targets: []gateway.Target{ft.target()}})
+	w := dialWire(t, f.addr)
+	w.send(startupOf(v30, "user", "alice", "database", "fake"))
+	w.until("R")
+	w.send(msg('p', f.token+"\x00"))
+	w.until("Z")
+	w.send(msg('Q', "select a from t\x00"))
+	w.until("E")
+	w.until("Z")
 }

@@ -164,10 +164,22 @@ func (l *loader) count() (*tally, error) {
 // and reports whether anything has. ok is false where everything has to be read
 // anew, which is also the answer to everything rare.
 //
-// Every row of the catalog's tables that was added or changed since has the
-// number of a transaction which that load did not see ended, and what was
-// removed is missing from the count. Both are asked for before anything is read,
-// so that what changes meanwhile is found by the next load.
+// It goes in three steps, of which the last two come only if there is something
+// for them:
+//
+//  1. changesQuery: how many rows each of the catalog's tables has, and which were
+//     added or changed. Those have the number of a transaction which the load
+//     before did not see ended. This is asked before anything is read, so that
+//     what changes meanwhile is found by the next load.
+//  2. missing: where a table has fewer rows than the tally and the new ones make
+//     together, all its keys are read, to find what is gone.
+//  3. read: the steps of users run again for the relations, types and functions
+//     that rows are about. Definitions of views are written with the names of
+//     what they use, so those of them are read as well that depend on what has
+//     another name or other columns.
+//
+// Rows of a tally, and what steps have read, are kept by object: see tally and
+// objectRows. Afterwards Load replays all rows into a new snapshot.
 func (k *Loader) follow(l *loader, before string) (changed, ok bool) {
 	since, _, _ := strings.Cut(before, ":")
 	n, err := strconv.ParseUint(since, 10, 64)
