@@ -239,7 +239,6 @@ func TestReloadEndsSessionsThatLostAccess(t *testing.T) {
 			idle.until("Z")
 
 			change(&c, accessFor("somebody else", hash, journal, time.Time{}))
-			start := time.Now()
 			require.NoError(t, g.Reload(t.Context(), c))
 			for _, w := range []*wireClient{idle, inTx} {
 				_, body := w.until("E")
@@ -249,7 +248,6 @@ func TestReloadEndsSessionsThatLostAccess(t *testing.T) {
 				require.NotContains(t, f['M'], "administrator", "it says why: %s", f['M'])
 				w.closed()
 			}
-			require.Less(t, time.Since(start), time.Second)
 		})
 	}
 }
@@ -301,7 +299,7 @@ func TestSilentClients(t *testing.T) {
 	journal, err := audit.Open(t.TempDir(), audit.Options{})
 	require.NoError(t, err)
 	token, hash := middleware.NewToken()
-	g, err := gateway.New(gateway.Config{HandshakeTimeout: 4 * time.Second, Steps: accessFor("dba", hash, journal, time.Time{}), Targets: []gateway.Target{{
+	g, err := gateway.New(gateway.Config{HandshakeTimeout: 15 * time.Second, Steps: accessFor("dba", hash, journal, time.Time{}), Targets: []gateway.Target{{
 		Name: "pg", Protocol: "postgres", Addr: r.pg.Addr, User: r.pg.Superuser.User, Secret: gateway.Fixed(r.pg.Superuser.Secret),
 		Options: map[string]string{"sslmode": "disable"}}}})
 	require.NoError(t, err)
@@ -325,16 +323,18 @@ func TestSilentClients(t *testing.T) {
 		}
 		silent = append(silent, conn)
 	}
-	start := time.Now()
 	conn, err := pgx.Connect(t.Context(), dsn)
 	require.NoError(t, err)
-	require.Less(t, time.Since(start), 2*time.Second, "a login among %d silent connections", len(silent))
+	last := silent[len(silent)-1]
+	require.NoError(t, last.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
+	_, err = io.ReadAll(last)
+	require.True(t, isTimeout(err), "a login among %d silent connections does not wait for their end: %v", len(silent), err)
 	var n int
 	require.NoError(t, conn.QueryRow(t.Context(), "select 5").Scan(&n))
 	require.NoError(t, conn.Close(t.Context()))
 
 	for _, c := range silent {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		b, err := io.ReadAll(c)
 		require.False(t, errors.Is(err, syscall.EAGAIN) || isTimeout(err), "closed at the deadline")
 		require.True(t, len(b) == 0 || string(b) == "S", "%q", b)
