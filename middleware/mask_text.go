@@ -15,7 +15,8 @@ const withheld = "details are withheld, because masked columns may be in them"
 // every error and notice loses its text, also one about names, since
 // email::regclass puts a value into "relation ... does not exist". While it is
 // only prepared nothing reads a row, so its errors are the statement's own and
-// help to write a better one. Otherwise,
+// help to write a better one, as do those that the connector says are found
+// before anything is read. Otherwise,
 // and for messages that belong to no operation, an error or notice loses its
 // text if it comes from inside a function or trigger, which may speak of any
 // table, or if it quotes a row of a table with masked columns, as a deferred
@@ -51,7 +52,7 @@ func (m *masking) messages(op *protocol.Operation, strict bool) protocol.TextFun
 				msg.Hint = withheld
 			}
 		default:
-			if strict || m.quotes(msg) {
+			if !msg.Static && (strict || m.quotes(msg)) {
 				msg.Text = sentence(msg.Code)
 				forget(msg)
 				msg.Hint = withheld

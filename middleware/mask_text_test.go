@@ -41,6 +41,7 @@ func TestMaskMessages(t *testing.T) {
 		"error while reading": {reads(), protocol.Message{Code: "22P02", Text: `invalid input syntax for type integer: "` + secret + `"`, Detail: secret, Hint: secret, Where: secret, Query: secret},
 			"a value does not fit its type or function"},
 		"name that is a value": {reads(), protocol.Message{Code: "42P01", Text: `relation "` + secret + `" does not exist`}, "the statement names something that does not exist"},
+		"found in the text":    {reads(), protocol.Message{Code: "42703", Text: `column "emial" does not exist`, Static: true}, kept},
 		"while it is prepared": {prepare(), protocol.Message{Code: "42883", Text: "function lowr(text) does not exist"}, kept},
 		"no such class":        {reads(), protocol.Message{Code: "ZZ000", Text: secret}, "the statement failed"},
 		"no code":              {reads(), protocol.Message{Text: secret}, "the statement failed"},

@@ -66,6 +66,10 @@ type Message struct {
 	Where  string // context, such as a call stack
 	Query  string // internal query text
 
+	// Static says that the texts are made of the operation's own text and of
+	// names: the target found an error in it before it read any data.
+	Static bool
+
 	// Names are the "schema", "table", "column", "type" and "constraint" that an
 	// error or notice is about, as the target named them; they are not data. nil
 	// if there are none.

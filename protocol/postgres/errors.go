@@ -127,6 +127,26 @@ func sqlstate(body []byte) string {
 	}
 }
 
+// static reports whether an error is one of syntax or names that the target found
+// when it parsed the client's text: it says where in that text, and no function,
+// portal or internal query is around it.
+func static(fs []field) bool {
+	found := false
+	for _, f := range fs {
+		switch f.code {
+		case 'P':
+			found = true
+		case 'W', 'p', 'q':
+			return false
+		case 'C':
+			if !strings.HasPrefix(f.val, "42") {
+				return false
+			}
+		}
+	}
+	return found
+}
+
 // rewriteFields shows an error or notice to the taps of x and returns the
 // message that the client gets.
 func rewriteFields(x *protocol.Exchange, kind protocol.MessageKind, frame []byte) ([]byte, error) {
@@ -144,6 +164,7 @@ func rewriteFields(x *protocol.Exchange, kind protocol.MessageKind, frame []byte
 			m.Names[n] = f.val
 		}
 	}
+	m.Static = kind == protocol.ErrorMessage && static(fs)
 	if err := x.Text(&m); err != nil {
 		return nil, err
 	}
