@@ -75,7 +75,11 @@
 // a few seconds, or at once where the target's description of a result shows
 // them: that ends the session, since the result is not what was decided about.
 // Changes within the open transaction make names unknown, which counts as the
-// worst, until it ends.
+// worst, until it ends. So do temporary tables and views of the session: a name
+// without a schema may mean one of them from then on.
+//
+// To read a view is to read all of its columns, as far as what is copied or
+// changed by the statement is concerned.
 //
 // A connection to the target has to stay one session there: behind a pooler that
 // hands sessions round between transactions, neither a session's settings nor

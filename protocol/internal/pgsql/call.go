@@ -26,7 +26,7 @@ func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Valu
 		}
 	}
 	p.arguments(x, vals)
-	beside := p.exprs(x.AggOrder, s)
+	beside, ordered := p.each(x.AggOrder, s)
 	if x.AggWithinGroup {
 		args, beside = join(args, beside), constant(0) // the values aggregated are those ordered
 	}
@@ -35,6 +35,9 @@ func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Valu
 		beside = join(beside, p.window(w, s))
 	}
 	t := p.function(x.Funcname, types)
+	if x.AggWithinGroup && !t.unknown && len(ordered) == 1 && last(x.Funcname) == "mode" {
+		t.typ = ordered[0].Type
+	}
 	p.stateFunction(x)
 	out = through(args, t.edge, t.typ)
 	if len(beside.Sources) > 0 || !beside.Known {

@@ -241,6 +241,8 @@ func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
 		out.Type = p.common(l, r)
 	case comparison(op):
 		out.Type = boolOID
+	case (op == "->>" || op == "#>>") && len(p.catalog().Operators(op)) == 0:
+		out.Type = textOID
 	case op == "||" && (p.common(l, r) == textOID || lt == rt && p.elementType(lt) != 0):
 		out.Type = p.common(l, r)
 	}
