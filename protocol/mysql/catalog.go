@@ -20,7 +20,7 @@ const (
 )
 
 // catalogKey says which sessions may share a catalog: those that log in alike.
-type catalogKey struct{ target, addr, user string }
+type catalogKey struct{ target, addr, user, version string }
 
 // catalogs are the catalogs of all targets with open sessions.
 type catalogs struct {
@@ -38,15 +38,15 @@ type catalog struct {
 	key      catalogKey
 	log      *slog.Logger
 	analyzer *mysqlsql.Analyzer
-	state    mysqlsql.State // views are expanded in it
-	refs     int            // under catalogs.mu
+	state    mysqlsql.State              // views are expanded in it
+	connect  atomic.Pointer[connectFunc] // with the newest credentials
+	refs     int                         // under catalogs.mu
 
 	changes atomic.Int64 // that sessions know of
 	now     atomic.Pointer[snapshot]
 
-	mu      sync.Mutex // one loader at a time
-	connect connectFunc
-	failed  time.Time
+	mu     sync.Mutex // one loader at a time
+	failed time.Time
 }
 
 // A snapshot is what one load has read.
@@ -64,12 +64,10 @@ func (cs *catalogs) open(key catalogKey, a *mysqlsql.Analyzer, st mysqlsql.State
 	}
 	k := cs.m[key]
 	if k == nil {
-		k = &catalog{key: key, log: cs.log, analyzer: a}
+		k = &catalog{key: key, log: cs.log, analyzer: a, state: st}
 		cs.m[key] = k
 	}
-	k.mu.Lock()
-	k.connect, k.state = connect, st
-	k.mu.Unlock()
+	k.connect.Store(&connect)
 	k.refs++
 	return k
 }
@@ -128,7 +126,7 @@ func (k *catalog) load() (c *sql.Catalog, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), catalogLoad)
 	defer cancel()
 	err = protocol.Guard(func() error {
-		t, err := k.connect(ctx)
+		t, err := (*k.connect.Load())(ctx)
 		if err != nil {
 			return err
 		}

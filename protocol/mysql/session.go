@@ -38,6 +38,7 @@ type session struct {
 
 	wmu    sync.Mutex // one writer to the client at a time
 	inside bool       // under wmu: the last write ended inside a packet
+	last   byte       // under wmu: seq, as of what was written or read last
 	bye    sync.Once
 	seq    byte // of the packet that the client gets next
 
@@ -124,7 +125,7 @@ func (c *session) login(ctx context.Context) error {
 		return fault(protocol.SideTarget, codeCannotConnect, "the target did not say how it reads statements", err)
 	}
 	st := mysqlsql.State{Version: versionOf(t.version), MariaDB: t.isMariaDB(), Folded: c.tracker.folded}
-	c.catalog = c.srv.catalogs.open(catalogKey{res.Name, res.Addr, creds.User}, c.srv.analyzer, st, func(ctx context.Context) (*target, error) {
+	c.catalog = c.srv.catalogs.open(catalogKey{res.Name, res.Addr, creds.User, t.version}, c.srv.analyzer, st, func(ctx context.Context) (*target, error) {
 		return c.srv.connectTarget(ctx, res, c.ps.Dial, request{creds: creds, attrs: []attr{{"program_name", "sallyport catalog"}}})
 	})
 	return c.st.write(appendOK(nil, c.status))
@@ -157,6 +158,9 @@ func (c *session) loop() error {
 		case len(payload) == 0:
 			return fault(protocol.SideClient, codeMalformed, "Malformed communication packet", nil)
 		}
+		c.wmu.Lock()
+		c.last = c.seq
+		c.wmu.Unlock()
 		if err = c.command(payload, raw); errors.Is(err, errCommand) {
 			err = c.refuse(err)
 		}
@@ -211,7 +215,7 @@ func (c *session) farewell(err error) {
 		c.wmu.Lock()
 		defer c.wmu.Unlock()
 		if !c.inside {
-			_ = writeLast(c.client, appendPacket(nil, &c.seq, r.append(nil, false)))
+			_ = writeLast(c.client, appendPacket(nil, &c.last, r.append(nil, false)))
 		}
 	})
 }
@@ -229,7 +233,7 @@ func writeLast(conn net.Conn, b []byte) error {
 func (c *session) writeClient(b []byte, partial bool) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
-	c.inside = partial
+	c.inside, c.last = partial, c.seq
 	_, err := c.client.Write(b)
 	return err
 }
