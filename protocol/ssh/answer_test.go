@@ -155,15 +155,14 @@ func TestClientThatOpensNoChannel(t *testing.T) {
 		}
 	})
 	c := r.dial(t)
+	opened := c.HandleChannelOpen("forwarded-tcpip")
 	ok, _, err := c.SendRequest("tcpip-forward", true, xssh.Marshal(struct {
 		Host string
 		Port uint32
 	}{"127.0.0.1", 4711}))
 	require.NoError(t, err)
 	require.True(t, ok)
-	for range c.HandleChannelOpen("forwarded-tcpip") { // and neither accept nor reject it
-		break
-	}
+	<-opened // and neither accept nor reject it
 	require.ErrorContains(t, <-answered, "there is no answer from behind the gateway")
 	require.Equal(t, protocol.StatusFailed, r.ops.ended(t, "accept", "127.0.0.1:4711").out.Status)
 }
