@@ -58,8 +58,13 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 //	BenchmarkRecordSync/1          930 events/s      p50 0.2 ms    p99 5 ms
 //	BenchmarkRecordSync/16      10,000 events/s      p50 0.5 ms    p99 10 ms
 //	BenchmarkRecordSync/128     46,000 events/s      p50 1.3 ms    p99 16 ms
-//	BenchmarkVerify            370-560 MB/s
-//	BenchmarkRecover           6.3 s at load 15, with what the others leave of two cores
+//	BenchmarkVerify            370-560 MB/s     chain only
+//
+// and at load 28, with -events 1000000, in CPU of the process:
+//
+//	BenchmarkVerify/chain      3.0 s of CPU (18 s on the clock)
+//	BenchmarkVerify/signed     3.3 s of CPU (22 s on the clock)
+//	BenchmarkRecover           4.3 s of CPU (22 s on the clock; 6.3 s at load 15)
 
 func BenchmarkAppend(b *testing.B) {
 	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")
