@@ -220,7 +220,7 @@ func TestPlinkAndParamiko(t *testing.T) {
 	require.NoError(t, err)
 	k, _, _, _, err := xssh.ParseAuthorizedKey([]byte(strings.SplitN(string(pub), " ", 2)[1]))
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, plink, "-batch", "-ssh", "-hostkey", xssh.FingerprintSHA256(k), "-P", r.port, "-l", "alice@web1", "-pw", r.token, r.host, "echo out; exit 4")
 	cmd.Env = append(os.Environ(), "HOME="+r.dir)
