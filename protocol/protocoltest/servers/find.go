@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // PostgresBin, when set in the environment, is the folder with PostgreSQL's
@@ -114,9 +115,18 @@ func aptInstall(ctx context.Context, w io.Writer, packages ...string) error {
 	if os.Geteuid() != 0 {
 		return errors.New("apt-get needs root")
 	}
+	// Another test process may be installing at this moment, and of two that
+	// update the lists one fails: wait for it.
+	lock, err := os.OpenFile(filepath.Join(os.TempDir(), "sallyport-apt-get.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
 	for _, args := range [][]string{
 		{"update"},
-		// Another test process may be installing at this moment: wait for it.
 		append([]string{"-o", "DPkg::Lock::Timeout=300", "install", "-y", "--no-install-recommends"}, packages...),
 	} {
 		_, _ = fmt.Fprintln(w, packages[0]+" is missing, running: apt-get "+strings.Join(args, " "))
