@@ -162,10 +162,19 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 		res.ContentLength = -1
 		eof = func() { q.changed(res) } // its trailers are there now
 	}
-	if doc != nil {
-		if cs := params["charset"]; cs != "" && !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii") {
-			return nil, &stepError{fmt.Errorf("a document in %s", cs)}
+	if doc != nil || stream != nil && !none && q.x.WantsDocs() && strings.HasPrefix(kind, "text/") {
+		// The step that looks for what is not to be shown looks at this.
+		switch cs := params["charset"]; {
+		case cs != "" && !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii"):
+			return nil, refuse(http.StatusForbidden, fmt.Sprintf("a step has to look into this text, and cannot read %.20q", cs))
+		case strings.HasPrefix(kind, "text/") && kind != "text/event-stream": // which is UTF-8 by itself
+			if cs == "" {
+				res.Header.Set("Content-Type", res.Header.Get("Content-Type")+"; charset=utf-8")
+			}
+			body = &text{r: body}
 		}
+	}
+	if doc != nil {
 		f := func(b []byte) (out []byte, err error) {
 			err = q.guard(func() (err error) { out, err = doc(b); return err })
 			return out, err
@@ -196,16 +205,6 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 			}
 		}
 		res.Header.Set("Cache-Control", "no-store") // it is this client's view
-	}
-	if doc == nil && stream != nil && !none && q.x.WantsDocs() && strings.HasPrefix(kind, "text/") {
-		// The step that looks for what is not to be shown looks at the bytes.
-		switch cs := params["charset"]; {
-		case cs == "":
-			res.Header.Set("Content-Type", res.Header.Get("Content-Type")+"; charset=utf-8")
-		case !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii"):
-			return nil, refuse(http.StatusForbidden, fmt.Sprintf("a step has to look into this text, and cannot read %.20q", cs))
-		}
-		body = &text{r: body}
 	}
 	if stream != nil {
 		body = &tapped{src: body, f: stream, q: q}
