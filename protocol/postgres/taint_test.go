@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	taintQueries = flag.Int("taint.queries", 400, "how many random queries TestTaint asks")
+	taintQueries = flag.Int("taint.queries", map[bool]int{false: 400, true: 100}[raceDetector], "how many random queries TestTaint asks")
 	taintSeed    = flag.Uint64("taint.seed", 1, "the seed of its first query")
 )
 
