@@ -126,7 +126,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 					t.Error(n, err)
 				}
 			})
-			if raceDetector { // under which pools forget on purpose
+			if RaceDetector { // under which pools forget on purpose
 				return
 			}
 			// The run, the reader, the rewriter's two slices and what the pools

@@ -98,6 +98,13 @@ type tally struct {
 	tried int
 }
 
+// seen returns how many results have arrived.
+func (ta *tally) seen() int {
+	ta.mu.Lock()
+	defer ta.mu.Unlock()
+	return len(ta.reads)
+}
+
 func (ta *tally) work(ctx context.Context, addr, token, name string) {
 	conn, err := pgx.Connect(ctx, "postgres://alice:"+token+"@"+addr+"/pg?sslmode=disable")
 	if err != nil {
@@ -154,10 +161,12 @@ func TestCrash(t *testing.T) {
 		cmd, addr := c.start(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		var wg sync.WaitGroup
+		before := ta.seen()
 		for i := range clients {
 			wg.Go(func() { ta.work(ctx, addr, token.Reveal(), fmt.Sprintf("%d-%d", round, i)) })
 		}
-		time.Sleep(time.Duration(100+rand.IntN(400)) * time.Millisecond) // the moment is the point
+		require.Eventually(t, func() bool { return ta.seen() > before+clients }, 20*time.Second, time.Millisecond, "there is no load")
+		time.Sleep(time.Duration(rand.IntN(400)) * time.Millisecond) // the moment is the point
 		require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
 		_ = cmd.Wait()
 		wg.Wait()

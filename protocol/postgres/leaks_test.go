@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql/querygen"
+	"github.com/sallyport-dev/gateway/protocol/postgres"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 )
 
@@ -30,7 +31,7 @@ func leaks(t testing.TB) (list []leak) {
 			continue
 		}
 		require.True(t, ok, "line %d", i+1)
-		if raceDetector && i%8 != 0 { // a sample: it is about what is analysed, and slow
+		if postgres.RaceDetector && i%8 != 0 { // a sample: it is about what is analysed, and slow
 			continue
 		}
 		list = append(list, leak{i + 1, strings.TrimSpace(class), strings.Split(strings.TrimSpace(asked), " ;; ")})

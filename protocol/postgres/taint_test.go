@@ -16,11 +16,12 @@ import (
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql/querygen"
+	"github.com/sallyport-dev/gateway/protocol/postgres"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 )
 
 var (
-	taintQueries = flag.Int("taint.queries", map[bool]int{false: 400, true: 100}[raceDetector], "how many random queries TestTaint asks")
+	taintQueries = flag.Int("taint.queries", map[bool]int{false: 400, true: 100}[postgres.RaceDetector], "how many random queries TestTaint asks")
 	taintSeed    = flag.Uint64("taint.seed", 1, "the seed of its first query")
 )
 

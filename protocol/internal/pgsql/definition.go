@@ -6,6 +6,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // define notes that a relation is made or changed.
@@ -44,7 +45,7 @@ func (p *pass) change(rv *pg.RangeVar, a protocol.Access) {
 // renameBelow notes that a column of the tables below is renamed as well.
 func (p *pass) renameBelow(rv *pg.RangeVar) {
 	r, proven := p.relation(rv.Schemaname, rv.Relname)
-	if r == nil || !proven {
+	if r == nil || !proven || r.Kind == sql.CompositeType { // tables may be of the type
 		p.notKnown("which tables have this column of " + rv.Relname + " too is not known")
 		return
 	}
