@@ -151,7 +151,8 @@ func (s *SSHD) start(ctx context.Context, path string, c SSHDConfig) (err error)
 	lines := append(append([]string{}, c.Lines...), "HostKey "+s.file("host"), "AuthorizedKeysFile "+s.file("authorized_keys"), "StrictModes no",
 		"UsePAM no", "PidFile none", "PasswordAuthentication no", "PermitRootLogin prohibit-password", "PermitUserRC no",
 		"Subsystem sftp internal-sftp", "AcceptEnv *", "MaxSessions 200", "MaxStartups 200", "PrintMotd no", "LogLevel VERBOSE",
-		"AllowStreamLocalForwarding yes", "GatewayPorts no")
+		"AllowStreamLocalForwarding yes", "GatewayPorts no",
+		"SetEnv HOME="+s.dir) // without the account's own .bashrc, which bash reads under sshd and which may do anything
 	if c.UserCA != "" {
 		if err := os.WriteFile(s.file("ca.pub"), []byte(c.UserCA+"\n"), 0o600); err != nil {
 			return err
