@@ -82,14 +82,14 @@ func sensitive(key []byte) int {
 		if n < 4 && n < len(key) && level == noSecret && n != 3 {
 			break
 		}
-		tail := string(key[len(key)-n:])
-		if passwordKeys[tail] && (n >= 4 || n == len(key)) {
+		tail := key[len(key)-n:]
+		if passwordKeys[string(tail)] && (n >= 4 || n == len(key)) {
 			return password
 		}
-		if tokenKeys[tail] {
+		if tokenKeys[string(tail)] {
 			level = token
 		}
-		if publicKeys[tail] {
+		if publicKeys[string(tail)] {
 			return noSecret
 		}
 	}

@@ -258,7 +258,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x81\x7e\x00\x80"+strings.Repeat("x", 128)), 7, false)
 	f.Fuzz(func(t *testing.T, in []byte, size int, masked bool) {
 		const limit = 1 << 10
-		run := func(size int) (messages []string, controls []string, err error, f *frames) {
+		run := func(size int) (messages []string, controls []string, f *frames, err error) {
 			f = &frames{masked: masked, limit: limit}
 			f.message = func(op byte, m []byte) ([]byte, error) {
 				messages = append(messages, string(m))
@@ -272,8 +272,8 @@ func FuzzFrames(f *testing.F) {
 			}
 			return
 		}
-		m1, c1, err1, f1 := run(size)
-		m2, c2, err2, f2 := run(1)
+		m1, c1, f1, err1 := run(size)
+		m2, c2, f2, err2 := run(1)
 		if strings.Join(m1, "|") != strings.Join(m2, "|") || strings.Join(c1, "|") != strings.Join(c2, "|") || (err1 == nil) != (err2 == nil) || len(f1.out) != len(f2.out) {
 			t.Fatalf("in pieces of %d: %q %q %v; of 1: %q %q %v", size, m1, c1, err1, m2, c2, err2)
 		}

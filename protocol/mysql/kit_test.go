@@ -149,7 +149,7 @@ func (c *kitClient) Do(text string, row func([][]byte) error) error {
 	}
 	columns := int(b[0])
 	for range columns {
-		if b, err = c.read(); err != nil {
+		if _, err = c.read(); err != nil {
 			return err
 		}
 	}

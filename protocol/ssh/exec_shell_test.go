@@ -150,5 +150,5 @@ func TestWhatShellsRunIsFound(t *testing.T) {
 			}
 		}
 	}
-	require.Greater(t, ran, 50, fmt.Sprint("else this shows nothing"))
+	require.Greater(t, ran, 50, "else this shows nothing")
 }
