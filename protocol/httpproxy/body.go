@@ -165,10 +165,14 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	if doc != nil || stream != nil && !none && q.x.WantsDocs() && strings.HasPrefix(kind, "text/") {
 		// The step that looks for what is not to be shown looks at this.
 		switch cs := params["charset"]; {
-		case cs != "" && !strings.EqualFold(cs, "utf-8") && !strings.EqualFold(cs, "us-ascii"):
+		case cs == "" || strings.EqualFold(cs, "utf-8") || strings.EqualFold(cs, "us-ascii"):
+		case doc != nil && !strings.HasPrefix(kind, "text/"):
+			return nil, &stepError{fmt.Errorf("a document in %s", cs)}
+		default:
 			return nil, refuse(http.StatusForbidden, fmt.Sprintf("a step has to look into this text, and cannot read %.20q", cs))
-		case strings.HasPrefix(kind, "text/") && kind != "text/event-stream": // which is UTF-8 by itself
-			if cs == "" {
+		}
+		if strings.HasPrefix(kind, "text/") && kind != "text/event-stream" { // which is UTF-8 by itself
+			if params["charset"] == "" {
 				res.Header.Set("Content-Type", res.Header.Get("Content-Type")+"; charset=utf-8")
 			}
 			body = &text{r: body}

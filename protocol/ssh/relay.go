@@ -123,7 +123,10 @@ func (c *channel) fromTarget(reqs <-chan *ssh.Request) error {
 			_, _ = c.client.SendRequest(exit.Type, false, exit.Payload)
 			exit = nil
 		}
-		_ = c.client.CloseWrite()
+		if c.stderr.mu.TryLock() { // who holds it closes the channel
+			_ = c.client.CloseWrite()
+			c.stderr.mu.Unlock()
+		}
 	}
 	for open := true; open; {
 		var r *ssh.Request
