@@ -433,13 +433,29 @@ func (c *session) changeUser(body []byte) error {
 			db = rest
 		}
 	}
+	if db == "" {
+		return c.resetConnection("change user", nil)
+	}
+	use := c.one(mysqlsql.Use(db), "USE "+quote(db)) // what a rule says of USE holds here too
+	if err := c.ask(use); err != nil {
+		return c.refuse(err)
+	}
+	if use.op.Rewritten() != "" {
+		return c.unask(use, protocol.ErrFixed)
+	}
+	defer func() { use.end(protocol.Outcome{Status: protocol.StatusWithdrawn}) }() // unless it ran
 	return c.resetConnection("change user", func() error {
-		if db == "" {
-			return nil
-		}
 		if err := c.sendPayload(append([]byte{mysql.COM_INIT_DB}, db...)); err != nil {
 			return err
 		}
-		return c.back.quiet()
+		if err := c.release(use); err != nil {
+			return err
+		}
+		if err := c.back.quiet(); err != nil {
+			use.end(protocol.Outcome{Status: protocol.StatusFailed, Err: err})
+			return err
+		}
+		use.end(protocol.Outcome{Status: protocol.StatusOK})
+		return nil
 	})
 }
