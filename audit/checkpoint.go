@@ -143,8 +143,10 @@ func parsePrivate(private protocol.Secret) (*signingKey, error) {
 	return &signingKey{s, v, public}, nil
 }
 
-// Name, KeyHash: both halves have the same.
-func (k *signingKey) Name() string    { return k.Signer.Name() }
+// Name returns the key's name, which both halves have.
+func (k *signingKey) Name() string { return k.Signer.Name() }
+
+// KeyHash returns the key's number, which both halves have.
 func (k *signingKey) KeyHash() uint32 { return k.Signer.KeyHash() }
 
 func (k *signingKey) sign(c *Checkpoint) ([]byte, error) {

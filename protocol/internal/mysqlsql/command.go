@@ -352,6 +352,7 @@ func bounded(where ast.ExprNode) bool {
 // columnsIn collects the names of columns.
 type columnsIn struct{ names []string }
 
+// Enter implements ast.Visitor.
 func (v *columnsIn) Enter(n ast.Node) (ast.Node, bool) {
 	if c, ok := n.(*ast.ColumnName); ok {
 		v.names = append(v.names, c.Name.L)
@@ -359,6 +360,7 @@ func (v *columnsIn) Enter(n ast.Node) (ast.Node, bool) {
 	return n, false
 }
 
+// Leave implements ast.Visitor.
 func (v *columnsIn) Leave(n ast.Node) (ast.Node, bool) { return n, true }
 
 // quiet are the settings that change nothing about what a text means, and that
@@ -407,6 +409,7 @@ func hasQuery(n ast.Node) bool {
 
 type queriesIn struct{ found bool }
 
+// Enter implements ast.Visitor.
 func (v *queriesIn) Enter(n ast.Node) (ast.Node, bool) {
 	if _, ok := n.(*ast.SubqueryExpr); ok {
 		v.found = true
@@ -414,6 +417,7 @@ func (v *queriesIn) Enter(n ast.Node) (ast.Node, bool) {
 	return n, v.found
 }
 
+// Leave implements ast.Visitor.
 func (v *queriesIn) Leave(n ast.Node) (ast.Node, bool) { return n, true }
 
 // shown are the forms of SHOW that show definitions, settings and counters, and

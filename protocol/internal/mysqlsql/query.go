@@ -176,6 +176,7 @@ type mention struct {
 	found bool
 }
 
+// Enter implements ast.Visitor.
 func (v *mention) Enter(n ast.Node) (ast.Node, bool) {
 	if t, ok := n.(*ast.TableName); ok && t.Schema.L == "" && t.Name.L == v.name {
 		v.found = true
@@ -183,6 +184,7 @@ func (v *mention) Enter(n ast.Node) (ast.Node, bool) {
 	return n, v.found
 }
 
+// Leave implements ast.Visitor.
 func (v *mention) Leave(n ast.Node) (ast.Node, bool) { return n, true }
 
 // renamed returns r with other names for its columns.
