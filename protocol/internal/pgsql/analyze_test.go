@@ -323,18 +323,7 @@ func TestCacheBounds(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	n, bytes := 0, 0
-	for i := range a.cache.shards {
-		sh := &a.cache.shards[i]
-		require.Equal(t, len(sh.entries), len(sh.ring))
-		n += len(sh.ring)
-		sum := 0
-		for _, e := range sh.ring {
-			sum += e.size
-		}
-		require.Equal(t, sum, sh.bytes)
-		bytes += sum
-	}
+	n, bytes := a.cache.Size()
 	require.Positive(t, n)
 	require.LessOrEqual(t, n, 64)
 	require.LessOrEqual(t, bytes, 256<<10)

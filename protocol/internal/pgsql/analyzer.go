@@ -11,6 +11,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // Options bound an Analyzer. The zero Options are good defaults.
@@ -29,7 +30,7 @@ type Options struct {
 // any number of sessions and targets.
 type Analyzer struct {
 	maxText int
-	cache   *cache
+	cache   *sql.Cache[Script]
 	bufs    sync.Pool
 	parsing chan struct{} // bounds the threads that the C parser takes
 	long    chan struct{} // the same for long texts, for which short ones must not wait
@@ -48,7 +49,7 @@ func NewAnalyzer(o Options) *Analyzer {
 	}
 	a := &Analyzer{maxText: o.MaxText, parsing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))), long: make(chan struct{}, 1)}
 	if o.CacheEntries > 0 && o.CacheBytes > 0 {
-		a.cache = newCache(o.CacheEntries, o.CacheBytes)
+		a.cache = sql.NewCache[Script](o.CacheEntries, o.CacheBytes)
 	}
 	a.bufs.New = func() any { b := make([]byte, 0, 1<<10); return &b }
 	return a
@@ -78,7 +79,7 @@ func (a *Analyzer) Analyze(text []byte, st *State) *Script {
 	key, shaped := appendShape(append(prefix, 's'), text)
 	*buf = key
 	if shaped {
-		s, found := a.cache.get(key)
+		s, found := a.cache.Get(key)
 		if s != nil {
 			return s
 		}
@@ -91,21 +92,21 @@ func (a *Analyzer) Analyze(text []byte, st *State) *Script {
 		// The shape is no longer needed.
 		exactKey = append(append(key[:len(prefix)], 'x'), text...)
 		*buf = exactKey
-		if s, _ := a.cache.get(exactKey); s != nil {
+		if s, _ := a.cache.Get(exactKey); s != nil {
 			return s
 		}
 	}
 	s, exact := a.analyze(text, st)
 	switch {
 	case !shaped:
-		a.cache.put(exactKey, s)
+		a.cache.Put(exactKey, s, scriptSize(s))
 	case exact:
-		a.cache.put(key, nil)
+		a.cache.Put(key, nil, scriptSize(nil))
 		exactKey = append(append(key[:len(prefix)], 'x'), text...)
 		*buf = exactKey
-		a.cache.put(exactKey, s)
+		a.cache.Put(exactKey, s, scriptSize(s))
 	default:
-		a.cache.put(key, s)
+		a.cache.Put(key, s, scriptSize(s))
 	}
 	return s
 }
