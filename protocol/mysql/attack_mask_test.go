@@ -101,7 +101,7 @@ var attacks = []string{
 	"UPDATE customers SET city = email; SELECT city FROM customers",
 	"UPDATE orders SET item = (SELECT email FROM customers WHERE id = 1); SELECT item FROM orders",
 	"UPDATE orders o JOIN customers c ON c.id = o.customer SET o.item = c.email; SELECT item FROM orders",
-	"DELETE FROM customers WHERE id = 1 RETURNING email",
+	"START TRANSACTION; DELETE FROM customers WHERE id = 1 RETURNING email; ROLLBACK",
 	"INSERT INTO customers (id, email) VALUES (1, 'x') ON DUPLICATE KEY UPDATE city = email; SELECT city FROM customers",
 	"INSERT INTO orders (item) VALUES ('z') RETURNING (SELECT email FROM customers WHERE id = 1)",
 	"CREATE VIEW v1 AS SELECT email AS x FROM customers; SELECT x FROM v1",

@@ -22,6 +22,8 @@ type preparedStatement struct {
 	defs   [][]byte       // the columns of the rows that are left to fetch
 	long   map[int][]byte // arguments sent ahead
 	size   int            // bytes of them
+
+	cursor *mysqlsql.Statement // what the open cursor shows, as it was when it was opened
 }
 
 // perStatement is about what a statement takes beside its text.
@@ -108,6 +110,7 @@ func (c *session) prepare(text, raw []byte) error {
 	if err := c.release(first); err != nil {
 		return err
 	}
+	c.tracker.told(first)
 	return c.back.prepared(first, p)
 }
 
@@ -172,6 +175,11 @@ func (c *session) executionRun(p *preparedStatement) *run {
 	} else if script := c.analyzeIn(p.in, []byte(text)); len(script.Statements) == 1 {
 		stmt = &script.Statements[0]
 	}
+	return c.runOf(p, stmt)
+}
+
+// runOf returns the run of p as stmt.
+func (c *session) runOf(p *preparedStatement, stmt *mysqlsql.Statement) *run {
 	r := c.one(stmt, p.text)
 	if p.sent != "" {
 		_ = r.op.Rewrite(p.sent) // the first rewrite is never refused
@@ -245,7 +253,7 @@ func (c *session) execute(body []byte) error {
 		return err
 	}
 	c.forgetLong(p)
-	p.types, p.names, p.defs = append([]byte(nil), b.types...), b.names, nil
+	p.types, p.names, p.defs, p.cursor = append([]byte(nil), b.types...), b.names, nil, r.stmt
 	c.tracker.sent(r)
 	defer c.changed(r)
 	if flags&^paramsAvailable == 0 {
@@ -388,7 +396,7 @@ func (c *session) fetch(body, raw []byte) error {
 	if err := c.settle([]byte(p.text)); err != nil {
 		return err
 	}
-	r := c.executionRun(p)
+	r := c.runOf(p, p.cursor)
 	r.op.Text, r.op.Verb, r.op.Behind = fmt.Sprintf("fetch from statement %d", p.id), "fetch", p.text
 	err := c.ask(r)
 	if err != nil {

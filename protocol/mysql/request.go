@@ -20,6 +20,7 @@ type run struct {
 	rows  int64
 	bytes int64
 	ended bool
+	ok    bool // it ended well
 }
 
 func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
@@ -28,7 +29,7 @@ func (r *run) end(out protocol.Outcome) {
 	if r.ended {
 		return
 	}
-	r.ended = true
+	r.ended, r.ok = true, out.Status == protocol.StatusOK
 	if out.Rows == 0 {
 		out.Rows = r.rows
 	}
@@ -61,7 +62,7 @@ func (c *session) describe(r *run, text string) {
 	st := r.stmt
 	r.op = protocol.Operation{Verb: st.Verb, Text: text, Access: st.Access, Pure: st.Pure, Bounded: st.Bounded,
 		Objects: st.Objects, Reads: st.Reads, ReadsKnown: st.ReadsKnown, Writes: st.Writes, Columns: st.Columns,
-		Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st,
+		Behind: st.Behind, Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st,
 		State: c.tracker.key(), InTx: c.status&statusInTx != 0}
 }
 
@@ -289,8 +290,10 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	return c.back.query(first)
 }
 
-// changed notes, after it ran, that first may have changed definitions.
+// changed notes, after it ran, what first has left behind, and that it may have
+// changed definitions.
 func (c *session) changed(first *run) {
+	c.tracker.ran(first)
 	for r := first; r != nil; r = r.next {
 		if r.stmt.Changes {
 			c.catalog.stale()
@@ -395,7 +398,8 @@ func (c *session) resetConnection(text string, then func() error) error {
 		return err
 	}
 	c.prepared.clear()
-	c.tracker.dirty, c.tracker.temp = true, false
+	c.tracker.dirty = true
+	c.tracker.memory.Reset()
 	if then == nil {
 		return c.back.simple(r)
 	}

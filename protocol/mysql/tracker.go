@@ -17,9 +17,10 @@ type tracker struct {
 	charset  string // of the client's texts
 	role     string
 	folded   bool // names of tables are not case sensitive
-	temp     bool // there may be temporary tables, which the catalog does not show
 	dirty    bool // something may have changed it since: the target has to be asked
 	words    string
+
+	memory mysqlsql.Memory // what the session has left behind
 }
 
 // key returns the state in words, for digests.
@@ -29,7 +30,23 @@ func (t *tracker) key() string { return t.words }
 func (t *tracker) sent(first *run) {
 	for r := first; r != nil; r = r.next {
 		t.dirty = t.dirty || r.stmt.SetsState
-		t.temp = t.temp || r.stmt.CreatesTemp
+		t.memory.Sent(r.stmt)
+	}
+}
+
+// told notes that statements are prepared, which may leave messages.
+func (t *tracker) told(first *run) {
+	for r := first; r != nil; r = r.next {
+		t.memory.Told(r.stmt)
+	}
+}
+
+// ran notes how statements have ended.
+func (t *tracker) ran(first *run) {
+	for r := first; r != nil; r = r.next {
+		if r.ok {
+			t.memory.Done(r.stmt)
+		}
 	}
 }
 
@@ -95,6 +112,6 @@ func (c *session) analyze(text []byte) *mysqlsql.Script {
 // analyzeIn returns what is known about text that the target has read in state r.
 func (c *session) analyzeIn(r reading, text []byte) *mysqlsql.Script {
 	t := &c.tracker
-	return c.srv.analyzer.Analyze(text, &mysqlsql.State{Database: r.database, Mode: r.mode, Charset: r.charset, Folded: t.folded, Temp: t.temp,
+	return c.srv.analyzer.Analyze(text, &mysqlsql.State{Database: r.database, Mode: r.mode, Charset: r.charset, Folded: t.folded, Memory: &t.memory,
 		MariaDB: c.t.isMariaDB(), Version: versionOf(c.t.version), Catalog: c.catalog.current})
 }

@@ -25,8 +25,9 @@ func shop(a *Analyzer) *State {
 	logged.Triggers = "trigger t"
 	st := &State{Database: "shop", Charset: "utf8mb4", Version: 101114, MariaDB: true}
 	cat := sql.New(sql.Snapshot{Relations: []*sql.Relation{table(1, "customers", "id", "name", "email"), table(2, "orders", "id", "customer", "item"), view, logged},
-		Functions: []*sql.Function{{Schema: "shop", Name: "regexp_like"}}}, expandView(a, *st))
+		Functions: []*sql.Function{{Schema: "shop", Name: "regexp_like", Kind: 'f'}}}, expandView(a, *st))
 	st.Catalog = func() *sql.Catalog { return cat }
+	st.Memory = &Memory{}
 	return st
 }
 
@@ -64,7 +65,7 @@ func TestAnalyze(t *testing.T) {
 		{"select secret(1)", "select", protocol.Read | protocol.Execute, false, true, "?", ""},
 		{"select regexp_like(name, 'x') from customers", "select", protocol.Read | protocol.Execute, false, true, "?", ""},
 		{"select get_lock('a', 1)", "select", protocol.Read | protocol.Control, false, true, "", ""},
-		{"select @a", "select", protocol.Read, true, true, "?", ""},
+		{"select @a", "select", protocol.Read, true, true, "", ""},
 		{"select @a := 1", "select", protocol.Read | protocol.Control, false, true, "", ""},
 		{"select a from nothing", "select", protocol.Read, false, true, "?", ""},
 		{"table orders", "table", protocol.Read, true, true, "orders.customer orders.id orders.item", ""},
@@ -94,8 +95,8 @@ func TestAnalyze(t *testing.T) {
 		{"show full processlist", "show", protocol.Read, true, true, "?", ""},
 		{"explain delete from orders", "explain", protocol.Read, true, true, "", ""},
 		{"execute s", "execute", protocol.Opaque, false, false, "?", ""},
-		{"select email into @a from customers", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
-		{"delete from orders returning item", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
+		{"select email into @a from customers", "select", protocol.Read | protocol.Control, false, true, "customers.email", ""},
+		{"delete from orders returning item", "delete", protocol.Write | protocol.Read, false, false, "orders.item", "orders.*"},
 		{"selec 1", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
 		{"select 'a\xff'", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
 		{"set sql_mode = 'ANSI_QUOTES'; select \"email\" from customers", protocol.Unknown, protocol.Opaque, false, false, "?", ""},
@@ -161,7 +162,7 @@ func TestComments(t *testing.T) {
 
 // FuzzAnalyze looks for texts that the analysis does not survive.
 func FuzzAnalyze(f *testing.F) {
-	a := NewAnalyzer(Options{CacheBytes: -1})
+	a := NewAnalyzer(Options{CacheEntries: -1})
 	st := shop(a)
 	for _, s := range []string{"select * from customers c join orders o using (id) where c.email like 'a%'", "with recursive r as (select 1 a union select a+1 from r) select * from r",
 		"/*!40101 set names utf8 */; insert into orders values (1,2,'3') on duplicate key update item = values(item)", "update customers, orders set name = item", "explain table orders"} {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/pingcap/tidb/pkg/parser"
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -23,9 +25,9 @@ type Options struct {
 	// MaxText is the longest text that is analysed, in bytes; what is longer is
 	// Opaque. 0 means 16 MiB.
 	MaxText int
-	// CacheBytes bounds the texts whose analysis is kept. 0 means 32 MiB, a
-	// negative value turns that off.
-	CacheBytes int
+	// CacheEntries and CacheBytes bound what is kept of analyses. 0 means 10,000
+	// entries and 64 MiB; a negative value turns the cache off.
+	CacheEntries, CacheBytes int
 }
 
 // A State is the part of a session's state that changes what a statement means.
@@ -42,9 +44,11 @@ type State struct {
 	MariaDB  bool
 	Folded   bool // names of tables are not case sensitive (lower_case_table_names)
 
-	// Temp says that the session may have created temporary tables, which the
-	// catalog cannot show and whose names hide those of others.
-	Temp bool
+	// Memory is what the session has left behind. nil: not known.
+	Memory *Memory
+
+	params sql.Value // what ? stands for, in a text that was prepared in SQL
+	inner  bool      // the text is one that was prepared in SQL
 
 	cat    *sql.Catalog
 	looked bool
@@ -65,7 +69,8 @@ func (st *State) catalog() *sql.Catalog {
 type Analyzer struct {
 	maxText int
 	parsers sync.Pool
-	cache   *cache
+	cache   *sql.Cache[Script]
+	bufs    sync.Pool // keys
 	parsing chan struct{}
 }
 
@@ -74,13 +79,17 @@ func NewAnalyzer(o Options) *Analyzer {
 	if o.MaxText == 0 {
 		o.MaxText = 16 << 20
 	}
+	if o.CacheEntries == 0 {
+		o.CacheEntries = 10_000
+	}
 	if o.CacheBytes == 0 {
-		o.CacheBytes = 32 << 20
+		o.CacheBytes = 64 << 20
 	}
 	a := &Analyzer{maxText: o.MaxText, parsing: make(chan struct{}, max(2, runtime.GOMAXPROCS(0)))}
 	a.parsers.New = func() any { return parser.New() }
-	if o.CacheBytes > 0 {
-		a.cache = &cache{max: o.CacheBytes, m: map[string]*Script{}}
+	a.bufs.New = func() any { return new([]byte) }
+	if o.CacheEntries > 0 && o.CacheBytes > 0 {
+		a.cache = sql.NewCache[Script](o.CacheEntries, o.CacheBytes)
 	}
 	return a
 }
@@ -88,18 +97,54 @@ func NewAnalyzer(o Options) *Analyzer {
 // Analyze says what the statements in text do in a session with state st. It
 // never returns nil: what cannot be analysed is one Opaque statement that says
 // why. text is neither changed nor kept.
+//
+// A text that was analysed before, or one like it that differs in literals
+// which do not matter, white space and comments only, is not parsed again,
+// unless what the session has left behind matters.
 func (a *Analyzer) Analyze(text []byte, st *State) *Script {
 	if why := refuse(text, st, a.maxText); why != "" {
 		return opaqueScript(why)
 	}
-	key := a.cache.key(text, st)
-	if s := a.cache.get(key, st); s != nil {
+	if a.cache == nil || len(text) > maxShaped || st.Memory != nil && len(st.Memory.temps) > 0 {
+		s, _ := a.analyze(text, st)
 		return s
 	}
-	s := a.analyze(text, st)
-	a.cache.put(key, s)
+	buf := a.bufs.Get().(*[]byte)
+	defer a.bufs.Put(buf)
+	prefix := appendState((*buf)[:0], st)
+	escapes, ansi := !strings.Contains(st.Mode, "NO_BACKSLASH_ESCAPES"), strings.Contains(st.Mode, "ANSI")
+	key, shaped := appendShape(append(prefix, 's'), unsafeString(text), escapes, ansi)
+	*buf = key
+	if shaped {
+		s, found := a.cache.Get(key)
+		if s != nil && s.holds(st) {
+			return s
+		}
+		if found && s == nil {
+			shaped = false // its literals matter
+		}
+	}
+	if !shaped {
+		key = append(append(key[:len(prefix)], 'x'), text...)
+		*buf = key
+		if s, _ := a.cache.Get(key); s != nil && s.holds(st) {
+			return s
+		}
+	}
+	s, exact := a.analyze(text, st)
+	if shaped && exact {
+		a.cache.Put(key, nil, 0)
+		key = append(append(key[:len(prefix)], 'x'), text...)
+		*buf = key
+	}
+	if !s.remembers {
+		a.cache.Put(key, s, s.size())
+	}
 	return s
 }
+
+// unsafeString returns b as a string while nobody changes b.
+func unsafeString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // refuse says why a text cannot be analysed at all, or "".
 func refuse(text []byte, st *State, limit int) string {
@@ -156,16 +201,23 @@ func modeOf(mode string) (m mysql.SQLMode, ok bool) {
 
 const maxStatements = 10_000
 
-// analyze parses and analyses text.
-func (a *Analyzer) analyze(text []byte, st *State) (s *Script) {
+// analyze parses and analyses text. exact says that the result holds for this
+// text only.
+func (a *Analyzer) analyze(text []byte, st *State) (s *Script, exact bool) {
 	a.parsing <- struct{}{}
 	defer func() { <-a.parsing }()
 	defer func() {
 		// A fault in the analysis must not pass for an answer.
 		if r := recover(); r != nil {
-			s = opaqueScript(fmt.Sprintf("the analysis failed: %v", r))
+			s, exact = opaqueScript(fmt.Sprintf("the analysis failed: %v", r)), true
 		}
 	}()
+	s = a.parsed(text, st)
+	return s, s.literal
+}
+
+// parsed is analyze for a text within another.
+func (a *Analyzer) parsed(text []byte, st *State) (s *Script) {
 	mode, ok := modeOf(st.Mode)
 	if !ok {
 		return opaqueScript("sql_mode " + st.Mode + " has a grammar of its own")
@@ -174,38 +226,62 @@ func (a *Analyzer) analyze(text []byte, st *State) (s *Script) {
 	if why != "" {
 		return opaqueScript(why)
 	}
-	stmts, why := a.parse(plain, mode)
+	units, why := a.units(plain, mode, st.MariaDB)
 	if why != "" {
-		if one := simple(plain); one != nil {
-			return &Script{Statements: []Statement{*one}}
-		}
 		return opaqueScript(why)
 	}
-	if len(stmts) > maxStatements {
+	if len(units) > maxStatements {
 		return opaqueScript("the text holds more than " + strconv.Itoa(maxStatements) + " statements")
 	}
 	s = &Script{}
 	now := *st // as the statements before leave it
-	for i, n := range stmts {
-		p := newPass(&now)
-		one := p.statement(n)
-		if one.SetsState && i < len(stmts)-1 {
+	if len(units) > 1 {
+		now.Memory = st.Memory.clone()
+	}
+	for i := range units {
+		one, p := a.unit(&units[i], &now)
+		if one.SetsState && i < len(units)-1 {
 			// The target reads each statement when the one before is done.
 			return opaqueScript("a statement that may change what those behind it mean")
 		}
-		now.Temp = now.Temp || one.CreatesTemp || one.Changes // the catalog is of before
-		s.named, s.catalog = s.named || p.named, p.catalog
-		_, digest := parser.NormalizeDigest(n.Text())
+		if i < len(units)-1 {
+			if now.Memory == nil {
+				now.Memory = &Memory{lost: true, code: true, dark: true}
+			}
+			now.Memory.Sent(&one)
+			now.Memory.Done(&one)
+			now.Memory.lost = now.Memory.lost || one.Changes // the catalog is of before
+		}
+		s.named, s.remembers = s.named || p.named, s.remembers || p.remembers
+		s.literal = s.literal || p.literal
+		s.catalog = p.catalog
+		_, digest := parser.NormalizeDigest(units[i].text)
 		if b := digest.Bytes(); len(b) >= 8 {
 			one.Fingerprint = hex.EncodeToString(b[:8])
 		}
-		if one.Many && len(stmts) > 1 {
+		if one.Many && len(units) > 1 {
 			// Which of the results are whose could not be told.
 			return opaqueScript("several statements, of which one may return any number of results")
 		}
 		s.Statements = append(s.Statements, one)
 	}
 	return s
+}
+
+// unit analyses one statement. What it assigns to variables it may read itself,
+// in the row behind: it is looked at until nothing is added.
+func (a *Analyzer) unit(u *unit, st *State) (Statement, *pass) {
+	var assigned map[string]remembered
+	for range maxRounds {
+		p := newPass(a, st)
+		p.before = assigned
+		s := p.unit(u)
+		if p.settled() {
+			return s, p
+		}
+		assigned = p.assigned
+	}
+	return opaque("variables that are assigned from each other"), newPass(a, st)
 }
 
 // parse returns the statements in text, or why it does not parse.
@@ -233,10 +309,10 @@ func firstLine(s string) string {
 }
 
 func opaqueScript(why string) *Script {
-	return &Script{Statements: []Statement{opaque(why)}}
+	return &Script{Statements: []Statement{opaque(why)}, literal: true}
 }
 
 func opaque(why string) Statement {
 	return Statement{Verb: protocol.Unknown, Access: protocol.Opaque, Shape: protocol.Rows, Why: why,
-		SetsState: true, CreatesTemp: true, Changes: true, Many: true}
+		SetsState: true, Changes: true, Many: true, effects: &effects{lost: true, code: true}}
 }

@@ -25,11 +25,11 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 			s.Shape = 0
 		}
 		p.access |= protocol.Read
-		s.Columns = columns(p.query(n, nil))
+		s.Columns = columns(p.query(n, p.base))
 	case *ast.SetOprStmt:
 		s.Verb, s.Shape = "select", protocol.Rows
 		p.access |= protocol.Read
-		s.Columns = columns(p.query(n, nil))
+		s.Columns = columns(p.query(n, p.base))
 	case *ast.InsertStmt:
 		p.insert(n, &s)
 	case *ast.UpdateStmt:
@@ -37,7 +37,7 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 	case *ast.DeleteStmt:
 		p.delete(n, &s)
 	case *ast.LoadDataStmt:
-		s.Verb = "load data"
+		s.Verb, p.events = "load data", []string{"INSERT", "DELETE"}
 		p.access |= protocol.Write
 		if n.FileLocRef == ast.FileLocServerOrRemote {
 			p.access |= protocol.Admin // it reads a file of the server's
@@ -45,20 +45,20 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 		p.written(p.table(n.Table, protocol.Write), nil)
 		p.notKnown("what the file holds is not known")
 	case *ast.CallStmt:
-		s.Verb, s.Shape, s.Many, s.Changes, s.CreatesTemp = "call", protocol.Rows, true, true, true
+		s.Verb, s.Shape, s.Many = "call", protocol.Rows, true
 		name := n.Procedure.FnName.O
 		if n.Procedure.Schema.O != "" {
 			name = n.Procedure.Schema.O + "." + name
 		}
 		for _, a := range n.Procedure.Args {
-			p.expr(a, nil)
+			p.expr(a, p.base)
 		}
-		p.runs("procedure", name)
+		p.procedure(n.Procedure, name, &s)
 	case *ast.DoStmt:
 		s.Verb = "do"
 		p.access |= protocol.Read
 		for _, e := range n.Exprs {
-			p.expr(e, nil)
+			p.expr(e, p.base)
 		}
 	case *ast.SetStmt:
 		p.set(n, &s)
@@ -102,14 +102,23 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 	case *ast.PrepareStmt:
 		s.Verb = "prepare"
 		p.control()
+		if n.SQLVar != nil {
+			p.prepare(n.Name, p.constant(n.SQLVar))
+		} else {
+			p.prepare(n.Name, &n.SQLText)
+		}
 	case *ast.DeallocateStmt:
 		s.Verb = "deallocate"
 		p.control()
+		p.prepare(n.Name, nil)
 	case *ast.ExecuteStmt:
-		o := opaque("what was prepared under this name is not known")
-		o.Verb = "execute"
-		return o
+		args := known
+		for _, v := range n.UsingVars {
+			args = join(args, p.expr(v, p.base))
+		}
+		return p.execute(n.Name, args)
 	case *ast.KillStmt:
+		p.literal = true
 		s.Verb = "kill"
 		p.access |= protocol.Admin
 		p.notPure("it ends what another session does")
@@ -135,7 +144,32 @@ func (p *pass) finish(s Statement) Statement {
 	s.Reads, s.ReadsKnown = p.reads.Refs(), p.unknown == ""
 	s.SetsState = s.SetsState || p.setsState
 	s.Why = first(p.unknown, p.impure)
+	s.Changes = s.Changes || p.changes
+	s.Bounded = s.Bounded && !p.unbounded
+	s.effects = p.effect()
 	return s
+}
+
+// effect returns what the statement does to the session's memory.
+func (p *pass) effect() *effects {
+	e := p.effects
+	e.assigned = p.assigned
+	e.messages = p.everything()
+	for i := range p.writes {
+		w := &p.writes[i]
+		if p.temp(w.Schema, w.Table) != nil {
+			e.fills, e.filled = append(e.fills, [2]string{w.Schema, w.Table}), p.everything()
+		}
+		if p.catalog == nil {
+			continue
+		}
+		if r := p.catalog.Lookup(w.Schema, w.Table); r != nil {
+			for _, v := range p.catalog.Lineage(r, nil) { // a message may tell of any of them
+				e.messages.Sources = e.messages.Sources.Merge(v.Sources.Through(protocol.EdgeOpaque))
+			}
+		}
+	}
+	return &e
 }
 
 func (p *pass) control() {
@@ -166,9 +200,7 @@ func (p *pass) written(it *item, names []string) {
 		p.writes = append(p.writes, protocol.ColumnRef{Schema: it.schema, Table: name, Column: "*"})
 		return
 	}
-	if it.rel.Triggers != "" {
-		p.runs("trigger", it.rel.Schema+"."+it.rel.Name)
-	}
+	p.triggers(it.rel)
 	if len(names) == 0 {
 		names = []string{"*"}
 	}
@@ -186,7 +218,23 @@ func (p *pass) written(it *item, names []string) {
 		for _, o := range x.Objects {
 			if schema, table, ok := strings.Cut(o.Name, "."); ok && o.Kind == "table" {
 				p.writes = append(p.writes, protocol.ColumnRef{Schema: schema, Table: table, Column: "*"})
+				if r := p.catalog.Lookup(schema, table); r != nil {
+					p.triggers(r)
+				}
 			}
+		}
+	}
+}
+
+// triggers notes what the triggers of a table do about what is done to its rows.
+func (p *pass) triggers(rel *sql.Relation) {
+	if rel.Triggers != "" && len(rel.Code) == 0 {
+		p.runs("trigger", rel.Schema+"."+rel.Name)
+		p.effects.code = true
+	}
+	for _, code := range rel.Code {
+		if r, ok := code.(*routine); ok && slices.Contains(p.events, r.event) {
+			p.does(r, "trigger", r.schema+"."+r.name)
 		}
 	}
 }
@@ -197,12 +245,20 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 		s.Verb = "replace"
 	}
 	p.access |= protocol.Write
-	in := &scope{}
+	p.events = []string{"INSERT"}
+	if n.IsReplace {
+		p.events = append(p.events, "DELETE")
+	}
+	if len(n.OnDuplicate) > 0 {
+		p.events = append(p.events, "UPDATE")
+	}
+	in := &scope{parent: p.base}
 	it := p.target(n.Table, in)
 	if it == nil {
 		p.missing("the table")
 		return
 	}
+	p.changed = &scope{parent: p.base, items: []*item{it}, cols: it.cols, open: it.open}
 	var names []string
 	for _, c := range n.Columns {
 		names = append(names, c.Name.L)
@@ -214,7 +270,7 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 	}
 	if n.Select != nil {
 		p.access |= protocol.Read
-		r := p.query(n.Select, nil)
+		r := p.query(n.Select, p.base)
 		in.items = append(in.items, &item{rowset: *r})
 	}
 	for _, a := range n.OnDuplicate {
@@ -250,9 +306,9 @@ func (p *pass) target(n *ast.TableRefsClause, s *scope) *item {
 }
 
 func (p *pass) update(n *ast.UpdateStmt, s *Statement) {
-	s.Verb = "update"
+	s.Verb, p.events = "update", []string{"UPDATE"}
 	p.access |= protocol.Write
-	in := &scope{parent: p.with(n.With, nil)}
+	in := &scope{parent: p.with(n.With, p.base)}
 	if it := p.target(n.TableRefs, in); it == nil {
 		p.from(n.TableRefs.TableRefs, in)
 		p.access |= protocol.Read
@@ -293,9 +349,9 @@ func (p *pass) markWritten(it *item) {
 }
 
 func (p *pass) delete(n *ast.DeleteStmt, s *Statement) {
-	s.Verb = "delete"
+	s.Verb, p.events = "delete", []string{"DELETE"}
 	p.access |= protocol.Write
-	in := &scope{parent: p.with(n.With, nil)}
+	in := &scope{parent: p.with(n.With, p.base)}
 	if n.IsMultiTable {
 		p.access |= protocol.Read
 		p.from(n.TableRefs.TableRefs, in)
@@ -314,6 +370,7 @@ func (p *pass) delete(n *ast.DeleteStmt, s *Statement) {
 		}
 	} else if it := p.target(n.TableRefs, in); it != nil {
 		p.written(it, nil)
+		p.changed = in
 	} else {
 		p.missing("the table")
 	}
@@ -328,9 +385,7 @@ func bounded(where ast.ExprNode) bool {
 	if where == nil {
 		return false
 	}
-	v := &columnsIn{}
-	where.Accept(v)
-	if len(v.names) == 0 {
+	if len(columnsIn(where)) == 0 {
 		return false
 	}
 	if b, ok := unparenthesised(where).(*ast.BinaryOperationExpr); ok {
@@ -349,20 +404,6 @@ func bounded(where ast.ExprNode) bool {
 	return true
 }
 
-// columnsIn collects the names of columns.
-type columnsIn struct{ names []string }
-
-// Enter implements ast.Visitor.
-func (v *columnsIn) Enter(n ast.Node) (ast.Node, bool) {
-	if c, ok := n.(*ast.ColumnName); ok {
-		v.names = append(v.names, c.Name.L)
-	}
-	return n, false
-}
-
-// Leave implements ast.Visitor.
-func (v *columnsIn) Leave(n ast.Node) (ast.Node, bool) { return n, true }
-
 // quiet are the settings that change nothing about what a text means, and that
 // programs set all the time.
 var quiet = set(`autocommit foreign_key_checks innodb_lock_wait_timeout interactive_timeout lock_wait_timeout max_execution_time
@@ -376,7 +417,11 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 	for _, v := range n.Variables {
 		before := len(p.reads)
 		if name, ok := v.Value.(*ast.ColumnNameExpr); !ok || !v.IsSystem { // SET sql_mode = ANSI: a bare word is no column
-			p.expr(v.Value, nil)
+			value := p.expr(v.Value, p.base)
+			if !v.IsSystem && v.Name != ast.SetNames && v.Name != ast.SetCharset {
+				p.assign("@"+strings.ToLower(v.Name), value)
+				p.effects.certain = append(p.effects.certain, "@"+strings.ToLower(v.Name))
+			}
 		} else if name.Name.Table.L != "" {
 			p.missing("column " + name.Name.String())
 		}
@@ -384,6 +429,11 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 			p.access |= protocol.Read
 		}
 		switch {
+		case !v.IsSystem && v.Name != ast.SetNames && v.Name != ast.SetCharset:
+			if text := p.constant(v.Value); text != nil && len(n.Variables) == 1 {
+				name := "@" + strings.ToLower(v.Name)
+				p.assigned[name] = remembered{val: p.assigned[name].val, text: text}
+			}
 		case v.IsGlobal || v.IsInstance:
 			p.access |= protocol.Admin
 			s.SetsState = true
@@ -399,26 +449,11 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 
 // hasQuery reports whether a query stands anywhere in n.
 func hasQuery(n ast.Node) bool {
-	if n == nil {
-		return false
-	}
-	v := &queriesIn{}
-	n.Accept(v)
-	return v.found
+	return n != nil && anywhere(n, func(n ast.Node) bool {
+		_, ok := n.(*ast.SubqueryExpr)
+		return ok
+	})
 }
-
-type queriesIn struct{ found bool }
-
-// Enter implements ast.Visitor.
-func (v *queriesIn) Enter(n ast.Node) (ast.Node, bool) {
-	if _, ok := n.(*ast.SubqueryExpr); ok {
-		v.found = true
-	}
-	return n, v.found
-}
-
-// Leave implements ast.Visitor.
-func (v *queriesIn) Leave(n ast.Node) (ast.Node, bool) { return n, true }
 
 // shown are the forms of SHOW that show definitions, settings and counters, and
 // no data.
@@ -439,6 +474,20 @@ func (p *pass) show(n *ast.ShowStmt, s *Statement) {
 	var ok bool
 	if s.Verb, ok = shown[n.Tp]; !ok {
 		s.Verb = "show"
+	}
+	switch {
+	case n.Tp == ast.ShowWarnings || n.Tp == ast.ShowErrors:
+		if n.CountWarningsOrErrors {
+			break
+		}
+		s.Columns = p.columnsOf("Level Code", "Message", p.messages())
+	case n.Tp == ast.ShowProcessList:
+		names := "Id User Host db Command Time State"
+		p.notKnown("it shows what other sessions run")
+		if s.Columns = p.columnsOf(names, "Info", sql.Value{}); p.st.MariaDB {
+			s.Columns = append(s.Columns, p.columnsOf("Progress", "", known)...)
+		}
+	case !ok:
 		p.notKnown("what it shows may be what others sent")
 	}
 	if n.Table != nil {
@@ -448,8 +497,30 @@ func (p *pass) show(n *ast.ShowStmt, s *Statement) {
 		p.object("database", n.DBName, protocol.Read)
 	}
 	if n.Where != nil && hasQuery(n.Where) {
-		p.expr(n.Where, &scope{open: true})
+		p.expr(n.Where, &scope{parent: p.base, open: true})
 	}
+}
+
+// columnsOf returns columns that show nothing of anybody's data, and one more
+// with a value of its own.
+func (p *pass) columnsOf(plain, last string, v sql.Value) (out []protocol.Column) {
+	for _, name := range strings.Fields(plain) {
+		out = append(out, protocol.Column{Name: name, Known: true})
+	}
+	if last != "" {
+		out = append(out, protocol.Column{Name: last, Known: v.Known, Sources: v.Sources})
+	}
+	return out
+}
+
+// messages is what the target's messages about earlier statements may hold.
+func (p *pass) messages() sql.Value {
+	p.remembers = true
+	v := p.st.Memory.messages()
+	if !v.Known {
+		p.notKnown("what the messages are about is not known")
+	}
+	return p.use(v)
 }
 
 func (p *pass) explain(n *ast.ExplainStmt, s *Statement) {
@@ -465,10 +536,16 @@ func (p *pass) explain(n *ast.ExplainStmt, s *Statement) {
 		s.Verb = shown[show.Tp]
 		return
 	}
+	if plainFormat(n.Format) && !n.Analyze {
+		// Its columns hold names and numbers, no values.
+		if s.Columns = p.columnsOf("id select_type table type possible_keys key key_len ref rows Extra", "", known); !p.st.MariaDB {
+			s.Columns = p.columnsOf("id select_type table partitions type possible_keys key key_len ref rows filtered Extra", "", known)
+		}
+	}
 	if !n.Analyze && inner.Access&protocol.Opaque == 0 {
 		// It runs nothing, but for what is computed while it is planned.
 		p.access = protocol.Read | inner.Access&protocol.Execute
-		p.writes = nil
+		p.writes, p.assigned, p.effects = nil, nil, effects{}
 		if inner.Access&protocol.Execute == 0 {
 			p.impure = ""
 		}
@@ -478,9 +555,14 @@ func (p *pass) explain(n *ast.ExplainStmt, s *Statement) {
 	}
 }
 
+func plainFormat(format string) bool {
+	return format == "" || strings.EqualFold(format, "row") || strings.EqualFold(format, "traditional")
+}
+
 // definition says what a statement does that changes definitions, accounts or
 // the server.
 func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
+	p.literal = true
 	p.notPure("it changes definitions")
 	change := func(verb protocol.Verb, kind string, tables ...*ast.TableName) bool {
 		s.Verb, s.Changes = verb, true
@@ -511,7 +593,6 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 	}
 	switch n := n.(type) {
 	case *ast.CreateTableStmt:
-		s.CreatesTemp = n.TemporaryKeyword != ast.TemporaryNone
 		change("create table", "table", n.Table)
 		if n.ReferTable != nil {
 			p.object("table", p.name(n.ReferTable), protocol.Read)
@@ -519,7 +600,11 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		if n.Select != nil {
 			s.Verb = "create table as"
 			p.access |= protocol.Read | protocol.Write
-			p.query(n.Select, nil)
+		}
+		if n.TemporaryKeyword != ast.TemporaryNone {
+			p.temporary(n, s)
+		} else if n.Select != nil {
+			p.query(n.Select, p.base)
 		}
 		for _, o := range n.Options {
 			switch o.Tp {
@@ -535,15 +620,19 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 	case *ast.CreateViewStmt:
 		change("create view", "view", n.ViewName)
 		p.access |= protocol.Read
-		p.query(n.Select, nil)
+		p.query(n.Select, p.base)
 		return true
 	case *ast.DropTableStmt:
 		if n.IsView {
 			return change("drop view", "view", n.Tables...)
 		}
-		return change("drop table", "table", n.Tables...)
+		p.dropped(n.Tables)
+		change("drop table", "table", n.Tables...)
+		s.Changes = n.TemporaryKeyword == ast.TemporaryNone
+		return true
 	case *ast.AlterTableStmt:
 		change("alter table", "table", n.Table)
+		p.altered(n.Table)
 		for _, spec := range n.Specs {
 			if spec.NewTable != nil {
 				p.object("table", p.name(spec.NewTable), protocol.Schema)
@@ -559,12 +648,14 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		var tables []*ast.TableName
 		for _, t := range n.TableToTables {
 			tables = append(tables, t.OldTable, t.NewTable)
+			p.altered(t.OldTable)
 		}
 		return change("rename table", "table", tables...)
 	case *ast.TruncateTableStmt:
+		before := p.access
 		change("truncate table", "table", n.Table)
 		s.Bounded = false
-		p.access = protocol.Write
+		p.access = before | protocol.Write
 		return true
 	case *ast.CreateIndexStmt:
 		return change("create index", "table", n.Table)

@@ -1,6 +1,7 @@
 package mysqlsql
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -16,7 +17,12 @@ func (p *pass) expr(n ast.Node, s *scope) sql.Value {
 	}
 	defer p.deeper()()
 	switch n := n.(type) {
-	case ast.ParamMarkerExpr, ast.ValueExpr, *ast.DefaultExpr, *ast.MaxValueExpr, *ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *ast.TrimDirectionExpr:
+	case ast.ParamMarkerExpr:
+		if p.st.inner {
+			return p.use(p.st.params)
+		}
+		return known
+	case ast.ValueExpr, *ast.DefaultExpr, *ast.MaxValueExpr, *ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *ast.TrimDirectionExpr:
 		return known
 	case *ast.ColumnNameExpr:
 		return p.column(n.Name, s)
@@ -113,18 +119,66 @@ func (p *pass) computed(s *scope, list ...ast.ExprNode) sql.Value {
 	return through(v, protocol.EdgeTransform)
 }
 
-// variable is a user variable, which may hold anything, or one of the server's.
+// variable is a user variable, or one of the server's.
 func (p *pass) variable(n *ast.VariableExpr, s *scope) sql.Value {
 	if n.IsSystem {
+		switch strings.ToLower(n.Name) {
+		case "last_insert_id", "identity":
+			return p.insertID()
+		}
 		return known
 	}
+	name := "@" + strings.ToLower(n.Name)
 	if n.Value != nil {
 		p.access |= protocol.Control
 		p.notPure("it sets a variable")
-		return p.expr(n.Value, s)
+		v := p.expr(n.Value, s)
+		p.assign(name, v)
+		return v
 	}
-	p.notKnown("what variable @" + n.Name + " holds is not known")
-	return sql.Value{}
+	p.remembers = true
+	v := p.st.Memory.variable(name).val
+	if own, ok := p.before[name]; ok {
+		v = join(v, own.val)
+	}
+	if !v.Known {
+		p.notKnown("what variable " + name + " holds is not known")
+	}
+	return p.use(through(v, protocol.EdgeTransform))
+}
+
+// assign notes that a variable gets a value.
+func (p *pass) assign(name string, v sql.Value) {
+	if p.assigned == nil {
+		p.assigned = map[string]remembered{}
+	}
+	if have, ok := p.assigned[name]; ok {
+		v = join(v, have.val)
+	}
+	p.assigned[name] = remembered{val: v}
+}
+
+// settled reports whether what the statement assigns was known before.
+func (p *pass) settled() bool {
+	for name, v := range p.assigned {
+		have, ok := p.before[name]
+		if !ok && len(v.val.Sources) == 0 && v.val.Known {
+			continue
+		}
+		if !ok || have.val.Known != v.val.Known || !slices.Equal(have.val.Sources, v.val.Sources) {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *pass) insertID() sql.Value {
+	p.remembers = true
+	v := p.st.Memory.insertID()
+	if !v.Known {
+		p.notKnown("what LAST_INSERT_ID holds is not known")
+	}
+	return p.use(v)
 }
 
 func (p *pass) aggregate(n *ast.AggregateFuncExpr, s *scope) sql.Value {
@@ -164,13 +218,31 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 		if _, ok := harmless[name]; ok {
 			return p.computed(s, n.Args...)
 		}
-		if _, ok := telling[name]; ok {
-			if p.computed(s, n.Args...); len(n.Args) > 0 {
-				p.access |= protocol.Control
-				p.notPure(name + " keeps its argument")
+		if name == "last_insert_id" {
+			if len(n.Args) == 0 {
+				return p.insertID()
 			}
-			p.notKnown(name + " returns what was before")
-			return sql.Value{}
+			v := p.computed(s, n.Args...)
+			p.access |= protocol.Control
+			p.notPure(name + " keeps its argument")
+			p.effects.insertID = p.effects.insertID.Merge(v.Sources)
+			return v
+		}
+		if access, ok := sequences[name]; ok {
+			if access != protocol.Read {
+				p.notPure(name + " moves a sequence")
+			}
+			p.access |= access
+			for i, a := range n.Args {
+				if t, ok := a.(*ast.TableNameExpr); ok {
+					p.object("sequence", p.name(t.Name), access)
+				} else if c, ok := a.(*ast.ColumnNameExpr); ok && i == 0 {
+					p.object("sequence", p.name(&ast.TableName{Schema: c.Name.Table, Name: c.Name.Name}), access)
+				} else {
+					p.expr(a, s)
+				}
+			}
+			return known
 		}
 		if _, ok := locking[name]; ok {
 			p.access |= protocol.Control
@@ -190,6 +262,11 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 	if n.Schema.O != "" {
 		full = n.Schema.O + "." + n.FnName.O
 	}
+	if r := p.routineOf('f', n.Schema.O, n.FnName.O); r != nil {
+		v := p.computed(s, n.Args...)
+		return p.use(join(through(v, protocol.EdgeOpaque), p.does(r, "function", r.schema+"."+r.name)))
+	}
+	p.effects.code = true
 	p.object("function", full, protocol.Execute)
 	p.access |= protocol.Execute
 	p.setsState = true
@@ -206,5 +283,10 @@ func (p *pass) stored(name string) bool {
 		p.notPure("functions cannot be resolved")
 		return false
 	}
-	return len(p.catalog.Functions(name)) > 0
+	for _, f := range p.catalog.Functions(name) {
+		if f.Kind == 'f' {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,10 @@
 package mysqlsql
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
 
 // harmless are the built-in functions that change nothing and whose result
 // depends on nothing but their arguments, the server's clock, its settings and
@@ -11,7 +15,7 @@ abs acos addtime adddate aes_decrypt aes_encrypt ascii asin benchmark atan atan2
 char char_func char_length character_length charset chr coalesce coercibility collation compress concat concat_ws connection_id conv convert
 convert_tz cos cot crc32 crc32c curdate current_date current_role current_time current_timestamp current_user curtime database schema
 date date_add date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear degrees elt exp export_set extract
-extractvalue field find_in_set floor format format_bytes format_pico_time from_base64 from_days from_unixtime get_format greatest
+extractvalue field find_in_set floor format format_bytes found_rows format_pico_time from_base64 from_days from_unixtime get_format greatest
 grouping hex hour if ifnull inet6_aton inet6_ntoa inet_aton inet_ntoa insert insert_func instr interval is_ipv4 is_ipv4_compat
 is_ipv4_mapped is_ipv6 is_uuid isnull json_array json_array_append json_array_insert json_compact json_contains
 json_contains_path json_depth json_detailed json_equals json_exists json_extract json_insert json_keys json_length json_loose
@@ -34,9 +38,8 @@ st_numinteriorrings st_numpoints st_overlaps st_pointfromtext st_pointn st_simpl
 st_touches st_transform st_union st_within st_x st_y point linestring polygon
 `)
 
-// telling are the built-in functions that change nothing and tell of what the
-// session has done before, which may be a value.
-var telling = set(`found_rows last_insert_id lastval`)
+// sequences are the functions of a sequence, and what they do to it.
+var sequences = map[string]protocol.Access{"nextval": protocol.Write, "setval": protocol.Write, "lastval": protocol.Read}
 
 // locking are the built-in functions about locks that have a name and guard
 // nothing.

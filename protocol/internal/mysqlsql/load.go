@@ -25,8 +25,9 @@ const (
 	tablesQuery  = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES"
 	columnsQuery = "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
 	viewsQuery   = "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS"
-	triggerQuery = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS"
-	routineQuery = "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE FROM information_schema.ROUTINES"
+	triggerQuery = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION, SQL_MODE, ACTION_STATEMENT FROM information_schema.TRIGGERS"
+	routineQuery = "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SQL_MODE, ROUTINE_DEFINITION FROM information_schema.ROUTINES"
+	paramsQuery  = "SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, PARAMETER_NAME FROM information_schema.PARAMETERS WHERE ORDINAL_POSITION > 0"
 	plainQuery   = "SET SESSION sql_mode = ''"
 )
 
@@ -46,8 +47,9 @@ func (a *Analyzer) Load(ctx context.Context, q Querier, st State) (*sql.Catalog,
 		{tablesQuery, 4, l.table},
 		{columnsQuery, 4, l.column},
 		{viewsQuery, 3, l.view},
-		{triggerQuery, 3, l.trigger},
-		{routineQuery, 3, l.routine},
+		{triggerQuery, 6, l.trigger},
+		{routineQuery, 5, l.routine},
+		{paramsQuery, 4, l.param},
 	} {
 		n := 0
 		h := sha256.New()
@@ -96,6 +98,7 @@ type loader struct {
 	sum       []byte
 	oid       uint32
 	generated []generated
+	routines  map[[3]string]*routine
 }
 
 // A generated column is computed from others of its row.
@@ -111,9 +114,7 @@ func (l *loader) resolve() {
 	for _, g := range l.generated {
 		var names []string
 		if stmts, why := l.a.parse("SELECT "+g.expr, 0); why == "" && len(stmts) == 1 {
-			v := &columnsIn{}
-			stmts[0].Accept(v)
-			names = v.names
+			names = columnsIn(stmts[0])
 		}
 		from := []int16{}
 		for i := range g.r.Columns {
@@ -170,11 +171,29 @@ func (l *loader) view(v []string) {
 func (l *loader) trigger(v []string) {
 	if r := l.relations[key(v[0], v[1])]; r != nil {
 		r.Triggers = "trigger " + v[2]
+		r.Code = append(r.Code, &routine{schema: v[0], name: v[2], event: v[3], mode: v[4], text: v[5], table: r})
 	}
 }
 
 func (l *loader) routine(v []string) {
-	if v[2] == "FUNCTION" {
-		l.snapshot.Functions = append(l.snapshot.Functions, &sql.Function{Schema: v[0], Name: strings.ToLower(v[1])})
+	kind := byte('p')
+	switch v[2] {
+	case "FUNCTION":
+		kind = 'f'
+	case "PROCEDURE":
+	default:
+		return
+	}
+	r := &routine{schema: v[0], name: v[1], mode: v[3], text: v[4]}
+	if l.routines == nil {
+		l.routines = map[[3]string]*routine{}
+	}
+	l.routines[[3]string{v[0], v[1], v[2]}] = r
+	l.snapshot.Functions = append(l.snapshot.Functions, &sql.Function{Schema: v[0], Name: strings.ToLower(v[1]), Kind: kind, Code: r})
+}
+
+func (l *loader) param(v []string) {
+	if r := l.routines[[3]string{v[0], v[1], v[2]}]; r != nil {
+		r.params = append(r.params, v[3])
 	}
 }

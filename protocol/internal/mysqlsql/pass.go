@@ -2,7 +2,6 @@ package mysqlsql
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -13,6 +12,7 @@ import (
 
 // A pass collects what is found out about one statement.
 type pass struct {
+	a       *Analyzer
 	st      *State
 	named   bool // names were looked up
 	catalog *sql.Catalog
@@ -27,9 +27,23 @@ type pass struct {
 	depth     int
 	chain     []uint32 // views that are being expanded
 	database  string   // where names without a schema are looked up
+
+	literal   bool                  // the value of a literal was looked at
+	remembers bool                  // the session's memory was looked at
+	before    map[string]remembered // what the statement itself assigns, as far as it is known
+	assigned  map[string]remembered
+	locals    map[string]bool // variables of the routine whose body it is
+	effects   effects
+
+	base      *scope // what is around the statement: the variables of a body
+	changed   *scope // the one table that is changed, as RETURNING sees it
+	changes   bool   // definitions may be changed
+	unbounded bool
+	calling   []*routine // whose code it is, outermost first
+	events    []string   // of triggers: what is done to rows
 }
 
-func newPass(st *State) *pass { return &pass{st: st, database: st.Database} }
+func newPass(a *Analyzer, st *State) *pass { return &pass{a: a, st: st, database: st.Database} }
 
 func (p *pass) notPure(why string) {
 	if p.impure == "" {
@@ -236,7 +250,14 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 	if n.AsOf != nil || n.TableSample != nil {
 		p.notPure("a clause of TiDB's")
 	}
-	if rel == nil || p.st.Temp {
+	if t := p.temp(schema, name); t != nil {
+		it.rel, it.cols, it.open = t.rel, t.cols, t.maybe
+		if t.maybe {
+			p.missing("temporary table " + name)
+		}
+		return it
+	}
+	if rel == nil || p.st.Memory != nil && p.st.Memory.lost {
 		it.open = true
 		p.missing("table " + schema + "." + name)
 		return it
@@ -250,6 +271,10 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 		if p.reads = p.reads.Merge(x.Reads); !x.ReadsKnown {
 			p.notKnown("view " + schema + "." + name + ": " + x.Why)
 		}
+		if x.Access&protocol.Execute != 0 && p.hidden(x.Objects) != "" {
+			it.open = true
+			p.notKnown("view " + schema + "." + name + ": " + p.hidden(x.Objects))
+		}
 		if !x.Pure {
 			p.notPure("view " + schema + "." + name + ": " + x.Why)
 		}
@@ -258,35 +283,12 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 			p.object(o.Kind, o.Name, o.Access)
 		}
 	}
-	leaks := leaks(rel)
-	if leaks {
-		p.notKnown(schema + "." + name + " shows what belongs to others")
-	}
 	for i, v := range p.catalog.Lineage(rel, p.chain) {
-		v.Known = v.Known && !leaks && rel.Unproven == ""
+		v.Known = v.Known && !leaks(rel, rel.Columns[i].Name) && rel.Unproven == ""
 		it.cols = append(it.cols, col{strings.ToLower(rel.Columns[i].Name), v})
 	}
 	return it
 }
-
-// leaks reports whether a relation of the server's own holds or shows data of
-// other relations, what other sessions sent, or secrets: rules on the columns
-// that the data came from cannot find it there.
-func leaks(r *sql.Relation) bool {
-	switch r.Schema {
-	case "mysql", "performance_schema", "sys":
-		return true
-	case "information_schema":
-		return !slices.Contains(definitions, r.Name)
-	}
-	return false
-}
-
-// definitions are the tables of information_schema that show definitions only.
-var definitions = []string{"SCHEMATA", "TABLES", "COLUMNS", "STATISTICS", "KEY_COLUMN_USAGE", "TABLE_CONSTRAINTS",
-	"REFERENTIAL_CONSTRAINTS", "CHECK_CONSTRAINTS", "ROUTINES", "PARAMETERS", "VIEWS", "TRIGGERS", "EVENTS", "ENGINES", "CHARACTER_SETS",
-	"COLLATIONS", "COLLATION_CHARACTER_SET_APPLICABILITY", "PARTITIONS", "PLUGINS", "KEYWORDS", "USER_PRIVILEGES", "SCHEMA_PRIVILEGES",
-	"TABLE_PRIVILEGES", "COLUMN_PRIVILEGES", "APPLICABLE_ROLES", "ENABLED_ROLES", "FILES", "SEQUENCES"}
 
 // deeper counts how deep the analysis is and gives up before its stack does.
 func (p *pass) deeper() func() {

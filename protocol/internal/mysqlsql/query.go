@@ -118,12 +118,13 @@ func (p *pass) start(n ast.Node, s *scope, name string) *rowset {
 	var list *ast.SetOprSelectList
 	switch n := n.(type) {
 	case *ast.SetOprStmt:
-		list = n.SelectList
+		list, s = n.SelectList, p.with(n.With, s)
 	case *ast.SetOprSelectList:
 		list = n
 	default:
 		return &rowset{open: true}
 	}
+	s = p.with(list.With, s)
 	var out *rowset
 	for _, arm := range list.Selects {
 		if mentions(arm, name) {
@@ -166,26 +167,11 @@ func same(a, b *rowset) bool {
 
 // mentions reports whether a table of that name stands anywhere in n.
 func mentions(n ast.Node, name string) bool {
-	v := &mention{name: name}
-	n.Accept(v)
-	return v.found
+	return anywhere(n, func(n ast.Node) bool {
+		t, ok := n.(*ast.TableName)
+		return ok && t.Schema.L == "" && t.Name.L == name
+	})
 }
-
-type mention struct {
-	name  string
-	found bool
-}
-
-// Enter implements ast.Visitor.
-func (v *mention) Enter(n ast.Node) (ast.Node, bool) {
-	if t, ok := n.(*ast.TableName); ok && t.Schema.L == "" && t.Name.L == v.name {
-		v.found = true
-	}
-	return n, v.found
-}
-
-// Leave implements ast.Visitor.
-func (v *mention) Leave(n ast.Node) (ast.Node, bool) { return n, true }
 
 // renamed returns r with other names for its columns.
 func renamed(r *rowset, names []ast.CIStr) *rowset {
@@ -257,7 +243,15 @@ func (p *pass) field(f *ast.SelectField, s *scope, out *rowset) {
 			if c, ok := unparenthesised(f.Expr).(*ast.ColumnNameExpr); ok {
 				name = c.Name.Name.L
 			} else {
+				// A literal gives its own text to a column as a name.
 				name = strings.ToLower(strings.TrimSpace(f.Text()))
+				if !p.literal && strings.ContainsAny(name, "'\"0123456789") {
+					if p.depth > 1 {
+						p.literal = true
+					} else {
+						name = "" // nobody but ORDER BY can name it
+					}
+				}
 			}
 		}
 		out.cols = append(out.cols, col{name, v})
@@ -459,7 +453,8 @@ func expandView(a *Analyzer, base State) sql.Expand {
 		}
 		st := base
 		st.Catalog = func() *sql.Catalog { return c }
-		p := newPass(&st)
+		st.Memory = &Memory{}
+		p := newPass(a, &st)
 		p.chain = chain
 		rows := p.query(stmts[0], nil)
 		x := &sql.Expansion{Reads: p.reads, ReadsKnown: p.unknown == "", Pure: p.impure == "", Access: p.access, Objects: p.objects,

@@ -10,8 +10,10 @@ import (
 type Script struct {
 	Statements []Statement
 
-	named   bool         // names were looked up
-	catalog *sql.Catalog // in this; nil: there was none
+	named     bool         // names were looked up
+	literal   bool         // it holds for this text only, not for others of its shape
+	remembers bool         // it holds for the session's memory as it is
+	catalog   *sql.Catalog // names were looked up in this; nil: there was none
 }
 
 // A Statement is what is known of one statement before it runs.
@@ -53,11 +55,15 @@ type Statement struct {
 
 	Shape protocol.Shape
 
-	SetsState   bool // it may change what a text means: sql_mode, the database, character sets
-	CreatesTemp bool // it may create temporary tables
-	Changes     bool // it may change definitions
-	Many        bool // it may have any number of results
-	Kill        *Kill
+	// Behind is the text that runs, of a statement that was prepared in SQL.
+	Behind string
+
+	SetsState bool // it may change what a text means: sql_mode, the database, character sets
+	Changes   bool // it may change definitions
+	Many      bool // it may have any number of results
+	Kill      *Kill
+
+	effects *effects // on the session's Memory; nil: none
 }
 
 // A Kill is what a KILL is about.

@@ -35,6 +35,9 @@ type Relation struct {
 	// defined, such as a trigger; "" if it does not.
 	Triggers string
 
+	// Code is how a dialect knows what the triggers do; none: it does not.
+	Code []any
+
 	// Rules says that somebody defined rules which rewrite what is written to
 	// the relation: it may return anything, even where its text returns nothing.
 	Rules bool

@@ -31,6 +31,9 @@ type Function struct {
 	// function is immutable and the compiled code of an extension, so that
 	// only whoever installs software on the server could make it otherwise.
 	Trusted bool
+
+	// Code is how a dialect knows the function's body; nil: it does not.
+	Code any
 }
 
 // A Builtin is what is known of all the built-in functions that share a name.

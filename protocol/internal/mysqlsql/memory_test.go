@@ -1,0 +1,98 @@
+package mysqlsql
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// after runs steps in one session and returns what the last one is. A step
+// with ! before it fails at the target.
+func after(t *testing.T, a *Analyzer, st *State, steps string) Statement {
+	t.Helper()
+	var s Statement
+	for step := range strings.SplitSeq(steps, " ;; ") {
+		text, failed := strings.CutPrefix(step, "!")
+		script := a.Analyze([]byte(text), st)
+		for i := range script.Statements {
+			one := &script.Statements[i]
+			s = *one
+			st.Memory.Sent(one)
+			if !failed {
+				st.Memory.Done(one)
+			}
+		}
+	}
+	return s
+}
+
+func TestMemory(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	for _, c := range []struct{ steps, reads string }{ // of the last step; "?": not known
+		{"select @a", ""},
+		{"set @a = 1 ;; select @a", ""},
+		{"set @a = (select email from customers) ;; select @a", "customers.email"},
+		{"set @a = (select email from customers) ;; set @A = 1 ;; select @a", ""},
+		{"set @a = (select email from customers) ;; !set @a = 1 ;; select @a", "customers.email"},
+		{"!set @a = (select email from customers) ;; select @a", "customers.email"},
+		{"set @a = (select email from customers) ;; select @a := 1 from orders where 1 = 0 ;; select @a", "customers.email"},
+		{"set @a = (select email from customers) ;; set @b = (select @a := 1 from orders) ;; select @a", "customers.email"},
+		{"select email into @a from customers ;; select @a", "customers.email"},
+		{"select @a, @a := email from customers", "customers.email"},
+		{"select @b := @a, @a := email from customers ;; select @b", "customers.email"},
+		{"set @`x y` = (select email from customers) ;; select @'x y'", "customers.email"},
+		{"call nobody_knows() ;; select @a", "?"},
+		{"call nobody_knows() ;; set @a = 1 ;; select @a", ""},
+		{"call nobody_knows() ;; select name from customers", "?"},
+		{"select last_insert_id()", ""},
+		{"select last_insert_id(id) from customers ;; select last_insert_id(), @@identity", "customers.id"},
+		{"show warnings", ""},
+		{"select email from customers ;; show warnings", "customers.email"},
+		{"select email from customers ;; select 1 ;; get diagnostics condition 1 @m = message_text ;; select @m", "customers.email"},
+		{"insert into customers (name) values ('x') ;; show warnings", "customers.email customers.id customers.name"},
+		{"prepare s from 'select email from customers' ;; execute s", "customers.email"},
+		{"prepare s from 'select email from customers' ;; !prepare s from 'select 1' ;; execute s", "?"},
+		{"prepare s from 'select email from customers' ;; deallocate prepare s ;; execute s", "?"},
+		{"set @q = 'select item from orders' ;; prepare s from @q ;; execute s", "orders.item"},
+		{"set @q = 'select item from orders' ;; !set @q = 'select 1' ;; prepare s from @q ;; execute s", "?"},
+		{"set @q = concat('select item', ' from orders') ;; prepare s from @q ;; execute s", "orders.item"},
+		{"prepare s from 'select ?' ;; set @a = (select email from customers) ;; execute s using @a", "customers.email"},
+		{"execute immediate 'select ?' using 1", ""},
+		{"execute immediate 'execute immediate ''select 1'''", "?"},
+		{"create temporary table t as select email as x from customers ;; select x from t", "customers.email t.x"},
+		{"create temporary table t (x int) ;; insert into t select email from customers ;; select x from t", "customers.email t.x"},
+		{"create temporary table t (x int) ;; select * from t", "t.x"},
+		{"!create temporary table orders (x int) ;; select * from orders", "?"},
+		{"create temporary table orders (x int) ;; select item from orders", "?"},
+		{"create temporary table orders (x int) ;; drop table orders ;; select item from orders", "orders.item"},
+		{"create temporary table t (x int) ;; alter table t rename to orders ;; select * from orders", "?"},
+		{"create temporary table t like orders ;; select item from t", "t.item"},
+		{"create temporary table customers (id int) ;; select contact from contacts", "contacts.contact customers.email customers.id"},
+		{"handler customers open as orders ;; handler orders read first", "customers.email customers.id customers.name"},
+		{"handler customers open ;; handler customers close ;; handler customers read first", "?"},
+		{"begin not atomic declare e text; select email into e from customers; set @k = e; end ;; select @k", "customers.email"},
+		{"begin not atomic declare e text; if 1 then set e = (select email from customers); end if; select e; end", "customers.email"},
+		{"begin not atomic prepare s from 'select email from customers'; end ;; execute s", "?"},
+	} {
+		st := shop(a)
+		s := after(t, a, st, c.steps)
+		if c.reads == "?" {
+			require.False(t, s.ReadsKnown, c.steps)
+			continue
+		}
+		require.True(t, s.ReadsKnown, "%s: %s", c.steps, s.Why)
+		require.Equal(t, c.reads, names(s.Reads), c.steps)
+	}
+}
+
+// TestOneTextAsMany has the same steps in one text.
+func TestOneTextAsMany(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	s := a.Analyze([]byte("set @a = (select email from customers); select @a"), shop(a))
+	require.Equal(t, "customers.email", names(s.Statements[1].Reads))
+	s = a.Analyze([]byte("create temporary table t as select email from customers; select * from t"), shop(a))
+	require.Equal(t, "customers.email t.email", names(s.Statements[1].Reads))
+	s = a.Analyze([]byte("create table t as select email from customers; select name from customers"), shop(a))
+	require.False(t, s.Statements[1].ReadsKnown)
+}
