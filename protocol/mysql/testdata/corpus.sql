@@ -1,0 +1,340 @@
+-- What is asked of the schema in corpus_test.go through masks of people.email,
+-- people.ssn, people.profile, hr.salaries.amount and two columns of history. Steps of
+-- one session stand between ;; and each line says first what has to come back:
+--   clear   what the target says without a gateway
+--   masked  an answer without a mark
+--   runs    no error, and no mark
+--   dark    an error or an answer, without a mark
+
+-- plain reading
+clear SELECT id, name, city FROM people ORDER BY id
+clear SELECT COUNT(*), COUNT(email) FROM people
+clear SELECT city, COUNT(*) FROM people GROUP BY city WITH ROLLUP
+clear SELECT name FROM people WHERE email LIKE '%@%' ORDER BY id
+clear SELECT p.name, o.total FROM people p JOIN purchases o ON o.person = p.id ORDER BY o.id
+clear SELECT p.name, (SELECT SUM(total) FROM purchases o WHERE o.person = p.id) s FROM people p ORDER BY p.id
+clear SELECT * FROM purchases ORDER BY id
+clear SELECT name, ROW_NUMBER() OVER (ORDER BY id) FROM people ORDER BY id
+clear SELECT name, RANK() OVER w, LAG(name) OVER w FROM people WINDOW w AS (ORDER BY id) ORDER BY id
+clear WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4) SELECT i FROM n
+clear WITH RECURSIVE tree AS (SELECT id, boss, name, 0 AS depth FROM people WHERE boss IS NULL UNION ALL SELECT p.id, p.boss, p.name, t.depth + 1 FROM people p JOIN tree t ON p.boss = t.id) SELECT name, depth FROM tree ORDER BY id
+clear SELECT name FROM people INTERSECT SELECT name FROM directory ORDER BY 1
+clear SELECT name FROM people EXCEPT SELECT name FROM people WHERE id = 1 ORDER BY 1
+clear SELECT city FROM people UNION SELECT item FROM purchases ORDER BY 1
+clear (SELECT city FROM people ORDER BY id LIMIT 1) UNION ALL (SELECT item FROM purchases ORDER BY id LIMIT 1)
+clear SELECT name, city FROM people ORDER BY id LIMIT 2 OFFSET 1
+clear SELECT name FROM people ORDER BY id OFFSET 1 ROWS FETCH NEXT 2 ROWS ONLY
+clear SELECT name FROM people ORDER BY id FETCH FIRST 1 ROW ONLY
+clear SELECT name FROM people ORDER BY id LIMIT 3 ROWS EXAMINED 1000
+clear SELECT GROUP_CONCAT(name ORDER BY id SEPARATOR '|') FROM people
+clear SELECT GROUP_CONCAT(DISTINCT city ORDER BY city LIMIT 2) FROM people
+clear SELECT JSON_OBJECTAGG(id, name) FROM people WHERE id < 3
+clear VALUES (1, 'a'), (2, 'b')
+clear SELECT * FROM (VALUES (1, 'a'), (2, 'b')) v
+clear WITH v (a, b) AS (VALUES (1, 2), (3, 4)) SELECT a + b FROM v
+dark TABLE purchases
+clear SELECT 1 FROM DUAL
+clear SELECT DATE_ADD('2020-01-31', INTERVAL 1 MONTH), NOW() > '2000-01-01', CAST('7' AS INT), CAST(12 AS VARCHAR(3))
+clear SELECT CAST(id AS CHAR), CONVERT(name USING utf8mb4), name COLLATE latin1_bin FROM people ORDER BY id
+clear SELECT MEDIAN(total) OVER () FROM purchases LIMIT 1
+clear SELECT t.k FROM JSON_TABLE('[{"k":1},{"k":2}]', '$[*]' COLUMNS (k INT PATH '$.k')) t
+clear SELECT p.id, t.tag, t.n FROM purchases p, JSON_TABLE(p.tags, '$[*]' COLUMNS (n FOR ORDINALITY, tag VARCHAR(20) PATH '$')) AS t ORDER BY p.id, t.n
+clear SELECT JSON_VALUE(tags, '$[0]'), JSON_LENGTH(tags) FROM purchases ORDER BY id
+clear SELECT id, price FROM prices FOR SYSTEM_TIME ALL ORDER BY id, price
+clear SELECT id, price FROM prices FOR SYSTEM_TIME AS OF TIMESTAMP NOW() ORDER BY id
+clear SELECT x.price FROM prices FOR SYSTEM_TIME BETWEEN '2000-01-01' AND NOW() AS x WHERE x.id = 1 ORDER BY 1
+clear SELECT id FROM events PARTITION (p0) ORDER BY id
+clear SELECT label FROM `odd ``name` ORDER BY 1
+clear SELECT o.`a b` FROM `odd ``name` o ORDER BY 1
+clear SELECT hr.salaries.grade FROM hr.salaries ORDER BY 1
+clear SELECT s.grade FROM hr.salaries s JOIN people p ON p.id = s.person ORDER BY 1
+clear SELECT STRAIGHT_JOIN p.name FROM people p JOIN purchases o ON o.person = p.id ORDER BY o.id
+clear SELECT SQL_CALC_FOUND_ROWS name FROM people ORDER BY id LIMIT 1 ;; SELECT FOUND_ROWS()
+clear SELECT name FROM people USE INDEX (PRIMARY) WHERE id = 2
+clear SELECT EXISTS (SELECT 1 FROM people WHERE email = 'zoe@mark.example')
+clear SELECT name FROM people WHERE (id, city) IN ((1, 'Rome'), (2, 'Oslo')) ORDER BY id
+clear SELECT /* email */ name FROM people ORDER BY id -- , email
+clear SELECT name FROM people WHERE id = 1 # email
+clear SELECT 'email', "ssn", 'it''s', "a\"b", 'c\'d', N'x', _utf8mb4'y', X'41', 0x42, b'1'
+clear SELECT 1;SELECT 2
+clear SELECT city FROM people WHERE ssn IS NOT NULL GROUP BY city HAVING COUNT(*) > 0 ORDER BY 1
+clear SELECT IF(email IS NULL, 1, 2) IS NOT NULL FROM people WHERE 1 = 0
+clear SELECT total DIV 2, total MOD 2, -total, NOT total, total XOR 1 FROM purchases ORDER BY id
+clear SELECT name REGEXP '^A', name RLIKE 'b', name SOUNDS LIKE 'Ada' FROM people ORDER BY id
+clear SELECT * FROM directory ORDER BY id
+clear SELECT city, n FROM towns ORDER BY city
+clear SELECT id FROM people WHERE id = 1 LOCK IN SHARE MODE
+clear SELECT NEXTVAL(numbers) > 0
+clear SELECT NEXT VALUE FOR numbers > 0
+clear SELECT @@version_comment IS NOT NULL, @@autocommit, @@session.sql_mode, @@global.read_only
+clear SELECT DATABASE(), SCHEMA(), CONNECTION_ID() > 0, USER() IS NOT NULL
+clear SELECT CHARSET(name), COLLATION(name) FROM people WHERE id = 1
+clear DO SLEEP(0) ;; SELECT ROW_COUNT() IS NOT NULL
+clear SELECT name FROM people PROCEDURE ANALYSE()
+
+-- information about definitions
+clear SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'shop' ORDER BY 1
+clear SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_NAME = 'people' ORDER BY ORDINAL_POSITION
+clear SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME = 'PORT'
+clear SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'shop' ORDER BY 1
+clear SELECT ID > 0, COMMAND FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()
+clear SHOW TABLES
+clear SHOW FULL COLUMNS FROM people
+clear SHOW INDEX FROM people
+clear SHOW CREATE VIEW directory
+clear SHOW DATABASES LIKE 'sho%'
+clear SHOW VARIABLES LIKE 'sql_mode'
+clear SHOW CREATE FUNCTION double_it
+clear SHOW CREATE PROCEDURE towns_of
+clear SHOW CREATE TRIGGER purchases_ai
+clear SHOW FUNCTION STATUS LIKE 'double_it'
+clear SHOW COUNT(*) WARNINGS
+clear SHOW WARNINGS
+clear SELECT name FROM people WHERE id = 1 ;; SHOW WARNINGS
+clear DESCRIBE people
+clear DESC people name
+clear EXPLAIN SELECT name FROM people WHERE id = 1
+clear EXPLAIN SELECT email FROM people WHERE ssn = 'x'
+clear EXPLAIN EXTENDED SELECT email FROM people WHERE ssn = 'x'
+clear EXPLAIN PARTITIONS SELECT id FROM events
+clear EXPLAIN FORMAT=JSON SELECT name FROM people WHERE id = 1
+runs ANALYZE SELECT name FROM people WHERE id = 1
+runs ANALYZE SELECT email FROM people
+runs ANALYZE FORMAT=JSON SELECT name FROM people
+masked EXPLAIN FORMAT=JSON SELECT name FROM people WHERE email > (SELECT MIN(email) FROM people)
+masked ANALYZE FORMAT=JSON SELECT * FROM people WHERE email = (SELECT MAX(email) FROM people)
+runs CHECK TABLE purchases
+runs CHECKSUM TABLE purchases
+runs ANALYZE TABLE purchases
+runs ANALYZE TABLE purchases PERSISTENT FOR ALL
+dark CHECKSUM TABLE people
+runs SHOW PROCESSLIST
+runs SHOW ENGINE INNODB STATUS
+runs SHOW STATUS LIKE 'Questions'
+runs HELP 'select'
+
+-- variables
+clear SET @n = 5 ;; SELECT @n
+clear SET @a = 1, @b = 'x' ;; SELECT @a, @b, @never_set
+clear SET @id = 2 ;; SELECT name FROM people WHERE id = @id
+clear SELECT @row := @row + 1 AS r, name FROM people, (SELECT @row := 0) i ORDER BY id
+clear SELECT name INTO @who FROM people WHERE id = 1 ;; SELECT @who
+clear SELECT name, city INTO @w, @c FROM people WHERE id = 1 ;; SELECT CONCAT(@w, @c)
+clear SELECT name FROM people WHERE id = 1 INTO @who ;; SELECT @who
+clear SET @who = (SELECT name FROM people WHERE id = 2) ;; SELECT @who
+runs SET @item = 'cup' ;; INSERT INTO purchases (person, item, total) VALUES (1, @item, 2)
+dark SET @e = (SELECT email FROM people WHERE id = 1) ;; SELECT @e
+dark SELECT email INTO @e FROM people WHERE id = 1 ;; SELECT @e
+dark SELECT @e := email FROM people ;; SELECT @e
+dark SELECT @p, @p := email FROM people
+dark SELECT @q := @p, @p := email FROM people
+dark SELECT MAX(ssn) INTO @`my var` FROM people ;; SELECT @`My Var`
+dark SET @x = 1 ;; SELECT email INTO @X FROM people WHERE id = 1 ;; SELECT @x
+masked CALL mail_out(1, @m) ;; SELECT @m
+clear CALL name_out(1, @m) ;; SELECT @m
+dark CALL keeps_mail() ;; SELECT @kept
+
+-- what the last statement left
+runs INSERT INTO purchases (person, item, total) VALUES (1, 'hat', 3) ;; SELECT LAST_INSERT_ID()
+clear SELECT LAST_INSERT_ID() ;; SELECT @@last_insert_id, @@identity
+dark SELECT LAST_INSERT_ID(REPLACE(ssn, '-', '')) FROM people ;; SELECT LAST_INSERT_ID() ;; SELECT @@identity
+dark SELECT CAST(email AS DATE) FROM people ;; SHOW WARNINGS
+dark SELECT CAST(email AS DATE) FROM people ;; SHOW WARNINGS LIMIT 1
+dark SELECT CAST(email AS DATE) FROM people ;; GET DIAGNOSTICS CONDITION 1 @m = MESSAGE_TEXT ;; SELECT @m
+dark SELECT CAST(email AS DATE) FROM people ;; SELECT 1 ;; SHOW ERRORS
+clear SELECT 1 ;; GET DIAGNOSTICS @n = NUMBER ;; SELECT @n
+dark EXPLAIN EXTENDED SELECT * FROM purchases WHERE item = (SELECT email FROM people WHERE id = 1) ;; SHOW WARNINGS
+
+-- prepared in SQL
+clear PREPARE s FROM 'SELECT name FROM people WHERE id = ?' ;; SET @i = 1 ;; EXECUTE s USING @i ;; DEALLOCATE PREPARE s
+clear SET @q = 'SELECT city FROM people ORDER BY id' ;; PREPARE s FROM @q ;; EXECUTE s
+clear SET @t = 'people' ;; SET @q = CONCAT('SELECT COUNT(*) FROM ', @t) ;; PREPARE s FROM @q ;; EXECUTE s
+clear EXECUTE IMMEDIATE 'SELECT name FROM people ORDER BY id'
+clear EXECUTE IMMEDIATE 'SELECT name FROM people WHERE id = ?' USING 2
+clear EXECUTE IMMEDIATE CONCAT('SELECT name ', 'FROM people ORDER BY id')
+clear PREPARE s FROM CONCAT('SELECT ', '1') ;; EXECUTE s
+masked PREPARE s FROM 'SELECT email FROM people' ;; EXECUTE s
+masked EXECUTE IMMEDIATE 'SELECT email, name FROM people'
+masked SET @q = 'SELECT ssn FROM people' ;; PREPARE s FROM @q ;; EXECUTE s
+dark PREPARE s FROM 'SELECT name FROM people' ;; PREPARE s FROM 'SELECT email FROM people' ;; EXECUTE s
+dark SET @c = 'email' ;; SET @q = CONCAT('SELECT ', @c, ' FROM people') ;; PREPARE s FROM @q ;; EXECUTE s
+dark EXECUTE IMMEDIATE (SELECT CONCAT('SELECT ''', email, '''') FROM people LIMIT 1)
+dark EXECUTE IMMEDIATE 'SELECT ?' USING (SELECT email FROM people LIMIT 1)
+dark PREPARE s FROM 'SELECT 1' ;; SET @q = 'PREPARE s FROM ''SELECT email FROM people''' ;; EXECUTE IMMEDIATE @q ;; EXECUTE s
+dark CALL swaps() ;; EXECUTE s
+clear PREPARE s FROM 'INSERT INTO purchases (person, item, total) VALUES (?, ?, ?)' ;; EXECUTE s USING 1, 'x', 2
+
+-- temporary tables
+clear CREATE TEMPORARY TABLE t (a INT, b VARCHAR(9)) ;; INSERT INTO t VALUES (1, 'x') ;; SELECT * FROM t ;; DROP TEMPORARY TABLE t
+clear CREATE TEMPORARY TABLE t AS SELECT id, name FROM people ;; SELECT name FROM t ORDER BY id ;; SELECT name FROM people ORDER BY id
+clear CREATE TEMPORARY TABLE t LIKE purchases ;; INSERT INTO t SELECT * FROM purchases ;; SELECT SUM(total) FROM t
+clear CREATE TEMPORARY TABLE t (a INT) ;; SELECT name FROM people ORDER BY id
+clear CREATE TEMPORARY TABLE IF NOT EXISTS t (a INT) ;; INSERT INTO t SELECT id FROM people ;; UPDATE t SET a = a + 1 ;; SELECT a FROM t ORDER BY a
+dark CREATE TEMPORARY TABLE t AS SELECT email AS city FROM people ;; SELECT city FROM t
+dark CREATE TEMPORARY TABLE t (a VARCHAR(80)) ;; INSERT INTO t SELECT email FROM people ;; SELECT a FROM t
+dark CREATE TEMPORARY TABLE directory (a INT) ;; DROP TABLE directory ;; SELECT * FROM people
+masked CREATE TEMPORARY TABLE t (a INT) ;; DROP TABLE t ;; SELECT * FROM people
+dark CREATE TEMPORARY TABLE people (id INT, city VARCHAR(80)) ;; DROP TEMPORARY TABLE people ;; SELECT email AS city FROM people
+dark CREATE TEMPORARY TABLE t (a INT) ;; ALTER TABLE t RENAME TO towns ;; SELECT * FROM towns
+
+-- handlers
+clear HANDLER purchases OPEN ;; HANDLER purchases READ FIRST ;; HANDLER purchases READ NEXT LIMIT 2 ;; HANDLER purchases CLOSE
+clear HANDLER purchases OPEN AS h ;; HANDLER h READ `PRIMARY` = (1) ;; HANDLER h READ `PRIMARY` NEXT WHERE total > 0 ;; HANDLER h CLOSE
+masked HANDLER people OPEN ;; HANDLER people READ FIRST
+masked HANDLER people OPEN AS purchases ;; HANDLER purchases READ FIRST
+dark HANDLER purchases OPEN AS h ;; HANDLER h CLOSE ;; HANDLER people OPEN AS h ;; HANDLER h READ FIRST
+
+-- RETURNING
+clear INSERT INTO purchases (id, person, item, total) VALUES (1000, 1, 'a', 1) RETURNING id, item ;; DELETE FROM purchases WHERE id = 1000 RETURNING id, total + 1 AS more
+clear INSERT INTO purchases (id, person, item, total) VALUES (1001, 1, 'a', 1) RETURNING * ;; REPLACE INTO purchases (id, person, item, total) VALUES (1001, 2, 'b', 2) RETURNING id, item ;; DELETE FROM purchases WHERE id = 1001
+clear INSERT INTO people (id, name, email) VALUES (77, 'New', 'n@x.org') RETURNING id ;; DELETE FROM people WHERE id = 77 RETURNING name
+masked DELETE FROM people WHERE id = 3 RETURNING email
+dark INSERT INTO people (id, name) VALUES (78, 'x') RETURNING (SELECT email FROM people WHERE id = 1)
+dark DELETE FROM purchases WHERE id = 1 RETURNING (SELECT MAX(email) FROM people)
+dark REPLACE INTO people (id, name) VALUES (1, 'x') RETURNING email, ssn
+
+-- routines
+clear SELECT double_it(4), shop.double_it(total) FROM purchases ORDER BY id
+clear SELECT name_of(1), name_of(id) FROM people ORDER BY id
+clear CALL towns_of('A%')
+clear CALL two_results()
+clear CALL count_to(3, @n) ;; SELECT @n
+masked SELECT mail_of(1), name FROM people
+masked SELECT name FROM people WHERE id = 1 AND mail_of(1) <> ''
+masked CALL show_mails()
+masked CALL loop_mails()
+masked SELECT nested_mail(1)
+dark CALL dynamic_mails('email')
+dark CALL raises_mail()
+dark SELECT raising_mail(1)
+dark SELECT raising_mail(1) ;; SHOW WARNINGS
+runs INSERT INTO purchases (person, item, total) VALUES (2, 'pot', 4) ;; SELECT item FROM purchases WHERE item = 'pot'
+runs UPDATE purchases SET total = total + 1 WHERE id = 1
+dark UPDATE people SET name = 'Zoe' WHERE id = 1 ;; SELECT what FROM log
+clear BEGIN NOT ATOMIC DECLARE i INT DEFAULT 0; WHILE i < 2 DO SET i = i + 1; END WHILE; SELECT i; END
+masked BEGIN NOT ATOMIC SELECT email FROM people; END
+dark BEGIN NOT ATOMIC DECLARE e VARCHAR(80); SELECT email INTO e FROM people WHERE id = 1; SET @got = e; END ;; SELECT @got
+dark BEGIN NOT ATOMIC DECLARE e VARCHAR(80); SELECT email INTO e FROM people WHERE id = 1; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = e; END
+masked FOR r IN (SELECT email FROM people) DO SELECT r.email; END FOR
+clear IF 1 = 1 THEN SELECT 'yes'; END IF
+dark CREATE FUNCTION steal(i INT) RETURNS VARCHAR(80) RETURN (SELECT email FROM people WHERE id = i) ;; SELECT steal(1)
+dark CREATE TRIGGER people_bu BEFORE UPDATE ON people FOR EACH ROW SET NEW.city = OLD.email ;; UPDATE people SET name = name ;; SELECT city FROM people
+runs CREATE FUNCTION plus_one(i INT) RETURNS INT DETERMINISTIC RETURN i + 1 ;; SELECT plus_one(1) ;; DROP FUNCTION plus_one
+runs CREATE PROCEDURE p1(IN i INT) BEGIN DECLARE EXIT HANDLER FOR NOT FOUND BEGIN END; SELECT i; END ;; CALL p1(3) ;; DROP PROCEDURE p1
+runs CREATE TABLE t9 (a INT, b UUID, c INET6, d INT INVISIBLE DEFAULT 3) ;; DROP TABLE t9
+runs CREATE OR REPLACE TABLE t8 (a INT) ;; ALTER TABLE t8 ADD COLUMN b INT ;; DROP TABLE t8
+runs XA START 'x' ;; XA END 'x' ;; XA ROLLBACK 'x'
+runs SET STATEMENT max_statement_time = 5 FOR SELECT name FROM people
+dark SET STATEMENT sql_mode = 'ANSI_QUOTES' FOR SELECT "email" FROM people
+dark SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'x'
+
+-- masked, in many forms
+masked SELECT email FROM people
+masked SELECT * FROM people
+masked SELECT p.* FROM people p
+dark TABLE people
+masked SELECT contact FROM directory_full
+masked SELECT a.contact FROM (SELECT contact FROM directory_full) a
+masked SELECT login FROM people
+masked SELECT profile FROM people
+masked SELECT JSON_VALUE(profile, '$.phone') FROM people
+dark SELECT profile->'$.phone', profile->>'$.phone' FROM people
+masked SELECT j.phone FROM people p, JSON_TABLE(p.profile, '$' COLUMNS (phone VARCHAR(40) PATH '$.phone')) j
+masked SELECT j.* FROM people p JOIN JSON_TABLE(p.profile, '$' COLUMNS (NESTED PATH '$.list[*]' COLUMNS (x VARCHAR(40) PATH '$'))) j
+masked SELECT person, amount FROM hr.salaries
+masked SELECT MAX(amount) FROM hr.salaries
+masked SELECT p.name, s.amount FROM people p LEFT JOIN hr.salaries s ON s.person = p.id
+masked SELECT name, email FROM people UNION SELECT item, item FROM purchases
+masked SELECT item FROM purchases UNION SELECT email FROM people
+masked SELECT name FROM people INTERSECT SELECT email FROM people UNION SELECT ssn FROM people
+masked WITH RECURSIVE w AS (SELECT email AS e, 1 AS n FROM people UNION ALL SELECT CONCAT(e, '!'), n + 1 FROM w WHERE n < 2) SELECT e FROM w
+masked WITH RECURSIVE w (a, b) AS (SELECT email, name FROM people UNION SELECT b, a FROM w) SELECT b FROM w
+dark SELECT e FROM (VALUES (1)) v, LATERAL (SELECT email e FROM people) x
+masked SELECT FIRST_VALUE(email) OVER (ORDER BY id), NTH_VALUE(ssn, 1) OVER () FROM people
+masked SELECT GROUP_CONCAT(email ORDER BY id LIMIT 2) FROM people
+masked SELECT JSON_ARRAYAGG(JSON_OBJECT('e', email)) FROM people
+masked SELECT HEX(email), TO_BASE64(email), MD5(email), AES_ENCRYPT(email, 'k') FROM people
+masked SELECT ELT(1, email), FIELD(email, 'a'), INSERT('a', 1, 0, email), QUOTE(email) FROM people
+masked SELECT CASE email WHEN 'a' THEN 1 ELSE email END FROM people
+masked SELECT COALESCE(NULL, email), IFNULL(email, 1), NVL(email, 1), NVL2(1, email, 2) FROM people
+masked SELECT (SELECT email FROM people p2 WHERE p2.id = p.id) FROM people p
+masked SELECT email FROM people WHERE id = 1 FOR UPDATE
+dark SELECT email FROM people FOR SYSTEM_TIME ALL
+masked SELECT x.email FROM history FOR SYSTEM_TIME ALL x
+masked SELECT secret FROM history FOR SYSTEM_TIME AS OF NOW()
+masked SELECT email FROM people ORDER BY id FETCH FIRST 1 ROWS ONLY
+masked SELECT email FROM people PROCEDURE ANALYSE(10, 256)
+masked SELECT `email` AS `name` FROM `shop`.`people` `purchases`
+masked SELECT people.email FROM shop.people, purchases LIMIT 1
+masked SELECT EMAIL, Email, eMail FROM people
+masked SELECT e.email FROM (people e)
+masked SELECT * FROM (SELECT * FROM people) a NATURAL JOIN (SELECT id FROM people) b
+masked SELECT * FROM people a LEFT JOIN people b USING (id)
+masked SELECT * FROM purchases RIGHT JOIN people USING (id)
+masked SELECT name, email FROM people GROUP BY email, name WITH ROLLUP
+masked SELECT DISTINCT email FROM people
+masked SELECT email+0, email||'x', -email, email IN ('a'), email = ssn FROM people
+masked SELECT MID(email, 1, 3), email LIKE 'z%', LOCATE('@', email), ASCII(email), LENGTH(ssn) FROM people
+masked SELECT /*! email */ FROM people
+masked SELECT /*M! email, */ name FROM people
+masked SELECT /*!40100 email, */ name FROM people
+masked SELECT /*M!100500 email, */ name FROM people
+clear SELECT /*!99999 email, */ name FROM people ORDER BY id
+clear SELECT /*M!999999 email, */ name FROM people ORDER BY id
+dark SELECT name /*!50000 , /* email */ */ FROM people
+dark SELECT email/**/AS/**/city FROM people
+dark SELECT city FROM (SELECT email AS city FROM people LIMIT 1) people
+dark SELECT email FROM people INTO OUTFILE '/tmp/never'
+dark SELECT email INTO DUMPFILE '/tmp/never' FROM people LIMIT 1
+dark SELECT LOAD_FILE('/etc/hostname')
+dark LOAD DATA INFILE '/etc/hostname' INTO TABLE purchases (item)
+dark SELECT EXTRACTVALUE(1, CONCAT('~', (SELECT email FROM people LIMIT 1)))
+dark SELECT UPDATEXML(1, CONCAT('~', (SELECT ssn FROM people LIMIT 1)), 1)
+dark INSERT INTO people (id, email) SELECT 1, email FROM people
+dark INSERT INTO people (id, name, email) VALUES (90, 'x', 'zoe@mark.example')
+dark UPDATE people SET email = 'zoe@mark.example' WHERE id = 2
+dark INSERT INTO purchases (item) SELECT email FROM people ;; SELECT item FROM purchases
+dark UPDATE people SET city = email ;; SELECT city FROM people
+dark UPDATE purchases o JOIN people p ON p.id = o.person SET o.item = p.email ;; SELECT item FROM purchases
+dark CREATE TABLE copied AS SELECT * FROM people ;; SELECT * FROM copied
+dark CREATE VIEW v7 AS SELECT email AS e FROM people ;; SELECT e FROM v7
+dark CREATE OR REPLACE VIEW directory AS SELECT id, email AS name, city FROM people ;; SELECT name FROM directory
+dark ALTER TABLE people CHANGE email mail VARCHAR(80) ;; SELECT mail FROM people
+dark ALTER TABLE people RENAME COLUMN email TO note ;; SELECT note FROM people
+dark RENAME TABLE people TO folk ;; SELECT email FROM folk
+dark ALTER TABLE events EXCHANGE PARTITION p0 WITH TABLE people
+dark CREATE TABLE m (id INT, email VARCHAR(80)) ENGINE=MERGE UNION=(people)
+dark SELECT * FROM mysql.column_stats
+dark ANALYZE TABLE people PERSISTENT FOR ALL ;; SELECT min_value, max_value FROM mysql.column_stats
+dark SELECT * FROM information_schema.PROCESSLIST
+dark SELECT INFO FROM information_schema.PROCESSLIST
+dark SHOW FULL PROCESSLIST
+dark SET profiling = 1 ;; SELECT name FROM people WHERE email = 'zoe@mark.example' ;; SHOW PROFILES
+dark SET sql_mode = 'ANSI_QUOTES' ;; SELECT "email" FROM people
+dark SET sql_mode = 'NO_BACKSLASH_ESCAPES' ;; SELECT 'a\', email, '\' FROM people
+dark SET sql_mode = 'PIPES_AS_CONCAT' ;; SELECT 'a' || email FROM people
+dark SET sql_mode = 'ORACLE' ;; SELECT email FROM people
+dark SET NAMES gbk ;; SELECT email FROM people
+clear SET NAMES utf8mb4 ;; SELECT name FROM people ORDER BY id
+dark SET character_set_results = utf16 ;; SELECT email FROM people
+dark SELECT email FROM people WHERE id = (SELECT MAX(id) FROM nowhere)
+dark SELECT emial FROM people
+dark SELECT email'x' FROM people
+dark SELECT email FROM shop . people
+dark SELECT shop.people.email FROM people
+dark SELECT SUBSTRING(email FROM 1 FOR 3), TRIM(BOTH 'z' FROM email), POSITION('@' IN email) FROM people
+dark SELECT CONVERT(email, CHAR), CONVERT(email USING utf16), BINARY email, CAST(email AS BINARY) FROM people
+dark SELECT VALUES(email) FROM people
+dark SELECT JSON_EXTRACT(JSON_ARRAY(email), '$[0]'), JSON_SEARCH(JSON_ARRAY(email), 'one', '%') FROM people
+dark SELECT JSON_KEYS(JSON_OBJECT(email, 1)), COLUMN_GET(COLUMN_CREATE('a', email), 'a' AS CHAR) FROM people
+masked SELECT PERCENTILE_DISC(0.5) WITHIN GROUP (ORDER BY amount) OVER () FROM hr.salaries
+dark SELECT name FROM people ORDER BY EXTRACTVALUE(1, CONCAT('~', email))
+dark SELECT name FROM people WHERE id = 1 AND UPDATEXML(1, CONCAT('~', email), 1)
+dark SELECT name FROM people GROUP BY name HAVING EXTRACTVALUE(1, CONCAT('~', MAX(email)))
+dark SELECT SLEEP(0), BENCHMARK(1, email) FROM people
+dark SELECT GET_LOCK(email, 0) FROM people
+dark KILL (SELECT 1 FROM people WHERE email > '')
+dark SHOW TABLES WHERE EXTRACTVALUE(1, CONCAT('~', (SELECT email FROM people LIMIT 1)))
+dark DO EXTRACTVALUE(1, CONCAT('~', (SELECT email FROM people LIMIT 1)))
+dark CALL towns_of((SELECT EXTRACTVALUE(1, CONCAT('~', email)) FROM people LIMIT 1))
+dark SELECT * FROM people LIMIT 1 INTO @a, @b, @c, @d, @e, @f, @g, @h ;; SELECT @a, @b, @c, @d, @e, @f
