@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -100,7 +99,7 @@ func (a *Asciicast) Input(b []byte) error { return a.add("i", b) }
 func (a *Asciicast) Resize(columns, rows int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.event("r", fmt.Sprintf("%dx%d", columns, rows))
+	return a.event("r", fmt.Appendf(nil, "%dx%d", columns, rows))
 }
 
 func (a *Asciicast) add(code string, b []byte) error {
@@ -111,7 +110,7 @@ func (a *Asciicast) add(code string, b []byte) error {
 	}
 	if int64(len(b)) > a.left {
 		a.full = true
-		return a.event("m", "the recording ends here: it has reached its limit")
+		return a.event("m", []byte("the recording ends here: it has reached its limit"))
 	}
 	a.left -= int64(len(b))
 	part := a.parts[code]
@@ -121,7 +120,7 @@ func (a *Asciicast) add(code string, b []byte) error {
 	n := whole(b)
 	err := a.err
 	if n > 0 {
-		err = a.event(code, string(b[:n]))
+		err = a.event(code, b[:n])
 	}
 	a.parts[code] = append(part[:0], b[n:]...)
 	return err
@@ -142,14 +141,14 @@ func whole(b []byte) int {
 }
 
 // event writes one line. The caller holds mu.
-func (a *Asciicast) event(code, data string) error {
+func (a *Asciicast) event(code string, data []byte) error {
 	if a.err != nil {
 		return a.err
 	}
 	now := time.Now()
 	line := strconv.AppendFloat(append(a.line[:0], '['), now.Sub(a.last).Seconds(), 'f', 6, 64)
 	line = append(append(append(line, `, "`...), code...), `", `...)
-	a.line = append(appendQuoted(line, strings.ToValidUTF8(data, "\uFFFD")), ']', '\n')
+	a.line = append(appendReadable(line, data), ']', '\n')
 	if a.err = a.write(a.line); a.err == nil {
 		a.last = now
 	}
@@ -174,14 +173,14 @@ func (a *Asciicast) Close(out protocol.Outcome) error {
 	defer a.mu.Unlock()
 	for _, code := range []string{"o", "e", "i"} {
 		if b := a.parts[code]; len(b) > 0 {
-			_ = a.event(code, string(b)) // kept in err
+			_ = a.event(code, b) // kept in err
 		}
 	}
 	status := out.Code
 	if status == "" {
 		status = string(out.Status)
 	}
-	err := a.event("x", status)
+	err := a.event("x", []byte(status))
 	switch {
 	case err != nil:
 	case a.log != nil:
