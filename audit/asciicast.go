@@ -116,6 +116,7 @@ func (a *Asciicast) add(code string, b []byte) error {
 	part := a.parts[code]
 	if len(part) > 0 {
 		b = append(part, b...)
+		part = b // has grown
 	}
 	n := whole(b)
 	err := a.err
