@@ -56,9 +56,9 @@ func (b *relay) fill(need int) error {
 	if err := b.flush(); err != nil {
 		return err
 	}
-	stop := b.c.lookout()
+	b.c.lookout.Start()
 	err := b.r.Fill(need)
-	stop()
+	b.c.lookout.Stop()
 	if err != nil {
 		return fault(protocol.SideTarget, codeShutdown, "the connection to the target broke", err)
 	}

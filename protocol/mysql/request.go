@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 )
 
 // A run is one statement on its way through the target.
@@ -172,7 +173,7 @@ func (c *session) command(payload, raw []byte) error {
 	body := payload[1:]
 	switch payload[0] {
 	case mysql.COM_QUIT:
-		return errTerminated
+		return serve.ErrGoodbye
 	case mysql.COM_QUERY:
 		return c.query(body, raw)
 	case mysql.COM_PING:
@@ -293,7 +294,7 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 func (c *session) changed(first *run) {
 	for r := first; r != nil; r = r.next {
 		if r.stmt.Changes {
-			c.catalog.stale()
+			c.catalog.Stale()
 		}
 	}
 }

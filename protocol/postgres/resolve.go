@@ -308,7 +308,7 @@ func (f *front) settle(ahead bool) error {
 		return nil
 	}
 	if ahead {
-		c.catalog.ahead() // while the target answers
+		c.catalog.Ahead() // while the target answers
 	}
 	if _, err := c.t.conn.Write(probeMessages(c.refuseAs)); err != nil {
 		return &protocol.Fault{Side: protocol.SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}
