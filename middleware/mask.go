@@ -40,6 +40,10 @@ type MaskConfig struct {
 	// from many goroutines, also if there was nothing.
 	Shadow func(op *protocol.Operation, masked map[string]int, refused string)
 
+	// Labels say what columns hold. Rules name columns only: labels are here to be
+	// asked about, see [MaskExplainer].
+	Labels mask.Labels
+
 	// Except says whose operations are left alone; nil means nobody's.
 	Except func(*protocol.Operation) bool
 
@@ -83,17 +87,24 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // in Shape for every statement that can return rows.
 func MaskWith(c MaskConfig) Step {
 	s := Step{Name: "mask", Role: RoleMasks}
-	m := &masking{targets: slices.Clone(c.Targets), passKinds: slices.Clone(c.PassKinds), except: c.Except, allowDerived: c.AllowDerived, shadow: c.Shadow}
-	if len(c.Rules) == 0 {
-		s.err = errors.New("has no rules")
-	} else {
-		m.set, s.err = mask.Compile(c.Rules...)
-	}
-	if len(c.Scopes) > 0 && s.err == nil {
-		m.scopes, s.err = newMaskScopes(c.Rules, c.Scopes)
-	}
+	m, err := newMasking(c)
+	s.err = err
 	s.Operation = m.operation
 	return s
+}
+
+func newMasking(c MaskConfig) (m *masking, err error) {
+	m = &masking{targets: slices.Clone(c.Targets), passKinds: slices.Clone(c.PassKinds), except: c.Except, allowDerived: c.AllowDerived, shadow: c.Shadow}
+	if len(c.Rules) == 0 {
+		return m, errors.New("has no rules")
+	}
+	if m.set, err = mask.Compile(c.Rules...); err != nil {
+		return m, err
+	}
+	if len(c.Scopes) > 0 {
+		m.scopes, err = newMaskScopes(c.Rules, c.Scopes)
+	}
+	return m, err
 }
 
 // masking is the step's state; it does not change.

@@ -94,8 +94,20 @@ func (m *masking) transform(c *protocol.Column) (mask.Transform, *mask.Rule) {
 	if !c.Known {
 		return mask.Redact(), nil
 	}
-	var rule *mask.Rule
-	exact := true // all sources are the same rule's own values
+	rule, exact := m.ruleOf(c)
+	switch {
+	case rule == nil:
+		return nil, nil
+	case exact:
+		return rule.Transform, rule
+	}
+	return mask.Redact(), rule
+}
+
+// ruleOf returns a rule for one of the columns that c, whose sources are known, comes
+// from; exact says that it is their own values, all under that rule.
+func (m *masking) ruleOf(c *protocol.Column) (rule *mask.Rule, exact bool) {
+	exact = true
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		r := m.set.Match(s.Schema, s.Table, s.Column)
@@ -106,13 +118,7 @@ func (m *masking) transform(c *protocol.Column) (mask.Transform, *mask.Rule) {
 			rule = r
 		}
 	}
-	switch {
-	case rule == nil:
-		return nil, nil
-	case exact:
-		return rule.Transform, rule
-	}
-	return mask.Redact(), rule
+	return rule, exact
 }
 
 // shown reports whether rules say that the column's values are shown whatever is

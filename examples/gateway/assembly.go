@@ -70,7 +70,8 @@ type configuration struct {
 	gateway.Config
 	settings settings
 	sshLogin *ssh.LoginPage // served at the address of admin; nil: none
-	fixed    []any          // what a reload cannot change, to be compared
+	masks    []middleware.MaskConfig
+	fixed    []any // what a reload cannot change, to be compared
 }
 
 // load reads the file at path and builds what it describes.
@@ -129,7 +130,7 @@ func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
 	return []middleware.Kind{
 		middleware.TokenKind(), middleware.ScramKind(), middleware.CertificateKind(), middleware.PublicKeyKind(), middleware.SSHCertificateKind(), oidc.Kind(),
 		policy.AuthorizeKind(), policy.BlockKind(), policy.RiskKind(),
-		a.approveKind(c), middleware.MaskKind(), middleware.RecordingKind(&a.journals), record,
+		a.approveKind(c), a.maskKind(c), middleware.RecordingKind(&a.journals), record,
 	}
 }
 
@@ -145,6 +146,14 @@ func (a *assembly) approveKind(c *configuration) middleware.Kind {
 		}
 		return policy.ApproveKind(a.broker).New(decode)
 	}}
+}
+
+// maskKind keeps what masks there are, to be explained.
+func (a *assembly) maskKind(c *configuration) middleware.Kind {
+	return middleware.MaskKind(func(m *middleware.MaskConfig) error {
+		c.masks = append(c.masks, *m)
+		return nil
+	})
 }
 
 func (a *assembly) newBroker(s adminSettings) *approval.Broker {
