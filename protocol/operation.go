@@ -171,12 +171,13 @@ type Operation struct {
 	decision  Decision
 	grants    []Decision
 
-	rows  []func([]Column) (RowFunc, error)
-	bytes []func(Stream) (BytesFunc, error)
-	docs  []func(kind string) (DocFunc, error)
-	texts []TextFunc
-	sizes []func(columns, rows int) error
-	ends  []func(Outcome) error
+	rows    []func([]Column) (RowFunc, error)
+	samples []func([]Column) (SampleFunc, error)
+	bytes   []func(Stream) (BytesFunc, error)
+	docs    []func(kind string) (DocFunc, error)
+	texts   []TextFunc
+	sizes   []func(columns, rows int) error
+	ends    []func(Outcome) error
 
 	result Result
 	x      Exchange
@@ -197,6 +198,22 @@ func (op *Operation) OnRows(f func([]Column) (RowFunc, error)) error {
 		return ErrShape
 	}
 	op.rows = append(op.rows, f)
+	return nil
+}
+
+// OnSample registers f to be called for each result of rows, after the functions that
+// OnRows has registered; it returns what looks at the first rows before they see any,
+// or nil. The connector holds these rows meanwhile: see [Exchange.Sample]. It is for
+// steps that decide about a column by more than one of its values, and does nothing
+// where no step looks at the rows. ErrShape is as for OnRows.
+func (op *Operation) OnSample(f func([]Column) (SampleFunc, error)) error {
+	if op.decided {
+		return ErrDecided
+	}
+	if op.Shape&Rows == 0 {
+		return ErrShape
+	}
+	op.samples = append(op.samples, f)
 	return nil
 }
 
