@@ -157,16 +157,32 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 
 // maskTaps are what an operation's result goes through; nil is nothing.
 type maskTaps struct {
-	rows  func([]protocol.Column) (protocol.RowFunc, error)
-	docs  func(string) (protocol.DocFunc, error)
-	bytes func(protocol.Stream) (protocol.BytesFunc, error)
-	text  protocol.TextFunc
+	rows   func([]protocol.Column) (protocol.RowFunc, error)
+	sample func([]protocol.Column) (protocol.SampleFunc, error) // where there are rows
+	docs   func(string) (protocol.DocFunc, error)
+	bytes  func(protocol.Stream) (protocol.BytesFunc, error)
+	text   protocol.TextFunc
+}
+
+// with returns the taps with those of r, which may be nil.
+func (t maskTaps) with(r *rowMask) maskTaps {
+	if r == nil {
+		return t
+	}
+	t.rows = r.tap
+	if r.m.set.HasDetectors() {
+		t.sample = r.sample
+	}
+	return t
 }
 
 func (t *maskTaps) register(op *protocol.Operation) error {
-	var errs [4]error
+	var errs [5]error
 	if t.rows != nil {
 		errs[0] = op.OnRows(t.rows)
+	}
+	if t.sample != nil {
+		errs[4] = op.OnSample(t.sample)
 	}
 	if t.docs != nil {
 		errs[1] = op.OnDocs(t.docs)
@@ -205,7 +221,7 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 	case op.ReadsKnown && hit == nil && !m.set.HasDetectors():
 		return pass(maskTaps{}, m.touches(op))
 	case op.ReadsKnown && hit == nil && op.Shape&(protocol.Bytes|protocol.Docs) == 0:
-		return pass(maskTaps{rows: m.rowsIfAny(op)}, m.touches(op))
+		return pass(maskTaps{}.with(m.rowsIfAny(op)), m.touches(op))
 	case op.Access == protocol.Control && op.Shape == 0:
 		return pass(maskTaps{}, false) // BEGIN, SET: no result
 	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
@@ -217,7 +233,7 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 	case op.Shape&protocol.Rows == 0:
 		return deny(denyShape(hit))
 	}
-	return pass(maskTaps{rows: m.rows(op)}, !op.Prepare)
+	return pass(maskTaps{}.with(m.rows(op)), !op.Prepare)
 }
 
 // read returns a rule for one of the columns that op reads, or nil.
