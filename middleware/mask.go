@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-dev/gateway/approval"
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -34,6 +35,17 @@ type MaskConfig struct {
 	// those behind it.
 	Scopes map[string]MaskScope
 
+	// Lifts say which masks of columns people may lift, for one query of somebody who
+	// asks for it with the comment that [protocol.Operation.Unmask] speaks of. The
+	// query is held, those who decide read which columns come in the clear and to
+	// whom, and after their yes it runs once, unmasked in these columns. The first
+	// lift counts that is for the query and for all rules that mask its result; if
+	// there is none, or it cannot be told before what the result will hold, the query
+	// is refused. What detectors find in other columns stays masked. Broker brings
+	// requests and approvers together; without Lifts it is not needed.
+	Lifts  []MaskLift
+	Broker *approval.Broker
+
 	// Shadow, if it is not nil, is told at the end of each operation how many values
 	// the step would have masked, by rule, and why it would have refused the
 	// operation; nothing is masked or refused. It is for trying rules, and is called
@@ -61,7 +73,8 @@ type MaskConfig struct {
 func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 
 // MaskWith returns the step "mask", which hides what its rules name in
-// everything that comes back. It never allows anything. It stands before the
+// everything that comes back. It never allows anything, but may hold what
+// MaskConfig.Lifts speaks of. It stands before the
 // step that records, so that the record holds masked values.
 //
 // An operation that is proven to read no column under a rule is left alone.
@@ -102,8 +115,12 @@ func newMasking(c MaskConfig) (m *masking, err error) {
 		return m, err
 	}
 	if len(c.Scopes) > 0 {
-		m.scopes, err = newMaskScopes(c.Rules, c.Scopes)
+		if m.scopes, err = newMaskScopes(c.Rules, c.Scopes); err != nil {
+			return m, err
+		}
 	}
+	m.broker = c.Broker
+	m.lifts, err = newMaskLifts(c)
 	return m, err
 }
 
@@ -117,6 +134,9 @@ type masking struct {
 	scopes       *maskScopes // nil: all rules are for everybody
 	shadow       func(op *protocol.Operation, masked map[string]int, refused string)
 	counts       *maskCounts // of this operation, with shadow
+	lifts        []maskLift
+	broker       *approval.Broker
+	lifting      *lifting // of this operation, if its client asks for it
 }
 
 // changes are the classes of access that can carry values elsewhere.
@@ -152,6 +172,11 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return m.watch(op, hit)
 	}
 	d, t := m.decide(op, hit)
+	if op.Unmask != "" && d.Effect == protocol.NoOpinion && t.rows != nil {
+		if ask, lifted, ok := m.lift(op, t); ok {
+			return ask, lifted.register(op)
+		}
+	}
 	return d, t.register(op)
 }
 

@@ -60,6 +60,7 @@ type MaskedValue struct {
 	With   string       `json:"with,omitempty"` // what it does, see [mask.Describe]
 	Why    string       `json:"why"`
 	Looks  []string     `json:"looks_for,omitempty"` // kinds that detectors look for in what is shown, with their rules
+	Lifts  []string     `json:"lifts,omitempty"`     // of [MaskConfig.Lifts], by which people may show it to this identity
 	Passed []PassedRule `json:"passed_over,omitempty"`
 }
 
@@ -237,6 +238,14 @@ func (e *MaskExplainer) column(m *masking, op *protocol.Operation, c *protocol.C
 		if rule, exact := m.ruleOf(c); !exact {
 			v.Effect, v.Rule, v.With = MaskHides, rule.Name, mask.Describe(t)
 			v.Why = "it is computed from what rule " + rule.Name + " is about, or from columns of different rules"
+		}
+	}
+	if v.Rule != "" && c.Known && v.Effect != MaskShows {
+		for i := range m.lifts {
+			l := &m.lifts[i]
+			if picks, err := l.picks(op); picks && err == nil && slices.Contains(l.rules, v.Rule) {
+				v.Lifts = append(v.Lifts, l.Name)
+			}
 		}
 	}
 	return v

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -37,6 +38,14 @@ import (
 //	      groups: [dba]          # for whom the rule is there: except_groups, identities, targets, claims: {purpose: [support]}
 //	      with: show             # not masked, whatever the rules behind it say
 //	    - {name: people, labels: ["pii.*"], with: redact, nulls: true}
+//	  lifts:                     # what people may show in the clear for one query; see MaskConfig.Lifts
+//	    - name: support-case
+//	      rules: [contact]
+//	      groups: [support]      # who may ask; by default everybody
+//	      approvers: {groups: [privacy], users: ["https://id.example.com|u-7"]}
+//	      need: 1
+//	      for: 10m
+//	      reason: support cases
 //	  labels: {pii.name: [public.customers.name, "*.*.full_name"]}
 //	  shadow: false              # true: only counts, in the log, what it would do
 //	  pass_kinds: ["text/css", "image/*"]      # documents that hold none of these; see MaskConfig
@@ -102,12 +111,26 @@ func readMask(decode func(into any) error) (MaskConfig, error) {
 			mc.Scopes[r.Name] = scope
 		}
 	}
+	for i := range c.Lifts {
+		mc.Lifts = append(mc.Lifts, c.Lifts[i].lift())
+	}
 	if groups := c.ExceptGroups; len(groups) > 0 {
 		mc.Except = func(op *protocol.Operation) bool {
 			return op.Session != nil && op.Session.Identity != nil && op.Session.Identity.InGroup(groups...)
 		}
 	}
 	return mc, nil
+}
+
+func (l *maskLiftSettings) lift() MaskLift {
+	out := MaskLift{ApproveRule: ApproveRule{Name: l.Name, Groups: l.Approvers.Groups, Users: l.Approvers.Users, Need: l.Need, For: l.For,
+		Reason: l.Reason, AutoDenyInTx: l.AutoDenyInTx}, Rules: l.Rules}
+	if groups := l.Groups; len(groups) > 0 {
+		out.When = If(func(op *protocol.Operation) (bool, error) {
+			return op.Session != nil && op.Session.Identity != nil && op.Session.Identity.InGroup(groups...), nil
+		})
+	}
+	return out
 }
 
 func (r *maskRule) rule(labels mask.Labels) (mask.Rule, error) {
@@ -164,6 +187,21 @@ type maskSettings struct {
 	PassKinds    []string            `yaml:"pass_kinds"`
 	ExceptGroups []string            `yaml:"except_groups"`
 	AllowDerived bool                `yaml:"allow_derived"`
+	Lifts        []maskLiftSettings  `yaml:"lifts"`
+}
+
+type maskLiftSettings struct {
+	Name      string   `yaml:"name"`
+	Rules     []string `yaml:"rules"`
+	Groups    []string `yaml:"groups"`
+	Approvers struct {
+		Groups []string `yaml:"groups"`
+		Users  []string `yaml:"users"`
+	} `yaml:"approvers"`
+	Need         int           `yaml:"need"`
+	For          time.Duration `yaml:"for"`
+	Reason       string        `yaml:"reason"`
+	AutoDenyInTx bool          `yaml:"auto_deny_in_tx"`
 }
 
 type maskRule struct {

@@ -57,6 +57,9 @@ func (r *rowMask) tap(cols []protocol.Column) (protocol.RowFunc, error) {
 	for i := range cols {
 		c := &cols[i]
 		t, rule := m.transform(c)
+		if t != nil && m.lifting.shows(m, c) {
+			continue
+		}
 		if t == nil {
 			if m.shown(c) {
 				continue

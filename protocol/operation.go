@@ -94,6 +94,13 @@ type Arg struct {
 	Type string // the target's type name, when known
 }
 
+// A Lift is a column of a result that is not masked although a rule says so.
+type Lift struct {
+	Column string      // its label
+	From   []ColumnRef // the masked columns that it comes from
+	Rule   string      // of the mask
+}
+
 // An Operation is one thing that a client asks of a target. The connector
 // fills it, the steps read it, decide and register taps. Once decided it does
 // not change, except for its result.
@@ -135,6 +142,16 @@ type Operation struct {
 
 	// Terminal is the terminal that its streams belong to; nil if there is none.
 	Terminal *Terminal
+
+	// Unmask is why the client asks to see values in the clear that steps mask, in
+	// its own words; "" if it does not. It is read from Text, so that whoever
+	// approves Text approves it.
+	Unmask string
+
+	// Lifts are the columns that come in the clear although a step masks them, if
+	// the operation runs: it is held until people have allowed that. They are part
+	// of Digest. Hooks add them while the operation is decided.
+	Lifts []Lift
 
 	// State is the session state that changes the meaning of Text, such as
 	// search_path and role. It is part of Digest.
@@ -334,8 +351,8 @@ func (op *Operation) Started() time.Time { return op.start }
 func (op *Operation) Result() *Result { return &op.result }
 
 // Digest binds a decision to what will run: identity, target, account, verb,
-// the exact text, what the names in it stand for, the argument bytes, and the
-// session state that changes their meaning. Fields are length-prefixed, so no
+// the exact text, what the names in it stand for, the argument bytes, the
+// session state that changes their meaning, and what is shown in the clear. Fields are length-prefixed, so no
 // two operations share an encoding.
 func (op *Operation) Digest() [32]byte {
 	h := sha256.New()
@@ -380,6 +397,20 @@ func (op *Operation) Digest() [32]byte {
 		}
 		put("value")
 		put(string(a))
+	}
+	if len(op.Lifts) > 0 {
+		count(len(op.Lifts))
+		for i := range op.Lifts {
+			l := &op.Lifts[i]
+			put(l.Column)
+			put(l.Rule)
+			count(len(l.From))
+			for _, c := range l.From {
+				put(c.Schema)
+				put(c.Table)
+				put(c.Column)
+			}
+		}
 	}
 	var d [32]byte
 	h.Sum(d[:0])

@@ -134,23 +134,38 @@ func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
 	}
 }
 
-// approveKind makes the broker when the first step needs it, because what it
-// tells requesters stands in the section admin of the same file.
 func (a *assembly) approveKind(c *configuration) middleware.Kind {
 	return middleware.Kind{Name: "approve", New: func(decode func(any) error) (middleware.Step, error) {
-		if c.settings.Admin.Address == "" {
-			return middleware.Step{}, errors.New("without an admin listener nobody can decide: add 'admin: {address: 127.0.0.1:7443}'")
+		b, err := a.brokerOf(c)
+		if err != nil {
+			return middleware.Step{}, err
 		}
-		if a.broker == nil {
-			a.broker = a.newBroker(c.settings.Admin)
-		}
-		return policy.ApproveKind(a.broker).New(decode)
+		return policy.ApproveKind(b).New(decode)
 	}}
+}
+
+// brokerOf makes the broker when the first step needs it, because what it tells
+// requesters stands in the section admin of the same file.
+func (a *assembly) brokerOf(c *configuration) (*approval.Broker, error) {
+	if c.settings.Admin.Address == "" {
+		return nil, errors.New("without an admin listener nobody can decide: add 'admin: {address: 127.0.0.1:7443}'")
+	}
+	if a.broker == nil {
+		a.broker = a.newBroker(c.settings.Admin)
+	}
+	return a.broker, nil
 }
 
 // maskKind keeps what masks there are, to be explained.
 func (a *assembly) maskKind(c *configuration) middleware.Kind {
 	return middleware.MaskKind(func(m *middleware.MaskConfig) error {
+		if len(m.Lifts) > 0 {
+			b, err := a.brokerOf(c)
+			if err != nil {
+				return err
+			}
+			m.Broker = b
+		}
 		c.masks = append(c.masks, *m)
 		return nil
 	})

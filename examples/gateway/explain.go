@@ -340,6 +340,9 @@ func writeExplained(b *strings.Builder, x *middleware.MaskExplanation) {
 		for _, l := range v.Looks {
 			line("    looks for: %s", l)
 		}
+		if len(v.Lifts) > 0 {
+			line("    may be shown after approval: by lift %s, to a query that begins with /* unmask: why */", strings.Join(v.Lifts, ", "))
+		}
 		for _, o := range v.Passed {
 			line("    passed over: %s: %s", o.Rule, o.Why)
 		}

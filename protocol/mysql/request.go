@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/serve"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // A run is one statement on its way through the target.
@@ -62,7 +63,7 @@ func (c *session) describe(r *run, text string) {
 	st := r.stmt
 	r.op = protocol.Operation{Verb: st.Verb, Text: text, Access: st.Access, Pure: st.Pure, Bounded: st.Bounded,
 		Objects: st.Objects, Reads: st.Reads, ReadsKnown: st.ReadsKnown, Writes: st.Writes, Columns: st.Columns,
-		Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st,
+		Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st, Unmask: sql.Unmask(text),
 		State: c.tracker.key(), InTx: c.status&statusInTx != 0}
 }
 

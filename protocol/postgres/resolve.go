@@ -90,7 +90,7 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 	*r = run{stmt: facts, op: protocol.Operation{Args: args,
 		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
-		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
+		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape, Unmask: sql.Unmask(text),
 	}}
 	f.describeOp(r, before)
 	return r
