@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -19,9 +20,10 @@ import (
 // character, which waits for its rest. It is safe for use by many goroutines.
 //
 // The events are "o" output, "i" input, "r" a resize, "m" a note and "x" the exit
-// status, as the format has them; and "e" for the error stream of a command
-// without a terminal, which players leave out. Texts are UTF-8: a run of bytes
-// that are not becomes the replacement character.
+// status, as the format has them; and three of its own, which players leave out: "e"
+// for the error stream of a command without a terminal, "O" and "I" for output and
+// input that are no text, in base64. Texts are UTF-8: a run of bytes that are not
+// becomes the replacement character.
 type Asciicast struct {
 	mu    sync.Mutex
 	f     *os.File
@@ -95,6 +97,21 @@ func (a *Asciicast) Output(b []byte, errors bool) error {
 // Input adds what the client sent.
 func (a *Asciicast) Input(b []byte) error { return a.add("i", b) }
 
+// Bytes adds what went over a connection that nobody reads as a text, as it is; in
+// says that the client sent it.
+func (a *Asciicast) Bytes(b []byte, in bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ok, err := a.takes(len(b)); !ok {
+		return err
+	}
+	code := "O"
+	if in {
+		code = "I"
+	}
+	return a.event(code, base64.StdEncoding.AppendEncode(nil, b))
+}
+
 // Resize notes a new size of the terminal.
 func (a *Asciicast) Resize(columns, rows int) error {
 	a.mu.Lock()
@@ -105,14 +122,9 @@ func (a *Asciicast) Resize(columns, rows int) error {
 func (a *Asciicast) add(code string, b []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.full || len(b) == 0 {
-		return a.err
+	if ok, err := a.takes(len(b)); !ok {
+		return err
 	}
-	if int64(len(b)) > a.left {
-		a.full = true
-		return a.event("m", []byte("the recording ends here: it has reached its limit"))
-	}
-	a.left -= int64(len(b))
 	part := a.parts[code]
 	if len(part) > 0 {
 		b = append(part, b...)
@@ -125,6 +137,19 @@ func (a *Asciicast) add(code string, b []byte) error {
 	}
 	a.parts[code] = append(part[:0], b[n:]...)
 	return err
+}
+
+// takes reports whether n more bytes are to be recorded, and counts them.
+func (a *Asciicast) takes(n int) (bool, error) {
+	if a.full || n == 0 {
+		return false, a.err
+	}
+	if int64(n) > a.left {
+		a.full = true
+		return false, a.event("m", []byte("the recording ends here: it has reached its limit"))
+	}
+	a.left -= int64(n)
+	return true, nil
 }
 
 // whole returns how many bytes of b come before a character that is not there as
