@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -52,7 +53,7 @@ func (bk *back) fill(r *wire.Reader) error {
 	c.mu.Lock()
 	after := time.Time{}
 	if c.gone { // it has a deadline of its own, which must not be lost
-		after = time.Now().Add(lostAfter / 2)
+		after = time.Now().Add(serve.LostAfter / 2)
 	}
 	_ = conn.SetReadDeadline(after)
 	c.mu.Unlock()
