@@ -23,6 +23,13 @@ func (r *Request) Permits() string {
 		fmt.Fprintf(&b, " as %s", r.Account)
 	}
 	fmt.Fprintf(&b, ", if %s by %s.", votes(r.Approvers.need()), r.Until.UTC().Format("15:04:05 MST on 2 January 2006"))
+	if n := len(r.Lifts); n > 0 {
+		names := make([]string, n)
+		for i := range r.Lifts {
+			names[i] = r.Lifts[i].Column
+		}
+		fmt.Fprintf(&b, " In every row of the result they then see in the clear: %s.", strings.Join(names, ", "))
+	}
 	switch {
 	case r.Verb == protocol.Connect:
 		b.WriteString(" What is done in the session is decided by the gateway's other rules.")
@@ -165,6 +172,12 @@ func (r *Request) facts() []fact {
 	for _, o := range r.Objects {
 		line("touches", "%s %s (%s)", o.Kind, o.Name, o.Access)
 	}
+	if r.Unmask != "" {
+		line("asks why", "%s", r.Unmask)
+	}
+	for i := range r.Lifts {
+		line("in clear", "%s", liftText(&r.Lifts[i]))
+	}
 	add("settings", r.Settings, true)
 	if r.InTx {
 		line("attention", "the session has a transaction open; it keeps its locks while it waits")
@@ -186,6 +199,14 @@ func (r *Request) facts() []fact {
 	line("needs", "%d of %s", r.Approvers.need(), r.Approvers)
 	line("permits", "%s", r.Permits())
 	return fs
+}
+
+func liftText(l *protocol.Lift) string {
+	from := make([]string, len(l.From))
+	for i, c := range l.From {
+		from[i] = c.String()
+	}
+	return fmt.Sprintf("%s, from %s (masked by rule %s)", l.Column, strings.Join(from, ", "), l.Rule)
 }
 
 func (r *Request) issuers() string {

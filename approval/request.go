@@ -54,9 +54,11 @@ type Request struct {
 	Rewritten string // what runs in place of Text, if a step rewrote it
 	Args      []protocol.Arg
 	Objects   []protocol.Object
-	Settings  string // session state that changes the meaning of Text
-	Opaque    string // why the text could not be analysed
-	InTx      bool   // waiting keeps the locks of an open transaction
+	Unmask    string          // why the requester asks to see masked values
+	Lifts     []protocol.Lift // what is shown in the clear after a yes
+	Settings  string          // session state that changes the meaning of Text
+	Opaque    string          // why the text could not be analysed
+	InTx      bool            // waiting keeps the locks of an open transaction
 
 	Risk    int
 	RiskWhy []string
@@ -170,6 +172,10 @@ func (r *Request) clone() Request {
 	c.Args = slices.Clone(r.Args)
 	c.Objects = slices.Clone(r.Objects)
 	c.RiskWhy = slices.Clone(r.RiskWhy)
+	c.Lifts = slices.Clone(r.Lifts)
+	for i := range c.Lifts {
+		c.Lifts[i].From = slices.Clone(c.Lifts[i].From)
+	}
 	c.Approvers.Groups = slices.Clone(r.Approvers.Groups)
 	c.Approvers.Users = slices.Clone(r.Approvers.Users)
 	c.Decisions = slices.Clone(r.Decisions)

@@ -93,6 +93,8 @@ func full() approval.Request {
 		Rewritten: "update orders set paid = $1 where note = $2 and tenant = 7",
 		Args:      []protocol.Arg{{Text: "t", Type: "bool"}, {Null: true}, {Text: ""}},
 		Objects:   []protocol.Object{{Kind: "table", Name: "public.orders", Access: protocol.Write}},
+		Unmask:    "ticket 4711",
+		Lifts:     []protocol.Lift{{Column: "mail", Rule: "contact", From: []protocol.ColumnRef{{Schema: "public", Table: "customers", Column: "email"}}}},
 		Settings:  "search_path=public", Opaque: "calls f()", InTx: true, Risk: 70, RiskWhy: []string{"first seen", "no\x1b[2Jlimit"},
 		Reason: "changes orders", Rule: "changes", Digest: digest,
 		Approvers: approval.Approvers{Groups: []string{"dba"}, Users: users(0, "zoe").Users, Need: 2},

@@ -33,6 +33,8 @@ type wireRequest struct {
 	Rewritten string         `json:"rewritten,omitempty"`
 	Args      []wireArg      `json:"args,omitempty"`
 	Objects   []wireObject   `json:"objects,omitempty"`
+	Unmask    string         `json:"unmask,omitempty"`
+	Lifts     []wireLift     `json:"lifts,omitempty"`
 	Settings  string         `json:"settings,omitempty"`
 	Opaque    string         `json:"opaque,omitempty"`
 	InTx      bool           `json:"in_transaction,omitempty"`
@@ -77,6 +79,18 @@ type wireObject struct {
 	Access []string `json:"access"`
 }
 
+type wireLift struct {
+	Column string       `json:"column"`
+	From   []wireColumn `json:"from"`
+	Rule   string       `json:"rule"`
+}
+
+type wireColumn struct {
+	Schema string `json:"schema"`
+	Table  string `json:"table"`
+	Column string `json:"column"`
+}
+
 type wireDecision struct {
 	By      *wireIdentity `json:"by"`
 	Approve bool          `json:"approve"`
@@ -91,7 +105,7 @@ func (r Request) MarshalJSON() ([]byte, error) {
 		Requester: toWire(r.Requester), Tool: r.Tool.Raw, ToolFrom: r.Tool.Source, Attested: r.Tool.Attested,
 		Session: r.Session, Operation: r.Operation, Target: r.Target, Protocol: r.Protocol,
 		Account: r.Account, Database: r.Database, Verb: r.Verb, Access: r.Access.Names(),
-		Text: utf8Text(r.Text), Behind: utf8Text(r.Behind), Rewritten: utf8Text(r.Rewritten), Settings: utf8Text(r.Settings), Opaque: r.Opaque, InTx: r.InTx,
+		Text: utf8Text(r.Text), Behind: utf8Text(r.Behind), Rewritten: utf8Text(r.Rewritten), Unmask: utf8Text(r.Unmask), Settings: utf8Text(r.Settings), Opaque: r.Opaque, InTx: r.InTx,
 		Risk: r.Risk, RiskWhy: r.RiskWhy, Reason: r.Reason, Rule: r.Rule,
 		Groups: r.Approvers.Groups, Need: r.Approvers.need(),
 		Created: r.Created, Until: r.Until, Ended: r.Ended, Cause: r.Cause,
@@ -102,6 +116,13 @@ func (r Request) MarshalJSON() ([]byte, error) {
 	}
 	for _, o := range r.Objects {
 		w.Objects = append(w.Objects, wireObject{o.Kind, o.Name, o.Access.Names()})
+	}
+	for _, l := range r.Lifts {
+		wl := wireLift{Column: utf8Text(l.Column), Rule: l.Rule}
+		for _, c := range l.From {
+			wl.From = append(wl.From, wireColumn{utf8Text(c.Schema), utf8Text(c.Table), utf8Text(c.Column)})
+		}
+		w.Lifts = append(w.Lifts, wl)
 	}
 	for _, u := range r.Approvers.Users {
 		w.Users = append(w.Users, wireKey(u))
@@ -127,7 +148,7 @@ func (r *Request) UnmarshalJSON(b []byte) error {
 		Tool: protocol.Tool{Raw: w.Tool, Source: w.ToolFrom, Attested: w.Attested}, Session: w.Session, Operation: w.Operation,
 		Target: w.Target, Protocol: w.Protocol, Account: w.Account, Database: w.Database,
 		Verb: w.Verb, Access: accessOf(w.Access), Text: w.Text, Behind: w.Behind, Rewritten: w.Rewritten,
-		Settings: w.Settings, Opaque: w.Opaque, InTx: w.InTx, Risk: w.Risk, RiskWhy: w.RiskWhy,
+		Unmask: w.Unmask, Settings: w.Settings, Opaque: w.Opaque, InTx: w.InTx, Risk: w.Risk, RiskWhy: w.RiskWhy,
 		Reason: w.Reason, Rule: w.Rule, Approvers: Approvers{Groups: w.Groups, Need: w.Need},
 		Created: w.Created, Until: w.Until, Ended: w.Ended, Cause: w.Cause,
 	}
@@ -136,6 +157,13 @@ func (r *Request) UnmarshalJSON(b []byte) error {
 	}
 	for _, o := range w.Objects {
 		r.Objects = append(r.Objects, protocol.Object{Kind: o.Kind, Name: o.Name, Access: accessOf(o.Access)})
+	}
+	for _, l := range w.Lifts {
+		lift := protocol.Lift{Column: l.Column, Rule: l.Rule}
+		for _, c := range l.From {
+			lift.From = append(lift.From, protocol.ColumnRef(c))
+		}
+		r.Lifts = append(r.Lifts, lift)
 	}
 	for _, u := range w.Users {
 		r.Approvers.Users = append(r.Approvers.Users, protocol.Key(u))

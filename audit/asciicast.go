@@ -1,12 +1,12 @@
 package audit
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -20,9 +20,10 @@ import (
 // character, which waits for its rest. It is safe for use by many goroutines.
 //
 // The events are "o" output, "i" input, "r" a resize, "m" a note and "x" the exit
-// status, as the format has them; and "e" for the error stream of a command
-// without a terminal, which players leave out. Texts are UTF-8: a run of bytes
-// that are not becomes the replacement character.
+// status, as the format has them; and three of its own, which players leave out: "e"
+// for the error stream of a command without a terminal, "O" and "I" for output and
+// input that are no text, in base64. Texts are UTF-8: a run of bytes that are not
+// becomes the replacement character.
 type Asciicast struct {
 	mu    sync.Mutex
 	f     *os.File
@@ -96,35 +97,59 @@ func (a *Asciicast) Output(b []byte, errors bool) error {
 // Input adds what the client sent.
 func (a *Asciicast) Input(b []byte) error { return a.add("i", b) }
 
+// Bytes adds what went over a connection that nobody reads as a text, as it is; in
+// says that the client sent it.
+func (a *Asciicast) Bytes(b []byte, in bool) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ok, err := a.takes(len(b)); !ok {
+		return err
+	}
+	code := "O"
+	if in {
+		code = "I"
+	}
+	return a.event(code, base64.StdEncoding.AppendEncode(nil, b))
+}
+
 // Resize notes a new size of the terminal.
 func (a *Asciicast) Resize(columns, rows int) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.event("r", fmt.Sprintf("%dx%d", columns, rows))
+	return a.event("r", fmt.Appendf(nil, "%dx%d", columns, rows))
 }
 
 func (a *Asciicast) add(code string, b []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.full || len(b) == 0 {
-		return a.err
+	if ok, err := a.takes(len(b)); !ok {
+		return err
 	}
-	if int64(len(b)) > a.left {
-		a.full = true
-		return a.event("m", "the recording ends here: it has reached its limit")
-	}
-	a.left -= int64(len(b))
 	part := a.parts[code]
 	if len(part) > 0 {
 		b = append(part, b...)
+		part = b // has grown
 	}
 	n := whole(b)
 	err := a.err
 	if n > 0 {
-		err = a.event(code, string(b[:n]))
+		err = a.event(code, b[:n])
 	}
 	a.parts[code] = append(part[:0], b[n:]...)
 	return err
+}
+
+// takes reports whether n more bytes are to be recorded, and counts them.
+func (a *Asciicast) takes(n int) (bool, error) {
+	if a.full || n == 0 {
+		return false, a.err
+	}
+	if int64(n) > a.left {
+		a.full = true
+		return false, a.event("m", []byte("the recording ends here: it has reached its limit"))
+	}
+	a.left -= int64(n)
+	return true, nil
 }
 
 // whole returns how many bytes of b come before a character that is not there as
@@ -142,14 +167,14 @@ func whole(b []byte) int {
 }
 
 // event writes one line. The caller holds mu.
-func (a *Asciicast) event(code, data string) error {
+func (a *Asciicast) event(code string, data []byte) error {
 	if a.err != nil {
 		return a.err
 	}
 	now := time.Now()
 	line := strconv.AppendFloat(append(a.line[:0], '['), now.Sub(a.last).Seconds(), 'f', 6, 64)
 	line = append(append(append(line, `, "`...), code...), `", `...)
-	a.line = append(appendQuoted(line, strings.ToValidUTF8(data, "\uFFFD")), ']', '\n')
+	a.line = append(appendReadable(line, data), ']', '\n')
 	if a.err = a.write(a.line); a.err == nil {
 		a.last = now
 	}
@@ -174,14 +199,14 @@ func (a *Asciicast) Close(out protocol.Outcome) error {
 	defer a.mu.Unlock()
 	for _, code := range []string{"o", "e", "i"} {
 		if b := a.parts[code]; len(b) > 0 {
-			_ = a.event(code, string(b)) // kept in err
+			_ = a.event(code, b) // kept in err
 		}
 	}
 	status := out.Code
 	if status == "" {
 		status = string(out.Status)
 	}
-	err := a.event("x", status)
+	err := a.event("x", []byte(status))
 	switch {
 	case err != nil:
 	case a.log != nil:

@@ -419,6 +419,7 @@ func (l *leaf) appendAction(dst []byte) []byte {
 		}
 		dst = append(dst, ']')
 	}
+	dst = appendLifts(dst, op.Lifts)
 	if l.event.Kind == protocol.Held || len(op.Grants()) > 0 { // what an approval is bound to
 		dst = appendField(dst, `,"state":`, op.State)
 		digest := op.Digest()
@@ -434,6 +435,23 @@ func (l *leaf) appendAction(dst []byte) []byte {
 	dst = appendBool(dst, `,"in_tx":`, op.InTx)
 	dst = appendField(dst, `,"why":`, op.Why)
 	return append(dst, '}')
+}
+
+func appendLifts(dst []byte, lifts []protocol.Lift) []byte {
+	if len(lifts) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"lifts":`...)
+	for i := range lifts {
+		dst = append(dst, separator(i))
+		dst = append(dst, `{"column":`...)
+		dst = appendText(dst, lifts[i].Column)
+		dst = appendColumns(dst, `,"from":`, lifts[i].From)
+		dst = append(dst, `,"rule":`...)
+		dst = appendText(dst, lifts[i].Rule)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
 }
 
 func (l *leaf) appendArg(dst []byte, i int) []byte {

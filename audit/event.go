@@ -117,6 +117,7 @@ type Action struct {
 	Behind      *Value      `json:"behind,omitempty"`    // what a name in it stands for
 	Rewritten   *Value      `json:"rewritten,omitempty"` // what was sent in its place
 	Args        []Arg       `json:"args,omitempty"`
+	Lifts       []Lift      `json:"lifts,omitempty"`  // what is shown in the clear, if it was allowed
 	State       Text        `json:"state,omitempty"`  // session state that changes the text's meaning
 	Digest      string      `json:"digest,omitempty"` // what an approval is bound to, in hexadecimal
 	Risk        int         `json:"risk,omitempty"`
@@ -133,6 +134,14 @@ type Object struct {
 	Kind   Text     `json:"kind"`
 	Name   Text     `json:"name"`
 	Access []string `json:"access"`
+}
+
+// A Lift is a column of a result that a mask is lifted from, by the approvals in the
+// Decision.
+type Lift struct {
+	Column Text        `json:"column"`
+	From   []ColumnRef `json:"from"`
+	Rule   Text        `json:"rule"` // of the mask
 }
 
 // A ColumnRef is schema, table and column.

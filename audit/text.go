@@ -3,10 +3,12 @@ package audit
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -160,28 +162,103 @@ func appendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if plain[c] {
-			continue
-		}
-		dst = append(dst, s[start:i]...)
-		start = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		default:
-			dst = append(dst, `\u00`...)
-			dst = hex.AppendEncode(dst, []byte{c})
+		if c := s[i]; !plain[c] {
+			dst = appendEscaped(append(dst, s[start:i]...), c)
+			start = i + 1
 		}
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// A glyph is what stands for a byte in a JSON string: the first n bytes of text.
+type glyph struct {
+	text uint64 // little endian
+	n    uint8
+	bad  uint8 // 1: begins no character
+	lead bool  // may be the first byte of several
+}
+
+var glyphs = func() (t [256]glyph) {
+	for i := range t {
+		c := byte(i)
+		text := []byte{c}
+		switch {
+		case c < utf8.RuneSelf && !plain[c]:
+			text = appendEscaped(nil, c)
+		case c >= 0xC2 && c <= 0xF4: // RFC 3629, section 4
+			t[i].lead = true
+		case c >= utf8.RuneSelf:
+			text = []byte("\uFFFD")
+			t[i].bad = 1
+		}
+		for j, b := range text {
+			t[i].text |= uint64(b) << (8 * j)
+		}
+		t[i].n = uint8(len(text))
+	}
+	return t
+}()
+
+// appendReadable is appendQuoted for bytes of any kind: a run of those that are
+// not UTF-8 becomes one replacement character. It branches for what may be a
+// character of several bytes only: recorded streams can be anything, and a branch
+// that cannot be foreseen costs more than the rest.
+func appendReadable(dst, b []byte) []byte {
+	const piece = 1 << 10 // of b, whose text is at most six times as long; a last character may end behind it
+	dst = append(dst, '"')
+	bad := uint8(0) // 1: dst ends with such a run
+	for i := 0; i < len(b); {
+		dst = slices.Grow(dst, 6*piece+16)
+		out, j := dst[:cap(dst)], len(dst)
+		for end := min(len(b), i+piece); i < end; {
+			for ; len(b)-i >= 8 && i < end && allPlain(binary.LittleEndian.Uint64(b[i:])); i, j, bad = i+8, j+8, 0 {
+				copy(out[j:j+8], b[i:])
+			}
+			for word := min(end, i+8); i < word; {
+				g := &glyphs[b[i]]
+				if g.lead {
+					if r, n := utf8.DecodeRune(b[i:]); n > 1 {
+						j += utf8.EncodeRune(out[j:j+utf8.UTFMax], r)
+						i += n
+						bad = 0
+						continue
+					}
+					g = &glyphs[0xFF]
+				}
+				binary.LittleEndian.PutUint64(out[j:], g.text)
+				j += int(g.n * (1 - bad&g.bad))
+				bad = g.bad
+				i++
+			}
+		}
+		dst = out[:j]
+	}
+	return append(dst, '"')
+}
+
+// allPlain reports whether all bytes of x are ASCII and [plain].
+func allPlain(x uint64) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, backslash := x^'"'*ones, x^'\\'*ones
+	// Where a byte is below n, subtracting n borrows its highest bit.
+	return (x|(x-0x20*ones)|(quote-ones)|(backslash-ones))&high == 0
+}
+
+// appendEscaped appends a byte that does not stand for itself.
+func appendEscaped(dst []byte, c byte) []byte {
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\t':
+		return append(dst, '\\', 't')
+	case '\r':
+		return append(dst, '\\', 'r')
+	}
+	const digits = "0123456789abcdef"
+	return append(dst, '\\', 'u', '0', '0', digits[c>>4], digits[c&0xf])
 }
 
 func appendHidden(dst []byte, s string, mac func(string) []byte) []byte {

@@ -16,7 +16,8 @@ const sampled = 64
 // A Column masks what detectors find in the values of one column. If one of its
 // first 64 values is, as a whole, such a value, then every later one is masked as
 // a whole, whether it is found or not: a column of card numbers has some that
-// somebody mistyped. It is for one goroutine at a time.
+// somebody mistyped. With [Column.Sample] that holds for the values before it as
+// well. It is for one goroutine at a time.
 type Column struct {
 	typ   Type
 	texts *Texts
@@ -56,6 +57,33 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 	return c
 }
 
+// Sample looks at one of the first values before any is masked; nil is NULL. whole
+// says that by now all of them will be masked as a whole: the next need not be
+// sampled.
+func (c *Column) Sample(in []byte) (whole bool) {
+	if c.whole == nil && in != nil && c.docs == nil {
+		c.look(in)
+	}
+	return c.whole != nil
+}
+
+// look finds what is in a value, and settles the column if that is all of it. Values
+// that are documents hold others.
+func (c *Column) look(in []byte) (text []byte, rule *Rule, all bool) {
+	text = c.text(in)
+	t := c.texts
+	t.found = t.set.detector.Find(t.found[:0], text, c.field)
+	if len(t.found) == 0 {
+		return text, nil, false
+	}
+	first := &t.found[0]
+	rule = &t.set.rules[t.set.kinds[first.Kind]]
+	if all = first.Start == 0 && len(bytes.TrimRight(text[first.End:], " ")) == 0; all && c.seen <= sampled {
+		c.rule, c.whole = rule, c.bind(rule)
+	}
+	return text, rule, all
+}
+
 // Mask returns what takes the place of a value, and whether it is another one. dst,
 // a buffer of length 0, is as for a [Func]; nil is NULL.
 func (c *Column) Mask(dst, in []byte) (out []byte, changed bool) {
@@ -69,23 +97,15 @@ func (c *Column) Mask(dst, in []byte) (out []byte, changed bool) {
 	if c.docs != nil {
 		return c.document(dst, in)
 	}
-	text := c.text(in)
 	t := c.texts
-	t.found = t.set.detector.Find(t.found[:0], text, c.field)
-	if len(t.found) == 0 {
+	text, rule, all := c.look(in)
+	switch {
+	case rule == nil:
 		return nil, false
-	}
-	first := &t.found[0]
-	rule := &t.set.rules[t.set.kinds[first.Kind]]
-	all := first.Start == 0 && len(bytes.TrimRight(text[first.End:], " ")) == 0
-	if all && c.seen <= sampled {
-		c.rule, c.whole = rule, c.bind(rule)
-	}
-	if c.typ.Kind == Text && !all {
+	case c.typ.Kind == Text && !all:
 		return t.fill(dst, text), true
-	}
-	if t.masked != nil {
-		t.masked(rule.Name, string(first.Kind))
+	case t.masked != nil:
+		t.masked(rule.Name, string(t.found[0].Kind))
 	}
 	return c.bind(rule)(dst, in), true
 }

@@ -66,6 +66,30 @@ func TestColumn(t *testing.T) {
 	require.Equal(t, []string{"***", "="}, cells(late, "ada@example.com", "x"))
 }
 
+// A column that was sampled is masked whole from its first value on.
+func TestColumnSample(t *testing.T) {
+	s := detecting(t, mask.Redact(), "*")
+	col := s.Column("x", text(mask.Text), nil)
+	for i, v := range []string{"4111 1111 1111 1112", "", "ada@example.com", "never looked at"} {
+		require.Equal(t, i >= 2, col.Sample([]byte(v)), v)
+	}
+	require.False(t, s.Column("x", text(mask.Text), nil).Sample(nil))
+	require.Equal(t, []string{"***", "***", "***"}, cells(col, "4111 1111 1111 1112", "", "ada@example.com"))
+	// Text with something in it is no column of such values, nor is a document.
+	col = s.Column("note", text(mask.Text), nil)
+	require.False(t, col.Sample([]byte("write to ada@example.com")))
+	require.Equal(t, []string{"="}, cells(col, "hello"))
+	doc := s.Column("doc", text(mask.JSON), nil)
+	require.False(t, doc.Sample([]byte(`"ada@example.com"`)))
+	require.Equal(t, []string{"="}, cells(doc, `{"a":1}`))
+	// What is sampled does not count as shown.
+	late := s.Column("x", text(mask.Text), nil)
+	for range 64 {
+		late.Sample([]byte("x"))
+	}
+	require.Equal(t, []string{"=", "***", "***"}, cells(late, "x", "ada@example.com", "x"))
+}
+
 func TestColumnDoesNotAllocate(t *testing.T) {
 	col := detecting(t, mask.Redact(), "*").Column("x", text(mask.Text), nil)
 	buf := make([]byte, 0, 128)

@@ -29,8 +29,8 @@
 //
 // # Limits
 //
-// A column in whose first values one is found is masked whole from there on: the
-// values before it, in which nothing was found, have been shown. Values inside of
+// A column in whose first 64 values one is found is masked whole; whoever cannot hold
+// so many back for [Column.Sample] masks it whole from the first that is found. Values inside of
 // bytea, of compressed or encoded text and of ranges are not looked for. There is no
 // suppression of small groups and no encryption that keeps a format (FF1): a
 // pseudonym cannot be turned back.

@@ -6,7 +6,7 @@ import "bytes"
 // one plain address is hidden whole, as by [Redact], and so is a value of any
 // type but text.
 func Email() Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf("email", func(t Type) (Func, error) {
 		if t.Kind != Text && t.Kind != Padded {
 			return constant(t.redacted()), nil
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
@@ -20,7 +21,7 @@ import (
 // one: "0.5", "true", "2000-01-31", "2000-01-31 12:00:00", a UUID, an IP
 // address. Where it cannot, values are replaced as by [Default].
 func Fixed(value string) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(fmt.Sprintf("fixed(%q)", value), func(t Type) (Func, error) {
 		switch {
 		case len(value) > 64<<10:
 			return nil, errors.New("fixed: the value is longer than 64 KiB")

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sallyport-dev/gateway/mask/detect"
 )
@@ -13,7 +14,7 @@ import (
 // has, and shows how many there are. NULL elements stay NULL. An array that is not
 // well formed is hidden whole, and so is a value of any other type.
 func Elements(with Transform) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf("elements("+Describe(with)+")", func(t Type) (Func, error) {
 		if with == nil {
 			return nil, errors.New("elements: no transform")
 		}
@@ -186,7 +187,7 @@ func textArray(dst, in []byte, f func([]byte) []byte) ([]byte, bool) {
 // whole, and so is a value of any type but json, jsonb and text.
 func Members(with Transform, patterns ...string) Transform {
 	set, err := Compile(Rule{Name: "members", Fields: patterns, Transform: with})
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf("members("+strings.Join(patterns, ", ")+": "+Describe(with)+")", func(t Type) (Func, error) {
 		if err != nil {
 			return nil, fmt.Errorf("members: %w", err)
 		}
@@ -219,7 +220,7 @@ func Members(with Transform, patterns ...string) Transform {
 // that is a value of such a type. What is not one record with at least that many
 // fields becomes NULL, and so does a value of any type that is known.
 func Record(fields map[int]Transform) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(describeRecord(fields), func(t Type) (Func, error) {
 		last := 0
 		for i, f := range fields {
 			if i < 1 || i > 1600 || f == nil {
@@ -381,13 +382,15 @@ func textRecord(dst, in []byte, f func(int, Type, []byte) []byte) ([]byte, int, 
 // shows the rest: for columns of free text. In JSON documents strings and numbers
 // are masked. A value of any type but text, json and jsonb is hidden whole.
 func Found(with Transform, kinds ...string) Transform {
+	name := "found(" + strings.Join(kinds, ", ") + ": " + Describe(with) + ")"
 	if len(kinds) == 0 {
+		name = "found(any kind: " + Describe(with) + ")"
 		for _, k := range detect.Default() {
 			kinds = append(kinds, string(k))
 		}
 	}
 	set, err := Compile(Rule{Name: "found", Detect: kinds, Transform: with})
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(name, func(t Type) (Func, error) {
 		if err != nil {
 			return nil, fmt.Errorf("found: %w", err)
 		}

@@ -16,7 +16,7 @@ import (
 // value of any type but a number's is hidden whole, and so is one that is no
 // number or too large.
 func Round(to int64) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(fmt.Sprintf("round(%d)", to), func(t Type) (Func, error) {
 		if to < 2 {
 			return nil, errors.New("round: to is less than 2")
 		}
@@ -175,7 +175,7 @@ const (
 // year or decade that they are in. What is not a day from year 1 to 9999 is hidden
 // whole, and so is a value of any other type, also text that holds a date.
 func Truncate(to Unit) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf("truncate("+string(to)+")", func(t Type) (Func, error) {
 		switch to {
 		case Day, Month, Quarter, Year, Decade:
 		default:
@@ -265,7 +265,7 @@ func (t Type) appendDay(dst []byte, y int, m time.Month, d int) []byte {
 // with 24 and 64, 10.1.2.3 becomes 10.1.2.0. Text that is no address is hidden
 // whole, and so is a value of any type but text, inet and cidr.
 func Network(bits4, bits6 int) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(fmt.Sprintf("network(/%d, /%d)", bits4, bits6), func(t Type) (Func, error) {
 		if bits4 < 0 || bits4 > 32 || bits6 < 0 || bits6 > 128 {
 			return nil, errors.New("network: an address has 32 or 128 bits")
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strconv"
 )
 
@@ -26,7 +27,7 @@ const (
 // values of types that cannot hold the format. Integers take Digits too: their
 // pseudonym has as many, and the same sign.
 func Pseudonym(key Key, domain string, format Format) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf("pseudonym("+string(format)+inDomain(domain)+")", func(t Type) (Func, error) {
 		k := keyedHash{key, domain}
 		if err := k.check("pseudonym"); err != nil {
 			return nil, err
@@ -115,7 +116,7 @@ func (p *pseudonymizer) digits(dst, in []byte, whole bool) ([]byte, bool) {
 // a key divides them: enough to count and to join roughly, too little to tell who
 // it is. It is for text and integers; other types become NULL.
 func Bucket(key Key, domain string, n int) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(fmt.Sprintf("bucket(of %d%s)", n, inDomain(domain)), func(t Type) (Func, error) {
 		k := keyedHash{key, domain}
 		if err := k.check("bucket"); err != nil {
 			return nil, err
@@ -151,7 +152,7 @@ func Bucket(key Key, domain string, n int) Transform {
 // Parts of a whole and times of day are dropped. Other types, and values that are
 // no number or day, are hidden whole.
 func Noise(key Key, domain string, spread int64) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(fmt.Sprintf("noise(up to %d%s)", spread, inDomain(domain)), func(t Type) (Func, error) {
 		k := keyedHash{key, domain}
 		if err := k.check("noise"); err != nil {
 			return nil, err

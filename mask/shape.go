@@ -59,7 +59,7 @@ func (e Ends) Bind(t Type) (Func, error) {
 // the digits stays. Text that is not 12 to 19 digits with spaces or dashes between
 // them is hidden whole, and so is a value of any type but text.
 func Card(issuer bool) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(cardName(issuer), func(t Type) (Func, error) {
 		if t.Kind != Text && t.Kind != Padded {
 			return constant(t.redacted()), nil
 		}
@@ -101,7 +101,7 @@ func Card(issuer bool) Transform {
 // most 256 characters are shown so; what is longer or not valid UTF-8 is hidden
 // whole, and so is a value of any type but text.
 func Shape() Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf("shape", func(t Type) (Func, error) {
 		if t.Kind != Text && t.Kind != Padded {
 			return constant(t.redacted()), nil
 		}
@@ -133,7 +133,7 @@ func Shape() Transform {
 // URL shows the scheme and the host of a URL: "https://example.com/***". Text that
 // is none is hidden whole, and so is a value of any type but text.
 func URL() Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf("url", func(t Type) (Func, error) {
 		if t.Kind != Text && t.Kind != Padded {
 			return constant(t.redacted()), nil
 		}
@@ -156,7 +156,7 @@ var urlForm = regexp.MustCompile(`^([a-z][a-z0-9+.-]{0,15}://)(?:[^/?#\s]*@)?([A
 // nothing is hidden whole, and so is a value of any type but text. It costs more
 // than the other transforms, and allocates.
 func Replace(pattern, with string) Transform {
-	return transformFunc(func(t Type) (Func, error) {
+	return transformOf(fmt.Sprintf("replace(%q with %q)", pattern, with), func(t Type) (Func, error) {
 		re, err := regexp.Compile(pattern)
 		if err != nil {
 			return nil, fmt.Errorf("replace: %w", err)

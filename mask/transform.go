@@ -15,10 +15,17 @@ type Transform interface {
 // for one goroutine at a time.
 type Func func(dst, in []byte) []byte
 
-// transformFunc makes a Transform of a Bind function.
-type transformFunc func(Type) (Func, error)
+// A transform is a Transform that is made of a Bind function.
+type transform struct {
+	name string
+	bind func(Type) (Func, error)
+}
 
-func (f transformFunc) Bind(t Type) (Func, error) { return f(t) }
+func transformOf(name string, bind func(Type) (Func, error)) Transform { return transform{name, bind} }
+
+func (t transform) Bind(to Type) (Func, error) { return t.bind(to) }
+
+func (t transform) String() string { return t.name }
 
 // constant returns the Func whose result is always v.
 func constant(v []byte) Func {
@@ -35,19 +42,19 @@ func constant(v []byte) Func {
 
 // Null replaces values with NULL.
 func Null() Transform {
-	return transformFunc(func(Type) (Func, error) { return constant(nil), nil })
+	return transformOf("null", func(Type) (Func, error) { return constant(nil), nil })
 }
 
 // Default replaces values with the plainest one of their type: empty text, 0,
 // false, 1970-01-01, JSON null, the empty array; NULL for types without one.
 func Default() Transform {
-	return transformFunc(func(t Type) (Func, error) { return constant(t.zero()), nil })
+	return transformOf("default", func(t Type) (Func, error) { return constant(t.zero()), nil })
 }
 
 // Redact replaces text with "***", so that nobody takes it for data, and
 // values of other types like [Default].
 func Redact() Transform {
-	return transformFunc(func(t Type) (Func, error) { return constant(t.redacted()), nil })
+	return transformOf("redact", func(t Type) (Func, error) { return constant(t.redacted()), nil })
 }
 
 // Show shows values as they are: the transform of a rule that takes something out
@@ -61,6 +68,8 @@ type show struct{}
 func (show) Bind(Type) (Func, error) {
 	return func(dst, in []byte) []byte { return append(notNil(dst), in...) }, nil
 }
+
+func (show) String() string { return "show" }
 
 // shows reports whether the rule masks nothing.
 func (r *Rule) shows() bool {

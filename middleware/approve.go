@@ -128,7 +128,7 @@ func (r *approveRule) hold(b *approval.Broker, op *protocol.Operation) protocol.
 func (r *approveRule) request(id string, until time.Time, op *protocol.Operation) approval.Request {
 	q := approval.Request{
 		ID: id, Operation: op.ID, Verb: op.Verb, Access: op.Access, Text: op.Text, Behind: op.Behind, Rewritten: op.Rewritten(),
-		Args: slices.Clone(op.Args), Objects: slices.Clone(op.Objects), Settings: op.State, Opaque: op.Why,
+		Unmask: op.Unmask, Lifts: slices.Clone(op.Lifts), Args: slices.Clone(op.Args), Objects: slices.Clone(op.Objects), Settings: op.State, Opaque: op.Why,
 		InTx: op.InTx, Risk: op.Risk, RiskWhy: slices.Clone(op.RiskWhy), Reason: r.Reason, Rule: r.Name,
 		Digest: op.Digest(), Approvers: r.who, Until: until,
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport-dev/gateway/approval"
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -34,11 +35,26 @@ type MaskConfig struct {
 	// those behind it.
 	Scopes map[string]MaskScope
 
+	// Lifts say which masks of columns people may lift, for one query of somebody who
+	// asks for it with the comment that [protocol.Operation.Unmask] speaks of. The
+	// query is held, those who decide read which columns come in the clear and to
+	// whom, and after their yes it runs once, unmasked in these columns. The first
+	// lift counts that is for the query and for all rules that mask its result; if
+	// there is none, or it cannot be told before what the result will hold, the query
+	// is refused. What detectors find in other columns stays masked. Broker brings
+	// requests and approvers together; without Lifts it is not needed.
+	Lifts  []MaskLift
+	Broker *approval.Broker
+
 	// Shadow, if it is not nil, is told at the end of each operation how many values
 	// the step would have masked, by rule, and why it would have refused the
 	// operation; nothing is masked or refused. It is for trying rules, and is called
 	// from many goroutines, also if there was nothing.
 	Shadow func(op *protocol.Operation, masked map[string]int, refused string)
+
+	// Labels say what columns hold. Rules name columns only: labels are here to be
+	// asked about, see [MaskExplainer].
+	Labels mask.Labels
 
 	// Except says whose operations are left alone; nil means nobody's.
 	Except func(*protocol.Operation) bool
@@ -57,7 +73,8 @@ type MaskConfig struct {
 func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 
 // MaskWith returns the step "mask", which hides what its rules name in
-// everything that comes back. It never allows anything. It stands before the
+// everything that comes back. It never allows anything, but may hold what
+// MaskConfig.Lifts speaks of. It stands before the
 // step that records, so that the record holds masked values.
 //
 // An operation that is proven to read no column under a rule is left alone.
@@ -83,17 +100,28 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // in Shape for every statement that can return rows.
 func MaskWith(c MaskConfig) Step {
 	s := Step{Name: "mask", Role: RoleMasks}
-	m := &masking{targets: slices.Clone(c.Targets), passKinds: slices.Clone(c.PassKinds), except: c.Except, allowDerived: c.AllowDerived, shadow: c.Shadow}
-	if len(c.Rules) == 0 {
-		s.err = errors.New("has no rules")
-	} else {
-		m.set, s.err = mask.Compile(c.Rules...)
-	}
-	if len(c.Scopes) > 0 && s.err == nil {
-		m.scopes, s.err = newMaskScopes(c.Rules, c.Scopes)
-	}
+	m, err := newMasking(c)
+	s.err = err
 	s.Operation = m.operation
 	return s
+}
+
+func newMasking(c MaskConfig) (m *masking, err error) {
+	m = &masking{targets: slices.Clone(c.Targets), passKinds: slices.Clone(c.PassKinds), except: c.Except, allowDerived: c.AllowDerived, shadow: c.Shadow}
+	if len(c.Rules) == 0 {
+		return m, errors.New("has no rules")
+	}
+	if m.set, err = mask.Compile(c.Rules...); err != nil {
+		return m, err
+	}
+	if len(c.Scopes) > 0 {
+		if m.scopes, err = newMaskScopes(c.Rules, c.Scopes); err != nil {
+			return m, err
+		}
+	}
+	m.broker = c.Broker
+	m.lifts, err = newMaskLifts(c)
+	return m, err
 }
 
 // masking is the step's state; it does not change.
@@ -106,6 +134,9 @@ type masking struct {
 	scopes       *maskScopes // nil: all rules are for everybody
 	shadow       func(op *protocol.Operation, masked map[string]int, refused string)
 	counts       *maskCounts // of this operation, with shadow
+	lifts        []maskLift
+	broker       *approval.Broker
+	lifting      *lifting // of this operation, if its client asks for it
 }
 
 // changes are the classes of access that can carry values elsewhere.
@@ -141,21 +172,42 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return m.watch(op, hit)
 	}
 	d, t := m.decide(op, hit)
+	if op.Unmask != "" && d.Effect == protocol.NoOpinion && t.rows != nil {
+		if ask, lifted, ok := m.lift(op, t); ok {
+			return ask, lifted.register(op)
+		}
+	}
 	return d, t.register(op)
 }
 
 // maskTaps are what an operation's result goes through; nil is nothing.
 type maskTaps struct {
-	rows  func([]protocol.Column) (protocol.RowFunc, error)
-	docs  func(string) (protocol.DocFunc, error)
-	bytes func(protocol.Stream) (protocol.BytesFunc, error)
-	text  protocol.TextFunc
+	rows   func([]protocol.Column) (protocol.RowFunc, error)
+	sample func([]protocol.Column) (protocol.SampleFunc, error) // where there are rows
+	docs   func(string) (protocol.DocFunc, error)
+	bytes  func(protocol.Stream) (protocol.BytesFunc, error)
+	text   protocol.TextFunc
+}
+
+// with returns the taps with those of r, which may be nil.
+func (t maskTaps) with(r *rowMask) maskTaps {
+	if r == nil {
+		return t
+	}
+	t.rows = r.tap
+	if r.m.set.HasDetectors() {
+		t.sample = r.sample
+	}
+	return t
 }
 
 func (t *maskTaps) register(op *protocol.Operation) error {
-	var errs [4]error
+	var errs [5]error
 	if t.rows != nil {
 		errs[0] = op.OnRows(t.rows)
+	}
+	if t.sample != nil {
+		errs[4] = op.OnSample(t.sample)
 	}
 	if t.docs != nil {
 		errs[1] = op.OnDocs(t.docs)
@@ -194,7 +246,7 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 	case op.ReadsKnown && hit == nil && !m.set.HasDetectors():
 		return pass(maskTaps{}, m.touches(op))
 	case op.ReadsKnown && hit == nil && op.Shape&(protocol.Bytes|protocol.Docs) == 0:
-		return pass(maskTaps{rows: m.rowsIfAny(op)}, m.touches(op))
+		return pass(maskTaps{}.with(m.rowsIfAny(op)), m.touches(op))
 	case op.Access == protocol.Control && op.Shape == 0:
 		return pass(maskTaps{}, false) // BEGIN, SET: no result
 	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
@@ -206,7 +258,7 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 	case op.Shape&protocol.Rows == 0:
 		return deny(denyShape(hit))
 	}
-	return pass(maskTaps{rows: m.rows(op)}, !op.Prepare)
+	return pass(maskTaps{}.with(m.rows(op)), !op.Prepare)
 }
 
 // read returns a rule for one of the columns that op reads, or nil.

@@ -16,7 +16,7 @@ func (m *masking) detect(op *protocol.Operation) (protocol.Decision, maskTaps) {
 		d.Hint = "ask for it as text, such as with cat or a SELECT, or ask whoever runs the gateway to let " + string(op.Verb) + " pass"
 		return d, maskTaps{}
 	}
-	return protocol.Pass, maskTaps{rows: m.rowsIfAny(op), bytes: m.streams(op), text: m.found(op, nil)}
+	return protocol.Pass, maskTaps{bytes: m.streams(op), text: m.found(op, nil)}.with(m.rowsIfAny(op))
 }
 
 // blind reports whether op brings data from the target in a form that nobody
@@ -35,7 +35,7 @@ func (m *masking) blind(op *protocol.Operation) bool {
 	return false
 }
 
-func (m *masking) rowsIfAny(op *protocol.Operation) func([]protocol.Column) (protocol.RowFunc, error) {
+func (m *masking) rowsIfAny(op *protocol.Operation) *rowMask {
 	if op.Shape&protocol.Rows == 0 {
 		return nil
 	}

@@ -39,6 +39,35 @@ func TestMaskDetectsInRows(t *testing.T) {
 	}
 }
 
+// A column is masked whole or not at all: the rows before the one in which something
+// is found are not shown first.
+func TestMaskSamplesColumns(t *testing.T) {
+	cols := []protocol.Column{col("card", "is public.orders.card"), col("note", "is public.orders.note"), col("mail", "is public.customers.email")}
+	in := [][][]byte{bytesOf("4111 1111 1111 1112", "a", "NULL"), bytesOf("NULL", "ada@example.com is ill", "x"), bytesOf("4111 1111 1111 1111", "b", "ada@example.com")}
+	want := [][][]byte{bytesOf("***", "a", "NULL"), bytesOf("NULL", "*** is ill", "***"), bytesOf("***", "b", "***@example.com")}
+	step := middleware.Mask(append(maskRules(), detecting())...)
+	op := sel("public.orders.card", "public.customers.email")
+	rows, err := middlewaretest.Rows(step, op, cols, in)
+	require.NoError(t, err)
+	require.Equal(t, want, rows)
+
+	// Where nothing is to be looked for nothing is held.
+	x, err := middlewaretest.Ask(middleware.Mask(maskRules()...), sel("public.customers.email"))
+	require.NoError(t, err)
+	_, err = x.Rows([]protocol.Column{cols[2]})
+	require.NoError(t, err)
+	require.Nil(t, x.Sample())
+
+	// In shadow it counts the same.
+	var counted map[string]int
+	shadow := middleware.MaskWith(middleware.MaskConfig{Rules: []mask.Rule{detecting()},
+		Shadow: func(_ *protocol.Operation, masked map[string]int, _ string) { counted = masked }})
+	rows, err = middlewaretest.Rows(shadow, sel("public.orders.card"), cols[:1], [][][]byte{in[0][:1], in[2][:1]})
+	require.NoError(t, err)
+	require.Equal(t, [][][]byte{in[0][:1], in[2][:1]}, rows)
+	require.Equal(t, map[string]int{"found": 2}, counted)
+}
+
 // The text of a message is looked at also where nothing else is to be hidden.
 func TestMaskDetectsInMessages(t *testing.T) {
 	msg := protocol.Message{Code: "P0001", Text: "no such customer: ada@example.com", Detail: "ssn 536-90-4399"}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -34,9 +35,17 @@ import (
 //	      with: redact
 //	    - name: dba
 //	      columns: [public.customers.name]
-//	      groups: [dba]          # for whom the rule is there: except_groups, identities, targets
+//	      groups: [dba]          # for whom the rule is there: except_groups, identities, targets, claims: {purpose: [support]}
 //	      with: show             # not masked, whatever the rules behind it say
 //	    - {name: people, labels: ["pii.*"], with: redact, nulls: true}
+//	  lifts:                     # what people may show in the clear for one query; see MaskConfig.Lifts
+//	    - name: support-case
+//	      rules: [contact]
+//	      groups: [support]      # who may ask; by default everybody
+//	      approvers: {groups: [privacy], users: ["https://id.example.com|u-7"]}
+//	      need: 1
+//	      for: 10m
+//	      reason: support cases
 //	  labels: {pii.name: [public.customers.name, "*.*.full_name"]}
 //	  shadow: false              # true: only counts, in the log, what it would do
 //	  pass_kinds: ["text/css", "image/*"]      # documents that hold none of these; see MaskConfig
@@ -58,50 +67,99 @@ import (
 //
 // They are the functions of package mask of the same names. A key is at least 32 characters of random text; key_env names the
 // environment variable that holds it and keeps it out of the file.
-func MaskKind() Kind {
-	return KindOf("mask", func(c maskSettings) (Step, error) {
-		mc := MaskConfig{Targets: c.Targets, PassKinds: c.PassKinds, AllowDerived: c.AllowDerived, Scopes: map[string]MaskScope{}}
-		if c.Shadow {
-			mc.Shadow = logShadow
-		}
-		for _, r := range c.Rules {
-			rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields, Detect: r.Detect, Nulls: r.Nulls}
-			columns, err := mask.Labels(c.Labels).Columns(r.Labels...)
-			if err != nil {
-				return Step{}, fmt.Errorf("mask rule %s: %w", r.Name, err)
-			}
-			rule.Columns = append(rule.Columns, columns...)
-			scope := MaskScope{Groups: r.Groups, ExceptGroups: r.ExceptGroups, Kinds: r.Identities, Targets: r.Targets}
-			for _, k := range scope.Kinds {
-				switch k {
-				case protocol.Human, protocol.Workload, protocol.Agent:
-				default:
-					return Step{}, fmt.Errorf("mask rule %s: identities: %q is none of human, workload, agent", r.Name, k)
-				}
-			}
-			if len(r.Groups)+len(r.ExceptGroups)+len(r.Identities)+len(r.Targets) > 0 {
-				mc.Scopes[r.Name] = scope
-			}
-			switch {
-			case r.null:
-				rule.Transform = mask.Null()
-			case r.With != nil:
-				t, err := r.With.transform()
-				if err != nil {
-					return Step{}, fmt.Errorf("mask rule %s: %w", r.Name, err)
-				}
-				rule.Transform = t
-			}
-			mc.Rules = append(mc.Rules, rule)
-		}
-		if groups := c.ExceptGroups; len(groups) > 0 {
-			mc.Except = func(op *protocol.Operation) bool {
-				return op.Session != nil && op.Session.Identity != nil && op.Session.Identity.InGroup(groups...)
+//
+// Each of with is given what the file says before the step is made of it: to look at
+// it, and to add what a file cannot say.
+func MaskKind(with ...func(*MaskConfig) error) Kind {
+	return Kind{Name: "mask", New: func(decode func(any) error) (Step, error) {
+		c, err := readMask(decode)
+		for _, w := range with {
+			if err == nil {
+				err = w(&c)
 			}
 		}
-		s := MaskWith(mc)
+		if err != nil {
+			return Step{}, err
+		}
+		s := MaskWith(c)
 		return s, s.err
-	})
+	}}
+}
+
+// readMask returns what the settings of a step say.
+func readMask(decode func(into any) error) (MaskConfig, error) {
+	var c maskSettings
+	if err := decode(&c); err != nil {
+		return MaskConfig{}, err
+	}
+	mc := MaskConfig{Targets: c.Targets, PassKinds: c.PassKinds, AllowDerived: c.AllowDerived, Labels: c.Labels, Scopes: map[string]MaskScope{}}
+	if c.Shadow {
+		mc.Shadow = logShadow
+	}
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		rule, err := r.rule(c.Labels)
+		if err != nil {
+			return MaskConfig{}, fmt.Errorf("mask rule %s: %w", r.Name, err)
+		}
+		mc.Rules = append(mc.Rules, rule)
+		scope, limited, err := r.scope()
+		if err != nil {
+			return MaskConfig{}, fmt.Errorf("mask rule %s: %w", r.Name, err)
+		}
+		if limited {
+			mc.Scopes[r.Name] = scope
+		}
+	}
+	for i := range c.Lifts {
+		mc.Lifts = append(mc.Lifts, c.Lifts[i].lift())
+	}
+	if groups := c.ExceptGroups; len(groups) > 0 {
+		mc.Except = func(op *protocol.Operation) bool {
+			return op.Session != nil && op.Session.Identity != nil && op.Session.Identity.InGroup(groups...)
+		}
+	}
+	return mc, nil
+}
+
+func (l *maskLiftSettings) lift() MaskLift {
+	out := MaskLift{ApproveRule: ApproveRule{Name: l.Name, Groups: l.Approvers.Groups, Users: l.Approvers.Users, Need: l.Need, For: l.For,
+		Reason: l.Reason, AutoDenyInTx: l.AutoDenyInTx}, Rules: l.Rules}
+	if groups := l.Groups; len(groups) > 0 {
+		out.When = If(func(op *protocol.Operation) (bool, error) {
+			return op.Session != nil && op.Session.Identity != nil && op.Session.Identity.InGroup(groups...), nil
+		})
+	}
+	return out
+}
+
+func (r *maskRule) rule(labels mask.Labels) (mask.Rule, error) {
+	rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields, Detect: r.Detect, Nulls: r.Nulls}
+	columns, err := labels.Columns(r.Labels...)
+	if err != nil {
+		return rule, err
+	}
+	rule.Columns = append(rule.Columns, columns...)
+	switch {
+	case r.null:
+		rule.Transform = mask.Null()
+	case r.With != nil:
+		rule.Transform, err = r.With.transform()
+	}
+	return rule, err
+}
+
+// scope returns for whom and where the rule is there, if that is limited.
+func (r *maskRule) scope() (scope MaskScope, limited bool, err error) {
+	for _, k := range r.Identities {
+		switch k {
+		case protocol.Human, protocol.Workload, protocol.Agent:
+		default:
+			return scope, false, fmt.Errorf("identities: %q is none of human, workload, agent", k)
+		}
+	}
+	scope = MaskScope{Groups: r.Groups, ExceptGroups: r.ExceptGroups, Kinds: r.Identities, Targets: r.Targets, Claims: r.Claims}
+	return scope, len(r.Groups)+len(r.ExceptGroups)+len(r.Identities)+len(r.Targets)+len(r.Claims) > 0, nil
 }
 
 // logShadow logs what a step in shadow would have done.
@@ -129,6 +187,21 @@ type maskSettings struct {
 	PassKinds    []string            `yaml:"pass_kinds"`
 	ExceptGroups []string            `yaml:"except_groups"`
 	AllowDerived bool                `yaml:"allow_derived"`
+	Lifts        []maskLiftSettings  `yaml:"lifts"`
+}
+
+type maskLiftSettings struct {
+	Name      string   `yaml:"name"`
+	Rules     []string `yaml:"rules"`
+	Groups    []string `yaml:"groups"`
+	Approvers struct {
+		Groups []string `yaml:"groups"`
+		Users  []string `yaml:"users"`
+	} `yaml:"approvers"`
+	Need         int           `yaml:"need"`
+	For          time.Duration `yaml:"for"`
+	Reason       string        `yaml:"reason"`
+	AutoDenyInTx bool          `yaml:"auto_deny_in_tx"`
 }
 
 type maskRule struct {
@@ -144,6 +217,7 @@ type maskRule struct {
 	ExceptGroups []string                `yaml:"except_groups"`
 	Identities   []protocol.IdentityKind `yaml:"identities"`
 	Targets      []string                `yaml:"targets"`
+	Claims       map[string][]string     `yaml:"claims"`
 
 	null bool // "with: null", which is not the same as no with
 }

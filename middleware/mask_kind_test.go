@@ -1,11 +1,14 @@
 package middleware_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/approval"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/middleware/middlewaretest"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -130,4 +133,45 @@ func TestMaskKindRefuses(t *testing.T) {
 		_, err := buildMask(text)
 		require.ErrorContains(t, err, want, text)
 	}
+}
+
+func TestMaskKindLifts(t *testing.T) {
+	const text = `
+rules:
+  - {name: contact, columns: [public.customers.email], with: email}
+lifts:
+  - name: support-case
+    rules: [contact]
+    groups: [support]
+    approvers: {groups: [privacy], users: ["https://id|u7"]}
+    need: 2
+    for: 10m
+    reason: support cases
+    auto_deny_in_tx: true
+`
+	_, err := buildMask(text)
+	require.ErrorContains(t, err, "no broker")
+	b := approval.NewBroker(approval.Options{})
+	var got middleware.MaskConfig
+	kind := middleware.MaskKind(func(c *middleware.MaskConfig) error {
+		c.Broker = b
+		got = *c
+		return nil
+	})
+	step, err := kind.New(func(into any) error { return yaml.UnmarshalWithOptions([]byte(text), into, yaml.Strict()) })
+	require.NoError(t, err)
+	require.Len(t, got.Lifts, 1)
+	l := got.Lifts[0]
+	require.Equal(t, []any{"support-case", []string{"contact"}, []string{"privacy"}, []string{"https://id|u7"}, 2, 10 * time.Minute, "support cases", true},
+		[]any{l.Name, l.Rules, l.ApproveRule.Groups, l.Users, l.Need, l.For, l.Reason, l.AutoDenyInTx})
+	op := unmasking(&protocol.Identity{Issuer: "i", Subject: "s", Groups: []string{"support"}}, []protocol.Column{col("m", "is public.customers.email")})
+	d, err := step.Operation(t.Context(), op)
+	require.NoError(t, err)
+	require.Equal(t, protocol.HoldEffect, d.Effect)
+	op = unmasking(&protocol.Identity{Issuer: "i", Subject: "s"}, []protocol.Column{col("m", "is public.customers.email")})
+	d, err = step.Operation(t.Context(), op)
+	require.NoError(t, err)
+	require.Equal(t, protocol.DenyEffect, d.Effect)
+	_, err = middleware.MaskKind(func(*middleware.MaskConfig) error { return errors.New("no") }).New(func(any) error { return nil })
+	require.ErrorContains(t, err, "no")
 }

@@ -17,72 +17,108 @@ type maskedColumn struct {
 	told     func()       // nil: nobody is
 }
 
-// rows returns the tap that masks the rows of op's results.
-func (m *masking) rows(op *protocol.Operation) func([]protocol.Column) (protocol.RowFunc, error) {
-	return func(cols []protocol.Column) (protocol.RowFunc, error) {
-		var plan []maskedColumn
-		for i := range cols {
-			c := &cols[i]
-			t, rule := m.transform(c)
-			if t == nil {
-				if m.shown(c) {
-					continue
-				}
-				if d := m.detector(op, c); d != nil {
-					plan = append(plan, maskedColumn{index: i, detector: d})
-				}
+// A rowMask masks the rows of an operation's results, one after the other.
+type rowMask struct {
+	m    *masking
+	op   *protocol.Operation
+	plan []maskedColumn // of the current result
+}
+
+// rows returns what masks the rows of op's results.
+func (m *masking) rows(op *protocol.Operation) *rowMask { return &rowMask{m: m, op: op} }
+
+// sample is the [protocol.Operation.OnSample] of the rows.
+func (r *rowMask) sample([]protocol.Column) (protocol.SampleFunc, error) {
+	var columns []*maskedColumn
+	for i := range r.plan {
+		if r.plan[i].detector != nil {
+			columns = append(columns, &r.plan[i])
+		}
+	}
+	if columns == nil {
+		return nil, nil
+	}
+	return func(row [][]byte) (enough bool) {
+		left := columns[:0]
+		for _, c := range columns {
+			if c.index < len(row) && !c.detector.Sample(row[c.index]) {
+				left = append(left, c)
+			}
+		}
+		columns = left
+		return len(columns) == 0
+	}, nil
+}
+
+// tap is the [protocol.Operation.OnRows] of the rows.
+func (r *rowMask) tap(cols []protocol.Column) (protocol.RowFunc, error) {
+	m, op := r.m, r.op
+	var plan []maskedColumn
+	for i := range cols {
+		c := &cols[i]
+		t, rule := m.transform(c)
+		if t != nil && m.lifting.shows(m, c) {
+			continue
+		}
+		if t == nil {
+			if m.shown(c) {
 				continue
 			}
-			typ := typeOf(op, c)
-			f, err := t.Bind(typ)
-			if err != nil {
-				return nil, fmt.Errorf("column %q: %w", c.Name, err)
+			if d := m.detector(op, c); d != nil {
+				plan = append(plan, maskedColumn{index: i, detector: d})
 			}
-			p := maskedColumn{index: i, f: f, buf: make([]byte, 0, 40)}
-			if rule != nil && rule.Nulls {
-				p.null = typ.Zero(f)
+			continue
+		}
+		typ := typeOf(op, c)
+		f, err := t.Bind(typ)
+		if err != nil {
+			return nil, fmt.Errorf("column %q: %w", c.Name, err)
+		}
+		p := maskedColumn{index: i, f: f, buf: make([]byte, 0, 40)}
+		if rule != nil && rule.Nulls {
+			p.null = typ.Zero(f)
+		}
+		if m.counts != nil {
+			p.told = func() { m.counts.add(ruleName(rule)) }
+		} else {
+			op.MarkMasked(c.Name)
+		}
+		plan = append(plan, p)
+	}
+	r.plan = plan
+	if plan == nil {
+		return nil, nil
+	}
+	want := len(cols)
+	return func(row [][]byte) error {
+		if len(row) != want {
+			return fmt.Errorf("a row of %d values in a result of %d columns", len(row), want)
+		}
+		for i := range plan {
+			c := &plan[i]
+			if row[c.index] == nil {
+				row[c.index] = c.null
+				continue
 			}
-			if m.counts != nil {
-				p.told = func() { m.counts.add(ruleName(rule)) }
+			if c.told != nil {
+				c.told()
+			}
+			var out []byte
+			if c.f != nil {
+				out = c.f(c.buf[:0], row[c.index])
 			} else {
-				op.MarkMasked(c.Name)
-			}
-			plan = append(plan, p)
-		}
-		if plan == nil {
-			return nil, nil
-		}
-		want := len(cols)
-		return func(row [][]byte) error {
-			if len(row) != want {
-				return fmt.Errorf("a row of %d values in a result of %d columns", len(row), want)
-			}
-			for i := range plan {
-				c := &plan[i]
-				if row[c.index] == nil {
-					row[c.index] = c.null
+				var changed bool
+				if out, changed = c.detector.Mask(c.buf[:0], row[c.index]); !changed {
 					continue
 				}
-				if c.told != nil {
-					c.told()
-				}
-				var out []byte
-				if c.f != nil {
-					out = c.f(c.buf[:0], row[c.index])
-				} else {
-					var changed bool
-					if out, changed = c.detector.Mask(c.buf[:0], row[c.index]); !changed {
-						continue
-					}
-				}
-				if out != nil {
-					c.buf = out
-				}
-				row[c.index] = out
 			}
-			return nil
-		}, nil
-	}
+			if out != nil {
+				c.buf = out
+			}
+			row[c.index] = out
+		}
+		return nil
+	}, nil
 }
 
 // transform says how the column is masked, and by which rule if it is one's; nil
@@ -94,8 +130,20 @@ func (m *masking) transform(c *protocol.Column) (mask.Transform, *mask.Rule) {
 	if !c.Known {
 		return mask.Redact(), nil
 	}
-	var rule *mask.Rule
-	exact := true // all sources are the same rule's own values
+	rule, exact := m.ruleOf(c)
+	switch {
+	case rule == nil:
+		return nil, nil
+	case exact:
+		return rule.Transform, rule
+	}
+	return mask.Redact(), rule
+}
+
+// ruleOf returns a rule for one of the columns that c, whose sources are known, comes
+// from; exact says that it is their own values, all under that rule.
+func (m *masking) ruleOf(c *protocol.Column) (rule *mask.Rule, exact bool) {
+	exact = true
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		r := m.set.Match(s.Schema, s.Table, s.Column)
@@ -106,13 +154,7 @@ func (m *masking) transform(c *protocol.Column) (mask.Transform, *mask.Rule) {
 			rule = r
 		}
 	}
-	switch {
-	case rule == nil:
-		return nil, nil
-	case exact:
-		return rule.Transform, rule
-	}
-	return mask.Redact(), rule
+	return rule, exact
 }
 
 // shown reports whether rules say that the column's values are shown whatever is

@@ -2,7 +2,9 @@ package middleware
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sallyport-dev/gateway/mask"
@@ -15,6 +17,7 @@ type MaskScope struct {
 	Groups       []string                // of whom one is the person's
 	ExceptGroups []string                // of whom none is
 	Kinds        []protocol.IdentityKind // "human", "workload", "agent"
+	Claims       map[string][]string     // each is a claim of the identity, or of whom it acts for, with one of the values
 	Targets      []string                // [Glob] patterns for targets' names
 	If           Condition               // an error counts as true, of a rule that shows as false
 }
@@ -72,22 +75,109 @@ func (s *maskScopes) of(op *protocol.Operation) (*mask.Set, error) {
 // includes reports whether the rule is there for op. Where that is not known it is,
 // unless it is one that shows.
 func (s *MaskScope) includes(op *protocol.Operation, shows bool) bool {
+	return s.excludes(op, shows) == scopeIncludes
+}
+
+// A scopeReason says what of a scope keeps a rule away.
+type scopeReason uint8
+
+const (
+	scopeIncludes scopeReason = iota
+	scopeUnknown
+	scopeTargets
+	scopeGroups
+	scopeExceptGroups
+	scopeKinds
+	scopeClaims
+	scopeIf
+)
+
+// excludes returns why the rule is not there for op.
+func (s *MaskScope) excludes(op *protocol.Operation, shows bool) scopeReason {
 	if op.Session == nil || op.Session.Identity == nil {
-		return !shows
+		if shows {
+			return scopeUnknown
+		}
+		return scopeIncludes
 	}
 	id := op.Session.Identity
 	switch {
-	case len(s.Targets) > 0 && !globAny(s.Targets, op.Session.Resource.Name),
-		len(s.Groups) > 0 && !id.InGroup(s.Groups...),
-		len(s.ExceptGroups) > 0 && id.InGroup(s.ExceptGroups...),
-		len(s.Kinds) > 0 && !slices.Contains(s.Kinds, id.Kind):
-		return false
-	case s.If == nil:
-		return true
+	case len(s.Targets) > 0 && !globAny(s.Targets, op.Session.Resource.Name):
+		return scopeTargets
+	case len(s.Groups) > 0 && !id.InGroup(s.Groups...):
+		return scopeGroups
+	case len(s.ExceptGroups) > 0 && id.InGroup(s.ExceptGroups...):
+		return scopeExceptGroups
+	case len(s.Kinds) > 0 && !slices.Contains(s.Kinds, id.Kind):
+		return scopeKinds
+	}
+	for name, values := range s.Claims {
+		if !claims(id, name, values) {
+			return scopeClaims
+		}
+	}
+	if s.If == nil {
+		return scopeIncludes
 	}
 	ok, err := s.If.Eval(op)
-	if err != nil {
-		return !shows
+	if ok && err == nil || err != nil && !shows {
+		return scopeIncludes
 	}
-	return ok
+	return scopeIf
+}
+
+// claims reports whether the identity, or one that it acts for, has the claim with
+// one of the values: as text, or in a list of texts.
+func claims(id *protocol.Identity, name string, values []string) bool {
+	for ; id != nil; id = id.OnBehalfOf {
+		switch v := id.Claims[name].(type) {
+		case string:
+			if slices.Contains(values, v) {
+				return true
+			}
+		case []any:
+			for _, e := range v {
+				if t, ok := e.(string); ok && slices.Contains(values, t) {
+					return true
+				}
+			}
+		case []string:
+			for _, t := range v {
+				if slices.Contains(values, t) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// why says in words why the rule is not there for op; "" if it is.
+func (s *MaskScope) why(op *protocol.Operation, shows bool) string {
+	list := func(what []string) string { return strings.Join(what, ", ") }
+	switch s.excludes(op, shows) {
+	case scopeUnknown:
+		return "who asks is not known"
+	case scopeTargets:
+		return "only for targets " + list(s.Targets)
+	case scopeGroups:
+		return "only for groups " + list(s.Groups)
+	case scopeExceptGroups:
+		return "not for groups " + list(s.ExceptGroups)
+	case scopeKinds:
+		kinds := make([]string, len(s.Kinds))
+		for i, k := range s.Kinds {
+			kinds[i] = string(k)
+		}
+		return "only for identities " + list(kinds)
+	case scopeClaims:
+		var want []string
+		for _, name := range slices.Sorted(maps.Keys(s.Claims)) {
+			want = append(want, name+" "+strings.Join(s.Claims[name], " or "))
+		}
+		return "only with claims " + list(want)
+	case scopeIf:
+		return "its condition does not hold"
+	}
+	return ""
 }

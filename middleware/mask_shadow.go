@@ -51,6 +51,7 @@ func (m *masking) watch(op *protocol.Operation, hit *mask.Rule) (protocol.Decisi
 func (t maskTaps) watched(c *maskCounts) maskTaps {
 	var w maskTaps
 	if t.rows != nil {
+		w.sample = t.sample
 		w.rows = func(cols []protocol.Column) (protocol.RowFunc, error) {
 			f, err := t.rows(cols)
 			if err != nil {

@@ -16,7 +16,9 @@ type RecordingConfig struct {
 	Dir string `yaml:"dir"` // where recordings go; see [audit.CreateAsciicast]
 
 	// Verbs are the operations that are recorded; empty means shell and exec. Of
-	// HTTP they are methods in lower case, and websocket.
+	// HTTP they are methods in lower case, and websocket. With forward and accept
+	// the bytes of forwarded connections are kept, too, as they are; how many there
+	// were is in the journal in any case.
 	Verbs []protocol.Verb `yaml:"verbs"`
 
 	// Kinds are [Glob] patterns for the media types of streams that are recorded,
@@ -24,7 +26,7 @@ type RecordingConfig struct {
 	// nobody says what it is, as in a shell, is recorded whatever they are.
 	Kinds []string `yaml:"kinds"`
 
-	// Input keeps what is typed too, and so passwords that are asked for.
+	// Input keeps what clients send too, and so passwords that are typed.
 	Input bool `yaml:"input"`
 
 	// Max bounds the bytes of one recording; 0 means 64 MiB. What is beyond is
@@ -86,15 +88,22 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 			}
 		}
 		a := cast
+		add := a.Input
+		switch {
+		case st.Name == "forward":
+			add = func(b []byte) error { return a.Bytes(b, st.In) }
+		case !st.In:
+			add = func(b []byte) error { return a.Output(b, st.Name == "stderr") }
+		}
 		if st.In {
 			return func(b []byte, _ bool) ([]byte, error) {
-				if err := a.Input(b); !errors.Is(err, os.ErrClosed) { // what comes behind the end goes nowhere
+				if err := add(b); !errors.Is(err, os.ErrClosed) { // what comes behind the end goes nowhere
 					return b, err
 				}
 				return b, nil
 			}, nil
 		}
-		return func(b []byte, _ bool) ([]byte, error) { return b, a.Output(b, st.Name == "stderr") }, nil
+		return func(b []byte, _ bool) ([]byte, error) { return b, add(b) }, nil
 	})
 	if errors.Is(err, protocol.ErrShape) {
 		return protocol.Deny("this cannot be recorded, and has to be"), nil

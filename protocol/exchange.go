@@ -9,8 +9,9 @@ import (
 // result to the steps' taps through it and ends it. Its methods are for the
 // connector and are called by one goroutine at a time, except End.
 type Exchange struct {
-	op *Operation
-	s  *Session
+	op     *Operation
+	s      *Session
+	sample *Sampling // of the current result
 }
 
 // Operation returns the operation.
@@ -40,6 +41,7 @@ func (x *Exchange) WantsText() bool { return len(x.op.texts) > 0 }
 // nothing of the result may be shown.
 func (x *Exchange) Rows(cols []Column) (RowFunc, error) {
 	x.op.result.Columns = cols
+	x.sample = nil
 	var fs []RowFunc
 	for _, tap := range x.op.rows {
 		f, err := tap(cols)
@@ -48,6 +50,11 @@ func (x *Exchange) Rows(cols []Column) (RowFunc, error) {
 		}
 		if f != nil {
 			fs = append(fs, f)
+		}
+	}
+	if len(fs) > 0 {
+		if err := x.startSample(cols); err != nil {
+			return nil, err
 		}
 	}
 	switch len(fs) {

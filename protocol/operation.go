@@ -94,6 +94,13 @@ type Arg struct {
 	Type string // the target's type name, when known
 }
 
+// A Lift is a column of a result that is not masked although a rule says so.
+type Lift struct {
+	Column string      // its label
+	From   []ColumnRef // the masked columns that it comes from
+	Rule   string      // of the mask
+}
+
 // An Operation is one thing that a client asks of a target. The connector
 // fills it, the steps read it, decide and register taps. Once decided it does
 // not change, except for its result.
@@ -136,6 +143,16 @@ type Operation struct {
 	// Terminal is the terminal that its streams belong to; nil if there is none.
 	Terminal *Terminal
 
+	// Unmask is why the client asks to see values in the clear that steps mask, in
+	// its own words; "" if it does not. It is read from Text, so that whoever
+	// approves Text approves it.
+	Unmask string
+
+	// Lifts are the columns that come in the clear although a step masks them, if
+	// the operation runs: it is held until people have allowed that. They are part
+	// of Digest. Hooks add them while the operation is decided.
+	Lifts []Lift
+
 	// State is the session state that changes the meaning of Text, such as
 	// search_path and role. It is part of Digest.
 	State string
@@ -171,12 +188,13 @@ type Operation struct {
 	decision  Decision
 	grants    []Decision
 
-	rows  []func([]Column) (RowFunc, error)
-	bytes []func(Stream) (BytesFunc, error)
-	docs  []func(kind string) (DocFunc, error)
-	texts []TextFunc
-	sizes []func(columns, rows int) error
-	ends  []func(Outcome) error
+	rows    []func([]Column) (RowFunc, error)
+	samples []func([]Column) (SampleFunc, error)
+	bytes   []func(Stream) (BytesFunc, error)
+	docs    []func(kind string) (DocFunc, error)
+	texts   []TextFunc
+	sizes   []func(columns, rows int) error
+	ends    []func(Outcome) error
 
 	result Result
 	x      Exchange
@@ -197,6 +215,22 @@ func (op *Operation) OnRows(f func([]Column) (RowFunc, error)) error {
 		return ErrShape
 	}
 	op.rows = append(op.rows, f)
+	return nil
+}
+
+// OnSample registers f to be called for each result of rows, after the functions that
+// OnRows has registered; it returns what looks at the first rows before they see any,
+// or nil. The connector holds these rows meanwhile: see [Exchange.Sample]. It is for
+// steps that decide about a column by more than one of its values, and does nothing
+// where no step looks at the rows. ErrShape is as for OnRows.
+func (op *Operation) OnSample(f func([]Column) (SampleFunc, error)) error {
+	if op.decided {
+		return ErrDecided
+	}
+	if op.Shape&Rows == 0 {
+		return ErrShape
+	}
+	op.samples = append(op.samples, f)
 	return nil
 }
 
@@ -317,8 +351,8 @@ func (op *Operation) Started() time.Time { return op.start }
 func (op *Operation) Result() *Result { return &op.result }
 
 // Digest binds a decision to what will run: identity, target, account, verb,
-// the exact text, what the names in it stand for, the argument bytes, and the
-// session state that changes their meaning. Fields are length-prefixed, so no
+// the exact text, what the names in it stand for, the argument bytes, the
+// session state that changes their meaning, and what is shown in the clear. Fields are length-prefixed, so no
 // two operations share an encoding.
 func (op *Operation) Digest() [32]byte {
 	h := sha256.New()
@@ -363,6 +397,20 @@ func (op *Operation) Digest() [32]byte {
 		}
 		put("value")
 		put(string(a))
+	}
+	if len(op.Lifts) > 0 {
+		count(len(op.Lifts))
+		for i := range op.Lifts {
+			l := &op.Lifts[i]
+			put(l.Column)
+			put(l.Rule)
+			count(len(l.From))
+			for _, c := range l.From {
+				put(c.Schema)
+				put(c.Table)
+				put(c.Column)
+			}
+		}
 	}
 	var d [32]byte
 	h.Sum(d[:0])

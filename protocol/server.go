@@ -31,6 +31,16 @@ type TargetChecker interface {
 	CheckTarget(r Resource) error
 }
 
+// An Analyzer is a [Server] that can say what a text would do at a target without
+// running it.
+type Analyzer interface {
+	// Analyze returns the operations that text would be in a new session like s, one
+	// for each statement. It connects to the target as s does, only to read its
+	// definitions. If that fails, err says why, and the operations are what is
+	// known of the text alone.
+	Analyze(ctx context.Context, s *Session, text string) (ops []*Operation, err error)
+}
+
 // A Handler opens sessions. The gateway is one.
 type Handler interface {
 	// Open decides whether the login is accepted. The error's text is not for

@@ -1,5 +1,7 @@
 package protocol
 
+import "time"
+
 // A RowFunc sees one row of a result and may replace values in place: a nil
 // element is NULL, any other element the value in the column's own format
 // ([Column.Binary]). The row and its bytes are valid only during the call;
@@ -7,6 +9,19 @@ package protocol
 // next call. It is called by one goroutine at a time. An error ends the result
 // with a failure; no part of the row is shown.
 type RowFunc func(row [][]byte) error
+
+// A SampleFunc sees the first rows of a result before any of them is shown to a
+// [RowFunc], and so before any is released, in order to learn what the columns hold. It
+// changes nothing: neither row, which is valid only during the call and is as the
+// target sent it, nor what becomes of it. enough says that it needs to see no more.
+type SampleFunc func(row [][]byte) (enough bool)
+
+// What is held of a result while it is sampled: no more rows and bytes, and no longer.
+const (
+	SampleRows  = 64
+	SampleBytes = 64 << 10
+	SampleTime  = 20 * time.Millisecond
+)
 
 // A BytesFunc sees a byte stream in chunks and returns what takes the chunk's
 // place, which may be nothing. It may hold bytes back and return them later;

@@ -295,6 +295,9 @@ func (o *ocsfEvent) outcome(e *audit.Event) {
 		if d.Ticket != "" {
 			o.Unmapped["ticket"] = d.Ticket
 		}
+		if e.Action != nil && len(e.Action.Lifts) > 0 {
+			o.Unmapped["lifts"] = e.Action.Lifts
+		}
 		if len(d.Grants) > 0 {
 			o.Unmapped["grants"] = d.Grants
 		}

@@ -70,7 +70,8 @@ type configuration struct {
 	gateway.Config
 	settings settings
 	sshLogin *ssh.LoginPage // served at the address of admin; nil: none
-	fixed    []any          // what a reload cannot change, to be compared
+	masks    []middleware.MaskConfig
+	fixed    []any // what a reload cannot change, to be compared
 }
 
 // load reads the file at path and builds what it describes.
@@ -129,22 +130,45 @@ func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
 	return []middleware.Kind{
 		middleware.TokenKind(), middleware.ScramKind(), middleware.CertificateKind(), middleware.PublicKeyKind(), middleware.SSHCertificateKind(), oidc.Kind(),
 		policy.AuthorizeKind(), policy.BlockKind(), policy.RiskKind(),
-		a.approveKind(c), middleware.MaskKind(), middleware.RecordingKind(&a.journals), record,
+		a.approveKind(c), a.maskKind(c), middleware.RecordingKind(&a.journals), record,
 	}
 }
 
-// approveKind makes the broker when the first step needs it, because what it
-// tells requesters stands in the section admin of the same file.
 func (a *assembly) approveKind(c *configuration) middleware.Kind {
 	return middleware.Kind{Name: "approve", New: func(decode func(any) error) (middleware.Step, error) {
-		if c.settings.Admin.Address == "" {
-			return middleware.Step{}, errors.New("without an admin listener nobody can decide: add 'admin: {address: 127.0.0.1:7443}'")
+		b, err := a.brokerOf(c)
+		if err != nil {
+			return middleware.Step{}, err
 		}
-		if a.broker == nil {
-			a.broker = a.newBroker(c.settings.Admin)
-		}
-		return policy.ApproveKind(a.broker).New(decode)
+		return policy.ApproveKind(b).New(decode)
 	}}
+}
+
+// brokerOf makes the broker when the first step needs it, because what it tells
+// requesters stands in the section admin of the same file.
+func (a *assembly) brokerOf(c *configuration) (*approval.Broker, error) {
+	if c.settings.Admin.Address == "" {
+		return nil, errors.New("without an admin listener nobody can decide: add 'admin: {address: 127.0.0.1:7443}'")
+	}
+	if a.broker == nil {
+		a.broker = a.newBroker(c.settings.Admin)
+	}
+	return a.broker, nil
+}
+
+// maskKind keeps what masks there are, to be explained.
+func (a *assembly) maskKind(c *configuration) middleware.Kind {
+	return middleware.MaskKind(func(m *middleware.MaskConfig) error {
+		if len(m.Lifts) > 0 {
+			b, err := a.brokerOf(c)
+			if err != nil {
+				return err
+			}
+			m.Broker = b
+		}
+		c.masks = append(c.masks, *m)
+		return nil
+	})
 }
 
 func (a *assembly) newBroker(s adminSettings) *approval.Broker {

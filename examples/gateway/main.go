@@ -48,6 +48,7 @@ func commands() []command {
 		{"audit key", "FILE", "make a key that signs the journal", keyHelp, (*program).auditKey},
 		{"audit prove", "SEQ [DIR]", "prove that an event is in the journal", proveHelp, (*program).auditProve},
 		{"audit check", "FILE", "check such a proof, without the journal", auditCheckHelp, (*program).auditCheck},
+		{"mask explain", "column|statement|label|field|stream NAME...", "say which rule masks what, for whom and why", explainHelp, (*program).maskExplain},
 		{"unused", "[DIR]", "name the targets and rules that nobody used", unusedHelp, (*program).unused},
 		{"token", "", "make a token for a static identity", tokenHelp, (*program).token},
 		{"password", "", "make a password for a SCRAM account", passwordHelp, (*program).password},

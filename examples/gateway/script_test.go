@@ -63,7 +63,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PGHOST", "localhost")
 			e.Setenv("PGSSLMODE", "verify-full")
 			e.Setenv("PGSSLROOTCERT", "ca.pem")
-			for _, name := range []string{"PORT", "ADMIN_PORT"} {
+			for _, name := range []string{"PORT", "ADMIN_PORT", "MYSQL_PORT"} {
 				port, err := servers.FreePort()
 				if err != nil {
 					return err

@@ -214,6 +214,11 @@ func decision(e *audit.Event) string {
 	if e.Action != nil && e.Action.Risk > 0 && e.Kind != audit.SessionOpened {
 		parts = append(parts, fmt.Sprintf("risk %d", e.Action.Risk))
 	}
+	if e.Action != nil {
+		for _, l := range e.Action.Lifts {
+			add("in clear ", l.Column+" by rule "+l.Rule)
+		}
+	}
 	for _, g := range d.Grants {
 		add("approved by ", g.By)
 		add("saying ", g.Reason)

@@ -50,6 +50,13 @@ func Rows(step middleware.Step, op *protocol.Operation, cols []protocol.Column, 
 	}
 	var out [][][]byte
 	d := driver{}
+	if s := x.Sample(); s != nil {
+		for _, row := range rows {
+			if d.sample(s, row) {
+				break
+			}
+		}
+	}
 	for _, row := range rows {
 		got := row
 		if f != nil {
@@ -94,6 +101,25 @@ type driver struct {
 }
 
 func (d *driver) show(f protocol.RowFunc, row [][]byte) ([][]byte, error) {
+	d.fill(row)
+	err := f(d.row)
+	var out [][]byte
+	if err == nil {
+		out = cloneRow(d.row)
+	}
+	d.poison()
+	return out, err
+}
+
+// sample shows a row to s and reports whether it wants no more.
+func (d *driver) sample(s *protocol.Sampling, row [][]byte) (full bool) {
+	d.fill(row)
+	defer d.poison()
+	return s.Add(d.row, len(d.buf))
+}
+
+// fill puts the row into the buffer.
+func (d *driver) fill(row [][]byte) {
 	size := 0
 	for _, v := range row {
 		size += len(v)
@@ -113,18 +139,15 @@ func (d *driver) show(f protocol.RowFunc, row [][]byte) ([][]byte, error) {
 		d.row = append(d.row, d.buf[at:at+n])
 		at += n
 	}
-	err := f(d.row)
-	var out [][]byte
-	if err == nil {
-		out = cloneRow(d.row)
-	}
+}
+
+func (d *driver) poison() {
 	for i := range d.buf {
 		d.buf[i] = poison
 	}
 	for i := range d.row {
 		d.row[i] = d.buf[:1]
 	}
-	return out, err
 }
 
 func cloneRow(row [][]byte) [][]byte {

@@ -27,7 +27,7 @@ func (e *stepError) Unwrap() error { return e.error }
 // tapBody lets the steps see the body of the request.
 func (q *request) tapBody() error {
 	r := q.in
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.ContentLength == 0 {
 		return nil
 	}
 	var f protocol.BytesFunc

@@ -1,15 +1,20 @@
 package httpproxy_test
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // frame returns an HTTP/2 frame.
@@ -130,4 +135,38 @@ func TestHTTP2Probes(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, time.Millisecond)
 	require.EqualValues(t, 3, whole.Load())
+}
+
+// TestPureHTTP2: what a target vouches for holds over HTTP/2 as over HTTP/1.1.
+func TestPureHTTP2(t *testing.T) {
+	pure := make(chan bool, 1)
+	r := newRig(t, rigConfig{plain: true, options: map[string]string{"safe_methods": "pure"},
+		steps: []middleware.Step{{Name: "look", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+			if op.Verb != protocol.Connect {
+				pure <- op.Pure
+			}
+			return protocol.Decision{}, nil
+		}}}})
+	for _, h2 := range []bool{false, true} {
+		tr := &http.Transport{Protocols: new(http.Protocols)}
+		tr.Protocols.SetHTTP1(!h2)
+		tr.Protocols.SetUnencryptedHTTP2(h2)
+		defer tr.CloseIdleConnections()
+		for _, c := range []struct {
+			method string
+			body   io.Reader
+			pure   bool
+		}{{"GET", nil, true}, {"HEAD", nil, true}, {"OPTIONS", nil, true}, {"POST", nil, false}, {"DELETE", nil, false},
+			{"GET", strings.NewReader("x"), false}, {"GET", io.MultiReader(strings.NewReader("x")), false}} {
+			req, err := http.NewRequest(c.method, "http://"+r.addr+"/", c.body)
+			require.NoError(t, err)
+			req.Host = "app.gw.test"
+			req.Header.Set("Authorization", "Bearer "+r.token)
+			res, err := tr.RoundTrip(req)
+			require.NoError(t, err)
+			require.NoError(t, res.Body.Close())
+			require.Equal(t, http.StatusOK, res.StatusCode)
+			require.Equal(t, c.pure, <-pure, "%s, HTTP/2 %v, body %v", c.method, h2, c.body)
+		}
+	}
 }

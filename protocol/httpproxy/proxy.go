@@ -264,7 +264,7 @@ func (q *request) operation() (*protocol.Operation, error) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
 		op.Access, op.Bounded = protocol.Read, true
-		op.Pure = q.target.pure && !q.upgrade && (r.Body == nil || r.Body == http.NoBody)
+		op.Pure = q.target.pure && !q.upgrade && r.ContentLength == 0
 	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
 		op.Access = protocol.Write
 	default:
@@ -282,7 +282,7 @@ func (q *request) operation() (*protocol.Operation, error) {
 	}
 	op.Raw = [][]byte{headerBytes(header)}
 	switch {
-	case r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody:
+	case r.ContentLength == 0: // of a server's request: there is no body; its Body says so for HTTP/1 only
 	case r.ContentLength > 0 && r.ContentLength <= q.c.s.maxBody():
 		body, err := q.readBody()
 		if err != nil {

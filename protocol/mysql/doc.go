@@ -52,6 +52,11 @@
 // leaves session and transaction as they are. Of several statements in one text
 // all run or none.
 //
+// A comment before everything else of a text, "/* unmask: why */" or
+// "/*+ unmask: why */", which MariaDB's own client keeps, asks for what masks hide
+// ([protocol.Operation.Unmask]), for each of the text's statements by itself. So does
+// each execution of what was prepared, and each fetch from its cursor.
+//
 // KILL reaches sessions of the same person at the same target by the id that
 // the client was greeted with, and by what CONNECTION_ID() says, which is the
 // target's own; it also ends a hold. Other ids of the target need the access
@@ -93,6 +98,8 @@
 // tables mean is not known until the session is reset. A client's character set has to be one that ASCII is part of; text
 // beyond ASCII is read in UTF-8 only, and in an eight-bit character set is opaque.
 //
-// Masks see values as text. What a mask gives for a value in a binary row and
+// Masks see values as text, and know types as the protocol has them: JSON, UUID and
+// INET6 of MariaDB, ENUM and SET are texts there, and what takes their place may be
+// none of the server's own values. What a mask gives for a value in a binary row and
 // the column's type cannot hold is NULL.
 package mysql

@@ -7,6 +7,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 )
 
 // Error numbers that the gateway itself answers with. What programs know them
@@ -102,7 +103,7 @@ func refusal(err error) report {
 		r.code = uint16(n)
 	case errors.Is(err, protocol.ErrFixed):
 		r.code, r.msg = codeNotSupported, "this statement would have to be rewritten, which cannot be done in this form; send it by itself, or prepare it again"
-	case errors.Is(err, errCancelled), errors.Is(err, protocol.ErrClientGone):
+	case errors.Is(err, serve.ErrCancelled), errors.Is(err, protocol.ErrClientGone):
 		r.code, r.msg = codeInterrupted, "the statement was held for approval and has been withdrawn; it did not run"
 	default:
 		r.code = codeUnknown

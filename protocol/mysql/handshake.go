@@ -14,6 +14,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 )
 
 // offered are the capabilities that clients are offered beside TLS: what makes
@@ -251,7 +252,7 @@ func (st *startup) refuse(err error) {
 	case errors.As(err, &d), r.code == codeUnknown:
 		r.code = codeAccessDenied
 	}
-	_ = writeLast(st.conn, appendPacket(nil, &st.seq, r.append(nil, !st.answered)))
+	serve.LastWord(st.conn, appendPacket(nil, &st.seq, r.append(nil, !st.answered)))
 }
 
 // route says which target and database a client means. The one rule: the part

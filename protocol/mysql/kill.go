@@ -66,7 +66,7 @@ func (ss *sessions) find(id uint64, c *session) *session {
 
 // killHeld ends what the target knows nothing of, and answers then.
 func (c *session) killHeld(r *run, k *kill) (done bool, err error) {
-	if !k.c.cancelHold() {
+	if !k.c.hold.Cancel() {
 		return false, nil
 	}
 	if !k.query {

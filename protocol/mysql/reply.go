@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -52,13 +53,22 @@ func (b *relay) flush() error {
 
 // fill reads more from the target, after what is there has been sent: a client
 // need not wait for what is not there yet. need counts from the position.
-func (b *relay) fill(need int) error {
+func (b *relay) fill(need int) error { return b.fillUntil(need, time.Time{}) }
+
+// fillUntil is fill until a moment, if it is not zero: to come to it is an error.
+func (b *relay) fillUntil(need int, until time.Time) error {
 	if err := b.flush(); err != nil {
 		return err
 	}
-	stop := b.c.lookout()
+	b.c.lookout.Start()
+	if !until.IsZero() {
+		_ = b.c.t.conn.SetReadDeadline(until)
+	}
 	err := b.r.Fill(need)
-	stop()
+	if !until.IsZero() {
+		_ = b.c.t.conn.SetReadDeadline(time.Time{})
+	}
+	b.c.lookout.Stop()
 	if err != nil {
 		return fault(protocol.SideTarget, codeShutdown, "the connection to the target broke", err)
 	}
@@ -532,6 +542,12 @@ func (b *relay) rows(r *run, t *rowTap) (m okMsg, ended bool, err error) {
 				return m, false, err
 			}
 		default:
+			if t.sampling != nil {
+				if err := b.sample(t); err != nil {
+					return m, false, err
+				}
+				continue // what is read may have moved
+			}
 			if err := b.shown(r, &t); err != nil {
 				return m, false, err
 			}

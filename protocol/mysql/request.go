@@ -10,6 +10,8 @@ import (
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // A run is one statement on its way through the target.
@@ -62,7 +64,7 @@ func (c *session) describe(r *run, text string) {
 	st := r.stmt
 	r.op = protocol.Operation{Verb: st.Verb, Text: text, Access: st.Access, Pure: st.Pure, Bounded: st.Bounded,
 		Objects: st.Objects, Reads: st.Reads, ReadsKnown: st.ReadsKnown, Writes: st.Writes, Columns: st.Columns,
-		Behind: st.Behind, Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st,
+		Behind: st.Behind, Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st, Unmask: sql.Unmask(text),
 		State: c.tracker.key(), InTx: c.status&statusInTx != 0}
 }
 
@@ -173,7 +175,7 @@ func (c *session) command(payload, raw []byte) error {
 	body := payload[1:]
 	switch payload[0] {
 	case mysql.COM_QUIT:
-		return errTerminated
+		return serve.ErrGoodbye
 	case mysql.COM_QUERY:
 		return c.query(body, raw)
 	case mysql.COM_PING:
@@ -296,7 +298,7 @@ func (c *session) changed(first *run) {
 	c.tracker.ran(first)
 	for r := first; r != nil; r = r.next {
 		if r.stmt.Changes {
-			c.catalog.stale()
+			c.catalog.Stale()
 		}
 	}
 }

@@ -246,21 +246,22 @@ func encodeTime(text string) []byte {
 
 // A rowTap shows the rows of one result to the taps of its operation, as text.
 type rowTap struct {
-	f      protocol.RowFunc
-	types  []valueType
-	binary bool
-	widths []width
-	raw    [][]byte // the binary values
-	given  [][]byte // what the taps were shown
-	row    [][]byte
-	line   []byte
+	f        protocol.RowFunc
+	sampling *protocol.Sampling // nil: rows are not held
+	types    []valueType
+	binary   bool
+	widths   []width
+	raw      [][]byte // the binary values
+	given    [][]byte // what the taps were shown
+	row      [][]byte
+	line     []byte
 }
 
-// show returns what the client gets of a row. It is valid until the next call.
-func (t *rowTap) show(payload []byte) (line []byte, err error) {
+// decode takes a row for what the taps are shown of it.
+func (t *rowTap) decode(payload []byte) (err error) {
 	if t.binary {
 		if t.raw, err = decodeBinaryRow(payload, t.raw[:0], t.widths); err != nil {
-			return nil, badReply(err)
+			return badReply(err)
 		}
 		t.given = t.given[:0]
 		for i, v := range t.raw {
@@ -270,7 +271,15 @@ func (t *rowTap) show(payload []byte) (line []byte, err error) {
 			t.given = append(t.given, v)
 		}
 	} else if t.given, err = decodeTextRow(payload, t.given[:0], len(t.types)); err != nil {
-		return nil, badReply(err)
+		return badReply(err)
+	}
+	return nil
+}
+
+// show returns what the client gets of a row. It is valid until the next call.
+func (t *rowTap) show(payload []byte) (line []byte, err error) {
+	if err := t.decode(payload); err != nil {
+		return nil, err
 	}
 	t.row = append(t.row[:0], t.given...)
 	if err := t.f(t.row); err != nil {
@@ -312,7 +321,7 @@ func (c *session) tap(r *run, defs [][]byte, binary bool) (*rowTap, error) {
 	if err != nil || f == nil {
 		return nil, err
 	}
-	t := &rowTap{f: f, types: types, binary: binary}
+	t := &rowTap{f: f, sampling: r.x().Sample(), types: types, binary: binary}
 	for _, typ := range types {
 		t.widths = append(t.widths, widthOf(typ.typ))
 	}

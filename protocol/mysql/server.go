@@ -1,10 +1,10 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -73,53 +74,25 @@ func (s *Server) Name() string { return "mysql" }
 
 func (s *Server) init() {
 	s.once.Do(func() {
-		s.log = s.Logger
-		if s.log == nil {
-			s.log = slog.New(slog.DiscardHandler)
-		}
-		s.catalogs.log = s.log
-		if s.TLS != nil {
-			s.tls = s.TLS.Clone()
-			s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)
-		}
+		s.log = serve.Logger(s.Logger)
+		s.catalogs.init(s.log)
+		s.tls = serve.TLS(s.TLS)
 		s.analyzer = mysqlsql.NewAnalyzer(mysqlsql.Options{})
 	})
 }
 
-func (s *Server) version() string {
-	if s.Version != "" {
-		return s.Version
-	}
-	return "8.0.36"
-}
+func (s *Server) version() string { return cmp.Or(s.Version, "8.0.36") }
 
-func (s *Server) maxMessage() int {
-	if s.MaxMessage > 0 {
-		return s.MaxMessage
-	}
-	return 256 << 20
-}
-
-func (s *Server) maxPrepared() int {
-	if s.MaxPrepared > 0 {
-		return s.MaxPrepared
-	}
-	return 64 << 20
-}
-
-func (s *Server) loginTimeout() time.Duration {
-	if s.LoginTimeout > 0 {
-		return s.LoginTimeout
-	}
-	return 15 * time.Second
-}
+func (s *Server) maxMessage() int             { return serve.Limit(s.MaxMessage, serve.MaxMessage) }
+func (s *Server) maxPrepared() int            { return serve.Limit(s.MaxPrepared, serve.MaxPrepared) }
+func (s *Server) loginTimeout() time.Duration { return serve.Limit(s.LoginTimeout, serve.LoginTimeout) }
 
 // ServeConn implements [protocol.Server].
-func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) (err error) {
+func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) error {
 	s.init()
 	conn = wire.Conn(conn)
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := serve.Expire(ctx, conn)
 	defer stop()
 
 	st, err := s.start(ctx, conn)
@@ -147,16 +120,6 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 		st.refuse(told)
 		return err
 	}
-	defer func() { ps.Close(orderly(err)) }()
 	stop()
-	defer context.AfterFunc(ctx, func() { ps.Terminate(context.Cause(ctx)) })()
-	return c.serve(ps)
-}
-
-// orderly turns the ways in which a session normally ends into nil.
-func orderly(err error) error {
-	if errors.Is(err, errTerminated) || errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
+	return serve.Session(ctx, ps, c.serve)
 }

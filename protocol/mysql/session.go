@@ -7,19 +7,13 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
-)
-
-var (
-	errTerminated = errors.New("the client has said good-bye")
-	errCancelled  = errors.New("the client asked to cancel")
 )
 
 // A session relays between one client and one target. The protocol takes turns:
@@ -42,13 +36,11 @@ type session struct {
 	bye    sync.Once
 	seq    byte // of the packet that the client gets next
 
-	mu   sync.Mutex
-	t    *target
-	hold context.CancelCauseFunc // ends the current hold
+	mu sync.Mutex
+	t  *target
 
-	look    *time.Timer // see lookout
-	looking atomic.Bool
-	away    atomic.Int32
+	hold    serve.Hold
+	lookout serve.Lookout
 
 	status    uint16 // as the target last said
 	tracker   tracker
@@ -61,6 +53,7 @@ type session struct {
 func newSession(s *Server, st *startup) *session {
 	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), eof: !st.has(mysql.CLIENT_DEPRECATE_EOF)}
 	c.back.c = c
+	c.lookout.Init(c.client, func() { c.t.close() })
 	return c
 }
 
@@ -74,7 +67,7 @@ func (c *session) serve(ps *protocol.Session) (err error) {
 			c.t.close()
 		}
 		if c.catalog != nil {
-			c.srv.catalogs.release(c.catalog)
+			c.srv.catalogs.Release(c.catalog.key)
 		}
 	}()
 	if err := c.login(ctx); err != nil {
@@ -206,7 +199,7 @@ func (c *session) farewell(err error) {
 		r = refusal(err)
 	case errors.As(err, &p):
 		r = report{code: codeUnknown, msg: protocol.FixedReason}
-	case err == nil, errors.Is(err, errTerminated), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case err == nil, errors.Is(err, serve.ErrGoodbye), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return
 	case c.ps.Context().Err() == nil:
 		return // a connection broke
@@ -215,17 +208,9 @@ func (c *session) farewell(err error) {
 		c.wmu.Lock()
 		defer c.wmu.Unlock()
 		if !c.inside {
-			_ = writeLast(c.client, appendPacket(nil, &c.last, r.append(nil, false)))
+			serve.LastWord(c.client, appendPacket(nil, &c.last, r.append(nil, false)))
 		}
 	})
-}
-
-// writeLast writes what a client may or may not read before it is left: one
-// that does not read must not hold up the end.
-func writeLast(conn net.Conn, b []byte) error {
-	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, err := conn.Write(b)
-	return err
 }
 
 // writeClient writes whole packets, or with partial a chunk whose last packet

@@ -8,11 +8,11 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/sslmode"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
@@ -95,7 +95,7 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 			_ = raw.Close()
 		}
 	}()
-	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
+	stop := serve.Expire(ctx, raw)
 	defer stop()
 	t = &target{conn: conn}
 	err = t.login(ctx, r, q)
@@ -306,7 +306,7 @@ const maxOwnRow = 16 << 20
 // Query asks the target something on the gateway's own account and calls row
 // for each row of the one result.
 func (t *target) Query(ctx context.Context, text string, row func([][]byte) error) error {
-	stop := context.AfterFunc(ctx, func() { _ = t.conn.SetDeadline(time.Unix(1, 0)) })
+	stop := serve.Expire(ctx, t.conn)
 	defer stop()
 	t.seq = 0
 	b := []byte{mysql.COM_QUERY}

@@ -113,5 +113,5 @@ func (c *session) analyze(text []byte) *mysqlsql.Script {
 func (c *session) analyzeIn(r reading, text []byte) *mysqlsql.Script {
 	t := &c.tracker
 	return c.srv.analyzer.Analyze(text, &mysqlsql.State{Database: r.database, Mode: r.mode, Charset: r.charset, Folded: t.folded, Memory: &t.memory,
-		MariaDB: c.t.isMariaDB(), Version: versionOf(c.t.version), Catalog: c.catalog.current})
+		MariaDB: c.t.isMariaDB(), Version: versionOf(c.t.version), Catalog: c.catalog.Current})
 }

@@ -27,7 +27,9 @@ type back struct {
 	start, i int
 	out      wire.Buffer
 	need     int
-	pass     int // bytes of a row or CopyData message that are still to come
+	pass     int  // bytes of a row or CopyData message that are still to come
+	ahead    int  // bytes of rows from i on that are sampled
+	late     bool // and must not be held any longer
 
 	run     *run // what the data belongs to
 	mode    dataMode
@@ -56,7 +58,7 @@ func (bk *back) loop() error {
 		}
 		r.Discard(bk.i)
 		bk.start, bk.i = 0, 0
-		if err := r.Fill(bk.need); err != nil {
+		if err := bk.fill(r); err != nil {
 			return err
 		}
 	}
@@ -159,6 +161,9 @@ func (bk *back) chunk(b []byte) error {
 				bk.pass = n
 				continue
 			}
+		}
+		if typ == msgDataRow && bk.mode == dataTap && bk.run.sampling != nil && bk.sample(b) {
+			return nil
 		}
 		if n > bk.c.limit {
 			return &protocol.Fault{Side: protocol.SideTarget, Code: codeLimitExceeded, Msg: fmt.Sprintf("a row is longer than the %d bytes that this gateway can mask", bk.c.limit)}
@@ -279,7 +284,7 @@ func (bk *back) announce(r *run, cols []protocol.Column) error {
 	if err != nil {
 		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
 	}
-	r.rows, r.announced = rows, true
+	r.rows, r.sampling, r.announced = rows, r.x().Sample(), true
 	return nil
 }
 

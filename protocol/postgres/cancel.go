@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 )
 
 // Cancel requests are let through in a burst of cancelBurst and then one at a
@@ -172,24 +173,13 @@ func (s *Server) cancel(ctx context.Context, remote net.Addr, req *cancelRequest
 		return err
 	}
 	out := protocol.Outcome{Status: protocol.StatusOK}
-	if !c.cancelHold() {
+	if !c.hold.Cancel() {
 		if err = s.cancelAtTarget(ctx, c); err != nil {
 			out = protocol.Outcome{Status: protocol.StatusFailed, Err: err}
 		}
 	}
 	x.End(out)
 	return err
-}
-
-// cancelHold ends a hold, if the session is in one.
-func (c *session) cancelHold() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.hold == nil {
-		return false
-	}
-	c.hold(errCancelled)
-	return true
 }
 
 // cancelAtTarget asks the target to cancel, over a connection of its own that
@@ -205,7 +195,7 @@ func (s *Server) cancelAtTarget(ctx context.Context, c *session) error {
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := serve.Expire(ctx, conn)
 	defer stop()
 	b := binary.BigEndian.AppendUint32(nil, uint32(4+4+4+len(c.t.key)))
 	b = binary.BigEndian.AppendUint32(b, codeCancelRequest)

@@ -13,17 +13,18 @@ import (
 // no process, and the operator hears of it.
 func TestCatalogFault(t *testing.T) {
 	var log bytes.Buffer
-	cs := catalogs{log: slog.New(slog.NewTextHandler(&log, nil))}
+	var cs catalogs
+	cs.init(slog.New(slog.NewTextHandler(&log, nil)))
 	k := cs.open(catalogKey{target: "orders"}, func(context.Context) (*target, error) { panic("a fault") })
 	defer k.close()
 	require.Nil(t, k.current())
 	require.Contains(t, log.String(), "a fault")
 	require.Contains(t, log.String(), "target=orders")
 
-	wanted := k.wanted.Load()
+	wanted := k.Changes()
 	k.conn = &target{} // has no connection, so that asking it is a fault
 	k.used.Store(true)
 	k.check()
-	require.Greater(t, k.wanted.Load(), wanted, "a check that fails proves nothing")
+	require.Greater(t, k.Changes(), wanted, "a check that fails proves nothing")
 	k.conn = nil
 }

@@ -49,6 +49,10 @@
 // PostgreSQL would answer an error: in order, with the transaction left failed
 // and one ReadyForQuery.
 //
+// A comment before everything else of a statement, "/* unmask: why */", asks for
+// what masks hide ([protocol.Operation.Unmask]). Of what was prepared each execution
+// asks anew; a portal that is suspended goes on with what was approved.
+//
 // # What a client can tell
 //
 // Whose token it is says who logs in, not the user name: any goes. current_user

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgproto3/v2"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 )
 
 // SQLSTATE codes that the gateway itself answers with (PostgreSQL
@@ -75,7 +76,7 @@ func refusal(err error) report {
 	case errors.Is(err, protocol.ErrFixed):
 		r.code, r.msg = codeFeatureNotSupported, "this statement would have to be rewritten, which cannot be done in this form"
 		r.hint = "send it by itself, or prepare it again"
-	case errors.Is(err, errCancelled), errors.Is(err, protocol.ErrClientGone):
+	case errors.Is(err, serve.ErrCancelled), errors.Is(err, protocol.ErrClientGone):
 		r.code, r.msg = codeCanceled, "canceling statement due to user request"
 		r.detail = "The statement was held for approval and has been withdrawn; it did not run."
 	default:

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -38,9 +38,6 @@ type front struct {
 	bind     [][]byte
 	parsed   parsed      // by the last Parse
 	unparsed unparsed    // the Parse that a Bind waits with
-	look     *time.Timer // looks for the client while front waits for the target
-	waiting  bool        // under session.mu
-	away     int         // under session.mu: looks in a row that did not find it
 	state    pgsql.State // of analyze; kept so that it is not made anew
 }
 
@@ -60,7 +57,7 @@ func (f *front) init(c *session) {
 func (f *front) loop() error {
 	for {
 		if err := f.chunk(); err != nil {
-			if errors.Is(err, errTerminated) {
+			if errors.Is(err, serve.ErrGoodbye) {
 				_ = f.flush()
 			}
 			return f.explain(err)
@@ -197,7 +194,7 @@ func (f *front) message(typ byte, frame []byte) error {
 		return nil
 	case msgTerminate:
 		f.keep(len(frame))
-		return errTerminated
+		return serve.ErrGoodbye
 	}
 	return &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid frontend message type " + strconv.Itoa(int(typ))}
 }
@@ -319,8 +316,9 @@ func (f *front) room() error {
 func (c *session) wait(done func() bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !done() && c.ended == nil {
-		defer c.front.lookout()()
+	if !done() && c.ended == nil && !terminates(c.front.r.Buffered()[c.front.i:]) {
+		c.lookout.Start()
+		defer c.lookout.Stop()
 	}
 	for !done() && c.ended == nil {
 		c.changed.Wait()

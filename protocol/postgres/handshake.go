@@ -167,7 +167,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn) (st *startup, err err
 const alpn = "postgresql"
 
 func (st *startup) startTLS(ctx context.Context, s *Server, conn net.Conn) error {
-	t := tls.Server(conn, s.clientTLS())
+	t := tls.Server(conn, s.tls)
 	if err := t.HandshakeContext(ctx); err != nil {
 		return fmt.Errorf("TLS handshake: %w", err)
 	}

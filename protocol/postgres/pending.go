@@ -28,6 +28,7 @@ type run struct {
 	tag       string // what the target said, while more may follow
 	announced bool   // the taps know the columns of the current result
 	rows      protocol.RowFunc
+	sampling  *protocol.Sampling // nil: rows are not held
 	bytes     protocol.BytesFunc
 	count     int64 // rows
 	out       int64 // bytes of rows and COPY data

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,17 +14,16 @@ import (
 func TestCatalogIsPolled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var cs catalogs
+		cs.init(slog.New(slog.DiscardHandler))
 		k := cs.open(catalogKey{target: "t"}, func(context.Context) (*target, error) { return nil, errors.New("down") })
 		k.used.Store(true)
 		time.Sleep(catalogPoll + time.Second)
 		if k.used.Load() {
 			t.Fatal("nobody has looked")
 		}
-		cs.release(k)
+		cs.Release(k.key)
 		time.Sleep(catalogLinger + time.Second)
-		cs.mu.Lock()
-		defer cs.mu.Unlock()
-		if len(cs.m) != 0 {
+		if cs.Len() != 0 {
 			t.Fatal("it lingers on")
 		}
 	})

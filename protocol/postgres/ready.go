@@ -131,7 +131,7 @@ func (bk *back) transactionEnded() {
 	c := bk.c
 	switch stale, doubtful := c.tracker.transactionEnded(); {
 	case stale:
-		c.catalog.stale()
+		c.catalog.Stale()
 	case doubtful:
 		c.catalog.doubt()
 	}

@@ -122,7 +122,7 @@ func (bk *back) rowDescription(e *entry, body []byte) (own bool, err error) {
 	case e.stmt != nil:
 		stmt = e.stmt.stmt
 	}
-	cols, foreseen, err := bk.columns.columns(body, stmt, bk.c.catalog.fresh())
+	cols, foreseen, err := bk.columns.columns(body, stmt, bk.c.catalog.Fresh())
 	if err != nil {
 		return false, bk.broken(msgRowDescription, err.Error())
 	}
@@ -167,7 +167,7 @@ func (bk *back) unforeseen(cols []protocol.Column, stmt *pgsql.Statement) error 
 		}
 	}
 	c := bk.c
-	c.catalog.stale()
+	c.catalog.Stale()
 	c.srv.log.Warn("a result has columns that its analysis did not foresee", "session", c.ps.Info().ID, "verb", stmt.Verb, "columns", more)
 	return &protocol.Fault{Side: protocol.SideTarget, Code: codeFeatureNotSupported,
 		Msg:  "the result has other columns than were known when it was allowed, since definitions have changed",

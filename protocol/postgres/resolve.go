@@ -90,7 +90,7 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 	*r = run{stmt: facts, op: protocol.Operation{Args: args,
 		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
-		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape,
+		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape, Unmask: sql.Unmask(text),
 	}}
 	f.describeOp(r, before)
 	return r
@@ -308,7 +308,7 @@ func (f *front) settle(ahead bool) error {
 		return nil
 	}
 	if ahead {
-		c.catalog.ahead() // while the target answers
+		c.catalog.Ahead() // while the target answers
 	}
 	if _, err := c.t.conn.Write(probeMessages(c.refuseAs)); err != nil {
 		return &protocol.Fault{Side: protocol.SideTarget, Code: codeConnectionFailure, Msg: "the target closed the connection", Err: err}

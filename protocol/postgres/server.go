@@ -5,15 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -75,51 +74,23 @@ func (s *Server) Name() string { return "postgres" }
 
 func (s *Server) init() {
 	s.once.Do(func() {
-		s.log = s.Logger
-		if s.log == nil {
-			s.log = slog.New(slog.DiscardHandler)
-		}
-		s.catalogs.log = s.log
-		if s.TLS != nil {
-			s.tls = s.TLS.Clone()
-			if !slices.Contains(s.tls.NextProtos, alpn) {
-				s.tls.NextProtos = append(s.tls.NextProtos, alpn)
-			}
-			s.tls.MinVersion = max(s.tls.MinVersion, tls.VersionTLS12)
-		}
+		s.log = serve.Logger(s.Logger)
+		s.catalogs.init(s.log)
+		s.tls = serve.TLS(s.TLS, alpn)
 		s.analyzer = pgsql.NewAnalyzer(pgsql.Options{})
 	})
 }
 
-func (s *Server) clientTLS() *tls.Config { return s.tls }
-
-func (s *Server) maxMessage() int {
-	if s.MaxMessage > 0 {
-		return s.MaxMessage
-	}
-	return 256 << 20
-}
-
-func (s *Server) maxPrepared() int {
-	if s.MaxPrepared > 0 {
-		return s.MaxPrepared
-	}
-	return 64 << 20
-}
-
-func (s *Server) loginTimeout() time.Duration {
-	if s.LoginTimeout > 0 {
-		return s.LoginTimeout
-	}
-	return 15 * time.Second
-}
+func (s *Server) maxMessage() int             { return serve.Limit(s.MaxMessage, serve.MaxMessage) }
+func (s *Server) maxPrepared() int            { return serve.Limit(s.MaxPrepared, serve.MaxPrepared) }
+func (s *Server) loginTimeout() time.Duration { return serve.Limit(s.LoginTimeout, serve.LoginTimeout) }
 
 // ServeConn implements [protocol.Server].
-func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) (err error) {
+func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) error {
 	s.init()
 	conn = wire.Conn(conn)
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := serve.Expire(ctx, conn)
 	defer stop()
 
 	st, err := s.start(ctx, conn)
@@ -144,10 +115,8 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 		s.refuse(st, login, ch, err)
 		return err
 	}
-	defer func() { ps.Close(orderly(err)) }()
 	stop()
-	defer context.AfterFunc(ctx, func() { ps.Terminate(context.Cause(ctx)) })()
-	return c.serve(ps)
+	return serve.Session(ctx, ps, c.serve)
 }
 
 // refuse tells a client that its login was not accepted.
@@ -168,16 +137,7 @@ func (s *Server) refuse(st *startup, l *protocol.Login, ch *challenge, err error
 			r = report{severity: "FATAL", code: codeInvalidPassword, msg: fmt.Sprintf("password authentication failed for user \"%s\"", l.User)}
 		}
 	}
-	_ = st.conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = st.conn.Write(r.append(nil, msgErrorResponse))
-}
-
-// orderly turns the ways in which a session normally ends into nil.
-func orderly(err error) error {
-	if errors.Is(err, errTerminated) || errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
+	serve.LastWord(st.conn, r.append(nil, msgErrorResponse))
 }
 
 // tellFatal tells a client why its connection ends, if the fault is one that a
@@ -185,7 +145,6 @@ func orderly(err error) error {
 func tellFatal(conn net.Conn, err error) {
 	var e *protocol.Fault
 	if errors.As(err, &e) {
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write(fatal(err).append(nil, msgErrorResponse))
+		serve.LastWord(conn, fatal(err).append(nil, msgErrorResponse))
 	}
 }

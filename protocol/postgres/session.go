@@ -17,15 +17,11 @@ import (
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
-var (
-	errTerminated = errors.New("the client has said good-bye")
-	errCancelled  = errors.New("the client asked to cancel")
-	errGone       = fmt.Errorf("%w while the gateway waited for the target", protocol.ErrClientGone)
-	errOver       = fmt.Errorf("%w: what was held can no longer run", protocol.ErrClosed)
-)
+var errGone = fmt.Errorf("%w while the gateway waited for the target", protocol.ErrClientGone)
 
 // maxPending bounds the messages of a pipeline whose answers are outstanding.
 // A client that sends more waits until the target has answered some.
@@ -61,11 +57,12 @@ type session struct {
 	portals    names[portal]
 	over       []*run // to be used again
 	tracker    tracker
-	changing   int                     // statements under way that may open a transaction or take locks
-	hold       context.CancelCauseFunc // ends the current hold
+	changing   int // statements under way that may open a transaction or take locks
 
-	front front
-	back  back
+	hold    serve.Hold
+	lookout serve.Lookout
+	front   front
+	back    back
 
 	cancelID  cancelID
 	cancelKey []byte
@@ -77,6 +74,7 @@ func newSession(s *Server, st *startup) *session {
 	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), status: 'I',
 		statements: newNames(statementMeaning), portals: newNames(portalMeaning)}
 	c.changed = sync.NewCond(&c.mu)
+	c.lookout.Init(c.client, c.abandon)
 	return c
 }
 
@@ -117,15 +115,15 @@ func (c *session) serve(ps *protocol.Session) error {
 	c.finish(err)
 	var lost *net.OpError
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, errTerminated) && c.changes():
+	case errors.Is(err, io.EOF), errors.Is(err, serve.ErrGoodbye) && c.changes():
 		// The client may only have closed its sending side: what it asked for
 		// is still answered. Who has said good-bye behind a change wants it.
 		if c.halfClose() {
-			return first(<-backDone, errTerminated)
+			return first(<-backDone, serve.ErrGoodbye)
 		}
 	case errors.As(err, &lost) && c.changes():
 		// Changes of a lost client have a moment to end and to be recorded.
-		defer time.AfterFunc(lostAfter, c.abandon).Stop()
+		defer time.AfterFunc(serve.LostAfter, c.abandon).Stop()
 		return first(<-backDone, err)
 	}
 	_ = c.t.conn.Close()
@@ -133,7 +131,7 @@ func (c *session) serve(ps *protocol.Session) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
-	if errors.Is(err, errTerminated) || berr == nil {
+	if errors.Is(err, serve.ErrGoodbye) || berr == nil {
 		return err
 	}
 	if e := (*protocol.Fault)(nil); errors.As(berr, &e) || isPanic(berr) {
@@ -142,19 +140,16 @@ func (c *session) serve(ps *protocol.Session) error {
 	return first(err, berr)
 }
 
-// lostAfter is how long what runs for a client that is gone may go on.
-const lostAfter = time.Second
-
 // abandon ends what runs for a client that is gone. If the target does not say
 // that it has cancelled it, its connection is closed.
 func (c *session) abandon() {
 	c.mu.Lock()
 	c.gone = true
 	c.mu.Unlock()
-	ctx, done := context.WithTimeout(c.ps.Context(), lostAfter/2)
+	ctx, done := context.WithTimeout(c.ps.Context(), serve.LostAfter/2)
 	defer done()
 	_ = c.srv.cancelAtTarget(ctx, c)
-	_ = c.t.conn.SetReadDeadline(time.Now().Add(lostAfter / 2))
+	_ = c.t.conn.SetReadDeadline(time.Now().Add(serve.LostAfter / 2))
 }
 
 // maxUnheard bounds what the target may still answer to a client that is gone.
@@ -182,7 +177,7 @@ func (c *session) leave() {
 	}
 	_ = c.t.conn.Close()
 	if c.catalog != nil {
-		c.srv.catalogs.release(c.catalog)
+		c.srv.catalogs.Release(c.catalog.key)
 	}
 	if c.cancelKey != nil {
 		c.srv.cancels.remove(c.cancelID)
@@ -220,16 +215,14 @@ func (c *session) finish(err error) {
 		}
 		c.ended = err
 	}
-	if c.hold != nil {
-		c.hold(errOver)
-	}
+	c.hold.End()
 	c.changed.Broadcast()
 }
 
 // kill ends the session at once: revoked, shut down, or broken.
 func (c *session) kill(cause error) {
 	if cause == nil || errors.Is(cause, context.Canceled) {
-		cause = errTerminated
+		cause = serve.ErrGoodbye
 	}
 	c.finish(cause)
 	c.mu.Lock()
@@ -252,7 +245,7 @@ func (c *session) farewell(err error) {
 		r.msg, r.hint = "terminating connection: "+d.Reason, d.Hint
 	case errors.As(err, &e):
 		r = fatal(err)
-	case err == nil, errors.Is(err, errTerminated), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+	case err == nil, errors.Is(err, serve.ErrGoodbye), errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
 		return
 	case isPanic(err):
 		r.code, r.msg = codeInternal, protocol.FixedReason
@@ -282,7 +275,7 @@ var errDrained = &protocol.DeniedError{Step: "gateway", Reason: "the gateway is 
 // idle reports that the client loses nothing if the session ends now. The
 // caller holds mu.
 func (c *session) idle() bool {
-	return c.q.len() == 0 && c.status == 'I' && c.hold == nil && !c.front.unsynced.Load()
+	return c.q.len() == 0 && c.status == 'I' && !c.hold.Waiting() && !c.front.unsynced.Load()
 }
 
 // writeClient writes whole messages, or with partial a chunk whose last message

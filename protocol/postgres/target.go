@@ -10,9 +10,9 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/serve"
 	"github.com/sallyport-dev/gateway/protocol/internal/sslmode"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
@@ -70,7 +70,7 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 			_ = conn.Close()
 		}
 	}()
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	stop := serve.Expire(ctx, conn)
 	defer stop()
 	t = &target{conn: conn, r: wire.NewReader(conn), settings: map[string]string{}}
 	err = t.login(s, r, creds, database, params)
@@ -98,7 +98,7 @@ func (s *Server) dialTarget(ctx context.Context, r protocol.Resource, dial func(
 		return conn, nil
 	}
 	raw := conn // conn itself is set to nil on the ways out
-	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
+	stop := serve.Expire(ctx, raw)
 	defer stop()
 	var answer [1]byte
 	req := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, 8), codeSSLRequest)

@@ -22,6 +22,7 @@ func resultChecks() []Check {
 		{Name: "TapErrorShowsNothing", Rule: "invariant 3: what cannot be masked is not shown", run: tapError},
 		{Name: "ErrorTextPassesTaps", Rule: "invariant 9: nothing masked comes back in an error's text", run: errorText},
 		{Name: "RowsAreNotKept", Rule: "a row's bytes belong to the tap again after the call", run: notKept},
+		{Name: "FirstRowsAreSampled", Rule: "what a step learns from the first rows holds for each of them: none is shown before, and none is held for longer than is said", run: sampled},
 		{Name: "OutcomeIsTold", Rule: "an outcome says what came back", run: outcome},
 		{Name: "HugeRow", Rule: "invariant 8: what a result costs is bounded by a row, not by the result", run: hugeRow},
 		{Name: "SlowClient", Rule: "a slow client slows its own target, and no other session", run: slowClient},

@@ -352,6 +352,21 @@ func (c *toyConn) one(ctx context.Context, sess *protocol.Session, op *protocol.
 func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error) {
 	out.Status = protocol.StatusUnknown
 	var row protocol.RowFunc
+	var sampling *protocol.Sampling
+	var held [][][]byte // while they are sampled
+	release := func() error {
+		sampling = nil
+		for _, v := range held {
+			if err := row(v); err != nil {
+				return err
+			}
+			if err := toyEncode(c.cw, v); err != nil {
+				return err
+			}
+		}
+		held = nil
+		return nil
+	}
 	var chunk protocol.BytesFunc // in place of row, for streams
 	var kept [][][]byte
 	var all bytes.Buffer // bug "whole result"
@@ -369,7 +384,19 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 				return out, err
 			}
 		}
+		if len(held) > 0 && c.s.bug != "holds rows for long" {
+			_ = c.t.SetReadDeadline(sampling.Until())
+		}
 		kind, err := c.tr.Peek(4)
+		if len(held) > 0 {
+			_ = c.t.SetReadDeadline(time.Time{})
+		}
+		if sampling != nil && (err != nil || string(kind) != "ROW ") {
+			if err := release(); err != nil {
+				return out, errors.Join(err, c.say("ERR %s", protocol.Reason(err)))
+			}
+			continue
+		}
 		if err != nil {
 			switch c.s.bug {
 			case "cut result looks complete":
@@ -431,6 +458,9 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 				chunk, err = x.Bytes(protocol.Stream{Name: "out"})
 			} else {
 				row, err = x.Rows(cols)
+				if sampling = x.Sample(); c.s.bug == "samples nothing" {
+					sampling = nil
+				}
 			}
 			if err != nil {
 				return out, errors.Join(err, c.say("ERR %s", protocol.Reason(err)))
@@ -448,6 +478,23 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 					all.WriteString(before)
 				}
 				row = func(v [][]byte) (err error) { v[0], err = chunk(v[0], false); return err }
+			}
+			if sampling != nil && !sampling.Fits(len(line)) {
+				if err := release(); err != nil {
+					return out, errors.Join(err, c.say("ERR %s", protocol.Reason(err)))
+				}
+			}
+			if sampling != nil && c.s.bug != "samples what it shows" {
+				held = append(held, values)
+				if sampling.Add(values, len(line)) && c.s.bug != "samples too much" {
+					if err := release(); err != nil {
+						return out, errors.Join(err, c.say("ERR %s", protocol.Reason(err)))
+					}
+				}
+				continue
+			}
+			if sampling != nil {
+				sampling.Add(values, len(line))
 			}
 			if err := row(values); err != nil {
 				if c.s.bug == "shows what a tap refused" {

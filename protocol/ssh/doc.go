@@ -132,7 +132,12 @@
 // it has passed; where nothing comes for 30 ms, a tap hears of that and may show what
 // it holds back. Operations on files have no stream that a tap can see, since
 // they are read and written in any order: a step that must see the data refuses
-// them. No step of this module masks streams yet.
+// them.
+//
+// The record of a forward, and of each connection to a listen, has how many bytes
+// went each way. A step recordings with the verbs forward and accept keeps them, as
+// they are. What a recording has is there to read before the client sees it, so it
+// can be followed while it is made.
 //
 // # Limits
 //

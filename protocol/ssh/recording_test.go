@@ -1,7 +1,12 @@
 package ssh_test
 
 import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +17,7 @@ import (
 	xssh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // recordings returns the text of the recordings below dir.
@@ -75,4 +81,111 @@ func TestWhatCannotBeRecordedDoesNotRun(t *testing.T) {
 	require.Equal(t, 126, got.code)
 	require.Contains(t, got.err, "the gateway could not process this request")
 	require.NoFileExists(t, file)
+}
+
+// TestForwardsAreRecorded: where a policy says so, what goes over forwards is kept
+// byte for byte, while it goes; and the journal's record has how much it was.
+func TestForwardsAreRecorded(t *testing.T) {
+	dir := t.TempDir()
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Recordings(middleware.RecordingConfig{Dir: dir, Verbs: []protocol.Verb{"forward", "accept"}, Input: true})}})
+	reverse := func(network, addr string) string { // answers each byte with its complement
+		l, err := net.Listen(network, addr)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			for {
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer nc.Close()
+					b := make([]byte, 64<<10)
+					for {
+						n, err := nc.Read(b)
+						for i := range b[:n] {
+							b[i] ^= 0xff
+						}
+						if _, werr := nc.Write(b[:n]); err != nil || werr != nil {
+							return
+						}
+					}
+				}()
+			}
+		}()
+		return l.Addr().String()
+	}
+	tcp, socket := reverse("tcp", "127.0.0.1:0"), reverse("unix", r.dir+"/socket")
+	c := r.dial(t)
+	listener, err := c.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	go func() {
+		for {
+			nc, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(nc, nc); _ = nc.Close() }()
+		}
+	}()
+	recorded := func(file string) (in, out []byte) {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for line := range strings.SplitSeq(string(b), "\n") {
+			var e []any
+			if !strings.HasPrefix(line, "[") || json.Unmarshal([]byte(line), &e) != nil || e[1] != "I" && e[1] != "O" {
+				continue
+			}
+			data, err := base64.StdEncoding.DecodeString(e[2].(string))
+			require.NoError(t, err)
+			if e[1] == "I" {
+				in = append(in, data...)
+			} else {
+				out = append(out, data...)
+			}
+		}
+		return in, out
+	}
+	sent := make([]byte, 100<<10)
+	_, _ = rand.Read(sent)
+	for i, where := range []struct {
+		verb protocol.Verb
+		text string
+		dial func() (net.Conn, error)
+	}{
+		{"forward", tcp, func() (net.Conn, error) { return c.Dial("tcp", tcp) }},
+		{"forward", socket, func() (net.Conn, error) { return c.Dial("unix", socket) }},
+		{"accept", listener.Addr().String(), func() (net.Conn, error) { return net.Dial("tcp", listener.Addr().String()) }},
+	} {
+		nc, err := where.dial()
+		require.NoError(t, err)
+		got := make([]byte, len(sent))
+		for part := 0; part < len(sent); part += 10 << 10 {
+			_, err = nc.Write(sent[part : part+10<<10])
+			require.NoError(t, err)
+			_, err = io.ReadFull(nc, got[part:part+10<<10])
+			require.NoError(t, err)
+		}
+		files, err := filepath.Glob(dir + "/*/*.cast")
+		require.NoError(t, err)
+		require.Len(t, files, i+1)
+		file := files[0]
+		for _, f := range files { // the newest has the highest number
+			if len(f) > len(file) || len(f) == len(file) && f > file {
+				file = f
+			}
+		}
+		in, out := recorded(file)   // while the connection is open
+		if where.verb == "accept" { // the client answers
+			in, out = out, in
+		}
+		require.True(t, bytes.Equal(sent, in), "%s: what was sent", where.text)
+		require.True(t, bytes.Equal(got, out), "%s: what came back", where.text)
+		require.NoError(t, nc.Close())
+		end := r.ops.ended(t, where.verb, where.text)
+		require.EqualValues(t, len(sent), end.out.Bytes)
+		require.EqualValues(t, len(sent), end.out.BytesIn)
+		require.Contains(t, recordings(t, dir), `"title":"alice at web1","command":"`+string(where.verb)+` `)
+	}
 }

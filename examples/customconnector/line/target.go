@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -59,26 +60,32 @@ func run(x *protocol.Exchange, c *client, t *target) (out protocol.Outcome, err 
 	if _, err := t.conn.Write([]byte(text + "\n")); err != nil {
 		return out, errors.Join(err, c.fail("the target went away"))
 	}
-	var row protocol.RowFunc
+	var rows result
 	for {
 		if t.r.Buffered() == 0 { // about to wait for the target: show what there is
 			if err := c.w.Flush(); err != nil {
 				return out, err
 			}
 		}
-		kind, err := t.r.Peek(4)
+		kind, err := rows.peek(t)
+		if rows.sampling != nil && (err != nil || string(kind) != "ROW ") { // also if they have been held for long enough
+			if err := rows.release(c); err != nil {
+				return out, errors.Join(err, c.fail(protocol.Reason(err)))
+			}
+			continue
+		}
 		if err != nil {
 			return out, errors.Join(err, c.fail("the target went away"))
 		}
 		switch string(kind) {
 		case "COLS":
-			row, err = header(x, c, t)
+			rows, err = header(x, c, t)
 		case "ROW ":
 			out.Rows++
-			if row == nil {
+			if rows.f == nil {
 				err = copyLine(c.w, t.r)
 			} else {
-				err = oneRow(row, c, t)
+				err = rows.next(c, t)
 			}
 		case "END\n":
 			out.Status = protocol.StatusOK
@@ -105,25 +112,53 @@ func run(x *protocol.Exchange, c *client, t *target) (out protocol.Outcome, err 
 	}
 }
 
-func header(x *protocol.Exchange, c *client, t *target) (protocol.RowFunc, error) {
+// A result is the rows of one, on their way through the steps.
+type result struct {
+	f        protocol.RowFunc   // nil: nobody looks at them
+	sampling *protocol.Sampling // nil: none is held
+	held     [][][]byte
+}
+
+func header(x *protocol.Exchange, c *client, t *target) (r result, err error) {
 	line, err := readLine(t.r, maxStatement)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	names, ok := strings.CutPrefix(string(line), "COLS ")
 	if !ok {
-		return nil, errNonsense
+		return r, errNonsense
 	}
 	var cols []protocol.Column
 	for name := range strings.SplitSeq(names, "\t") {
 		cols = append(cols, protocol.Column{Name: name, TypeName: "text"})
 	}
-	row, err := x.Rows(cols)
-	if err != nil {
-		return nil, err
+	if r.f, err = x.Rows(cols); err != nil {
+		return r, err
 	}
+	r.sampling = x.Sample()
 	_, _ = c.w.Write(append(line, '\n'))
-	return row, nil
+	return r, nil
+}
+
+// peek waits for what the target sends next, but not for longer than rows may be
+// held.
+func (r *result) peek(t *target) ([]byte, error) {
+	if len(r.held) > 0 {
+		_ = t.conn.SetReadDeadline(r.sampling.Until())
+		defer func() { _ = t.conn.SetReadDeadline(time.Time{}) }()
+	}
+	return t.r.Peek(4)
+}
+
+// release shows the rows that are held, and from here on none is.
+func (r *result) release(c *client) error {
+	for _, values := range r.held {
+		if err := show(r.f, values, c); err != nil {
+			return err
+		}
+	}
+	r.sampling, r.held = nil, nil
+	return nil
 }
 
 // copyLine forwards a line of any length that nobody looks at.
@@ -144,12 +179,29 @@ var (
 	unescape = strings.NewReplacer(`\t`, "\t", `\n`, "\n", `\r`, "\r", `\\`, `\`)
 )
 
-// oneRow shows a row to the steps and writes what they made of it.
-func oneRow(row protocol.RowFunc, c *client, t *target) error {
+// next reads a row and shows or holds it.
+func (r *result) next(c *client, t *target) error {
 	line, err := readLine(t.r, maxRow)
 	if err != nil {
 		return err
 	}
+	if r.sampling != nil && !r.sampling.Fits(len(line)) {
+		if err := r.release(c); err != nil {
+			return err
+		}
+	}
+	if r.sampling == nil {
+		return show(r.f, decode(line), c)
+	}
+	values := decode(line)
+	r.held = append(r.held, values)
+	if r.sampling.Add(values, len(line)) {
+		return r.release(c)
+	}
+	return nil
+}
+
+func decode(line []byte) [][]byte {
 	var values [][]byte
 	for v := range bytes.SplitSeq(line[len("ROW "):], []byte("\t")) {
 		if string(v) == `\N` {
@@ -159,6 +211,11 @@ func oneRow(row protocol.RowFunc, c *client, t *target) error {
 		}
 		values = append(values, v)
 	}
+	return values
+}
+
+// show shows a row to the steps and writes what they made of it.
+func show(row protocol.RowFunc, values [][]byte, c *client) error {
 	if err := row(values); err != nil {
 		return err
 	}

@@ -161,6 +161,8 @@ func measure() (err error) {
 	logins := flag.Int("logins", 50, "sessions set up one after the other")
 	rounds := flag.Int("rounds", 3, "of all runs; the table has medians")
 	idle := flag.Int("idle", 2000, "idle connections whose memory is measured; 0: none")
+	only := flag.String("work", "", "only the work of this name, such as \"cat out\"")
+	profile := flag.String("profile", "", "file for a CPU profile of the gateway")
 	flag.Parse()
 	if *mib <= 0 || *logins <= 0 || *rounds <= 0 || *idle < 0 {
 		return errors.New("sizes and counts must be more than 0")
@@ -198,7 +200,7 @@ func measure() (err error) {
 	}
 	defer relay.stop()
 	relay.user = sshd.Account
-	gw, err := start("gateway", args(sshd.Addr, sshd.HostKey, dir)...)
+	gw, err := start("gateway", append(args(sshd.Addr, sshd.HostKey, dir), "-profile", *profile)...)
 	if err != nil {
 		return err
 	}
@@ -210,9 +212,12 @@ func measure() (err error) {
 			return err
 		}
 	}
-	fmt.Printf("%s, %d cores; %d rounds, %d MiB, %d sessions; %s\n\n| work | party | rate | ÷ direct | CPU of all | direct ÷ CPU | CPU of the proxy |\n|---|---|---|---|---|---|---|\n",
+	fmt.Printf("%s, %d cores; %d rounds, %d MiB, %d sessions; %s\n\n| work | party | rate | ÷ direct | ÷ relay | CPU of all | direct ÷ CPU | CPU of the proxy |\n|---|---|---|---|---|---|---|---|\n",
 		runtime.Version(), runtime.NumCPU(), *rounds, *mib, *logins, time.Now().Format(time.DateOnly))
 	for _, w := range works(b) {
+		if *only != "" && w.name != *only {
+			continue
+		}
 		if err := b.compare(w, parties, *rounds); err != nil {
 			return err
 		}
@@ -295,21 +300,25 @@ func (b *bench) once(w work, p *party) (f figure, err error) {
 
 // compare lets the parties take turns at w and prints their medians.
 func (b *bench) compare(w work, parties []*party, rounds int) error {
-	type result struct{ rates, ratios, all, ratiosCPU, proxy []float64 }
+	type result struct{ rates, ratios, relay, all, ratiosCPU, proxy []float64 }
 	results := make([]result, len(parties))
 	for range rounds {
-		var direct figure
+		var direct, relay figure
 		for i, p := range parties {
 			f, err := b.once(w, p)
 			if err != nil {
 				return err
 			}
-			if i == 0 {
+			switch p.name {
+			case "direct":
 				direct = f
+			case "relay":
+				relay = f
 			}
 			r := &results[i]
 			r.rates = append(r.rates, w.units/f.wall)
 			r.ratios = append(r.ratios, direct.wall/f.wall)
+			r.relay = append(r.relay, relay.wall/f.wall)
 			r.all = append(r.all, f.all/w.units)
 			r.ratiosCPU = append(r.ratiosCPU, direct.all/f.all)
 			r.proxy = append(r.proxy, f.proxy/w.units)
@@ -317,7 +326,7 @@ func (b *bench) compare(w work, parties []*party, rounds int) error {
 	}
 	for i, p := range parties {
 		r := results[i]
-		fmt.Printf("| %s | %s | %.3g %s | %.2f | %.4f s | %.2f | %.4f s |\n", w.name, p.name, median(r.rates), w.unit, median(r.ratios), median(r.all), median(r.ratiosCPU), median(r.proxy))
+		fmt.Printf("| %s | %s | %.3g %s | %.2f | %.2f | %.4f s | %.2f | %.4f s |\n", w.name, p.name, median(r.rates), w.unit, median(r.ratios), median(r.relay), median(r.all), median(r.ratiosCPU), median(r.proxy))
 	}
 	return nil
 }

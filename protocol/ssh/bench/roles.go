@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync"
 
 	xssh "golang.org/x/crypto/ssh"
@@ -35,6 +36,7 @@ func role(name string, args []string) error {
 	hostKey := flags.String("host-key", "", "the target's")
 	public := flags.String("public", "", "the client's key")
 	dir := flags.String("dir", "", "of journal and recordings")
+	profile := flags.String("profile", "", "")
 	_ = flags.Parse(args)   // exits
 	debug.SetGCPercent(400) // as examples/gateway does
 	_, private, err := ed25519.GenerateKey(rand.Reader)
@@ -65,6 +67,16 @@ func role(name string, args []string) error {
 		config := &xssh.ClientConfig{User: *account, Auth: []xssh.AuthMethod{xssh.PublicKeys(key)}, HostKeyCallback: xssh.InsecureIgnoreHostKey()}
 		go func() { failed <- each(l, own, func(c *conn) error { return relay(c, *target, config) }) }()
 	case "gateway":
+		if *profile != "" {
+			f, err := os.Create(*profile)
+			if err != nil {
+				return err
+			}
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+			defer pprof.StopCPUProfile()
+		}
 		gw, closeAll, err := newGateway(*target, *account, *secret, *hostKey, *public, *dir)
 		if err != nil {
 			return err

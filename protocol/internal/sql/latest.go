@@ -1,0 +1,133 @@
+package sql
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+const (
+	loadLimit = 30 * time.Second // for one load
+	loadRetry = time.Second      // pause after a failed load
+)
+
+// A Latest is the latest snapshot of a target's definitions, read when it is
+// asked for and there may be a newer one. It is safe for use by many goroutines.
+type Latest struct {
+	load   func(context.Context) (c *Catalog, good time.Duration, err error)
+	failed func(error)
+
+	now    atomic.Pointer[Catalog]
+	wanted atomic.Int64 // counts changes that are known of
+	loaded atomic.Int64 // wanted at the last load, -1 before the first
+	again  atomic.Int64 // when to load again though no change is known, in Unix ns; 0: not
+
+	mu     sync.Mutex // one loader at a time
+	fault  time.Time  // when loading failed last
+	closed bool
+}
+
+// NewLatest returns one that is read with load. good is how long what load
+// returns serves while no change is known of; 0 means until one is. failed is
+// told why a load failed.
+func NewLatest(load func(context.Context) (c *Catalog, good time.Duration, err error), failed func(error)) *Latest {
+	l := &Latest{load: load, failed: failed}
+	l.loaded.Store(-1)
+	return l
+}
+
+// Stale says that definitions have changed.
+func (l *Latest) Stale() { l.wanted.Add(1) }
+
+// Doubt says that definitions may have changed, about which it is soon enough
+// to ask after d.
+func (l *Latest) Doubt(d time.Duration) {
+	l.again.CompareAndSwap(0, time.Now().Add(d).UnixNano())
+}
+
+// Current returns a snapshot that is newer than every change noted by Stale, or
+// nil if the definitions cannot be read.
+func (l *Latest) Current() *Catalog {
+	if c, ok := l.newest(); ok {
+		return c
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c, ok := l.newest(); ok {
+		return c
+	}
+	if time.Since(l.fault) < loadRetry || l.closed {
+		return nil
+	}
+	want := l.wanted.Load()
+	ctx, cancel := context.WithTimeout(context.Background(), loadLimit)
+	defer cancel()
+	l.again.Store(0) // a doubt that arises meanwhile counts for the next load
+	var c *Catalog
+	var good time.Duration
+	// A fault in reading what the target says is a failure: it may be on a
+	// goroutine that is no session's.
+	err := protocol.Guard(func() (err error) {
+		c, good, err = l.load(ctx)
+		return err
+	})
+	if err != nil {
+		l.fault = time.Now()
+		l.now.Store(nil)
+		l.again.Store(l.fault.Add(loadRetry).UnixNano()) // also if no change is known of
+		l.failed(err)
+		return nil
+	}
+	l.now.Store(c)
+	if good > 0 {
+		l.again.Store(time.Now().Add(good).UnixNano())
+	}
+	l.loaded.Store(want)
+	return c
+}
+
+// Ahead loads a snapshot that will be asked for soon, for whoever asks: it does
+// not wait, nor does the session's end.
+func (l *Latest) Ahead() {
+	if _, ok := l.newest(); !ok {
+		go l.Current()
+	}
+}
+
+// newest returns the last snapshot, if there is no reason to load another.
+func (l *Latest) newest() (c *Catalog, ok bool) {
+	if l.loaded.Load() < l.wanted.Load() {
+		return nil, false
+	}
+	if at := l.again.Load(); at != 0 && time.Now().UnixNano() > at {
+		return nil, false
+	}
+	return l.now.Load(), true
+}
+
+// Fresh returns the snapshot if no change is known that it lacks, else nil. It
+// does not wait.
+func (l *Latest) Fresh() *Catalog {
+	if l.loaded.Load() >= l.wanted.Load() {
+		return l.now.Load()
+	}
+	return nil
+}
+
+// Changes returns how often Stale was called.
+func (l *Latest) Changes() int64 { return l.wanted.Load() }
+
+// Between runs f while nothing is loaded.
+func (l *Latest) Between(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f()
+}
+
+// Close keeps it from being loaded again.
+func (l *Latest) Close() {
+	l.Between(func() { l.closed = true })
+}

@@ -1,0 +1,68 @@
+package sql
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A load that fails is tried again after a while, also if nothing is known to
+// have changed since the last one.
+func TestLatestTriesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads, down := 0, false
+		l := NewLatest(func(context.Context) (*Catalog, time.Duration, error) {
+			loads++
+			if down {
+				return nil, 0, errors.New("down")
+			}
+			return &Catalog{}, time.Minute, nil
+		}, func(error) {})
+		require.NotNil(t, l.Current())
+		require.NotNil(t, l.Current())
+		require.Equal(t, 1, loads)
+		time.Sleep(2 * time.Minute)
+		down = true
+		require.Nil(t, l.Current())
+		require.Nil(t, l.Current(), "not asked at once")
+		require.Equal(t, 2, loads)
+		down = false
+		time.Sleep(2 * loadRetry)
+		require.NotNil(t, l.Current())
+		l.Stale()
+		require.Nil(t, l.Fresh())
+		require.NotNil(t, l.Current())
+		require.Equal(t, 4, loads)
+		l.Close()
+		l.Stale()
+		require.Nil(t, l.Current())
+	})
+}
+
+func TestSharedLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made, rested, closed := 0, 0, 0
+		s := Shared[string, int]{Rest: func(int) { rested++ }, RestAfter: time.Second, Close: func(int) { closed++ }, CloseAfter: time.Minute}
+		open := func() int { return s.Open("a", func() int { made++; return made }) }
+		require.Equal(t, 1, open())
+		require.Equal(t, 1, open())
+		s.Release("a")
+		time.Sleep(time.Hour)
+		require.Zero(t, rested+closed, "one still needs it")
+		s.Release("a")
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 1, rested)
+		require.Equal(t, 1, open())
+		time.Sleep(time.Hour)
+		require.Zero(t, closed)
+		s.Release("a")
+		time.Sleep(time.Hour)
+		require.Equal(t, 1, closed)
+		require.Zero(t, s.Len())
+		require.Equal(t, 2, open())
+	})
+}
