@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"encoding/hex"
-	"fmt"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -91,55 +90,74 @@ func unsignedFlag(unsigned bool) uint16 {
 
 // argText returns a binary value as text.
 func argText(typ byte, unsigned bool, v []byte) string {
+	if widthOf(typ) == widthString && !utf8.Valid(v) {
+		return `\x` + hex.EncodeToString(v)
+	}
+	return string(appendText(nil, typ, unsigned, v))
+}
+
+// appendText appends a binary value as text.
+func appendText(b []byte, typ byte, unsigned bool, v []byte) []byte {
 	c := cursor{b: v}
 	switch w := widthOf(typ); w {
 	case widthString:
-		if utf8.Valid(v) {
-			return string(v)
-		}
-		return `\x` + hex.EncodeToString(v)
+		return append(b, v...)
 	case widthShort:
-		return momentText(typ, v)
+		return appendMoment(b, typ, v)
 	default:
 		n := c.uint(int(w))
 		switch {
 		case typ == mysql.MYSQL_TYPE_FLOAT:
-			return strconv.FormatFloat(float64(math.Float32frombits(uint32(n))), 'g', -1, 32)
+			return strconv.AppendFloat(b, float64(math.Float32frombits(uint32(n))), 'g', -1, 32)
 		case typ == mysql.MYSQL_TYPE_DOUBLE:
-			return strconv.FormatFloat(math.Float64frombits(n), 'g', -1, 64)
+			return strconv.AppendFloat(b, math.Float64frombits(n), 'g', -1, 64)
 		case unsigned:
-			return strconv.FormatUint(n, 10)
+			return strconv.AppendUint(b, n, 10)
 		}
 		shift := 64 - 8*int(w)
-		return strconv.FormatInt(int64(n)<<shift>>shift, 10)
+		return strconv.AppendInt(b, int64(n)<<shift>>shift, 10)
 	}
 }
 
-// momentText returns a date or a time.
-func momentText(typ byte, v []byte) string {
+// appendMoment appends a date or a time.
+func appendMoment(b []byte, typ byte, v []byte) []byte {
 	c := cursor{b: v}
-	var s string
 	if typ == mysql.MYSQL_TYPE_TIME || typ == mysql.MYSQL_TYPE_TIME2 {
 		if len(v) == 0 {
-			return "00:00:00"
+			return append(b, "00:00:00"...)
 		}
-		sign := ""
 		if c.u8() == 1 {
-			sign = "-"
+			b = append(b, '-')
 		}
 		days := c.u32()
-		s = fmt.Sprintf("%s%02d:%02d:%02d", sign, uint64(days)*24+uint64(c.u8()), c.u8(), c.u8())
+		b = appendDigits(b, uint64(days)*24+uint64(c.u8()), 2)
 	} else {
-		s = fmt.Sprintf("%04d-%02d-%02d", c.u16(), c.u8(), c.u8())
+		b = appendDigits(b, uint64(c.u16()), 4)
+		b = appendDigits(append(b, '-'), uint64(c.u8()), 2)
+		b = appendDigits(append(b, '-'), uint64(c.u8()), 2)
 		if len(v) <= 4 {
-			return s
+			return b
 		}
-		s += fmt.Sprintf(" %02d:%02d:%02d", c.u8(), c.u8(), c.u8())
+		b = appendDigits(append(b, ' '), uint64(c.u8()), 2)
 	}
+	b = appendDigits(append(b, ':'), uint64(c.u8()), 2)
+	b = appendDigits(append(b, ':'), uint64(c.u8()), 2)
 	if len(c.b) >= 4 {
-		s += fmt.Sprintf(".%06d", c.u32())
+		b = appendDigits(append(b, '.'), uint64(c.u32()), 6)
 	}
-	return s
+	return b
+}
+
+// appendDigits appends n with at least this many digits, up to six.
+func appendDigits(b []byte, n uint64, digits int) []byte {
+	for least := uint64(10); digits > 1; digits-- {
+		if n < least {
+			b = append(b, "00000"[:digits-1]...)
+			break
+		}
+		least *= 10
+	}
+	return strconv.AppendUint(b, n, 10)
 }
 
 // queryAttributes are what a COM_QUERY of a client with query attributes holds.

@@ -652,14 +652,17 @@ func (b *relay) shown(r *run, t **rowTap) error {
 		return b.fail(r, err)
 	}
 	r.bytes += int64(len(line))
-	b.replace(len(raw), line)
-	if len(b.out.B) >= flushAt {
-		return b.flush()
+	if n := len(b.out.B); n > 0 && n+b.i-b.start+headerLen+len(line) > flushAt {
+		if err := b.flush(); err != nil {
+			return err
+		}
 	}
+	b.replace(len(raw), line)
 	return nil
 }
 
-// flushAt bounds what is made of rows before it is sent.
+// flushAt bounds what is made of rows before it is sent: what a pooled buffer
+// holds.
 const flushAt = 32 << 10
 
 // tooLarge ends a result whose row is too large to be looked at.

@@ -254,6 +254,7 @@ type rowTap struct {
 	raw      [][]byte // the binary values
 	given    [][]byte // what the taps were shown
 	row      [][]byte
+	text     []byte // of binary values
 	line     []byte
 }
 
@@ -263,10 +264,12 @@ func (t *rowTap) decode(payload []byte) (err error) {
 		if t.raw, err = decodeBinaryRow(payload, t.raw[:0], t.widths); err != nil {
 			return badReply(err)
 		}
-		t.given = t.given[:0]
+		t.given, t.text = t.given[:0], t.text[:0]
 		for i, v := range t.raw {
 			if v != nil && t.widths[i] != widthString {
-				v = []byte(argText(t.types[i].typ, t.types[i].unsigned, v))
+				at := len(t.text)
+				t.text = appendText(t.text, t.types[i].typ, t.types[i].unsigned, v)
+				v = t.text[at:len(t.text):len(t.text)]
 			}
 			t.given = append(t.given, v)
 		}
