@@ -1,4 +1,4 @@
-// Package mytest starts a real MariaDB for a test, in about a second.
+// Package mytest starts a real MariaDB, or a MySQL, for a test, in about a second.
 //
 //	db := mytest.Start(t, servers.MariaDBConfig{SQL: []string{"CREATE DATABASE shop"}})
 //
@@ -38,6 +38,42 @@ func Start(t testing.TB, c servers.MariaDBConfig) *servers.MariaDB {
 		m.Stop()
 	})
 	return m
+}
+
+// StartMySQL starts a MySQL that ends with the test, and skips a test on a machine
+// that has none and is no Debian. See [servers.StartMySQL].
+func StartMySQL(t testing.TB, c servers.MySQLConfig) *servers.MySQL {
+	t.Helper()
+	inst := FindMySQL(t)
+	c.Install = &inst
+	m, err := servers.StartMySQL(t.Context(), c)
+	if err != nil {
+		t.Fatalf("start MySQL: %v", err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("MySQL's log:\n%s", m.Log())
+		}
+		m.Stop()
+	})
+	return m
+}
+
+// FindMySQL returns a MySQL's programs. It skips a test on a machine that has none
+// and is no Debian.
+func FindMySQL(t testing.TB) servers.MySQLInstall {
+	t.Helper()
+	inst, err := servers.FindMySQL(t.Context())
+	if errors.Is(err, servers.ErrNoMySQL) {
+		inst, err = servers.InstallMySQL(t.Context(), os.Stderr)
+	}
+	if errors.Is(err, servers.ErrNoMySQL) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return inst
 }
 
 // Exec runs SQL as the superuser and returns what the client printed, values

@@ -190,7 +190,12 @@ func (m *MariaDB) Exec(ctx context.Context, sql ...string) (string, error) {
 }
 
 func (m *MariaDB) exec(ctx context.Context, password string, sql ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, m.Install.Client, "--no-defaults", "--socket="+m.socket, "-u", m.Superuser.User, "-N", "-B", "-r", "--default-character-set=utf8mb4")
+	return execSQL(ctx, m.Install.Client, m.socket, m.Superuser.User, password, sql)
+}
+
+// execSQL runs SQL with one of the clients mysql and mariadb.
+func execSQL(ctx context.Context, client, socket, user, password string, sql []string) (string, error) {
+	cmd := exec.CommandContext(ctx, client, "--no-defaults", "--socket="+socket, "-u", user, "-N", "-B", "-r", "--default-character-set=utf8mb4")
 	cmd.Env = append(cleanEnv(), "MYSQL_PWD="+password)
 	const end = "\n$$\n" // the body of a procedure has semicolons in it
 	cmd.Stdin = strings.NewReader("DELIMITER $$\n" + strings.Join(sql, end) + end)
@@ -198,7 +203,7 @@ func (m *MariaDB) exec(ctx context.Context, password string, sql ...string) (str
 	cmd.Stderr = &errText
 	out, err := cmd.Output()
 	if err != nil {
-		return string(out), fmt.Errorf("mariadb: %w: %s", err, tail(errText.Bytes()))
+		return string(out), fmt.Errorf("%s: %w: %s", filepath.Base(client), err, tail(errText.Bytes()))
 	}
 	return string(out), nil
 }
