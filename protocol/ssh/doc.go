@@ -17,7 +17,7 @@
 // # Who a client is
 //
 // A client proves itself by a key, by a certificate of one of [Server].UserCAs, or
-// by a token as password or as the answer to the question "Token:", or, where
+// by a token as password or as the answer to the question "Token as password:", or, where
 // [Server].LoginPage is set, by a browser that logs in at the link which that
 // question shows, and then shows a code to type. Steps say
 // who that is; the account in front of the target names nobody, but a certificate

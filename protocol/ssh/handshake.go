@@ -132,7 +132,10 @@ func (h *handshake) interactive(meta ssh.ConnMetadata, challenge ssh.KeyboardInt
 		}
 		return protocol.NewSecret(answers[0]), nil
 	}
-	question, instruction := "Token: ", ""
+	// Programs that were given a password answer by themselves what has "password:"
+	// in it (sshpass, JSch, asyncssh). Many try no other method once they have given
+	// this one up.
+	question, instruction := "Token as password: ", ""
 	var link *browserLogin
 	page := h.srv.LoginPage
 	if page != nil {
@@ -142,7 +145,7 @@ func (h *handshake) interactive(meta ssh.ConnMetadata, challenge ssh.KeyboardInt
 		defer page.forget(link)
 		_ = h.conn.SetDeadline(link.until) // fails on a closed connection only
 		instruction = "To log in, open " + page.URL + "/" + link.id + " in a browser"
-		question = "Code that it shows, or token: "
+		question = "Code that it shows, or token as password: "
 	}
 	answers, err := challenge("", instruction, []string{question}, []bool{false})
 	if err != nil || len(answers) != 1 {
