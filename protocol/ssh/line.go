@@ -35,6 +35,7 @@ type lines struct {
 
 	mu     sync.Mutex
 	screen vt10x.Terminal
+	tabs   tabs
 	part   []byte // the begin of a character
 	last   time.Time
 	typing bool
@@ -86,7 +87,7 @@ func (l *lines) output(b []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last = time.Now()
-	b = append(l.part, b...)
+	b = l.tabs.takeOut(append(l.part, b...))
 	n := 0
 	_ = l.guard(func() { n, _ = l.screen.Write(b) })
 	l.part = nil

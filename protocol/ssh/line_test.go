@@ -108,3 +108,15 @@ func TestTypedLines(t *testing.T) {
 		require.NotContains(t, n.text, "hunter")
 	}
 }
+
+// TestTabsWithoutEnd: a number in a target's output keeps the emulation busy for no
+// longer than its text does; and what is written in letters stays.
+func TestTabsWithoutEnd(t *testing.T) {
+	r := newRig(t, rigConfig{options: map[string]string{"typed_lines": "yes"}})
+	cmd := r.command(t, "ssh", "-tt", "web1")
+	cmd.Stdin = strings.NewReader("printf '\\033[9000000000000000000I\\033[9000000000000000000Z'; echo IZ\nexit 3\n")
+	got := run(t, cmd)
+	require.Equal(t, 3, got.code)
+	require.Contains(t, got.out, "\x1b[9000000000000000000I", "the client gets what the target sent")
+	r.ops.ended(t, "line", "exit 3")
+}
