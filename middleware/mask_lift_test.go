@@ -18,7 +18,7 @@ import (
 func liftConfig(b *approval.Broker) middleware.MaskConfig {
 	return middleware.MaskConfig{
 		Rules: []mask.Rule{
-			{Name: "contact", Columns: []string{"public.customers.email", "public.customers.phone"}, Transform: mask.Email()},
+			{Name: "contact", Columns: []string{"public.customers.email", "public.customers.phone", "public.customers.fax"}, Transform: mask.Email()},
 			{Name: "person", Columns: []string{"public.customers.ssn"}, Transform: mask.Redact()},
 			{Name: "found", Detect: []string{"card"}, Transform: mask.Redact()},
 		},
@@ -86,6 +86,10 @@ func TestMaskLifts(t *testing.T) {
 	rows, err = middlewaretest.Rows(step, unmasking(support, cols), []protocol.Column{col("mail", "is public.customers.ssn"), col("up", "is public.customers.*"), {Name: "note", Type: textOID}}, in)
 	require.NoError(t, err)
 	require.Equal(t, bytesOf("***", "***", "***"), rows[0])
+	decide(true)
+	rows, err = middlewaretest.Rows(step, unmasking(support, cols), []protocol.Column{col("mail", "is public.customers.fax"), cols[1], col("note", "opaque public.customers.email")}, in)
+	require.NoError(t, err)
+	require.Equal(t, bytesOf("***@example.com", "555", "***"), rows[0])
 
 	// While it is prepared nobody is asked.
 	prepare := unmasking(support, cols)

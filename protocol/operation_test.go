@@ -103,6 +103,29 @@ func TestDigestTellsEverythingApart(t *testing.T) {
 	}
 }
 
+// What comes in the clear is part of what is approved.
+func TestDigestHasLifts(t *testing.T) {
+	seen := map[[32]byte]int{}
+	ref := func(name string) protocol.ColumnRef {
+		return protocol.ColumnRef{Schema: "s", Table: "t", Column: name}
+	}
+	for i, lifts := range [][]protocol.Lift{
+		nil,
+		{{}},
+		{{Column: "a", Rule: "r", From: []protocol.ColumnRef{ref("x")}}},
+		{{Column: "b", Rule: "r", From: []protocol.ColumnRef{ref("x")}}},
+		{{Column: "a", Rule: "q", From: []protocol.ColumnRef{ref("x")}}},
+		{{Column: "a", Rule: "r", From: []protocol.ColumnRef{ref("y")}}},
+		{{Column: "a", Rule: "r", From: []protocol.ColumnRef{ref("x"), ref("y")}}},
+		{{Column: "a", Rule: "r", From: []protocol.ColumnRef{ref("x")}}, {Column: "b", Rule: "r", From: []protocol.ColumnRef{ref("y")}}},
+	} {
+		op := &protocol.Operation{Text: "t", Lifts: lifts}
+		other, same := seen[op.Digest()]
+		require.False(t, same, "%d has the digest of %d", i, other)
+		seen[op.Digest()] = i
+	}
+}
+
 // No two requests share an encoding, wherever the boundaries of their parts
 // fall.
 func TestDigestIsInjective(t *testing.T) {

@@ -52,8 +52,9 @@
 // leaves session and transaction as they are. Of several statements in one text
 // all run or none.
 //
-// A comment before everything else of a text, "/* unmask: why */" or
-// "/*+ unmask: why */", which MariaDB's own client keeps, asks for what masks hide
+// A comment before everything else of a text, "/* unmask: why */", asks for what
+// masks hide; clients that leave out comments may keep "/*+ unmask: why */" (mysql) or
+// "/*M!999999 unmask: why */" (mariadb)
 // ([protocol.Operation.Unmask]), for each of the text's statements by itself. So does
 // each execution of what was prepared, and each fetch from its cursor.
 //
@@ -100,6 +101,6 @@
 //
 // Masks see values as text, and know types as the protocol has them: JSON, UUID and
 // INET6 of MariaDB, ENUM and SET are texts there, and what takes their place may be
-// none of the server's own values. What a mask gives for a value in a binary row and
+// none of the server's own values; nor is 1970-01-01 one of TIMESTAMP. What a mask gives for a value in a binary row and
 // the column's type cannot hold is NULL.
 package mysql

@@ -25,6 +25,10 @@ func TestUnmask(t *testing.T) {
 		"-- /* unmask: x */\nselect 1":       "",
 		"/* unmask: a /* b */ c */ select 1": "",
 		"/*! unmask: x */ select 1":          "", // which MySQL runs
+		"/*M!999999 unmask: x */ select 1":   "x",
+		"/*M!9999990 unmask: x */ select 1":  "",
+		"/*M!100000 unmask: x */ select 1":   "",
+		"/*!999999 unmask: x */ select 1":    "",
 		"/*M! unmask: x */ select 1":         "",
 		"/* unmask x */ select 1":            "",
 		"/*++ unmask: x */ select 1":         "",
