@@ -79,8 +79,8 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 //
 // An operation that is proven to read no column under a rule is left alone.
 // For any other, a result column is shown if it is proven to come from columns
-// without a rule; it goes through the rule's transform if it is one base
-// column's own value; everything else (computed from a masked column, from
+// without a rule; it goes through the rule's transform if it is a base column's
+// own value and no other rule is about what it may be; everything else (computed from a masked column, from
 // columns under several rules, or of unknown origin) is hidden whole, as by
 // [mask.Redact]. Messages keep their code and the names in them; their text is
 // replaced.

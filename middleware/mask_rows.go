@@ -141,13 +141,14 @@ func (m *masking) transform(c *protocol.Column) (mask.Transform, *mask.Rule) {
 }
 
 // ruleOf returns a rule for one of the columns that c, whose sources are known, comes
-// from; exact says that it is their own values, all under that rule.
+// from; exact says that c has the own value of one of them, and that those of them which
+// have a rule have that one.
 func (m *masking) ruleOf(c *protocol.Column) (rule *mask.Rule, exact bool) {
 	exact = true
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		r := m.set.Match(s.Schema, s.Table, s.Column)
-		if s.Edge != protocol.EdgeIdentity || s.Column == "*" || s.Column == "" || i > 0 && r != rule {
+		if s.Edge != protocol.EdgeIdentity || s.Column == "*" || s.Column == "" || r != nil && rule != nil && r != rule {
 			exact = false
 		}
 		if r != nil {
