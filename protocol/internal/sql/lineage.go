@@ -68,7 +68,7 @@ func (c *Catalog) Lineage(r *Relation, chain []uint32) []Value {
 			}
 		}
 		list = appendGenerated(list, r, i)
-		out[i] = Value{Known: !leaks(r), Sources: sorted(list), Type: col.Type}
+		out[i] = Value{Known: !leaksIn(r, col.Name), Sources: sorted(list), Type: col.Type}
 	}
 	if viewed {
 		x := c.Expansion(r, chain)
