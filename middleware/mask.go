@@ -63,8 +63,8 @@ type MaskConfig struct {
 	// although they read a masked column, or may read one. Such a statement
 	// can put masked values where no rule looks for them (INSERT ... SELECT,
 	// UPDATE with a masked column on the right, CREATE TABLE AS, set_config, a
-	// renamed column), so by default it is refused, also when it needs the
-	// column for its condition only.
+	// renamed column), so by default it is refused, unless the connector proves
+	// that the column serves for conditions and in RETURNING only.
 	AllowDerived bool
 }
 
@@ -95,9 +95,10 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // what must not be seen has a rule that names it.
 //
 // Refused, if any rule names columns or fields, are operations that could not be
-// analysed, results that are not rows (COPY ... TO STDOUT), and what [MaskConfig.AllowDerived] speaks of. A DELETE
-// may use a masked column in its condition. A connector must set protocol.Rows
-// in Shape for every statement that can return rows.
+// analysed, results that are not rows, and what [MaskConfig.AllowDerived] speaks of.
+// A DELETE may use a masked column in its condition. A connector must set protocol.Rows
+// in Shape for every statement that can return rows, and with the verb "copy" both
+// Rows and Bytes only where taps on rows see all of the stream.
 func MaskWith(c MaskConfig) Step {
 	s := Step{Name: "mask", Role: RoleMasks}
 	m, err := newMasking(c)
@@ -230,6 +231,7 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 		return protocol.Pass, t
 	}
 	names := m.set.HasColumns() || m.set.HasFields() // otherwise only what is found is masked
+	streams := op.Shape&(protocol.Bytes|protocol.Docs) != 0 && !inRows(op)
 	switch {
 	case op.Verb == protocol.Connect && names:
 		return pass(maskTaps{}, false)
@@ -245,20 +247,26 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 		return deny(denyDefinition(m.defined(op)))
 	case op.ReadsKnown && hit == nil && !m.set.HasDetectors():
 		return pass(maskTaps{}, m.touches(op))
-	case op.ReadsKnown && hit == nil && op.Shape&(protocol.Bytes|protocol.Docs) == 0:
+	case op.ReadsKnown && hit == nil && !streams:
 		return pass(maskTaps{}.with(m.rowsIfAny(op)), m.touches(op))
 	case op.Access == protocol.Control && op.Shape == 0:
 		return pass(maskTaps{}, false) // BEGIN, SET: no result
-	case op.Shape&(protocol.Bytes|protocol.Docs) != 0:
+	case streams:
 		return deny(denyShape(hit))
-	case carries(op) && !m.allowDerived && !deletes(op):
-		return deny(denyDerived(hit))
+	case carries(op) && !m.allowDerived && !deletes(op) && !m.returns(op):
+		return deny(denyDerived(op, hit))
 	case silent(op), m.allowDerived && op.Shape == 0 && op.Access.Has(changes) && !op.Access.Has(protocol.Admin):
 		return pass(maskTaps{}, !op.Prepare)
 	case op.Shape&protocol.Rows == 0:
 		return deny(denyShape(hit))
 	}
 	return pass(maskTaps{}.with(m.rows(op)), !op.Prepare)
+}
+
+// inRows reports whether what op streams are rows which a tap on rows sees: those
+// of a COPY to the client. Of anything else with both shapes either may come.
+func inRows(op *protocol.Operation) bool {
+	return op.Verb == "copy" && op.Shape == protocol.Rows|protocol.Bytes
 }
 
 // read returns a rule for one of the columns that op reads, or nil.
@@ -366,6 +374,21 @@ func deletes(op *protocol.Operation) bool {
 		len(text) > len(word) && strings.EqualFold(text[:len(word)], word)
 }
 
+// returns reports whether all that op does with masked columns is to show them, as
+// in RETURNING, and to find rows by them.
+func (m *masking) returns(op *protocol.Operation) bool {
+	if !op.ReadsKnown || op.Access&^(protocol.Read|protocol.Write) != 0 {
+		return false
+	}
+	for i := range op.Reads {
+		r := &op.Reads[i]
+		if m.set.Match(r.Schema, r.Table, r.Column) != nil && !slices.Contains(op.Returned, *r) {
+			return false
+		}
+	}
+	return true
+}
+
 // silent reports whether op is known to return nothing: what is analysed and
 // has no shape, such as an UPDATE without RETURNING or the declaration of a
 // cursor. A query without a shape is not, nor what hands its result to a file
@@ -407,9 +430,12 @@ func denyShape(hit *mask.Rule) protocol.Decision {
 	return d
 }
 
-func denyDerived(hit *mask.Rule) protocol.Decision {
+func denyDerived(op *protocol.Operation, hit *mask.Rule) protocol.Decision {
 	d := protocol.Deny("this statement changes data or settings and reads a masked column, so it could copy masked values to where they are shown")
 	d.Hint = "find the rows by a column that is not masked, such as the primary key, and leave masked columns out of expressions and RETURNING"
+	if len(op.Returned) > 0 {
+		d.Hint = "leave masked columns out of what is written: they may stand in a condition and in RETURNING"
+	}
 	if hit == nil {
 		d.Reason = "this statement changes data or settings and it is not known which columns it reads, so it could copy masked values to where they are shown"
 		d.Hint = "write it in a simpler form, with literal values and without function calls"

@@ -20,11 +20,11 @@ func (m *masking) detect(op *protocol.Operation) (protocol.Decision, maskTaps) {
 }
 
 // blind reports whether op brings data from the target in a form that nobody
-// looks into: the rows of a COPY, files, connections.
+// looks into: a COPY whose rows cannot be told, files, connections.
 func (m *masking) blind(op *protocol.Operation) bool {
 	switch op.Verb {
 	case "copy":
-		return op.Shape&protocol.Bytes != 0 && !op.Access.Has(protocol.Write)
+		return op.Shape&protocol.Bytes != 0 && !op.Access.Has(protocol.Write) && !inRows(op)
 	case "open":
 		return op.Shape == 0 && op.Access.Has(protocol.Read)
 	case "subsystem":
@@ -44,7 +44,7 @@ func (m *masking) rowsIfAny(op *protocol.Operation) *rowMask {
 
 // streams masks what is found in the streams that come from the target.
 func (m *masking) streams(op *protocol.Operation) func(protocol.Stream) (protocol.BytesFunc, error) {
-	if op.Shape&protocol.Bytes == 0 {
+	if op.Shape&protocol.Bytes == 0 || inRows(op) {
 		return nil
 	}
 	return func(st protocol.Stream) (protocol.BytesFunc, error) {

@@ -132,6 +132,7 @@ func TestMaskDetectsNothingUnseen(t *testing.T) {
 		ok, pass bool
 	}{
 		{"copy", protocol.Read, protocol.Bytes, false, false},
+		{"copy", protocol.Read, protocol.Bytes | protocol.Rows, true, true},
 		{"copy", protocol.Write, protocol.Bytes, true, true},
 		{"scp", protocol.Read | protocol.Execute, protocol.Bytes, false, true},
 		{"forward", protocol.Opaque, protocol.Bytes, false, false},

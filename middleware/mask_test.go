@@ -174,8 +174,10 @@ func TestMaskRefuses(t *testing.T) {
 		"no access known": {op("select", 0, "", ""), "could not be analysed", true},
 		"copy out": {with(op("copy", protocol.Read, "public.customers.email", ""), func(o *protocol.Operation) { o.Shape = protocol.Bytes }),
 			"in a result of this form", true},
-		"copy out, reads not known": {with(op("copy", protocol.Read, "?", ""), func(o *protocol.Operation) { o.Shape = protocol.Bytes | protocol.Rows }),
-			"not known which columns this reads", true},
+		"copy out, reads not known": {shape(protocol.Bytes, op("copy", protocol.Read, "?", "")), "not known which columns this reads", true},
+		"copy out as rows":          {shape(protocol.Bytes|protocol.Rows, op("copy", protocol.Read, "public.customers.email", "")), "", false},
+		"copy out as rows, unknown": {shape(protocol.Bytes|protocol.Rows, op("copy", protocol.Read, "?", "")), "", false},
+		"rows or bytes":             {shape(protocol.Bytes|protocol.Rows, op("replicate", protocol.Read|protocol.Admin, "?", "")), "not known which columns this reads", true},
 		"copy out of another table": {with(op("copy", protocol.Read, "public.orders.id", ""), func(o *protocol.Operation) { o.Shape = protocol.Bytes }), "", false},
 		"documents":                 {with(op("find", protocol.Read, "?", ""), func(o *protocol.Operation) { o.Shape = protocol.Docs }), "not known", true},
 		"no shape":                  {shape(0, op("select", protocol.Read, "public.customers.ssn", "")), "of this form", true},
@@ -194,11 +196,20 @@ func TestMaskRefuses(t *testing.T) {
 		"prepare":                    {shape(0, op("prepare", protocol.Control, "public.customers.email", "")), "", false},
 		"copy of a change to a file": {shape(0, op("copy", rw|protocol.Execute|protocol.Admin, "public.customers.email", "public.customers.*")), "masked", true},
 		"copy to a file":             {shape(0, op("copy", protocol.Read|protocol.Execute|protocol.Admin, "public.customers.email", "")), "of this form", true},
-		"update ruled by id":         {op("update", rw, "public.customers.id", "public.customers.email"), "", false},
-		"insert values":              {op("insert", protocol.Write, "", "public.customers.email public.customers.id"), "", false},
-		"update another by id":       {op("update", rw, "public.orders.id", "public.orders.state"), "", false},
-		"delete by ruled":            {op("delete", rw, "public.customers.email", "public.customers.*"), "", false},
-		"delete from another":        {op("delete", rw, "public.customers.email", "public.orders.*"), "", false},
+		"returned": {with(op("update", rw, "public.customers.email public.customers.id", "public.customers.city"), func(o *protocol.Operation) {
+			o.Returned = refs("public.customers.email", "public.customers.id")
+		}), "", false},
+		"returned, and another kept": {with(op("update", rw, "public.customers.email public.customers.ssn", "public.customers.city"), func(o *protocol.Operation) {
+			o.Returned = refs("public.customers.email")
+		}), "could copy masked values", false},
+		"returned by what sets": {with(op("update", rw|protocol.Control, "public.customers.email", "public.customers.city"), func(o *protocol.Operation) {
+			o.Returned = refs("public.customers.email")
+		}), "could copy masked values", false},
+		"update ruled by id":   {op("update", rw, "public.customers.id", "public.customers.email"), "", false},
+		"insert values":        {op("insert", protocol.Write, "", "public.customers.email public.customers.id"), "", false},
+		"update another by id": {op("update", rw, "public.orders.id", "public.orders.state"), "", false},
+		"delete by ruled":      {op("delete", rw, "public.customers.email", "public.customers.*"), "", false},
+		"delete from another":  {op("delete", rw, "public.customers.email", "public.orders.*"), "", false},
 		"delete that inserts": {with(op("delete", rw, "public.customers.email", "public.customers.*"), func(o *protocol.Operation) {
 			o.Text = "with i as (insert into customers select id, city, email from customers) delete from customers"
 		}), "could copy", false},

@@ -17,13 +17,14 @@ type Facts struct {
 	Why         string
 	Objects     []Object
 	Reads       []ColumnRef
+	Returned    []ColumnRef
 	Writes      []ColumnRef
 }
 
 // Facts returns the operation's facts.
 func (op *Operation) Facts() Facts {
 	return Facts{op.Verb, op.Access, op.Shape, op.Pure, op.Bounded, op.Prepare, op.ReadsKnown, op.Fingerprint, op.Why,
-		slices.Clone(op.Objects), slices.Clone(op.Reads), slices.Clone(op.Writes)}
+		slices.Clone(op.Objects), slices.Clone(op.Reads), slices.Clone(op.Returned), slices.Clone(op.Writes)}
 }
 
 // Of reports whether they are the facts of op. Connectors analyse a statement
@@ -32,5 +33,5 @@ func (f *Facts) Of(op *Operation) bool {
 	return f.Verb == op.Verb && f.Access == op.Access && f.Shape == op.Shape &&
 		f.Pure == op.Pure && f.Bounded == op.Bounded && f.Prepare == op.Prepare && f.ReadsKnown == op.ReadsKnown &&
 		f.Fingerprint == op.Fingerprint && f.Why == op.Why &&
-		slices.Equal(f.Objects, op.Objects) && slices.Equal(f.Reads, op.Reads) && slices.Equal(f.Writes, op.Writes)
+		slices.Equal(f.Objects, op.Objects) && slices.Equal(f.Reads, op.Reads) && slices.Equal(f.Returned, op.Returned) && slices.Equal(f.Writes, op.Writes)
 }

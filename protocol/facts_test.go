@@ -15,7 +15,8 @@ func TestFacts(t *testing.T) {
 	column := protocol.ColumnRef{Schema: "s", Table: "t", Column: "c"}
 	make := func() *protocol.Operation {
 		return &protocol.Operation{Verb: "select", Access: protocol.Read, Fingerprint: "f", Reads: []protocol.ColumnRef{column},
-			Objects: []protocol.Object{{Kind: "table", Name: "t"}}, Writes: []protocol.ColumnRef{column}}
+			Returned: []protocol.ColumnRef{column},
+			Objects:  []protocol.Object{{Kind: "table", Name: "t"}}, Writes: []protocol.ColumnRef{column}}
 	}
 	op := make()
 	facts := op.Facts()

@@ -133,6 +133,7 @@ type Operation struct {
 	Objects     []Object
 	Reads       []ColumnRef // base columns read, conditions included; complete if ReadsKnown
 	ReadsKnown  bool        // Reads is proven complete
+	Returned    []ColumnRef // of Reads, those proven to go into the result and conditions only, and not into what a change writes
 	Writes      []ColumnRef // base columns changed, as far as known
 	Columns     []Column    // predicted columns of the result, with their sources; nil if unknown
 	Fingerprint string      // equal for statements that differ only in literals; "" if there is none

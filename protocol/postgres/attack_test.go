@@ -42,6 +42,8 @@ func seen(t *testing.T, hj *pgconn.HijackedConn, n int, msgs ...pgproto3.Fronten
 		switch msg := msg.(type) {
 		case *pgproto3.DataRow:
 			fmt.Fprintf(&b, "row %s\n", msg.Values)
+		case *pgproto3.CopyData:
+			fmt.Fprintf(&b, "copy %s", msg.Data)
 		case *pgproto3.ErrorResponse:
 			fmt.Fprintf(&b, "error %s %s\n", msg.Code, msg.Message)
 		case *pgproto3.CommandComplete:

@@ -40,6 +40,7 @@ type back struct {
 	rows    rowRewriter
 	columns columnCache
 	probe   [][]byte
+	copy    []byte            // COPY data that is left for the client
 	again   bool              // the probe was cancelled
 	tags    map[string]string // command tags seen, so that the usual ones are not made anew
 }
@@ -272,7 +273,7 @@ func (bk *back) begin(typ byte) error {
 		return nil
 	}
 	bk.mode = dataPlain
-	if r.bytes != nil {
+	if r.copied != nil || r.bytes != nil {
 		bk.mode = dataTap
 	}
 	return nil
@@ -444,11 +445,9 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		bk.touch(e.run)
 		bk.mode = dataUnset
 		if typ != msgCopyInResponse {
-			f, err := e.run.x().Bytes(protocol.Stream{Name: "copy"})
-			if err != nil {
-				return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
+			if err := bk.copyOut(e.run, body); err != nil {
+				return err
 			}
-			e.run.bytes = f
 		}
 		if typ != msgCopyOutResponse {
 			e.run.copyIn = true
@@ -463,14 +462,9 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if err := expect(msgQuery, msgExecute); err != nil {
 			return err
 		}
-		if r := e.run; r != nil && r.bytes != nil {
-			rest, err := r.bytes(nil, true)
-			if err != nil {
-				return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
-			}
-			if len(rest) > 0 {
-				bk.cut(b)
-				bk.out.B = appendMessage(bk.take(), msgCopyData, func(d []byte) []byte { return append(d, rest...) })
+		if e.run != nil {
+			if err := bk.copyDone(e.run, b); err != nil {
+				return err
 			}
 		}
 	case msgFunctionCallResponse:

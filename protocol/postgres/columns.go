@@ -63,7 +63,7 @@ func decodeColumns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) (cols [
 		col.Type = c.u32()
 		c.take(2 + 4) // type length and modifier
 		col.Binary = c.u16() == 1
-		col.TypeName = typeName(col.Type)
+		col.TypeName = typeNameIn(cat, col.Type)
 		if predicted != nil {
 			col.Known = predicted[i].Known
 			col.Sources = predicted[i].Sources
@@ -86,6 +86,16 @@ func decodeColumns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) (cols [
 		}
 	}
 	return cols, foreseen, c.done()
+}
+
+// typeNameIn is typeName that also knows the types of extensions, such as citext.
+func typeNameIn(cat *sql.Catalog, oid uint32) string {
+	if cat != nil && oid >= sql.FirstUserOID {
+		if t := cat.Type(oid); t != nil && t.Kind == 'b' && t.Trusted {
+			return t.Name
+		}
+	}
+	return typeName(oid)
 }
 
 // reads reports whether s is among the reads of stmt, or may be.

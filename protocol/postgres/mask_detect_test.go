@@ -30,8 +30,8 @@ func TestMaskWhatIsFound(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, `invalid input syntax for type integer: "***"`)
 	out, err = r.psql(t, "-Atc", "copy (select 'ada@example.com') to stdout")
-	require.Error(t, err)
-	require.NotContains(t, out, "ada@")
+	require.NoError(t, err)
+	require.Equal(t, "***", strings.TrimSpace(out))
 
 	conn := r.connect(t, "")
 	var s string

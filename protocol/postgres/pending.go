@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgcopy"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 )
 
@@ -29,6 +30,7 @@ type run struct {
 	announced bool   // the taps know the columns of the current result
 	rows      protocol.RowFunc
 	sampling  *protocol.Sampling // nil: rows are not held
+	copied    *pgcopy.Rewriter   // shows the rows of a COPY to rows
 	bytes     protocol.BytesFunc
 	count     int64 // rows
 	out       int64 // bytes of rows and COPY data

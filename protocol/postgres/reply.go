@@ -42,25 +42,6 @@ func (bk *back) dataRow(b, frame []byte) error {
 	return nil
 }
 
-func (bk *back) copyData(b, frame []byte) error {
-	if bk.mode == dataOwn {
-		return bk.broken(frame[0], "COPY was not asked for")
-	}
-	r := bk.run
-	data, err := r.bytes(frame[wire.HeaderLen:], false)
-	if err != nil {
-		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "COPY data cannot be shown", Err: err}
-	}
-	bk.cut(b)
-	if len(data) > 0 {
-		bk.out.B = appendMessage(bk.take(), msgCopyData, func(d []byte) []byte { return append(d, data...) })
-		r.out += int64(len(data)) + wire.HeaderLen
-	}
-	bk.i += len(frame)
-	bk.start = bk.i
-	return nil
-}
-
 // aside handles what may come at any time and belongs to no request.
 func (bk *back) aside(typ byte, b, frame []byte) error {
 	c := bk.c

@@ -89,9 +89,12 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 	}
 	*r = run{stmt: facts, op: protocol.Operation{Args: args,
 		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
-		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Writes: facts.Writes,
+		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Returned: facts.Returned, Writes: facts.Writes,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape, Unmask: sql.Unmask(text),
 	}}
+	if facts.Copy != nil && facts.Copy.Client() && !f.copyLegible(before) {
+		r.op.Shape &^= protocol.Rows
+	}
 	f.describeOp(r, before)
 	return r
 }

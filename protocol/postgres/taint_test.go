@@ -96,7 +96,7 @@ var ways = []way{
 	{"explained", true, false, func(ctx context.Context, conn *pgconn.PgConn, q string) answer {
 		return texts(ctx, conn, "EXPLAIN (ANALYZE, VERBOSE) "+q)
 	}},
-	{"copied", true, false, func(ctx context.Context, conn *pgconn.PgConn, q string) answer {
+	{"copied", false, false, func(ctx context.Context, conn *pgconn.PgConn, q string) answer {
 		return copied(ctx, conn, "COPY ("+q+") TO STDOUT")
 	}},
 	{"returned", false, false, func(ctx context.Context, conn *pgconn.PgConn, q string) answer {
@@ -113,7 +113,7 @@ func (a *answer) shows(own bool) string {
 			}
 		}
 	}
-	if querygen.Tells(a.bytes) {
+	if querygen.Tells(a.bytes) || !own && querygen.Shows(a.bytes) {
 		return string(a.bytes)
 	}
 	var pe *pgconn.PgError

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgcopy"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 )
 
@@ -15,6 +16,7 @@ type tracker struct {
 	state       pgsql.State // without Catalog
 	key         string      // the state in words, for digests
 	utf8        bool        // client_encoding is one that texts can be read in
+	ascii       bool        // it is one in which the characters of ASCII can be told
 
 	known  bool // the target has told the state
 	dirty  bool // something may have changed it since: the target has to be asked
@@ -38,6 +40,7 @@ func (t *tracker) setting(name, value string) {
 	case "standard_conforming_strings":
 		t.state.StandardStrings = value == "on"
 	case "client_encoding":
+		t.ascii = pgcopy.Legible(value)
 		t.utf8 = value == "UTF8" || value == "SQL_ASCII"
 	}
 }

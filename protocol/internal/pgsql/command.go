@@ -220,6 +220,10 @@ func (p *pass) nested(n *pg.Node, runs bool) *Statement {
 	for ref := range inner.writes.set {
 		p.writes.add(ref)
 	}
+	for ref := range inner.kept.set {
+		p.kept.add(ref)
+	}
+	p.keptAny = p.keptAny || inner.keptAny
 	return &st
 }
 
@@ -317,73 +321,4 @@ func (p *pass) refresh(x *pg.RefreshMatViewStmt) protocol.Verb {
 		p.hidden("what is refreshed is not known")
 	}
 	return "refresh materialized view"
-}
-
-func (p *pass) copyStmt(x *pg.CopyStmt) protocol.Verb {
-	for _, o := range x.Options {
-		d := o.GetDefElem()
-		if d.GetDefname() == "format" && d.GetArg().GetString_().GetSval() == "binary" {
-			p.effect.Flags |= Binary
-		}
-	}
-	switch {
-	case x.Query != nil:
-		p.columns = p.nested(x.Query, true).Columns
-	case x.Relation != nil:
-		p.copyTable(x)
-	}
-	p.shape = 0 // rows of a COPY come as bytes
-	switch {
-	case x.IsProgram:
-		p.access |= protocol.Execute | protocol.Admin
-		p.effect.Flags |= CopyProgram | RunsCode
-	case x.Filename != "":
-		p.access |= protocol.Execute | protocol.Admin
-		p.effect.Flags |= CopyFile
-	case x.IsFrom:
-		p.effect.Flags |= CopyIn
-		p.shape |= protocol.Bytes
-	default:
-		p.effect.Flags |= CopyOut
-		p.shape |= protocol.Bytes
-	}
-	return "copy"
-}
-
-// copyTable is COPY of a table itself.
-func (p *pass) copyTable(x *pg.CopyStmt) {
-	names := strs(x.Attlist)
-	if x.IsFrom {
-		p.access |= protocol.Write
-		it := p.target(x.Relation)
-		if len(names) == 0 {
-			p.write(it, x.Relation, "")
-		}
-		for _, n := range names {
-			p.write(it, x.Relation, n)
-		}
-		s := &scope{}
-		s.add(one(it))
-		p.expr(x.WhereClause, s)
-		return
-	}
-	p.access |= protocol.Read
-	it := p.table(x.Relation, protocol.Read)
-	s := &scope{}
-	s.add(one(it))
-	out := rowset{open: it.open}
-	if len(names) == 0 {
-		if it.rel != nil {
-			for i, c := range it.rel.Columns {
-				if len(c.From) == 0 { // COPY leaves generated columns out
-					p.use(it.cols[i].val)
-					out.cols = append(out.cols, it.cols[i])
-				}
-			}
-		}
-	}
-	for _, n := range names {
-		out.cols = append(out.cols, col{n, p.plainColumn(n, s)})
-	}
-	p.output(out)
 }

@@ -113,10 +113,10 @@ func (p *pass) insert(x *pg.InsertStmt, s *scope) rowset {
 	for _, c := range x.Cols {
 		t := c.GetResTarget()
 		p.write(it, x.Relation, t.GetName())
-		p.exprs(t.GetIndirection(), s)
+		p.keepIn(it, "", func() sql.Value { return p.exprs(t.GetIndirection(), s) })
 	}
 	if sel := x.SelectStmt.GetSelectStmt(); sel != nil {
-		p.query(sel, s)
+		p.keep(func() rowset { return p.query(sel, s) })
 	} else if x.SelectStmt != nil {
 		p.notKnown("the rows of INSERT are not understood")
 		p.runs("the rows of INSERT are not understood")
@@ -142,8 +142,16 @@ func (p *pass) assignments(list []*pg.Node, it *item, rv *pg.RangeVar, s *scope)
 	for _, n := range list {
 		t := n.GetResTarget()
 		p.write(it, rv, t.GetName())
-		p.exprs(fields(t.GetIndirection()), s)
-		p.alone(p.expr(t.GetVal(), s))
+		name := t.GetName()
+		if len(t.GetIndirection()) > 0 {
+			name = "" // a part of it
+		}
+		p.keepIn(it, "", func() sql.Value { return p.exprs(fields(t.GetIndirection()), s) })
+		p.keepIn(it, name, func() sql.Value {
+			v := p.expr(t.GetVal(), s)
+			p.alone(v)
+			return v
+		})
 	}
 }
 
@@ -217,7 +225,7 @@ func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
 			for _, c := range w.TargetList {
 				p.write(it, x.Relation, c.GetResTarget().GetName())
 			}
-			p.exprs(w.Values, s)
+			p.keep(func() rowset { p.exprs(w.Values, s); return rowset{open: true} })
 		}
 	}
 	return p.returning(x.ReturningList, s)

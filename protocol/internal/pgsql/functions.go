@@ -118,8 +118,10 @@ func populates(name string) bool {
 // effectOf says what a built-in function that does something amounts to, or 0.
 func effectOf(name string) (protocol.Access, Flags) {
 	switch name {
-	case "nextval", "setval":
+	case "nextval":
 		return protocol.Write, 0
+	case "setval": // keeps a value as well
+		return protocol.Write | protocol.Control, 0
 	case "set_config":
 		return protocol.Control, SetsState
 	case "setseed", "pg_advisory_lock", "pg_advisory_lock_shared", "pg_advisory_unlock", "pg_advisory_unlock_all",
@@ -132,7 +134,7 @@ func effectOf(name string) (protocol.Access, Flags) {
 	case "lo_get", "lo_open", "loread", "lo_lseek", "lo_lseek64", "lo_tell", "lo_tell64", "lo_close":
 		return protocol.Execute, 0
 	case "lo_creat", "lo_create", "lo_from_bytea", "lo_put", "lo_truncate", "lo_truncate64", "lo_unlink", "lowrite":
-		return protocol.Write, 0
+		return protocol.Write | protocol.Control, 0
 	case "pg_terminate_backend", "pg_cancel_backend", "pg_reload_conf", "pg_rotate_logfile", "pg_rotate_logfile_old",
 		"pg_switch_wal", "pg_promote", "pg_create_restore_point", "pg_backup_start", "pg_backup_stop",
 		"pg_start_backup", "pg_stop_backup", "pg_wal_replay_pause", "pg_wal_replay_resume", "pg_log_backend_memory_contexts",

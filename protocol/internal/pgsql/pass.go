@@ -6,6 +6,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgcopy"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
@@ -37,12 +38,15 @@ type facts struct {
 	unknown string // why the reads are not complete
 	reads   *refs
 	writes  *refs
+	kept    *refs // what goes into what is written, of reads
+	keptAny bool  // all of reads may
 	objects []protocol.Object
 	effect  Effect
 	shape   protocol.Shape
 	columns []protocol.Column
 	bounded bool
 	inner   *Statement
+	copies  *pgcopy.Format
 	configs int // calls of set_config
 
 	given  bool // a literal or an argument has the type of what it stands beside
@@ -109,7 +113,7 @@ func (p *pass) catalog() *sql.Catalog {
 }
 
 func (p *pass) reset() {
-	p.facts = facts{reads: &refs{}, writes: &refs{}, bounded: true, impure: p.mistrust}
+	p.facts = facts{reads: &refs{}, writes: &refs{}, kept: &refs{}, bounded: true, impure: p.mistrust}
 }
 
 // step counts work and reports whether there may be more.
@@ -194,12 +198,14 @@ func (p *pass) finish(verb protocol.Verb) Statement {
 		Shape:      p.shape,
 		Effect:     p.effect,
 		Inner:      p.inner,
+		Copy:       p.copies,
 		ArgsKnown:  p.argsKnown,
 		Resolved:   p.resolved,
 	}
 	if s.Access == 0 {
 		s.Access = protocol.Opaque
 	}
+	s.Returned = p.returned(&s)
 	switch verb {
 	case "select", "values", "table", "show", "explain":
 		s.Pure = p.impure == "" && s.Access == protocol.Read

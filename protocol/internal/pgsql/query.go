@@ -367,11 +367,23 @@ func (p *pass) output(r rowset) {
 	}
 	p.columns = make([]protocol.Column, len(r.cols))
 	for i, c := range r.cols {
-		p.columns[i] = protocol.Column{Name: c.name, Known: c.val.Known, Sources: c.val.Sources}
+		p.columns[i] = protocol.Column{Name: c.name, Type: p.shownAs(c.val), Known: c.val.Known, Sources: c.val.Sources}
 		if !c.val.Known {
 			p.notKnown("where column " + c.name + " comes from is not known")
 		}
 	}
+}
+
+// shownAs returns the type in which a result shows a value, 0 if it is not known:
+// of a domain what it stands on, as on the wire, and of a literal text.
+func (p *pass) shownAs(v sql.Value) uint32 {
+	switch {
+	case v.Literal:
+		return textOID
+	case v.Type >= sql.FirstUserOID:
+		return p.baseOf(v.Type)
+	}
+	return v.Type
 }
 
 // into is SELECT INTO: it makes a table.

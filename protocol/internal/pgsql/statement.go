@@ -1,6 +1,9 @@
 package pgsql
 
-import "github.com/sallyport-dev/gateway/protocol"
+import (
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgcopy"
+)
 
 // A Script is the analysis of one text. It is immutable and shared between
 // callers; a Script without statements is an empty query.
@@ -39,6 +42,10 @@ type Statement struct {
 	Reads      []protocol.ColumnRef
 	ReadsKnown bool
 
+	// Returned are those of Reads that are proven to go into the result and into
+	// conditions only, and not into what a change of data writes.
+	Returned []protocol.ColumnRef
+
 	// Writes are the columns that are written; "*" stands for whole rows.
 	Writes []protocol.ColumnRef
 
@@ -63,6 +70,10 @@ type Statement struct {
 
 	Shape  protocol.Shape
 	Effect Effect
+
+	// Copy says how the rows of a COPY TO STDOUT are written; Shape then has both
+	// Rows and Bytes. It is nil of anything else, and where that is not certain.
+	Copy *pgcopy.Format
 
 	// Inner is the statement within PREPARE, DECLARE, EXPLAIN, COPY (query) and
 	// CREATE TABLE AS. What it does is already part of the outer statement's

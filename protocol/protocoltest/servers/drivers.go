@@ -14,6 +14,7 @@ import (
 // to get it.
 var (
 	ErrNoPsycopg2     = errors.New("no python3 with psycopg2 found: install it (Debian, Ubuntu: apt-get install python3-psycopg2; elsewhere: pip install psycopg2-binary)")
+	ErrNoPsycopg      = errors.New("no python3 with psycopg 3 found: install it (Debian, Ubuntu: apt-get install python3-psycopg; elsewhere: pip install psycopg-binary)")
 	ErrNoNodePostgres = errors.New("no node-postgres found: install Node.js with npm (Debian, Ubuntu: apt-get install nodejs npm), and let npm reach its registry or set NODE_PATH to a folder with the package pg")
 )
 
@@ -23,9 +24,20 @@ const nodePostgres = "8.23.1"
 // Psycopg2 returns the path of a Python that has psycopg2. Where it is missing
 // and the process may, it installs it with apt-get and tells w so.
 func Psycopg2(ctx context.Context, w io.Writer) (python string, err error) {
+	return pythonWith(ctx, w, "psycopg2", "python3-psycopg2", ErrNoPsycopg2)
+}
+
+// Psycopg is [Psycopg2] for psycopg 3.
+func Psycopg(ctx context.Context, w io.Writer) (python string, err error) {
+	return pythonWith(ctx, w, "psycopg", "python3-psycopg", ErrNoPsycopg)
+}
+
+// pythonWith returns the path of a Python that has a module, which is in a package
+// of Debian's; missing is what there is to say where it cannot be had.
+func pythonWith(ctx context.Context, w io.Writer, module, pkg string, missing error) (python string, err error) {
 	find := func() string {
 		for _, name := range []string{"/usr/bin/python3", "python3"} {
-			if path, err := exec.LookPath(name); err == nil && exec.CommandContext(ctx, path, "-c", "import psycopg2").Run() == nil {
+			if path, err := exec.LookPath(name); err == nil && exec.CommandContext(ctx, path, "-c", "import "+module).Run() == nil {
 				return path
 			}
 		}
@@ -34,11 +46,11 @@ func Psycopg2(ctx context.Context, w io.Writer) (python string, err error) {
 	if python = find(); python != "" {
 		return python, nil
 	}
-	if err := aptInstall(ctx, w, "python3-psycopg2"); err != nil {
-		return "", fmt.Errorf("%w\n%w", err, ErrNoPsycopg2)
+	if err := aptInstall(ctx, w, pkg); err != nil {
+		return "", fmt.Errorf("%w\n%w", err, missing)
 	}
 	if python = find(); python == "" {
-		return "", ErrNoPsycopg2
+		return "", missing
 	}
 	return python, nil
 }
