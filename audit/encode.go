@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -108,7 +109,7 @@ func (l *leaf) append(dst []byte) []byte {
 		dst = appendResult(dst, e)
 	}
 	if e.Err != nil {
-		dst = appendField(dst, `,"error":`, e.Err.Error())
+		dst = appendField(dst, `,"error":`, said(e.Err.Error()))
 	}
 	return append(dst, '}')
 }
@@ -513,8 +514,8 @@ func appendResult(dst []byte, e *protocol.Event) []byte {
 	out, res := &e.Outcome, e.Op.Result()
 	dst = append(dst, `,"result":{"status":`...)
 	dst = appendQuoted(dst, strings.ToValidUTF8(string(out.Status), "?"))
-	dst = appendField(dst, `,"code":`, out.Code)
-	dst = appendField(dst, `,"tag":`, out.Tag)
+	dst = appendField(dst, `,"code":`, said(out.Code))
+	dst = appendField(dst, `,"tag":`, said(out.Tag))
 	dst = appendInt(dst, `,"rows":`, out.Rows)
 	dst = appendInt(dst, `,"bytes":`, out.Bytes)
 	dst = appendInt(dst, `,"bytes_in":`, out.BytesIn)
@@ -529,7 +530,19 @@ func appendResult(dst []byte, e *protocol.Event) []byte {
 	}
 	dst = appendList(dst, `,"masked":`, res.Masked)
 	if out.Err != nil {
-		dst = appendField(dst, `,"error":`, out.Err.Error())
+		dst = appendField(dst, `,"error":`, said(out.Err.Error()))
 	}
 	return append(dst, '}')
+}
+
+// maxSaid bounds what a target says of an end, and an error.
+const maxSaid = 64 << 10
+
+// said is s, cut where it would be no help to anybody any more: an end is never
+// lost because of what a target has to say about it.
+func said(s string) string {
+	if len(s) <= maxSaid {
+		return s
+	}
+	return s[:maxSaid] + fmt.Sprintf(" [cut: it had %d bytes]", len(s))
 }

@@ -2,13 +2,16 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -267,6 +270,48 @@ func TestTooLarge(t *testing.T) {
 	v := es[len(es)-1].Action.Text
 	require.True(t, v.Hidden)
 	require.Equal(t, len(huge), v.Len)
+}
+
+// What a target says of an end is cut; the end is not lost.
+func TestGiantEnd(t *testing.T) {
+	dir := t.TempDir()
+	j := openTest(t, dir, Options{})
+	a := newActor(t, j, "s1")
+	a.connect()
+	op := a.op("insert", "insert into t")
+	a.allow(op)
+	huge := strings.Repeat("\x00\xff", 40<<20)
+	a.record(&protocol.Event{Kind: protocol.Ended, Op: op, Outcome: protocol.Outcome{Status: protocol.StatusError, Tag: huge, Code: huge, Err: errors.New(huge)}})
+	require.NoError(t, j.Sync(t.Context(), j.End()))
+	es := events(t, dir)
+	r := es[len(es)-1].Result
+	require.Equal(t, "error", r.Status)
+	require.Contains(t, string(r.Error), "[cut: it had 83886080 bytes]")
+	require.Less(t, len(r.Tag), 70<<10)
+}
+
+// A clock that goes back changes neither order nor proof.
+func TestClockGoesBack(t *testing.T) {
+	dir := t.TempDir()
+	key, public := newTestKey(t)
+	j := openTest(t, dir, Options{Key: key, SegmentSize: 4 << 10, SegmentAge: time.Hour})
+	a := newActor(t, j, "s1")
+	a.connect()
+	for i := range 100 {
+		op := a.op("update", "update t")
+		op.Decide(protocol.Allow("x"), nil)
+		a.record(&protocol.Event{Kind: protocol.Decided, Op: op, Time: noon.Add(-time.Duration(i) * 24 * 365 * time.Hour), Decision: protocol.Allow("x")})
+	}
+	require.NoError(t, j.Close())
+	rep, err := Trust{Keys: []note.Verifier{public}}.Verify(t.Context(), dir)
+	require.NoError(t, err)
+	require.EqualValues(t, 100, rep.Kinds[CommandDecided])
+	last := uint64(0)
+	for _, e := range events(t, dir) {
+		require.True(t, e.Seq == 0 || e.Seq == last+1)
+		last = e.Seq
+	}
+	require.NoError(t, openTest(t, dir, Options{Key: key}).Close())
 }
 
 func TestBackPressure(t *testing.T) {
