@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/note"
@@ -49,6 +50,9 @@ func injected(t *testing.T, seed uint64, key protocol.Secret, public note.Verifi
 	errno := []error{syscall.EIO, syscall.ENOSPC, nil}[r.IntN(3)]
 	if r.IntN(4) == 0 {
 		d.truncErr = syscall.EIO
+	}
+	if r.IntN(4) == 0 {
+		d.syncTime = time.Duration(r.IntN(20)) * time.Millisecond // a slow disk, before it fails
 	}
 	var writes atomic.Int64
 	d.fail(func(b []byte) (int, error) {
