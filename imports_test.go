@@ -81,7 +81,7 @@ var heavy = map[string][]string{
 	"go.opentelemetry.io/otel/sdk":   {"examples"},
 	"go.opentelemetry.io/otel/":      {".", "middleware", "examples"},
 	"go.uber.org/goleak":             {"protocol/protocoltest"},
-	"github.com/stretchr/testify":    {},
+	"github.com/stretchr/testify":    {"audit/store/storetest"}, // a kit for tests
 	"github.com/rogpeppe/":           {},
 	"pgregory.net/":                  {},
 	"golang.org/x/crypto/ssh":        {"protocol/ssh", "examples"},
@@ -91,9 +91,14 @@ var heavy = map[string][]string{
 	"github.com/go-mysql-org/":       {"protocol/mysql"},
 	"github.com/pingcap/":            {"protocol/mysql", "protocol/internal"},
 	"golang.org/x/text/secure/":      {"protocol/postgres", "middleware"},
-	"google.golang.org/protobuf":     {"protocol/internal/pgsql", "middleware/policy"},
+	"google.golang.org/protobuf":     {"protocol/internal/pgsql", "middleware/policy", "audit/export/otlp"},
 	"github.com/prometheus/":         {"examples"},
 	"github.com/klauspost/compress/": {"audit"},
+	"github.com/minio/":              {"audit/store/s3"},
+	"github.com/johannesboyne/":      {}, // a small S3, for tests
+	"github.com/parquet-go/":         {"audit/export/parquet"},
+	"go.opentelemetry.io/proto/":     {"audit/export/otlp"},
+	"github.com/transparency-dev/":   {"audit/witness"},
 }
 
 // topLevel is all that the repository's first page shows, beside folders whose

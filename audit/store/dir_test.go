@@ -1,0 +1,64 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/audit/store"
+	"github.com/sallyport-dev/gateway/audit/store/storetest"
+)
+
+func TestDir(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "made", "when needed")
+	storetest.Test(t, store.Dir(path))
+
+	// What a crash has left of a file is nobody's object, and in nobody's way.
+	require.NoError(t, os.WriteFile(filepath.Join(path, "x.unfinished"), []byte("half of it and more"), 0o600))
+	b, err := store.NewBody(strings.NewReader("x"))
+	require.NoError(t, err)
+	for o, err := range store.Dir(path).List(t.Context(), "x") {
+		require.NoError(t, err)
+		t.Errorf("%s is listed", o.Name)
+	}
+	require.NoError(t, store.Dir(path).Put(t.Context(), "x", b))
+	require.NoFileExists(t, filepath.Join(path, "x.unfinished"))
+	require.Error(t, store.Dir(path).Put(t.Context(), "y.unfinished", b))
+}
+
+func ExampleDir() {
+	dir, err := os.MkdirTemp("", "store")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	s := store.Dir(dir)
+	b, err := store.NewBody(strings.NewReader("kept"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := s.Put(context.Background(), "2026/note.txt", b); err != nil {
+		log.Fatal(err)
+	}
+	r, err := s.Get(context.Background(), "2026/note.txt")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer r.Close()
+	text, err := io.ReadAll(r)
+	fmt.Println(string(text), err)
+	// Output: kept <nil>
+}
+
+func ExampleNewBody() {
+	b, err := store.NewBody(strings.NewReader("abc"))
+	fmt.Printf("%d bytes, sha256 %x..., %v\n", b.Size, b.SHA256[:4], err)
+	// Output: 3 bytes, sha256 ba7816bf..., <nil>
+}
