@@ -1,5 +1,6 @@
 // Package export sends the events of a journal elsewhere: to a file, a syslog
-// server, a webhook.
+// server, a webhook, to objects in a folder or a bucket; packages below it to an
+// OTLP collector and to Parquet files.
 //
 // An [Exporter] reads the journal beside its writing and keeps in a file how far
 // its [Sink] has got, so nobody waits for a sink, and a sink that is dead for a
@@ -8,7 +9,9 @@
 // once and in order; their number, with the journal's id, tells doubles.
 //
 // Statements, arguments and what stands behind them are left out unless
-// [Exporter.Texts] says otherwise: they hold the data that the target keeps.
+// [Exporter.Texts] says otherwise: they hold the data that the target keeps. An
+// event that is larger than most sinks take is cut, and says so in its field
+// "error"; the journal has the whole of it.
 package export
 
 import (
@@ -37,14 +40,36 @@ type Sink interface {
 }
 
 // A RejectedError says that a sink will never take these events, however often
-// they are sent. They are kept in the file of rejected ones, and the next follow.
-type RejectedError struct{ Err error }
+// they are sent. They are sent in halves, down to single ones, and what is then
+// rejected is kept in the file of rejected ones, and the next follow. When that
+// file is full ([Exporter.MaxRejected]), they are tried again until somebody has
+// looked at it.
+type RejectedError struct {
+	Err error
+
+	// Some says that the sink has taken others of the same batch, which one
+	// cannot tell: all are kept, and none is sent again.
+	Some bool
+}
 
 // Error tells why.
 func (e *RejectedError) Error() string { return "rejected: " + e.Err.Error() }
 
 // Unwrap returns why.
 func (e *RejectedError) Unwrap() error { return e.Err }
+
+// A RetryError says that a sink is not to be asked again before some time has
+// passed: what HTTP calls Retry-After.
+type RetryError struct {
+	Err   error
+	After time.Duration
+}
+
+// Error tells why.
+func (e *RetryError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why.
+func (e *RetryError) Unwrap() error { return e.Err }
 
 // An Exporter sends one journal's events to one sink.
 type Exporter struct {
@@ -56,7 +81,15 @@ type Exporter struct {
 	Cursor string
 
 	Texts bool // sends statements and arguments as well
-	Batch int  // events that are sent at once: 100 if 0
+	Batch int  // events that are sent at once, at most: 100 if 0
+	Bytes int  // about so many bytes of them, at most: 2 MiB if 0
+
+	// Every is how long a batch waits to become full. 0 sends what is there at
+	// once; a sink that makes a file of each batch wants minutes.
+	Every time.Duration
+
+	// MaxRejected bounds the file of rejected events, in bytes: 64 MiB if 0.
+	MaxRejected int64
 
 	Logger *slog.Logger // nil: slog.Default()
 
@@ -76,6 +109,12 @@ func (x *Exporter) Run(ctx context.Context, follow bool) error {
 	if x.Batch <= 0 {
 		x.Batch = 100
 	}
+	if x.Bytes <= 0 {
+		x.Bytes = 2 << 20
+	}
+	if x.MaxRejected <= 0 {
+		x.MaxRejected = 64 << 20
+	}
 	if x.Logger == nil {
 		x.Logger = slog.Default()
 	}
@@ -87,7 +126,7 @@ func (x *Exporter) Run(ctx context.Context, follow bool) error {
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
-		err = audit.Batches(ctx, x.Dir, at.Next, follow, x.Batch, func(events []audit.Event) error { return x.send(ctx, &at, events) })
+		err = x.batches(ctx, at.Next, follow, func(events []audit.Event) error { return x.send(ctx, &at, events) })
 		var damage *audit.DamageError
 		if errors.As(err, &damage) && damage.Damages[0].Next > at.Next {
 			x.Logger.Error("export: events that cannot be read are left out", "from", at.Next, "next", damage.Damages[0].Next, "error", err)
@@ -130,6 +169,20 @@ func (x *Exporter) position() (at position, err error) {
 	return at, nil
 }
 
+// Next returns the number of the first event that the exporter whose cursor is in
+// file has not sent: what an archive must not take away yet.
+func Next(file string) (uint64, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	var at position
+	if err := json.Unmarshal(b, &at); err != nil {
+		return 0, fmt.Errorf("cursor %s: %w", file, err)
+	}
+	return at.Next, nil
+}
+
 // keep writes the cursor, durably.
 func (x *Exporter) keep(at position) error {
 	b, err := json.Marshal(at)
@@ -160,40 +213,53 @@ func (x *Exporter) keep(at position) error {
 const (
 	firstPause = time.Second
 	maxPause   = time.Minute
+
+	// maxRetryAfter bounds what a sink may ask for.
+	maxRetryAfter = 15 * time.Minute
 )
 
 func (x *Exporter) send(ctx context.Context, at *position, events []audit.Event) error {
 	if at.Origin == "" && events[0].Journal != nil {
 		at.Origin = events[0].Journal.Origin
 	}
-	if !x.Texts {
-		for i := range events {
-			redact(&events[i])
-		}
+	if err := x.deliver(ctx, at.Origin, events); err != nil {
+		return err
 	}
+	at.Next = events[len(events)-1].Seq + 1
+	return x.keep(*at)
+}
+
+// deliver returns when events are where they belong, or among the rejected ones.
+func (x *Exporter) deliver(ctx context.Context, origin string, events []audit.Event) error {
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		err := x.Sink.Send(ctx, at.Origin, events)
+		err := x.Sink.Send(ctx, origin, events)
 		var rejected *RejectedError
-		switch {
-		case err == nil:
-		case errors.As(err, &rejected):
+		if errors.As(err, &rejected) {
+			if n := len(events) / 2; n > 0 && !rejected.Some {
+				if err := x.deliver(ctx, origin, events[:n]); err != nil {
+					return err
+				}
+				return x.deliver(ctx, origin, events[n:])
+			}
 			x.Logger.Error("export: the sink does not take these events; they are kept", "from", events[0].Seq, "events", len(events), "file", x.Cursor+".rejected", "error", err)
-			if err := x.reject(events); err != nil {
-				return err
-			}
-		default:
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			x.Logger.Warn("export: the sink failed", "next", events[0].Seq, "lag", time.Since(events[0].Time).Round(time.Second), "again_in", pause, "error", err)
-			// Somewhat apart from other exporters, which may have failed at once.
-			if err := x.wait(ctx, pause/2+rand.N(pause)); err != nil {
-				return err
-			}
-			continue
+			err = x.reject(events)
 		}
-		at.Next = events[len(events)-1].Seq + 1
-		return x.keep(*at)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		// Somewhat apart from other exporters, which may have failed at once.
+		again := pause/2 + rand.N(pause)
+		var retry *RetryError
+		if errors.As(err, &retry) {
+			again = max(again, min(retry.After, maxRetryAfter))
+		}
+		x.Logger.Warn("export: the sink failed", "next", events[0].Seq, "lag", time.Since(events[0].Time).Round(time.Second), "again_in", again, "error", err)
+		if err := x.wait(ctx, again); err != nil {
+			return err
+		}
 	}
 }
 
@@ -202,6 +268,9 @@ func (x *Exporter) reject(events []audit.Event) error {
 	f, err := os.OpenFile(x.Cursor+".rejected", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
+	}
+	if st, err := f.Stat(); err != nil || st.Size() >= x.MaxRejected {
+		return errors.Join(err, f.Close(), fmt.Errorf("%s is full: look at what was rejected, and move the file away", f.Name()))
 	}
 	if err = writeLines(f, events, JSON, ""); err == nil {
 		err = f.Sync()
@@ -217,26 +286,6 @@ func wait(ctx context.Context, d time.Duration) error {
 		return context.Cause(ctx)
 	case <-t.C:
 		return nil
-	}
-}
-
-// redact leaves out what may hold the target's data: the length stays.
-func redact(e *audit.Event) {
-	hide := func(v *audit.Value) {
-		if v != nil && !v.Hidden {
-			*v = audit.Value{Hidden: true, Len: len(v.Text) + len(v.Sealed)}
-		}
-	}
-	if a := e.Action; a != nil {
-		hide(a.Text)
-		hide(a.Behind)
-		hide(a.Rewritten)
-		for i := range a.Args {
-			hide(a.Args[i].Value)
-		}
-	}
-	if r := e.Result; r != nil {
-		r.Error = "" // a target's message may quote a row
 	}
 }
 
@@ -273,7 +322,7 @@ func writeLines(w io.Writer, events []audit.Event, f Format, origin string) erro
 	for i := range events {
 		line, err := f(origin, &events[i])
 		if err != nil {
-			return &RejectedError{err}
+			return &RejectedError{Err: err}
 		}
 		b = append(append(b, line...), '\n')
 	}

@@ -121,24 +121,6 @@ func TestEverythingArrives(t *testing.T) {
 	require.Contains(t, string(b), "hunter249")
 }
 
-func TestRejected(t *testing.T) {
-	dir, cursor := t.TempDir(), filepath.Join(t.TempDir(), "cursor")
-	filled(t, dir, 30)
-	s := &moody{fails: 1, err: &RejectedError{errors.New("too odd")}}
-	require.NoError(t, (&Exporter{Dir: dir, Sink: s, Cursor: cursor, Batch: 10, Logger: quiet}).Run(t.Context(), false))
-	b, err := os.ReadFile(cursor + ".rejected")
-	require.NoError(t, err)
-	kept := seqs(s.got)
-	for line := range bytes.Lines(b) {
-		var e audit.Event
-		require.NoError(t, json.Unmarshal(line, &e))
-		kept[e.Seq]++
-	}
-	require.NotEmpty(t, b)
-	require.Len(t, kept, 33)
-	require.Contains(t, seqs(s.got), uint64(32), "the next ones follow")
-}
-
 // A dead sink holds neither memory nor anybody: no more than two batches are
 // read ahead, and the end of the context ends the run.
 func TestDeadSink(t *testing.T) {
@@ -334,24 +316,5 @@ func TestGolden(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(want), b.String())
 		require.Equal(t, len(golden()), bytes.Count(b.Bytes(), []byte("\n")), "a line each, whatever is in them")
-	}
-}
-
-// What every class of OCSF needs is there.
-func TestOCSFHasWhatIsNeeded(t *testing.T) {
-	for _, e := range golden() {
-		b, err := OCSF("origin", &e)
-		require.NoError(t, err)
-		var m map[string]any
-		require.NoError(t, json.Unmarshal(b, &m))
-		for _, k := range []string{"activity_id", "category_uid", "class_uid", "type_uid", "time", "severity_id", "metadata"} {
-			require.Contains(t, m, k, "%s", b)
-		}
-		class := int(m["class_uid"].(float64))
-		require.EqualValues(t, class*100+int(m["activity_id"].(float64)), m["type_uid"])
-		need := map[int][]string{ocsfDatastore: {"actor", "src_endpoint"}, ocsfAPI: {"actor", "api", "src_endpoint"}, ocsfHTTP: {"http_request"}, ocsfLogin: {"user"}, ocsfEntity: {"entity"}}
-		for _, k := range need[class] {
-			require.Contains(t, m, k, "%s", b)
-		}
 	}
 }

@@ -27,7 +27,7 @@ import (
 // the events are safe; 400, 413 and 422 mean that it will never take them.
 type Webhook struct {
 	URL    string
-	Secret protocol.Secret // needed; the key itself, not encoded
+	Secret protocol.Secret // needed; as Standard Webhooks write it, "whsec_" and base64, or else the key itself
 	Format Format          // of the data; nil: [JSON]
 	Client *http.Client    // nil: one with a time limit of 30 s that follows no redirects
 
@@ -44,7 +44,7 @@ func (s *Webhook) Send(ctx context.Context, origin string, events []audit.Event)
 	}
 	body, err := s.body(origin, events)
 	if err != nil {
-		return &RejectedError{err}
+		return &RejectedError{Err: err}
 	}
 	now := time.Now
 	if s.now != nil {
@@ -73,14 +73,20 @@ func (s *Webhook) Send(ctx context.Context, origin string, events []audit.Event)
 	case res.StatusCode >= 200 && res.StatusCode < 300:
 		return nil
 	case res.StatusCode == http.StatusBadRequest, res.StatusCode == http.StatusRequestEntityTooLarge, res.StatusCode == http.StatusUnprocessableEntity:
-		return &RejectedError{err}
+		return &RejectedError{Err: err}
 	default:
-		return err
+		return Retry(err, res.Header)
 	}
 }
 
 func signature(secret protocol.Secret, id, stamp string, body []byte) []byte {
-	h := hmac.New(sha256.New, []byte(secret.Reveal()))
+	key := []byte(secret.Reveal())
+	if b64, ok := strings.CutPrefix(secret.Reveal(), "whsec_"); ok {
+		if b, err := base64.StdEncoding.DecodeString(b64); err == nil {
+			key = b
+		}
+	}
+	h := hmac.New(sha256.New, key)
 	_, _ = fmt.Fprintf(h, "%s.%s.", id, stamp)
 	h.Write(body)
 	return h.Sum(nil)
