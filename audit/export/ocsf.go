@@ -1,9 +1,11 @@
 package export
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,7 +14,7 @@ import (
 )
 
 // ocsfVersion is the version of the schema that OCSF follows.
-const ocsfVersion = "1.5.0"
+const ocsfVersion = "1.8.0"
 
 // The classes of OCSF that events become.
 const (
@@ -33,8 +35,8 @@ type ocsfEvent struct {
 	Category     int            `json:"category_uid"`
 	Class        int            `json:"class_uid"`
 	Type         int            `json:"type_uid"`
-	Time         int64          `json:"time"`     // ms
-	Duration     int64          `json:"duration"` // ms
+	Time         int64          `json:"time"`               // ms
+	Duration     int64          `json:"duration,omitempty"` // ms
 	Severity     int            `json:"severity_id"`
 	Status       int            `json:"status_id"`
 	StatusCode   string         `json:"status_code,omitempty"`
@@ -99,6 +101,7 @@ type (
 		Name     string `json:"name,omitempty"`
 	}
 	ocsfQuery struct {
+		Name  string `json:"name"`
 		Text  string `json:"query_string"`
 		UID   string `json:"uid,omitempty"`
 		Bytes int64  `json:"bytes,omitempty"`
@@ -125,7 +128,8 @@ type (
 // databases are Datastore Activity, of HTTP targets HTTP Activity, of SSH targets
 // SSH Activity, others API Activity; logins and sessions are Authentication;
 // requests for approval and what the journal says of itself are Entity
-// Management. What the schema has no place for is in "unmapped".
+// Management. What the schema has no place for is in "unmapped", and "unknown"
+// stands where it wants a name and there is none.
 func OCSF(origin string, e *audit.Event) ([]byte, error) {
 	o := ocsfEvent{Time: e.Time.UnixMilli(), Severity: ocsfSeverity(e), Unmapped: map[string]any{"kind": e.Kind},
 		Metadata: ocsfMetadata{Version: ocsfVersion, UID: origin + ":" + strconv.FormatUint(e.Seq, 10), Sequence: e.Seq, LogName: origin,
@@ -133,23 +137,38 @@ func OCSF(origin string, e *audit.Event) ([]byte, error) {
 	o.who(e)
 	o.what(e)
 	o.outcome(e)
+	o.fit()
 	o.Category, o.Type = o.Class/1000, o.Class*100+o.Activity
 	return json.Marshal(o)
 }
 
+// fit moves what the schema has no place for in a class to where everything is
+// allowed.
+func (o *ocsfEvent) fit() {
+	switch o.Class {
+	case ocsfHTTP, ocsfSSH:
+		o.Metadata.Profiles = append(o.Metadata.Profiles, "host") // it brings actor
+	case ocsfEntity:
+		if o.Target.Name != "unknown" {
+			o.Unmapped["dst_endpoint"] = o.Target
+		}
+		o.Target = nil
+	}
+	if o.Class != ocsfAPI && o.Resources != nil {
+		o.Unmapped["resources"], o.Resources = o.Resources, nil
+	}
+}
+
 func (o *ocsfEvent) who(e *audit.Event) {
-	o.Source = &ocsfEndpoint{}
-	if ap, err := netip.ParseAddrPort(string(e.Remote)); err == nil {
-		o.Source = &ocsfEndpoint{IP: ap.Addr().String(), Port: int(ap.Port())}
-	} else if host, _, err := net.SplitHostPort(string(e.Remote)); err == nil {
-		o.Source.Hostname = host
-	} else {
+	if o.Source = ocsfEndpointOf(string(e.Remote)); *o.Source == (ocsfEndpoint{}) {
 		o.Source.Name = "unknown" // the schema needs one
 	}
-	if e.Target != nil {
-		o.Target = &ocsfEndpoint{Name: string(e.Target.Name), Hostname: string(e.Target.Addr)}
+	o.Target = &ocsfEndpoint{Name: "unknown"}
+	if t := e.Target; t != nil {
+		o.Target = ocsfEndpointOf(string(t.Addr))
+		o.Target.Name = cmp.Or(string(t.Name), "unknown")
 	}
-	actor := &ocsfActor{User: &ocsfUser{Name: string(e.User)}}
+	actor := &ocsfActor{User: &ocsfUser{Name: cmp.Or(string(e.User), "unknown")}}
 	if id := e.Identity; id != nil {
 		actor.User = ocsfUserOf(id)
 		if id.OnBehalfOf != nil {
@@ -166,13 +185,42 @@ func (o *ocsfEvent) who(e *audit.Event) {
 	o.Actor = actor
 }
 
+// ocsfEndpointOf is an address as an endpoint; one that is none of a network has
+// no place in it.
+func ocsfEndpointOf(addr string) *ocsfEndpoint {
+	if ap, err := netip.ParseAddrPort(addr); err == nil {
+		return &ocsfEndpoint{IP: ap.Addr().String(), Port: int(ap.Port())}
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return &ocsfEndpoint{}
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		n = 0
+	}
+	return &ocsfEndpoint{Hostname: host, Port: int(n)}
+}
+
+// ocsfEmail is what the schema takes for an address of mail.
+var ocsfEmail = regexp.MustCompile(`^[a-zA-Z0-9!#$%&'*+\-/=?^_{|}~.` + "`" + `]+@[a-zA-Z0-9-]+\.[a-zA-Z0-9-.]+$`)
+
 func ocsfUserOf(id *audit.Identity) *ocsfUser {
-	u := &ocsfUser{UID: string(id.Subject), Name: string(id.Name), Email: string(id.Email), Domain: string(id.Issuer), Type: 1} // user
+	u := &ocsfUser{UID: string(id.Subject), Name: string(id.Name), Domain: string(id.Issuer), Type: 1} // user
+	if ocsfEmail.MatchString(string(id.Email)) {
+		u.Email = string(id.Email)
+	}
+	if u.UID == "" && u.Name == "" {
+		u.Name = "unknown"
+	}
 	switch id.Kind {
 	case "workload", "agent":
 		u.Type = 4 // service
 	}
 	for _, g := range id.Groups {
+		if g == "" {
+			continue
+		}
 		u.Groups = append(u.Groups, ocsfNamed{Name: string(g)})
 	}
 	return u
@@ -212,7 +260,7 @@ func (o *ocsfEvent) what(e *audit.Event) {
 	}
 	o.Unmapped["verb"], o.Unmapped["access"] = a.Verb, a.Access
 	for _, obj := range a.Objects {
-		o.Resources = append(o.Resources, ocsfResource{string(obj.Name), string(obj.Kind)})
+		o.Resources = append(o.Resources, ocsfResource{cmp.Or(string(obj.Name), "unknown"), string(obj.Kind)})
 	}
 }
 
@@ -235,7 +283,7 @@ func (o *ocsfEvent) operation(proto string, a *audit.Action) {
 			o.Activity = 7
 		}
 		if a != nil && (a.Text != nil || a.Fingerprint != "") {
-			q := &ocsfQuery{UID: string(a.Fingerprint)}
+			q := &ocsfQuery{Name: cmp.Or(verb, "unknown"), UID: string(a.Fingerprint)}
 			if a.Text != nil {
 				q.Text, q.Bytes = string(a.Text.Text), int64(len(a.Text.Text)+a.Text.Len)
 			}
@@ -256,7 +304,7 @@ func (o *ocsfEvent) operation(proto string, a *audit.Action) {
 	default:
 		o.Class = ocsfAPI
 		o.Activity = ocsfActivity(a, map[string]int{"read": 2, "write": 3, "schema": 1}, ocsfOther)
-		o.API = &ocsfAPICall{Operation: verb, Service: ocsfNamed{Name: proto}}
+		o.API = &ocsfAPICall{Operation: verb, Service: ocsfNamed{Name: cmp.Or(proto, "unknown")}}
 	}
 	if o.Activity == ocsfOther {
 		o.ActivityName = verb

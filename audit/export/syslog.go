@@ -38,7 +38,7 @@ func (s *Syslog) Send(ctx context.Context, origin string, events []audit.Event) 
 	for i := range events {
 		m, err := s.message(origin, &events[i])
 		if err != nil {
-			return &RejectedError{err}
+			return &RejectedError{Err: err}
 		}
 		b = append(strconv.AppendInt(b, int64(len(m)), 10), ' ')
 		b = append(b, m...)
@@ -126,7 +126,29 @@ func importance(e *audit.Event) int {
 	return n
 }
 
-// CEF is the event in ArcSight's Common Event Format, version 0.
+// cefLimits are how many characters ArcSight keeps of a field, by the dictionary
+// of its CEF implementation standard: what is longer is cut here, where it can be
+// seen.
+var cefLimits = map[string]int{"act": 63, "app": 31, "outcome": 63, "msg": 1023, "reason": 1023, "suid": 1023, "suser": 1023, "dhost": 1023,
+	"requestClientApplication": 1023, "cs1": 4000, "cs2": 4000, "cs3": 4000, "cs4": 4000, "cs5": 4000, "cs6": 4000}
+
+// cefCut bounds a value to what ArcSight keeps.
+func cefCut(key, value string) string {
+	limit := cefLimits[key]
+	if limit == 0 || len(value) <= limit {
+		return value
+	}
+	r := []rune(value)
+	if len(r) <= limit {
+		return value
+	}
+	return string(r[:limit-3]) + "..."
+}
+
+// CEF is the event in ArcSight's Common Event Format, version 0, with the escapes
+// of its implementation standard: \ and | in the header, \ and = in a value, of
+// which a line's end is written as \n. What is longer than ArcSight keeps is cut,
+// and ends with three points.
 func CEF(origin string, e *audit.Event) ([]byte, error) {
 	var b strings.Builder
 	name := string(e.Kind)
@@ -143,7 +165,7 @@ func CEF(origin string, e *audit.Event) ([]byte, error) {
 			b.WriteByte(' ')
 		}
 		first = false
-		b.WriteString(key + "=" + cefValue(value))
+		b.WriteString(key + "=" + cefValue(cefCut(key, value)))
 	}
 	label := func(n int, name, value string) {
 		if value != "" {
