@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -36,8 +35,8 @@ func (c *Checkpoint) text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]))
 }
 
-// journal returns the id of the journal that c is of.
-func (c *Checkpoint) journal() string { return c.Origin[strings.LastIndexByte(c.Origin, '/')+1:] }
+// Journal returns the id of the journal that c is of.
+func (c *Checkpoint) Journal() string { return c.Origin[strings.LastIndexByte(c.Origin, '/')+1:] }
 
 func parseCheckpoint(text string) (c Checkpoint, err error) {
 	lines := strings.Split(text, "\n")
@@ -79,6 +78,16 @@ func ParseCheckpoint(signed []byte, keys ...note.Verifier) (Checkpoint, error) {
 	return Checkpoint{}, fmt.Errorf("checkpoint: of %q, and signed with the key of another", c.Origin)
 }
 
+// ReadUnsigned returns what a signed note says, whoever has signed it: for
+// somebody who has checked that before.
+func ReadUnsigned(signed []byte) (Checkpoint, error) {
+	text, _, ok := strings.Cut(string(signed), "\n\n")
+	if !ok || len(signed) > maxCheckpoint {
+		return Checkpoint{}, errors.New("checkpoint: not a signed note")
+	}
+	return parseCheckpoint(text + "\n")
+}
+
 // ReadCheckpoint returns the newest checkpoint of the journal in dir, as a
 // signed note. It is one of the files of the directory; keep copies elsewhere.
 func ReadCheckpoint(dir string) ([]byte, error) {
@@ -107,48 +116,9 @@ func ParseKey(public string) (note.Verifier, error) {
 
 // PublicKey returns the public half of private.
 func PublicKey(private protocol.Secret) (string, error) {
-	k, err := parsePrivate(private)
+	k, err := ed25519Of(private)
 	if err != nil {
 		return "", err
 	}
 	return k.public, nil
-}
-
-type signingKey struct {
-	note.Signer
-	note.Verifier
-	public string
-}
-
-// parsePrivate reads a private key. Its errors do not tell of the key.
-func parsePrivate(private protocol.Secret) (*signingKey, error) {
-	skey := strings.TrimSpace(private.Reveal())
-	s, err := note.NewSigner(skey)
-	if err != nil {
-		return nil, errors.New("key: not a private key as NewKey makes it")
-	}
-	parts := strings.SplitN(skey, "+", 5) // base64 may hold the sign that parts them
-	seed, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
-	if err != nil || len(seed) != 1+ed25519.SeedSize {
-		return nil, errors.New("key: not an Ed25519 key")
-	}
-	public, err := note.NewEd25519VerifierKey(s.Name(), ed25519.NewKeyFromSeed(seed[1:]).Public().(ed25519.PublicKey))
-	if err != nil {
-		return nil, err
-	}
-	v, err := note.NewVerifier(public)
-	if err != nil {
-		return nil, err
-	}
-	return &signingKey{s, v, public}, nil
-}
-
-// Name returns the key's name, which both halves have.
-func (k *signingKey) Name() string { return k.Signer.Name() }
-
-// KeyHash returns the key's number, which both halves have.
-func (k *signingKey) KeyHash() uint32 { return k.Signer.KeyHash() }
-
-func (k *signingKey) sign(c *Checkpoint) ([]byte, error) {
-	return note.Sign(&note.Note{Text: c.text()}, k.Signer)
 }

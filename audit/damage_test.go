@@ -321,7 +321,7 @@ func TestResyncHasABudget(t *testing.T) {
 	}
 	b = append(b, make([]byte, 1<<20)...)
 	require.NoError(t, os.WriteFile(path, b, 0o600))
-	r, err := openReader(segment{1, path})
+	r, err := openReader(segment{number: 1, path: path})
 	require.NoError(t, err)
 	defer r.close()
 	start := time.Now()

@@ -59,6 +59,16 @@
 // between any two of them. [Prove] takes a single event out, for somebody who
 // may not see the others.
 //
+// Somebody else can hold the key holder to that: what witnesses have cosigned
+// (package witness, [Trust.Witnesses]) was not rewritten since. The key itself can
+// be in an HSM or a key management service ([Options.Signer]); if it is changed,
+// the last checkpoint of the one before stays beside the journal, and is held
+// against it like the newest ([Options.OldKeys]).
+//
+// Segments that were moved away (package archive) leave their tiles here, so that
+// what is left is still proven to be in its place ([Trust.Apart]), and together
+// with the archive to be whole ([Trust.Archive]).
+//
 // A journal without a key has [Head]s, which do the same for what is before
 // them and are worth what the place is in which they are kept. Without a Head or
 // a Checkpoint, a cut looks like a crash, and [Report.Closed] is false.

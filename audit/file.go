@@ -100,6 +100,7 @@ const segmentSuffix = ".journal"
 type segment struct {
 	number uint64
 	path   string
+	fetch  func() (*os.File, error) // nil: it is at path
 }
 
 func segmentFile(number uint64) string { return fmt.Sprintf("%010d%s", number, segmentSuffix) }
@@ -122,7 +123,7 @@ func segments(dir string) ([]segment, error) {
 		if err != nil || n == 0 || segmentPath(dir, n) != filepath.Join(dir, e.Name()) {
 			return nil, fmt.Errorf("journal %s: %s is not a segment's name", dir, e.Name())
 		}
-		segs = append(segs, segment{n, segmentPath(dir, n)})
+		segs = append(segs, segment{number: n, path: segmentPath(dir, n)})
 	}
 	slices.SortFunc(segs, func(a, b segment) int {
 		if a.number < b.number {

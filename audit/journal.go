@@ -29,6 +29,9 @@ var (
 	// ErrSlow says that the disk does not answer: operations are refused
 	// until it does, instead of piling up.
 	ErrSlow = errors.New("audit: the disk does not answer")
+	// ErrUnsigned says that the signer has not signed for a while: operations
+	// are refused until it does.
+	ErrUnsigned = errors.New("audit: the journal is not signed")
 	// ErrTooLarge says that an event is too large to be kept.
 	ErrTooLarge = errors.New("audit: the event is too large")
 )
@@ -59,6 +62,16 @@ type Options struct {
 	// it, or has it otherwise, is damaged.
 	Key protocol.Secret
 
+	// Signer signs checkpoints in the place of Key.
+	Signer Signer
+
+	// OldKeys are the public keys that signed before, one a line. To change the
+	// key, stop the gateway, give the new one, and put the public half of the one
+	// before here: the journal is held against the last checkpoint of that one,
+	// which is kept beside it, and goes on with the new. Keep its name. Whoever
+	// verifies is given both.
+	OldKeys string
+
 	// SealTo are the recipients of age, one a line, to whom [Detail.Seal] seals.
 	SealTo string
 
@@ -67,8 +80,9 @@ type Options struct {
 
 // same reports whether o and p are the same settings.
 func (o Options) same(p Options) bool {
-	keys := o.Key.Reveal() == p.Key.Reveal()
-	o.Key, p.Key = protocol.Secret{}, protocol.Secret{}
+	keys := o.Key.Reveal() == p.Key.Reveal() && (o.Signer == nil) == (p.Signer == nil) &&
+		(o.Signer == nil || o.Signer.Name() == p.Signer.Name() && o.Signer.KeyHash() == p.Signer.KeyHash())
+	o.Key, p.Key, o.Signer, p.Signer = protocol.Secret{}, protocol.Secret{}, nil, nil
 	return keys && o == p
 }
 
@@ -210,7 +224,7 @@ func openJournal(dir string, o Options) (_ *Journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if !o.Key.Empty() {
+	if !o.Key.Empty() || o.Signer != nil {
 		if j.notary, err = newNotary(dir, o, found); err != nil {
 			return nil, err
 		}
@@ -316,6 +330,9 @@ func (j *Journal) admit(e *protocol.Event) error {
 		if d := time.Since(time.Unix(0, began)); d > j.slow {
 			return fmt.Errorf("%w: an fsync in %s has been running for %s", ErrSlow, j.dir, d.Round(time.Millisecond))
 		}
+	}
+	if err := j.notary.admit(); err != nil {
+		return err
 	}
 	return j.space.admit(e)
 }

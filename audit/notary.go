@@ -25,7 +25,11 @@ type notary struct {
 	dir    string
 	disk   disk
 	origin string // of the checkpoints
-	key    *signingKey
+	key    Signer
+
+	signTime, maxUnsigned time.Duration
+	asked                 atomic.Bool  // the signer has not answered
+	unsigned              atomic.Int64 // since when nothing was signed that should be, Unix ns; 0: all is
 
 	timer *time.Timer
 	armed atomic.Bool
@@ -45,22 +49,30 @@ type notary struct {
 // newNotary goes on behind the newest checkpoint in dir. What it was signed for
 // has to be what found is about.
 func newNotary(dir string, o Options, found *found) (*notary, error) {
-	key, err := parsePrivate(o.Key)
+	key, err := o.signer()
 	if err != nil {
 		return nil, err
 	}
-	n := &notary{dir: dir, disk: o.disk, key: key, dirs: map[string]bool{}, origin: key.Name() + "/" + found.origin}
+	old, err := o.oldKeys()
+	if err != nil {
+		return nil, err
+	}
+	n := &notary{dir: dir, disk: o.disk, key: key, dirs: map[string]bool{}, origin: key.Name() + "/" + found.origin,
+		signTime: signTime, maxUnsigned: maxUnsigned}
 	var c Checkpoint
 	switch n.newest, err = ReadCheckpoint(dir); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return nil, err
 	default:
-		if c, err = ParseCheckpoint(n.newest, key); err == nil && c.Origin != n.origin {
+		if c, err = ParseCheckpoint(n.newest, append(old, key)...); err == nil && c.Journal() != found.origin {
 			err = fmt.Errorf("the checkpoint is of journal %q, this is %q", c.Origin, n.origin)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%w; if the key was changed, move the file %s to where it is kept", err, filepath.Join(dir, checkpointFile))
+			return nil, fmt.Errorf("%w; if the key was changed, the public half of the old one has to be among the old keys", err)
+		}
+		if err := n.retire(old); err != nil {
+			return nil, err
 		}
 	}
 	n.size = c.Size
@@ -228,8 +240,9 @@ func (n *notary) publish(size uint64) ([]byte, error) {
 		return nil, err
 	}
 	c := Checkpoint{n.origin, size, n.tree.root()}
-	signed, err := n.key.sign(&c)
+	signed, err := n.sign(&c)
 	if err != nil {
+		n.partial = append(before, n.partial...) // the newest checkpoint stays as it is
 		return nil, err
 	}
 	if err := n.replace(filepath.Join(n.dir, checkpointFile), signed); err != nil {
@@ -273,6 +286,13 @@ func (j *Journal) Checkpoint(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	signed, err := j.notary.publish(j.durable.Load().size)
+	var unsigned *unsignedError
+	if errors.As(err, &unsigned) {
+		if j.notary.armed.CompareAndSwap(false, true) { // it is asked again
+			j.notary.timer.Reset(signEvery)
+		}
+		return nil, fmt.Errorf("journal %s: checkpoint: %w", j.dir, err)
+	}
 	if err != nil {
 		// What cannot be proven is not to be relied on.
 		return nil, j.fail(fmt.Errorf("journal %s: checkpoint: %w", j.dir, err))

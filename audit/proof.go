@@ -26,8 +26,7 @@ func Prove(ctx context.Context, dir string, seq uint64) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("journal %s: there is no checkpoint to prove by: %w", dir, err)
 	}
-	text, _, _ := strings.Cut(string(signed), "\n\n")
-	c, err := parseCheckpoint(text + "\n")
+	c, err := ReadUnsigned(signed)
 	if err != nil {
 		return "", fmt.Errorf("journal %s: %w", dir, err)
 	}
@@ -124,11 +123,24 @@ func ProveConsistency(dir string, older, newer Checkpoint) (tlog.TreeProof, erro
 	if older.Origin != newer.Origin || older.Size > newer.Size || older.Size == 0 {
 		return nil, errors.New("consistency: want an older and a newer checkpoint of one journal")
 	}
-	head := tlog.Tree{N: int64(newer.Size), Hash: tlog.Hash(newer.Root)}
-	p, err := tlog.ProveTree(head.N, int64(older.Size), tlog.TileHashReader(head, tiles{dir}))
-	if err == nil {
-		err = tlog.CheckTree(p, head.N, head.Hash, int64(older.Size), tlog.Hash(older.Root))
+	p, err := ConsistencyProof(dir, older.Size, newer)
+	if err != nil {
+		return nil, err
 	}
+	if err := tlog.CheckTree(p, int64(newer.Size), tlog.Hash(newer.Root), int64(older.Size), tlog.Hash(older.Root)); err != nil {
+		return nil, fmt.Errorf("journal %s: %w", dir, err)
+	}
+	return p, nil
+}
+
+// ConsistencyProof is [ProveConsistency] for whoever does not know the older
+// root, and has somebody check the proof who does: a witness.
+func ConsistencyProof(dir string, older uint64, newer Checkpoint) (tlog.TreeProof, error) {
+	if older == 0 || older > newer.Size {
+		return nil, fmt.Errorf("consistency: there is no proof from %d events to %d", older, newer.Size)
+	}
+	head := tlog.Tree{N: int64(newer.Size), Hash: tlog.Hash(newer.Root)}
+	p, err := tlog.ProveTree(head.N, int64(older), tlog.TileHashReader(head, tiles{dir}))
 	if err != nil {
 		return nil, fmt.Errorf("journal %s: %w", dir, err)
 	}

@@ -402,7 +402,7 @@ func TestAnotherKey(t *testing.T) {
 	other, public := newTestKey(t)
 	signed(t, dir, key, 3)
 	_, err := Open(dir, Options{Key: other})
-	require.ErrorContains(t, err, "if the key was changed")
+	require.ErrorContains(t, err, "old keys")
 	require.NoError(t, os.Remove(filepath.Join(dir, checkpointFile)))
 	require.NoError(t, openTest(t, dir, Options{Key: other}).Close())
 	_, err = Trust{Keys: []note.Verifier{public}}.Verify(t.Context(), dir)

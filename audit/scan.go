@@ -70,7 +70,11 @@ type reader struct {
 }
 
 func openReader(seg segment) (*reader, error) {
-	f, err := os.Open(seg.path)
+	get := seg.fetch
+	if get == nil {
+		get = func() (*os.File, error) { return os.Open(seg.path) }
+	}
+	f, err := get()
 	if err != nil {
 		return nil, err
 	}

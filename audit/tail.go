@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,8 @@ const pollEvery = 100 * time.Millisecond
 // ends and returns its cause; a folder without a journal is an error, or one to
 // wait for. It ends with f's error, or with a [DamageError] if
 // events that were asked for cannot be read; it says with which number to go
-// on. Tail checks each frame by itself; the chain is [Verify]'s business.
+// on. From 0 is from the first event that is there, if segments before it were
+// moved away. Tail checks each frame by itself; the chain is [Verify]'s business.
 func Tail(ctx context.Context, dir string, from uint64, follow bool, f func(Event) error) error {
 	t := tailer{dir: dir, from: from, follow: follow, f: f}
 	if err := t.start(); err != nil {
@@ -98,10 +100,15 @@ func (t *tailer) start() error {
 		return err
 	}
 	i, err := segmentOf(segs, t.from)
-	if err == nil && i >= 0 {
+	switch {
+	case err != nil:
+		return err
+	case i >= 0:
 		t.number = segs[i].number - 1
+	case t.from > 0 && len(segs) > 0 && segs[0].number > 1:
+		t.lost = &Damage{File: segmentFile(1), Segment: 1}
 	}
-	return err
+	return nil
 }
 
 // segmentOf returns the index of the last segment that begins at or before leaf
@@ -165,7 +172,7 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 		err := r.next(&fr)
 		if err == nil {
 			if t.lost != nil && fr.head.seq > t.from {
-				t.lost.What = fmt.Sprintf("unreadable bytes; the next event is %d", fr.head.seq)
+				t.lost.What = fmt.Sprintf("%s; the next event is %d", cmp.Or(t.lost.What, "segments were moved away"), fr.head.seq)
 				t.lost.Next = fr.head.seq
 				return false, &DamageError{t.dir, []Damage{*t.lost}}
 			}

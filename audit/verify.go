@@ -36,9 +36,19 @@ type Report struct {
 	// Gaps are the damages that an audit.gap event owns up to.
 	Gaps []Damage
 
+	// First is the number of the first event that was read: 0, unless segments
+	// are elsewhere and [Trust.Apart] accepts that. Beyond is how many of those
+	// that the checkpoint covers are behind the last that was read.
+	First, Beyond uint64
+
 	// Checkpoint is the newest one in the directory, if it was signed with one
 	// of the keys. Nobody without the key has made the events that it covers.
 	Checkpoint *Checkpoint
+
+	// Witnessed is the newest checkpoint that the quorum of witnesses has
+	// cosigned: not even somebody with the key has rewritten what it covers since
+	// then. What is behind it, only the key holder's word is for.
+	Witnessed *Witnessed
 }
 
 // Unsigned returns how many events are behind the newest checkpoint: those of
@@ -62,6 +72,21 @@ type Trust struct {
 	// signed with one of Keys, and what it covers to be in the journal: so
 	// nothing is missing between any two of them.
 	Checkpoints [][]byte
+
+	// Witnesses are the public keys of witnesses, of which at least Quorum, or all
+	// if it is 0, have to have cosigned a checkpoint of the journal.
+	Witnesses []note.Verifier
+	Quorum    int
+
+	// Archive, if not nil, has the segments that are not in the directory.
+	Archive Archive
+
+	// Apart accepts that the first segments, or the last, are elsewhere, as long
+	// as the tiles in the directory and a checkpoint that is signed with one of
+	// Keys cover the events in them: what is there is then proven to be in its
+	// place, and [Report] says what has to be found elsewhere. Without it, what
+	// is not there is a damage.
+	Apart bool
 }
 
 // Verify is [Trust.Verify] for whoever knows heads and no key.
@@ -129,6 +154,9 @@ func (v *verifier) verify(ctx context.Context) error {
 		return err
 	}
 	segs, err := segments(v.dir)
+	if err == nil {
+		segs, err = v.together(ctx, segs)
+	}
 	if err != nil {
 		return err
 	}
@@ -136,7 +164,11 @@ func (v *verifier) verify(ctx context.Context) error {
 		return errNoSegments
 	}
 	v.rep.Segments = len(segs)
-	if n := segs[0].number; n != 1 {
+	if n := segs[0].number; n != 1 && v.Apart && v.survey != nil && v.rep.Checkpoint != nil {
+		if err := v.skip(segs[0]); err != nil {
+			return err
+		}
+	} else if n != 1 {
 		v.damages = append(v.damages, Damage{What: fmt.Sprintf("segments 1 to %d are missing", n-1)})
 	}
 	t, err := walk(segs, func(f *frame) error {
@@ -151,12 +183,17 @@ func (v *verifier) verify(ctx context.Context) error {
 	if t.frames > 0 {
 		v.rep.Head = Head{t.origin, t.seq + 1, t.chain.String()}
 	}
+	if v.Apart {
+		if err := v.beyond(); err != nil {
+			return err
+		}
+	}
 	u, err := readPending(v.dir, t.origin, t.seq+1)
 	if err != nil {
 		return err
 	}
 	u.leaves(func([]byte) bool { v.rep.Pending++; return true })
-	v.rep.Closed, v.rep.Torn = t.kind == JournalClosed && t.torn == 0 && v.rep.Pending == 0, t.torn
+	v.rep.Closed, v.rep.Torn = t.kind == JournalClosed && t.torn == 0 && v.rep.Pending == 0 && v.rep.Beyond == 0, t.torn
 	for _, h := range v.Heads {
 		if h.Origin != t.origin {
 			v.damages = append(v.damages, Damage{What: fmt.Sprintf("this is journal %q, the known head is of %q", t.origin, h.Origin)})
@@ -195,6 +232,12 @@ func (v *verifier) frame(f *frame) error {
 // checkpoints reads those that are to be met.
 func (v *verifier) checkpoints() error {
 	if len(v.Keys) == 0 {
+		if len(v.Witnesses) > 0 || v.Quorum > 0 {
+			return v.witnessed()
+		}
+		if v.Apart {
+			return errors.New("what is elsewhere cannot be proven without the public key")
+		}
 		if len(v.Checkpoints) > 0 {
 			return errors.New("a checkpoint says nothing without the public key of whoever signed it")
 		}
@@ -219,6 +262,12 @@ func (v *verifier) checkpoints() error {
 	}
 	if err != nil {
 		v.damages = append(v.damages, Damage{File: checkpointFile, What: err.Error()})
+	}
+	if err := v.retired(); err != nil {
+		return err
+	}
+	if err := v.witnessed(); err != nil {
+		return err
 	}
 	for _, c := range v.known {
 		v.survey.roots[c.Size] = tlog.Hash{}
@@ -249,15 +298,18 @@ func (v *verifier) tile(c *Checkpoint, t tlog.Tile, hashes []tlog.Hash) error {
 func (v *verifier) meet(origin string) error {
 	for i, c := range v.known {
 		d := Damage{File: checkpointFile}
-		if i < len(v.Checkpoints) {
+		switch {
+		case i < len(v.Checkpoints):
 			d.File = fmt.Sprintf("known checkpoint %d", i+1)
+		case v.rep.Witnessed != nil && i == len(v.known)-1:
+			d.File = WitnessedFile
 		}
 		switch {
-		case c.journal() != origin:
+		case c.Journal() != origin:
 			d.What = fmt.Sprintf("this is journal %q, the checkpoint is of %q", origin, c.Origin)
 		case c.Size > v.survey.tree.size:
 			d.What = fmt.Sprintf("events %d to %d, which the checkpoint covers, are missing", v.survey.tree.size, c.Size-1)
-		case v.survey.roots[c.Size] != tlog.Hash(c.Root):
+		case v.survey.roots[c.Size] != tlog.Hash(c.Root) && !v.older(c):
 			d.What = fmt.Sprintf("the first %d events are not those that were signed", c.Size)
 		default:
 			continue

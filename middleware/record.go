@@ -100,6 +100,7 @@ type recordSettings struct {
 	MinFree     uint64          `yaml:"min_free"` // bytes
 	AcceptGap   bool            `yaml:"accept_gap"`
 	KeyFile     string          `yaml:"key_file"` // the private key that signs checkpoints
+	OldKeys     []string        `yaml:"old_keys"` // public keys that signed before key_file
 	SealTo      []string        `yaml:"seal_to"`  // recipients of age
 	HideArgs    bool            `yaml:"hide_args"`
 	HideText    bool            `yaml:"hide_text"`
@@ -120,7 +121,7 @@ func (c *recordSettings) check() error {
 // RecordKind is the kind "record": [Record] with a journal from set. Its
 // settings are dir (needed), strict, segment_size and min_free in bytes,
 // segment_age, accept_gap, key_file with a private key as audit.NewKey makes it,
-// seal_to with the recipients of age that statements and arguments are sealed to,
+// old_keys with the public halves of those before it, seal_to with the recipients of age that statements and arguments are sealed to,
 // hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
 func RecordKind(set *audit.Set) Kind {
 	return KindOf("record", func(c recordSettings) (Step, error) {
@@ -128,7 +129,7 @@ func RecordKind(set *audit.Set) Kind {
 			return Step{}, err
 		}
 		o := audit.Options{SegmentSize: c.SegmentSize, SegmentAge: c.SegmentAge, MinFree: c.MinFree, AcceptGap: c.AcceptGap,
-			SealTo: strings.Join(c.SealTo, "\n")}
+			SealTo: strings.Join(c.SealTo, "\n"), OldKeys: strings.Join(c.OldKeys, "\n")}
 		if c.KeyFile != "" {
 			key, err := os.ReadFile(c.KeyFile)
 			if err != nil {
