@@ -1,0 +1,141 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/audit/store"
+)
+
+// A Copy is a journal in a store. It is an [audit.Archive], so that audit.Trust
+// reads its segments where they are.
+type Copy struct {
+	Store  store.Store
+	Origin string // the journal's id
+}
+
+// Journals returns the ids of the journals in a store.
+func Journals(ctx context.Context, s store.Store) (ids []string, err error) {
+	for o, err := range s.List(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		if id, ok := strings.CutSuffix(o.Name, "/"+checkpoint); ok && !strings.Contains(id, "/") {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// Segments implements [audit.Archive].
+func (c Copy) Segments(ctx context.Context) (files []string, err error) {
+	for o, err := range c.Store.List(ctx, c.Origin+"/") {
+		if err != nil {
+			return nil, err
+		}
+		if name := strings.TrimPrefix(o.Name, c.Origin+"/"); !strings.Contains(name, "/") && strings.HasSuffix(name, ".journal") {
+			files = append(files, name)
+		}
+	}
+	return files, nil
+}
+
+// Open implements [audit.Archive].
+func (c Copy) Open(ctx context.Context, file string) (io.ReadCloser, error) {
+	return c.Store.Get(ctx, c.Origin+"/"+file)
+}
+
+// Fetch copies what is in the store of the journal to dir: all of it, or, if
+// proofs is true, the checkpoint and the tiles only, which are small:
+// some 33 bytes for an event. What is in dir already, of the same size, is not fetched again.
+func (c Copy) Fetch(ctx context.Context, dir string, proofs bool) error {
+	for o, err := range c.Store.List(ctx, c.Origin+"/") {
+		if err != nil {
+			return err
+		}
+		name := strings.TrimPrefix(o.Name, c.Origin+"/")
+		if proofs && name != checkpoint && name != audit.WitnessedFile && !strings.HasPrefix(name, "tile/") {
+			continue
+		}
+		if err := c.fetch(ctx, dir, name, o.Size); err != nil {
+			return fmt.Errorf("archive: %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (c Copy) fetch(ctx context.Context, dir, name string, size int64) error {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return fmt.Errorf("%q is not a name below a folder", name)
+	}
+	to := filepath.Join(dir, filepath.FromSlash(path.Clean(name)))
+	if st, err := os.Stat(to); err == nil && st.Size() == size && !strings.HasPrefix(name, checkpoint) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	r, err := c.Store.Get(ctx, c.Origin+"/"+name)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	// A second name, so that what was fetched in part is not taken for the whole.
+	f, err := os.OpenFile(to+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	n, err := io.Copy(f, r)
+	if err == nil && n != size && !strings.HasPrefix(name, checkpoint) {
+		err = fmt.Errorf("%d bytes came, %d were promised: %w", n, size, io.ErrUnexpectedEOF)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), to)
+	}
+	return err
+}
+
+// Verify checks the journal in the store by what t knows, without a copy of its
+// segments: proofs are fetched to a folder that is removed afterwards, and the
+// segments one after the other. The last events that the checkpoint covers may
+// be in segments that are not sealed yet: see [audit.Report].
+func (c Copy) Verify(ctx context.Context, t audit.Trust) (audit.Report, error) {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		return audit.Report{}, err
+	}
+	defer os.RemoveAll(dir)
+	if err := c.Fetch(ctx, dir, true); err != nil {
+		return audit.Report{}, err
+	}
+	t.Archive, t.Apart = c, true
+	r, err := t.Verify(ctx, dir)
+	if err == nil && r.First > 0 {
+		err = fmt.Errorf("archive: events 0 to %d are not in the store", r.First-1)
+	}
+	return r, err
+}
+
+// read returns an object of at most limit bytes.
+func read(ctx context.Context, s store.Store, name string, limit int64) ([]byte, error) {
+	r, err := s.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("%s: more than %d bytes: %w", name, limit, fs.ErrInvalid)
+	}
+	return b, err
+}
