@@ -1,0 +1,147 @@
+// Package s3 is a store in a bucket of Amazon S3 or of a service that speaks
+// its protocol. An object is uploaded in one request, with its SHA-256, which
+// the service checks; so it is there whole or not at all, and is at most 5 GiB.
+// There is no way here to remove an object: give the gateway an account that
+// cannot either, and a bucket with object lock where evidence has to stay.
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/sallyport-dev/gateway/audit/store"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// A Config says which bucket, and who asks.
+type Config struct {
+	Endpoint string // such as https://s3.eu-central-1.amazonaws.com
+	Region   string // "": the service is asked
+	Bucket   string // it has to exist
+	Prefix   string // before each name, such as "gateway-1/"
+
+	// AccessKey and SecretKey, and SessionToken where they are temporary. Without
+	// AccessKey they are those of the environment (AWS_ACCESS_KEY_ID ...), of the
+	// file of the AWS command line, or of the machine's role.
+	AccessKey    string
+	SecretKey    protocol.Secret
+	SessionToken protocol.Secret
+
+	Transport http.RoundTripper // nil: one with time limits
+
+	StorageClass string // "": the bucket's
+}
+
+// maxObject is what S3 takes in one request.
+const maxObject = 5 << 30
+
+// New returns the store. It asks the service nothing yet.
+func New(c Config) (store.Store, error) {
+	u, err := url.Parse(c.Endpoint)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.Trim(u.Path, "/") != "" || u.User != nil:
+		return nil, fmt.Errorf("s3: endpoint %q: want https://HOST[:PORT]", c.Endpoint)
+	case c.Bucket == "":
+		return nil, errors.New("s3: there is no bucket")
+	case c.Prefix != "" && (strings.HasPrefix(c.Prefix, "/") || !strings.HasSuffix(c.Prefix, "/")):
+		return nil, fmt.Errorf("s3: prefix %q: want one that ends with a slash and begins with none", c.Prefix)
+	}
+	creds := credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}, &credentials.IAM{}})
+	if c.AccessKey != "" {
+		creds = credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())
+	}
+	transport := c.Transport
+	if transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.ResponseHeaderTimeout = time.Minute
+		transport = t
+	}
+	// Whoever calls tries again, with longer pauses.
+	client, err := minio.New(u.Host, &minio.Options{Creds: creds, Secure: u.Scheme == "https", Region: c.Region, Transport: transport, MaxRetries: 2,
+		TrailingHeaders: true}) // checksums are not taken from whoever does without
+	if err != nil {
+		return nil, fmt.Errorf("s3: %w", err)
+	}
+	return &bucket{client, c.Bucket, c.Prefix, c.StorageClass}, nil
+}
+
+type bucket struct {
+	client       *minio.Client
+	name, prefix string
+	class        string
+}
+
+// Put implements [store.Store].
+func (b *bucket) Put(ctx context.Context, name string, body store.Body) error {
+	if err := store.CheckName(name); err != nil {
+		return err
+	}
+	if body.Size > maxObject {
+		return fmt.Errorf("s3: %s has %d bytes, more than one request can hold", name, body.Size)
+	}
+	if _, err := body.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err := b.client.PutObject(ctx, b.name, b.prefix+name, body, body.Size, minio.PutObjectOptions{DisableMultipart: true, StorageClass: b.class,
+		DisableContentSha256: body.Size == 0, // else nothing is sent without a length, over HTTP without TLS
+		UserMetadata:         map[string]string{"x-amz-checksum-sha256": base64.StdEncoding.EncodeToString(body.SHA256[:])}})
+	return b.wrap("put", name, err)
+}
+
+// Get implements [store.Store].
+func (b *bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if err := store.CheckName(name); err != nil {
+		return nil, err
+	}
+	o, err := b.client.GetObject(ctx, b.name, b.prefix+name, minio.GetObjectOptions{})
+	if err == nil {
+		_, err = o.Stat() // the first request
+	}
+	if err != nil {
+		if o != nil {
+			_ = o.Close()
+		}
+		return nil, b.wrap("get", name, err)
+	}
+	return o, nil
+}
+
+// List implements [store.Store].
+func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
+	return func(yield func(store.Info, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		for o := range b.client.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: b.prefix + prefix, Recursive: true}) {
+			if o.Err != nil {
+				yield(store.Info{}, b.wrap("list", prefix, o.Err))
+				return
+			}
+			if !yield(store.Info{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// wrap says what failed, and whether it is that there is no such object.
+func (b *bucket) wrap(what, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+		err = errors.Join(fs.ErrNotExist, err)
+	}
+	return fmt.Errorf("s3: %s %s in %s: %w", what, b.prefix+name, b.name, err)
+}

@@ -1,0 +1,138 @@
+package s3
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/audit/store"
+	"github.com/sallyport-dev/gateway/audit/store/storetest"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// service is a small S3 in memory that looks at the checksums, as S3 does.
+func service(t *testing.T) (url string, sums *atomic.Int64) {
+	t.Helper()
+	mem := s3mem.New()
+	require.NoError(t, mem.CreateBucket("evidence"))
+	s3 := gofakes3.New(mem).Server()
+	sums = &atomic.Int64{}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return
+			}
+			sum := sha256.Sum256(unchunked(t, r, body))
+			if r.Header.Get("x-amz-checksum-sha256") != base64.StdEncoding.EncodeToString(sum[:]) {
+				http.Error(w, "<Error><Code>BadDigest</Code></Error>", http.StatusBadRequest)
+				return
+			}
+			sums.Add(1)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+		s3.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, sums
+}
+
+// unchunked is the body of a request that is signed in chunks, each of which is
+// "size;chunk-signature=...\r\n", the bytes, "\r\n".
+func unchunked(t *testing.T, r *http.Request, b []byte) (out []byte) {
+	t.Helper()
+	if !strings.HasPrefix(r.Header.Get("x-amz-content-sha256"), "STREAMING-") {
+		return b
+	}
+	for len(b) > 0 {
+		head, rest, ok := bytes.Cut(b, []byte("\r\n"))
+		if !ok {
+			return out
+		}
+		n := 0
+		for _, c := range head[:bytes.IndexByte(head, ';')] {
+			n = n<<4 | strings.IndexByte("0123456789abcdef", c)
+		}
+		if n == 0 || n > len(rest) {
+			return out
+		}
+		out, b = append(out, rest[:n]...), rest[min(n+2, len(rest)):]
+	}
+	return out
+}
+
+func TestStore(t *testing.T) {
+	url, sums := service(t)
+	s, err := New(Config{Endpoint: url, Region: "us-east-1", Bucket: "evidence", Prefix: "gw-1/", AccessKey: "id", SecretKey: protocol.NewSecret("secret")})
+	require.NoError(t, err)
+	storetest.Test(t, s)
+	require.Positive(t, sums.Load(), "the service was given checksums")
+
+	other, err := New(Config{Endpoint: url, Region: "us-east-1", Bucket: "evidence", Prefix: "gw-2/", AccessKey: "id", SecretKey: protocol.NewSecret("secret")})
+	require.NoError(t, err)
+	for o, err := range other.List(t.Context(), "") {
+		require.NoError(t, err)
+		t.Errorf("%s is of another prefix", o.Name)
+	}
+}
+
+// TestService does the same with a service that somebody runs: S3_TEST is
+// "endpoint bucket access-key secret-key", and the bucket is empty below "test/".
+func TestService(t *testing.T) {
+	f := strings.Fields(os.Getenv("S3_TEST"))
+	if len(f) != 4 {
+		t.Skip("S3_TEST names no service")
+	}
+	s, err := New(Config{Endpoint: f[0], Bucket: f[1], Prefix: "test/", AccessKey: f[2], SecretKey: protocol.NewSecret(f[3])})
+	require.NoError(t, err)
+	storetest.Test(t, s)
+}
+
+func TestRefusedByTheService(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/xml")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+	}))
+	defer srv.Close()
+	s, err := New(Config{Endpoint: srv.URL, Region: "r", Bucket: "evidence", AccessKey: "id", SecretKey: protocol.NewSecret("hush-hush")})
+	require.NoError(t, err)
+	b, err := store.NewBody(strings.NewReader("x"))
+	require.NoError(t, err)
+	err = s.Put(t.Context(), "x", b)
+	require.ErrorContains(t, err, "put x in evidence")
+	require.NotContains(t, err.Error(), "hush")
+	_, err = s.Get(t.Context(), "x")
+	require.Error(t, err)
+	require.NotErrorIs(t, err, os.ErrNotExist, "a service that refuses does not say that there is nothing")
+	for _, err := range s.List(t.Context(), "") {
+		require.Error(t, err)
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	for _, c := range []Config{{}, {Endpoint: "https://s3.example.com"}, {Endpoint: "s3.example.com", Bucket: "b"}, {Endpoint: "https://s3.example.com/b", Bucket: "b"},
+		{Endpoint: "https://s3.example.com", Bucket: "b", Prefix: "/x/"}, {Endpoint: "https://s3.example.com", Bucket: "b", Prefix: "x"}, {Endpoint: "https://u:p@s3.example.com", Bucket: "b"}} {
+		_, err := New(c)
+		require.Error(t, err, "%v", c)
+	}
+}
+
+// logged has no secret in it.
+func TestConfigKeepsItsSecret(t *testing.T) {
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "config", Config{SecretKey: protocol.NewSecret("hush-hush")})
+	require.NotContains(t, b.String(), "hush")
+}
