@@ -13,6 +13,8 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/audit/archive"
+	"github.com/sallyport-dev/gateway/audit/store"
 )
 
 const verifyHelp = `
@@ -27,6 +29,12 @@ one. Against somebody who does, keep the file 'checkpoint' elsewhere from time t
 time, and give the copies back with -checkpoint: what they cover is then known to
 be there, unchanged, with nothing missing between any two of them. Without a key,
 the line 'head' does the same for what is before it.
+
+With -witness, a checkpoint has to be cosigned by witnesses ('audit cosign'): what
+it covers was not even rewritten by somebody with the gateway's key. With -store,
+segments that were moved away ('audit archive') are read from the store; in place
+of DIR, a store itself can be checked. With -apart, what was moved away may be
+missing, as long as a checkpoint proves its place. ` + storeHelp + `
 `
 
 // keys collects the flags -key: public keys, or files that hold one.
@@ -94,16 +102,18 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	fs.Var(&known, "head", "a `head` that the journal had earlier; may be given several times")
 	fs.Var(&public, "key", "the gateway's public `key`, or a file that holds it; several if the key was changed")
 	recordings := fs.String("recordings", "", "also check the recordings in this `folder`")
+	var witnesses witnessKeys
+	fs.Var(&witnesses, "witness", "the public `key` of a witness, or a file that holds it; may be given several times")
+	quorum := fs.Int("quorum", 0, "how many of the witnesses have to have cosigned; 0 is all")
+	from := fs.String("store", "", "where the segments are that are not here: dir:PATH or s3://BUCKET/PREFIX")
+	apart := fs.Bool("apart", false, "segments may have been moved away, if a checkpoint proves their place")
 	fs.Var(&checkpoints, "checkpoint", "a `file` with a checkpoint from earlier; may be given several times")
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
 		return err
 	}
-	dir, err := journalDir(rest, *path)
-	if err != nil {
-		return err
-	}
-	rep, err := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints}.Verify(ctx, dir)
+	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart}
+	dir, rep, err := verifyAt(ctx, trust, rest, *path, *from)
 	var damage *audit.DamageError
 	if err != nil && !errors.As(err, &damage) {
 		return err
@@ -128,6 +138,15 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 		fmt.Fprintf(&b, "gap       %s at offset %d, %d bytes, accepted by the operator: %s\n", g.File, g.Offset, g.Skipped, oneLine(g.What, 120))
 	}
 	fmt.Fprintf(&b, "head      %s\n", formatHead(rep.Head))
+	if rep.First > 0 {
+		fmt.Fprintf(&b, "apart     the first %s: what is here is in its place behind them\n", count(int(rep.First), "event"))
+	}
+	if rep.Beyond > 0 {
+		fmt.Fprintf(&b, "apart     the last %s that were signed: look for them in segments that are not here\n", count(int(rep.Beyond), "event"))
+	}
+	if w := rep.Witnessed; w != nil {
+		fmt.Fprintf(&b, "witnessed the first %d events, by %s, at %s\n", w.Size, oneLine(strings.Join(w.By, ", "), 200), w.At.UTC().Format("2006-01-02 15:04:05"))
+	}
 	if c := rep.Checkpoint; c != nil {
 		fmt.Fprintf(&b, "signed    the first %d events, as %s\n", c.Size, oneLine(c.Origin, 200))
 		if n := rep.Unsigned(); n > 0 {
@@ -164,4 +183,56 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	}
 	_, werr := fmt.Fprint(p.stdout, b.String())
 	return errors.Join(err, werr)
+}
+
+// verifyAt verifies the journal that the arguments name: a folder, with what is
+// missing from it in the store from, or a store.
+func verifyAt(ctx context.Context, trust audit.Trust, args []string, config, from string) (dir string, rep audit.Report, err error) {
+	if len(args) > 0 {
+		s, ok, err := openStore(args[0])
+		if err != nil {
+			return "", rep, err
+		}
+		if ok {
+			c, err := oneJournal(ctx, s)
+			if err != nil {
+				return "", rep, err
+			}
+			rep, err = c.Verify(ctx, trust)
+			return args[0] + " (journal " + c.Origin + ")", rep, err
+		}
+	}
+	if dir, err = journalDir(args, config); err != nil {
+		return dir, rep, err
+	}
+	if from != "" {
+		s, ok, err := openStore(from)
+		if err == nil && !ok {
+			err = usagef("-store %q is not dir:PATH or s3://BUCKET/PREFIX", from)
+		}
+		if err != nil {
+			return dir, rep, err
+		}
+		origin, err := audit.Origin(dir)
+		if err != nil {
+			return dir, rep, err
+		}
+		trust.Archive = archive.Copy{Store: s, Origin: origin}
+	}
+	rep, err = trust.Verify(ctx, dir)
+	return dir, rep, err
+}
+
+// oneJournal returns the only journal in a store.
+func oneJournal(ctx context.Context, s store.Store) (c archive.Copy, err error) {
+	ids, err := archive.Journals(ctx, s)
+	switch {
+	case err != nil:
+		return c, err
+	case len(ids) == 0:
+		return c, errors.New("the store has no journal")
+	case len(ids) > 1:
+		return c, fmt.Errorf("the store has %d journals: name the one of the folder with -store", len(ids))
+	}
+	return archive.Copy{Store: s, Origin: ids[0]}, nil
 }

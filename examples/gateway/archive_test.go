@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// The way of a journal as an operator goes it: signed, witnessed, exported,
+// archived, and verified where it is and where it went.
+func TestArchiveOnTheCommandLine(t *testing.T) {
+	t.Chdir(t.TempDir())
+	out := func(want int, args ...string) string {
+		t.Helper()
+		var o, e strings.Builder
+		p := &program{strings.NewReader(""), &o, &e}
+		require.Equal(t, want, p.main(t.Context(), args), "%v\n%s%s", args, o.String(), e.String())
+		return o.String() + e.String()
+	}
+	file := func(name, text string) { require.NoError(t, os.WriteFile(name, []byte(text), 0o600)) }
+	file("gateway.pub", out(exitOK, "audit", "key", "-name", "gateway.example.com", "gateway.key"))
+	file("witness.pub", out(exitOK, "audit", "key", "-name", "witness.example.org", "witness.key"))
+	private := string(must(os.ReadFile("gateway.key")))
+	for range 5 { // each start begins a segment
+		j, err := audit.Open("journal", audit.Options{MinFree: 1, Key: protocol.NewSecret(private)})
+		require.NoError(t, err)
+		require.NoError(t, j.Close())
+	}
+
+	// A witness, in the background.
+	ctx, cancel := context.WithCancel(t.Context())
+	done, ready := make(chan int), make(chan string, 1)
+	go func() {
+		p := &program{strings.NewReader(""), sends(ready), &strings.Builder{}}
+		done <- p.main(ctx, []string{"audit", "witness", "-key", "gateway.pub", "-key-file", "witness.key", "-listen", "127.0.0.1:0", "seen"})
+	}()
+	line := <-ready
+	at := strings.TrimSpace(line[strings.Index(line, "http://"):])
+	require.Contains(t, out(exitOK, "audit", "cosign", "-key", "gateway.pub", "-witness", at+"=witness.pub", "journal"), "cosigned by 1 witness")
+	require.Contains(t, out(exitOK, "verify", "-key", "gateway.pub", "-witness", "witness.pub", "journal"), "witnessed the first")
+	require.Contains(t, out(exitError, "verify", "-key", "gateway.pub", "-witness", "gateway.pub", "journal"), "0 witnesses, want 1")
+	cancel()
+	require.Equal(t, exitOK, <-done)
+
+	// Files for whoever asks questions; twice is once.
+	for range 2 {
+		out(exitOK, "audit", "export", "-cursor", "lake.cursor", "-format", "parquet", "dir:lake", "journal")
+		out(exitOK, "audit", "export", "-cursor", "lines.cursor", "-format", "ocsf", "dir:lines", "journal")
+	}
+	require.Len(t, must(filepath.Glob("lake/*/*/*/*.parquet")), 1)
+	require.Len(t, must(filepath.Glob("lines/*/*/*/*.ndjson.gz")), 1)
+	require.Contains(t, out(exitUsage, "audit", "export", "-cursor", "x", "-format", "parquet", "file:x", "journal"), "for a store")
+	require.Contains(t, out(exitUsage, "audit", "export", "-cursor", "x", "otlp+http://collector.example:4318/v1/logs", "journal"), "over https")
+	require.Contains(t, out(exitUsage, "audit", "export", "-cursor", "x", "s3://b/p?endpoint=http://s3.example", "journal"), "over https")
+
+	// Away, and proven from everywhere.
+	old := time.Now().Add(-48 * time.Hour)
+	for _, f := range must(filepath.Glob("journal/*.journal")) {
+		require.NoError(t, os.Chtimes(f, old, old))
+	}
+	file("late.cursor", `{"origin":"x","next":0}`)
+	require.Contains(t, out(exitOK, "audit", "archive", "-key", "gateway.pub", "-keep", "24h", "-cursor", "late.cursor", "dir:bucket", "journal"), "removed   0 files")
+	require.Contains(t, out(exitOK, "audit", "archive", "-key", "gateway.pub", "-keep", "24h", "-cursor", "lake.cursor", "dir:bucket", "journal"), "removed   3 files")
+	require.Contains(t, out(exitError, "verify", "-key", "gateway.pub", "journal"), "DAMAGED")
+	require.Contains(t, out(exitOK, "verify", "-key", "gateway.pub", "-apart", "journal"), "apart     the first")
+	require.NotContains(t, out(exitOK, "verify", "-key", "gateway.pub", "-witness", "witness.pub", "-store", "dir:bucket", "journal"), "apart")
+	require.Contains(t, out(exitOK, "verify", "-key", "gateway.pub", "-witness", "witness.pub", "dir:bucket"), "apart     the last")
+	out(exitOK, "tail", "journal")
+	require.Contains(t, out(exitUsage, "audit", "archive", "dir:bucket", "journal"), "-key is missing")
+
+	// The key is changed, as the documentation says.
+	file("new.pub", out(exitOK, "audit", "key", "-name", "gateway.example.com", "new.key"))
+	j, err := audit.Open("journal", audit.Options{MinFree: 1, Key: protocol.NewSecret(string(must(os.ReadFile("new.key")))), OldKeys: string(must(os.ReadFile("gateway.pub")))})
+	require.NoError(t, err)
+	require.NoError(t, j.Close())
+	out(exitOK, "verify", "-key", "gateway.pub", "-key", "new.pub", "-witness", "witness.pub", "-store", "dir:bucket", "journal")
+	require.Contains(t, out(exitOK, "audit", "archive", "-key", "gateway.pub", "-key", "new.pub", "dir:bucket", "journal"), "uploaded  1 segment")
+	out(exitOK, "verify", "-key", "gateway.pub", "-key", "new.pub", "dir:bucket")
+}
+
+// sends passes on what is written to it first.
+type sends chan string
+
+func (c sends) Write(b []byte) (int, error) {
+	select {
+	case c <- string(b):
+	default:
+	}
+	return len(b), nil
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
