@@ -38,7 +38,7 @@ func (c *Client) List(ctx context.Context, all bool) ([]Request, error) {
 	if all {
 		query = "?state=all"
 	}
-	err := c.do(ctx, http.MethodGet, path+query, nil, &l)
+	err := c.Do(ctx, http.MethodGet, path+query, nil, &l)
 	return l.Requests, err
 }
 
@@ -49,7 +49,7 @@ func (c *Client) Get(ctx context.Context, id string) (Request, error) {
 	if !ok {
 		return r, ErrUnknown
 	}
-	err := c.do(ctx, http.MethodGet, path+"/"+key, nil, &r)
+	err := c.Do(ctx, http.MethodGet, path+"/"+key, nil, &r)
 	return r, err
 }
 
@@ -65,7 +65,7 @@ func (c *Client) Decide(ctx context.Context, r Request, approve bool, comment st
 	if !ok {
 		return after, ErrUnknown
 	}
-	err := c.do(ctx, http.MethodPost, path+"/"+key, v, &after)
+	err := c.Do(ctx, http.MethodPost, path+"/"+key, v, &after)
 	return after, err
 }
 
@@ -114,7 +114,9 @@ func (c *Client) Watch(ctx context.Context, interval time.Duration) iter.Seq2[Re
 	}
 }
 
-func (c *Client) do(ctx context.Context, method, where string, body, into any) error {
+// Do asks another page of the same server, as the same person: it sends body as
+// JSON, unless that is nil, and reads the answer into into.
+func (c *Client) Do(ctx context.Context, method, where string, body, into any) error {
 	u, err := url.Parse(strings.TrimRight(c.URL, "/"))
 	if err != nil {
 		return fmt.Errorf("approval: the server's address: %w", err)
