@@ -27,6 +27,7 @@ func (c *channel) relay(x *protocol.Exchange, t taps) {
 	if c.in != nil {
 		stdin = c.in
 	}
+	c.s.run(c, true)
 	var in, out sync.WaitGroup
 	in.Add(2)
 	out.Add(2)
@@ -60,6 +61,7 @@ func (c *channel) relay(x *protocol.Exchange, t taps) {
 	})
 	c.s.ps.Go(func() error {
 		out.Wait()
+		c.s.run(c, false)
 		close(c.streams.out)
 		return nil
 	})

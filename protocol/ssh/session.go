@@ -27,9 +27,10 @@ type session struct {
 	mu       sync.Mutex
 	channels int
 	draining bool
-	lost     error // the target's connection has ended
-	closed   bool  // no-more-sessions: the client opens no further ones
-	lent     int   // channels for which the client's agent is lent
+	lost     error                 // the target's connection has ended
+	closed   bool                  // no-more-sessions: the client opens no further ones
+	running  map[*channel]struct{} // on which something runs
+	lent     int                   // channels for which the client's agent is lent
 
 	listening sync.Mutex
 	listens   map[string]*listen // under listening, by address
@@ -40,7 +41,10 @@ func (s *session) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, t
 	ctx := s.ps.Context()
 	hangUp := func() { _, _ = s.client.Close(), s.target.Close() } // they may be closed already
 	defer hangUp()
-	defer context.AfterFunc(ctx, hangUp)()
+	defer context.AfterFunc(ctx, func() {
+		s.farewell(ctx)
+		hangUp()
+	})()
 	defer s.ps.OnDrain(s.drain)()
 	s.ps.Go(func() error { return s.globals(reqs) })
 	s.ps.Go(func() error { return s.targetGlobals(treqs) })
