@@ -23,7 +23,7 @@ func TestConstructorsHaveExamples(t *testing.T) {
 		case err != nil || !d.IsDir():
 			return err
 		case strings.HasPrefix(d.Name(), ".") && folder != ".", folder == "examples",
-			d.Name() == "testdata", d.Name() == "internal", d.Name() == "protocoltest":
+			d.Name() == "testdata", d.Name() == "internal", d.Name() == "protocoltest", d.Name() == "audittest":
 			return fs.SkipDir
 		}
 		names, err := filepath.Glob(filepath.Join(folder, "*.go"))

@@ -86,6 +86,18 @@
 // there plays to its last whole line. [VerifyRecordings] checks all that are left;
 // one that is bad, or that was moved away, does not keep others from it.
 //
+// # Questions
+//
+// An [Index] answers who did what, without being evidence: it is made from the
+// journal beside its writing, and can be made again. Package sqlite keeps one in a
+// file, package postgres one of all gateways of a fleet. [Query.Matches] says what
+// a question means; package audittest tests an index by it. [Reader] answers over
+// HTTP.
+//
+// A value is searched for by its first 1000 bytes and its hash: a pattern sees no more of
+// a longer one. Words are looked for in the first 16 KiB of a statement with its
+// arguments, and told apart by their first 64 bytes.
+//
 // # What is sealed
 //
 // Statements and arguments hold the data that the target keeps. With
@@ -95,6 +107,7 @@
 // [Unsealer] reads them. [Journal.Erase] removes a session's key, for retention
 // or because a person asks: events, chain and proofs stay as they are, and an
 // event says who erased what and why; [Journal.Hold] keeps it from happening.
+// [Custody] lets people do so over HTTP, and end sessions.
 // What is sealed is not in an index's words and cannot be searched for.
 //
 // # Text

@@ -30,6 +30,7 @@ const (
 	JournalSegment    Kind = "audit.segment"      // the first leaf of each segment
 	JournalGap        Kind = "audit.gap"          // damage that the operator chose to go on behind
 	JournalRead       Kind = "audit.read"         // somebody asked what the journal holds
+	SessionTerminated Kind = "session.terminated" // somebody ended a session, which has its own session.closed
 	SealErased        Kind = "audit.erased"       // what was sealed of a session cannot be read any more
 	SealHeld          Kind = "audit.held"         // what is sealed of a session must not be erased
 	SealReleased      Kind = "audit.released"     // it may be
@@ -38,7 +39,7 @@ const (
 var kinds = map[Kind]bool{LoginRefused: true, SessionOpened: true, SessionClosed: true, ApprovalRequested: true,
 	CommandDecided: true, CommandCompleted: true, CommandUnknown: true, RecordingChunk: true, JournalOpened: true, JournalClosed: true,
 	JournalSegment: true, JournalGap: true, JournalRead: true,
-	SealErased: true, SealHeld: true, SealReleased: true}
+	SessionTerminated: true, SealErased: true, SealHeld: true, SealReleased: true}
 
 // An Event is one leaf of a journal, decoded. Session and Command together
 // name an operation: they are the same on its approval.requested,
@@ -103,6 +104,18 @@ type Tool struct {
 	Trust   string `json:"trust"`
 }
 
+// Called returns what t is called: its name, or what it said of itself. A nil
+// Tool is called nothing.
+func (t *Tool) Called() Text {
+	switch {
+	case t == nil:
+		return ""
+	case t.Name != "":
+		return t.Name
+	}
+	return t.Raw
+}
+
 // An Action is what was asked for. The fields behind Access are on the events
 // with a Decision only.
 type Action struct {
@@ -146,6 +159,9 @@ type Lift struct {
 
 // A ColumnRef is schema, table and column.
 type ColumnRef [3]Text
+
+// String returns c with dots between its parts.
+func (c ColumnRef) String() string { return string(c[0] + "." + c[1] + "." + c[2]) }
 
 // An Arg is one argument of a prepared execution. Value is nil for NULL.
 type Arg struct {
@@ -198,7 +214,7 @@ type About struct {
 	Offset  int64  `json:"offset,omitempty"`  // audit.gap: where in the segment
 	Skipped int64  `json:"skipped,omitempty"` // audit.gap: bytes that cannot be read
 	What    Text   `json:"what,omitempty"`    // audit.gap: what is wrong; audit.opened: what was lost; audit.read: the question
-	Session string `json:"session,omitempty"` // audit.erased, held, released: whose sealed values
+	Session string `json:"session,omitempty"` // session.terminated: which; audit.erased, held, released: whose sealed values
 
 	Prev string `json:"prev,omitempty"` // audit.segment: the chain before it; stays the last field
 }

@@ -104,7 +104,7 @@ func identityOf(id *protocol.Identity) *Identity {
 }
 
 // csvHeader are the columns of [WriteCSV].
-var csvHeader = []string{"seq", "end_seq", "time", "kind", "session", "command", "issuer", "subject", "on_behalf_of", "target", "tool", "trust",
+var csvHeader = []string{"origin", "seq", "end_seq", "time", "kind", "session", "command", "issuer", "subject", "on_behalf_of", "target", "tool", "trust",
 	"verb", "access", "objects", "text", "effect", "rule", "reason", "ticket", "approved_by", "risk", "status", "code", "rows", "bytes", "masked", "duration_us", "error"}
 
 // WriteCSV writes entries as CSV, with a header if told so. Cells that a
@@ -179,7 +179,7 @@ func csvCells(e *Entry) []string {
 		}
 		return strconv.FormatInt(n, 10)
 	}
-	return []string{strconv.FormatUint(e.Seq, 10), number(int64(e.End)), e.Time.UTC().Format(time.RFC3339Nano), string(e.Kind),
+	return []string{e.Origin, strconv.FormatUint(e.Seq, 10), number(int64(e.End)), e.Time.UTC().Format(time.RFC3339Nano), string(e.Kind),
 		e.Session, number(int64(e.Command)), string(id.Issuer), string(id.Subject), string(behalf.Subject), string(target), string(tool.Name), tool.Trust,
 		string(a.Verb), strings.Join(a.Access, " "), strings.Join(objects, " "), text, d.Effect, string(d.Rule), string(d.Reason), string(d.Ticket),
 		strings.Join(approvers, " "), number(int64(a.Risk)), r.Status, string(r.Code), number(r.Rows), number(r.Bytes), strings.Join(masked, " "),

@@ -45,7 +45,8 @@ const MaxPage = 1000
 // number. Both numbers can be proven: see [Prove].
 type Entry struct {
 	Event
-	End uint64 `json:"end_seq,omitempty"`
+	End    uint64 `json:"end_seq,omitempty"`
+	Origin string `json:"origin,omitempty"` // the journal, in an index of several
 }
 
 // A Page is an answer, newest entries first.
@@ -150,8 +151,12 @@ func (q *Query) Check() error {
 		return fmt.Errorf("%w: kind: there is no kind of event %q", ErrQuery, q.Kind)
 	}
 	for _, p := range queryFields {
-		if p.Text != nil && len(*p.Text(q)) > 1000 {
-			return fmt.Errorf("%w: %s: more than 1000 bytes", ErrQuery, p.Name)
+		most := 1000
+		if p.Name == "cursor" {
+			most = 16 << 10 // it names each journal of a fleet
+		}
+		if p.Text != nil && len(*p.Text(q)) > most {
+			return fmt.Errorf("%w: %s: more than %d bytes", ErrQuery, p.Name, most)
 		}
 	}
 	return nil
@@ -191,6 +196,14 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	}
 	d, err := time.ParseDuration(s)
 	return now.Add(-d), err
+}
+
+// A RuleUse says how often a rule decided, or added to a risk, and when last.
+type RuleUse struct {
+	Step  Text      `json:"step"`
+	Rule  Text      `json:"rule"`
+	Count int64     `json:"count"`
+	Last  time.Time `json:"last"`
 }
 
 // A Use says how one identity used one kind of access to one target, which is

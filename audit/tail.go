@@ -64,6 +64,14 @@ const pollEvery = 100 * time.Millisecond
 // on. From 0 is from the first event that is there, if segments before it were
 // moved away. Tail checks each frame by itself; the chain is [Verify]'s business.
 func Tail(ctx context.Context, dir string, from uint64, follow bool, f func(Event) error) error {
+	return tailLeaves(ctx, dir, from, follow, func(e Event, _ []byte) error { return f(e) })
+}
+
+// follower is what a tail is passed on to: events with their leaves, which are
+// valid until it returns.
+type follower func(Event, []byte) error
+
+func tailLeaves(ctx context.Context, dir string, from uint64, follow bool, f follower) error {
 	t := tailer{dir: dir, from: from, follow: follow, f: f}
 	if err := t.start(); err != nil {
 		return err
@@ -83,7 +91,7 @@ type tailer struct {
 	dir    string
 	from   uint64
 	follow bool
-	f      func(Event) error
+	f      follower
 	number uint64 // the last segment that was read
 	read   uint64 // behind the last leaf in it
 	origin string
@@ -190,7 +198,7 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 			if err != nil {
 				return false, err
 			}
-			if err := t.f(e); err != nil {
+			if err := t.f(e, fr.leaf); err != nil {
 				return false, err
 			}
 			if err := ctx.Err(); err != nil {
@@ -244,7 +252,7 @@ func (t *tailer) pending() error {
 	u.leaves(func(leaf []byte) bool {
 		var e Event
 		if e, err = ParseEvent(leaf); err == nil && e.Seq >= t.from {
-			err = t.f(e)
+			err = t.f(e, leaf)
 		}
 		return err == nil
 	})
