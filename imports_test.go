@@ -73,7 +73,7 @@ var heavy = map[string][]string{
 	"github.com/pganalyze/":          {"protocol/internal/pgsql"},
 	"github.com/wasilibs/":           {"protocol/internal/pgsql"},
 	"github.com/jackc/pgproto3":      {"protocol/postgres"},
-	"github.com/jackc/pgx":           {"protocol/postgres/bench"}, // a client: for tests and stores
+	"github.com/jackc/pgx":           {"protocol/postgres/bench", "audit/postgres"}, // a client: for tests and stores
 	"github.com/goccy/go-yaml":       {"middleware/config", "middleware/policy"},
 	"k8s.io/":                        {"protocol/kubernetes"},
 	"modernc.org/sqlite":             {"audit/sqlite"},
