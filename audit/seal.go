@@ -38,6 +38,9 @@ var (
 	ErrErased = errors.New("audit: it was erased")
 	// ErrLegalHold says that what was to be erased has to be kept.
 	ErrLegalHold = errors.New("audit: it is on legal hold")
+
+	errOpen    = errors.New("it is open")
+	errNotHeld = errors.New("it is not on legal hold")
 )
 
 // sealedFile is where the key of a session is. An id is made by the gateway; one
@@ -311,7 +314,7 @@ func (j *Journal) Erase(ctx context.Context, session string, who *protocol.Ident
 		return !open
 	})
 	if open {
-		return fmt.Errorf("session %s: it is open", session)
+		return fmt.Errorf("session %s: %w", session, errOpen)
 	}
 	if err := j.note(ctx, SealErased, session, who, why); err != nil {
 		return err
@@ -331,6 +334,12 @@ func (j *Journal) Hold(ctx context.Context, session string, who *protocol.Identi
 	}
 	j.holds.Lock()
 	defer j.holds.Unlock()
+	key := strings.TrimSuffix(path, ".hold") + ".age"
+	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("session %s: %w, or nothing of it was ever sealed", session, ErrErased)
+	} else if err != nil {
+		return err
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -352,7 +361,9 @@ func (j *Journal) Release(ctx context.Context, session string, who *protocol.Ide
 	}
 	j.holds.Lock()
 	defer j.holds.Unlock()
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("session %s: %w", session, errNotHeld)
+	} else if err != nil {
 		return err
 	}
 	if err := j.note(ctx, SealReleased, session, who, why); err != nil {
