@@ -87,6 +87,9 @@ type Trust struct {
 	// place, and [Report] says what has to be found elsewhere. Without it, what
 	// is not there is a damage.
 	Apart bool
+
+	// Progress, if not nil, is told how many events are verified, now and then.
+	Progress func(verified uint64)
 }
 
 // Verify is [Trust.Verify] for whoever knows heads and no key.
@@ -172,8 +175,13 @@ func (v *verifier) verify(ctx context.Context) error {
 		v.damages = append(v.damages, Damage{What: fmt.Sprintf("segments 1 to %d are missing", n-1)})
 	}
 	t, err := walk(segs, func(f *frame) error {
-		if v.rep.Kinds[f.head.kind]++; f.head.seq%1024 == 0 && ctx.Err() != nil {
-			return context.Cause(ctx)
+		if v.rep.Kinds[f.head.kind]++; f.head.seq%1024 == 0 {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if v.Progress != nil {
+				v.Progress(f.head.seq)
+			}
 		}
 		return v.frame(f)
 	}, v.damaged)
