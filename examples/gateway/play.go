@@ -23,7 +23,9 @@ const playHelp = `
 Plays what a step recordings has kept: a file in the format asciicast, version 2
 or 3, or all recordings of a session, whose id is given as a whole or by its last
 digits, as 'gateway tail' shows them. The error stream of a command without a
-terminal goes to standard error.
+terminal goes to standard error. With -follow what is recorded is shown while it
+is, of a session also the recordings that are still to come, until the command is
+interrupted. Sealed recordings are played with -identity.
 
 What would make the terminal answer or change its settings (titles, clipboard,
 questions) is left out, since whoever was recorded may have meant the viewer.
@@ -41,6 +43,7 @@ type player struct {
 	out, errs io.Writer
 	speed     float64
 	idle      time.Duration // longest pause
+	from      time.Duration // how far into a recording pauses begin
 	follow    bool
 	unseal    *audit.Unsealer // nil: what is played is in the clear
 }
@@ -50,6 +53,7 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	dir := fs.String("dir", "", "the `directory` of the recordings")
 	speed := fs.Float64("speed", 1, "play so many `times` as fast")
 	idle := fs.Duration("idle", 0, "make no pause longer than this, such as 2s; 0 keeps all")
+	from := fs.Duration("from", 0, "show the first so much, such as 10m, without pauses")
 	follow := fs.Bool("follow", false, "show what is there at once, and then what comes until the end")
 	raw := fs.Bool("raw", false, "leave out nothing")
 	identity := identityFlag(fs)
@@ -61,7 +65,7 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	if *speed <= 0 || math.IsInf(*speed, 0) || math.IsNaN(*speed) || *idle < 0 {
 		return usagef("-speed must be more than 0, and -idle not less")
 	}
-	pl := &player{out: p.stdout, errs: p.stderr, speed: *speed, idle: *idle, follow: *follow}
+	pl := &player{out: p.stdout, errs: p.stderr, speed: *speed, idle: *idle, from: *from, follow: *follow}
 	if !*raw {
 		pl.out, pl.errs = &tame{w: p.stdout}, &tame{w: p.stderr}
 	}
@@ -69,10 +73,8 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	if err != nil {
 		return err
 	}
+	whole := !isFile(rest[0]) // of a session, of which more may come
 	if *identity != "" {
-		if *follow {
-			return usagef("-follow does not go with -identity: what is sealed is read when it is there")
-		}
 		if *journal == "" {
 			if *journal, err = stepDir(*path, "record"); err != nil {
 				return fmt.Errorf("%w (name the journal with -journal)", err)
@@ -82,25 +84,40 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 			return err
 		}
 	}
-	for i, f := range files {
-		if len(files) > 1 {
-			if _, err := fmt.Fprintf(p.stderr, "%s[recording %d of %d: %s]\n", strings.Repeat("\n", min(i, 1)), i+1, len(files), f); err != nil {
+	for i := 0; ; i++ {
+		for whole && *follow && i == len(files) {
+			if err := pause(ctx); err != nil {
+				return nil // whoever watched has seen enough
+			}
+			if files, err = recordings(rest[0], *dir, *path); err != nil {
 				return err
 			}
 		}
-		if err := pl.play(ctx, f); err != nil {
+		if i >= len(files) {
+			return nil
+		}
+		if len(files) > 1 {
+			if _, err := fmt.Fprintf(p.stderr, "%s[recording %d of %d: %s]\n", strings.Repeat("\n", min(i, 1)), i+1, len(files), files[i]); err != nil {
+				return err
+			}
+		}
+		if err := pl.play(ctx, files[i]); err != nil {
 			if *follow && errors.Is(err, context.Canceled) {
-				return nil // whoever watched has seen enough
+				return nil
 			}
 			return err
 		}
 	}
-	return nil
+}
+
+// isFile reports whether arg names a recording's file, not a session.
+func isFile(arg string) bool {
+	return strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".cast")
 }
 
 // recordings returns the files that arg means.
 func recordings(arg, dir, config string) ([]string, error) {
-	if strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".cast") {
+	if isFile(arg) {
 		return []string{arg}, nil
 	}
 	if dir == "" {
@@ -139,13 +156,15 @@ func recordings(arg, dir, config string) ([]string, error) {
 
 // play plays one file.
 func (pl *player) play(ctx context.Context, path string) error {
-	f, err := pl.open(path)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f, err := pl.open(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	r := &lineReader{r: bufio.NewReaderSize(f, 64<<10)}
-	line, err := pl.line(ctx, r)
+	line, err := r.next()
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, noEOF(err))
 	}
@@ -154,8 +173,9 @@ func (pl *player) play(ctx context.Context, path string) error {
 		return fmt.Errorf("%s: this is no asciicast of version 2 or 3", path)
 	}
 	var at float64 // of the event before, in version 2
+	left := pl.from.Seconds()
 	for n := 2; ; n++ {
-		line, err := pl.line(ctx, r)
+		line, err := r.next()
 		if err == io.EOF {
 			return nil // the gateway was killed meanwhile, or still records
 		}
@@ -173,6 +193,11 @@ func (pl *player) play(ctx context.Context, path string) error {
 		}
 		if head.Version == 2 {
 			seconds, at = seconds-at, seconds
+		}
+		if left -= seconds; left >= 0 {
+			seconds = 0
+		} else {
+			seconds, left = min(seconds, -left), 0
 		}
 		if err := pl.wait(ctx, seconds); err != nil {
 			return err
@@ -194,11 +219,19 @@ func (pl *player) play(ctx context.Context, path string) error {
 	}
 }
 
-// open returns what is in a recording, in the clear.
-func (pl *player) open(path string) (io.ReadCloser, error) {
-	f, err := os.Open(path)
-	if err != nil || pl.unseal == nil {
-		return f, err
+// open returns what is in a recording, in the clear. One that is followed has no
+// end but that of ctx.
+func (pl *player) open(ctx context.Context, path string) (io.ReadCloser, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	var f io.ReadCloser = file
+	if pl.follow {
+		f = growing{ctx, file}
+	}
+	if pl.unseal == nil {
+		return f, nil
 	}
 	session, command, err := recordingOf(path)
 	if err != nil {
@@ -235,18 +268,35 @@ func (pl *player) wait(ctx context.Context, seconds float64) error {
 	}
 }
 
-// line returns the next whole line, and waits for it if the recording is followed.
-func (pl *player) line(ctx context.Context, r *lineReader) ([]byte, error) {
+// growing is a file to which more is added: reading waits at its end.
+type growing struct {
+	ctx context.Context
+	f   *os.File
+}
+
+func (g growing) Close() error { return g.f.Close() }
+
+func (g growing) Read(b []byte) (int, error) {
 	for {
-		line, err := r.next()
-		if err != io.EOF || !pl.follow {
-			return line, err
+		n, err := g.f.Read(b)
+		if n > 0 || err != io.EOF {
+			return n, err
 		}
-		select {
-		case <-time.After(followEvery):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := pause(g.ctx); err != nil {
+			return 0, err
 		}
+	}
+}
+
+// pause waits until it is worth looking again.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(followEvery)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 

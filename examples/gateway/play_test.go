@@ -29,6 +29,11 @@ func TestPlay(t *testing.T) {
 	out, _, code = played(t, `{"version":2}`+"\n"+`[1.0, "o", "a"]`+"\n"+`[1.5, "o", "b"]`+"\n"+`[2, "o`)
 	require.Equal(t, "ab", out, "a recording that was cut off")
 	require.Zero(t, code)
+	// What was seen already is not waited for.
+	long := `{"version":3}` + "\n" + `[9000000, "o", "a"]` + "\n" + `[1, "o", "b"]` + "\n" + `[1, "o", "c"]` + "\n"
+	out, _, code = played(t, long, "-from", "2500h")
+	require.Equal(t, "abc", out)
+	require.Zero(t, code)
 	for name, cast := range map[string]string{"another file": "{}\n", "nothing": "", "no event": `{"version":3}` + "\n[1]\n", "a long line": `{"version":3}` + "\n" + strings.Repeat("x", 5<<20)} {
 		_, errs, code := played(t, cast)
 		require.Equal(t, 1, code, name)

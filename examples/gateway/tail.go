@@ -20,6 +20,9 @@ Prints one line for each event of the journal in DIR, by default the journal of
 the configuration. It takes no lock and changes nothing. Each line names the
 session by the last digits of its id, and the operation by its number.
 
+With -session and -follow, what somebody does is seen while they do it: statements,
+how they ended, and what was refused. 'gateway play -follow' shows a terminal.
+
 What is sealed is shown as such, or in the clear with -identity, the file of a
 private key of age that it was sealed to.
 `
@@ -68,6 +71,7 @@ func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) err
 	asJSON := fs.Bool("json", false, "print one JSON object for each event, with everything")
 	from := fs.Uint64("from", 0, "begin with the event of this `number`")
 	since := fs.Duration("since", 0, "look back only so far, such as 1h; 0 is the whole journal")
+	session := fs.String("session", "", "only the session of this `id`, or whose id ends so; -follow ends with it")
 	identity := identityFlag(fs)
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
@@ -91,18 +95,36 @@ func (p *program) tail(ctx context.Context, fs *flag.FlagSet, args []string) err
 		if *since > 0 && time.Since(e.Time) > *since {
 			return nil
 		}
+		if *session != "" && !ofSession(&e, *session) {
+			return nil
+		}
 		if err := open(&e); err != nil {
 			return err
 		}
 		if err := print(e); err != nil || !*follow {
 			return err
 		}
-		return w.Flush()
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		if *session != "" && e.Kind == audit.SessionClosed {
+			return errOver
+		}
+		return nil
 	})
-	if *follow && errors.Is(err, context.Canceled) {
+	if errors.Is(err, errOver) || *follow && errors.Is(err, context.Canceled) {
 		err = nil // whoever watched has seen enough
 	}
 	return errors.Join(err, w.Flush())
+}
+
+// errOver says that the session that is followed has ended.
+var errOver = errors.New("the session has ended")
+
+// ofSession reports whether e is of the session whose id is, or ends with, id.
+func ofSession(e *audit.Event, id string) bool {
+	is := func(s string) bool { return s != "" && (s == id || len(id) >= 6 && strings.HasSuffix(s, id)) }
+	return is(e.Session) || e.Journal != nil && is(e.Journal.Session)
 }
 
 // eventLine is an event for people: number, time, who at what, what happened.
@@ -153,6 +175,15 @@ func happened(e *audit.Event) string {
 		add("%s", e.Kind)
 		if e.Journal != nil {
 			add("%s asked for %s", who(e.Identity), oneLine(string(e.Journal.What), 200))
+		}
+	case audit.SessionTerminated, audit.SealErased, audit.SealHeld, audit.SealReleased:
+		add("%s", e.Kind)
+		if e.Journal != nil {
+			by := "by age"
+			if e.Identity != nil {
+				by = "by " + who(e.Identity)
+			}
+			add("session %s %s: %s", oneLine(e.Journal.Session, 100), by, oneLine(string(e.Journal.What), 200))
 		}
 	case audit.JournalGap:
 		add("GAP")
