@@ -24,10 +24,11 @@ const defaultConfig = "/etc/sallyport/gateway.yaml"
 
 // settings are the sections of the configuration that are this program's own.
 type settings struct {
-	Admin  adminSettings
-	Reader readerSettings
-	Log    logSettings
-	Drain  time.Duration // how long sessions may take to end; 0 means 30 s
+	Admin    adminSettings
+	Reader   readerSettings
+	Sessions sessionSettings
+	Log      logSettings
+	Drain    time.Duration // how long sessions may take to end; 0 means 30 s
 }
 
 type logSettings struct {
@@ -37,7 +38,7 @@ type logSettings struct {
 
 // sections returns what [gateway.Kinds] asks for.
 func (s *settings) sections() map[string]any {
-	return map[string]any{"admin": &s.Admin, "audit": &s.Reader, "log": &s.Log, "drain": &s.Drain}
+	return map[string]any{"admin": &s.Admin, "audit": &s.Reader, "sessions": &s.Sessions, "log": &s.Log, "drain": &s.Drain}
 }
 
 func (s *settings) check() error {
@@ -50,7 +51,7 @@ func (s *settings) check() error {
 	case s.Log.Format != "" && s.Log.Format != "text" && s.Log.Format != "json":
 		return fmt.Errorf("log: format %q is not text or json", s.Log.Format)
 	}
-	return errors.Join(s.Admin.check(), s.Reader.check(&s.Admin))
+	return errors.Join(s.Admin.check(), s.Reader.check(&s.Admin), s.Sessions.check(&s.Admin))
 }
 
 // An assembly holds what lives longer than one configuration: the journals,
@@ -96,7 +97,7 @@ func (a *assembly) load(path string) (*configuration, error) {
 	for _, l := range c.Listeners {
 		c.fixed = append(c.fixed, l.Addr)
 	}
-	c.fixed = append(c.fixed, c.settings.Admin, c.settings.Reader, c.settings.Log.Format)
+	c.fixed = append(c.fixed, c.settings.Admin, c.settings.Reader, c.settings.Sessions, c.settings.Log.Format)
 	c.Logger = a.logger(&c.settings)
 	a.level.Set(c.settings.Log.Level)
 	return c, nil

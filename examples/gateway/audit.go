@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/sallyport-dev/gateway/audit"
-	"github.com/sallyport-dev/gateway/audit/sqlite"
 )
 
 const keyHelp = `
@@ -119,8 +118,7 @@ func (p *program) auditKey(_ context.Context, fs *flag.FlagSet, args []string) e
 }
 
 func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []string) error {
-	path := fs.String("config", defaultConfig, "the configuration `file` that names the journal")
-	file := fs.String("index", "", "the `file` of the index; by default index.sqlite in the journal's directory")
+	from := newIndexFlags(fs)
 	format := fs.String("format", "table", "table, json (one object for each) or csv")
 	all := fs.Bool("all", false, "all of them, not one page")
 	identity := identityFlag(fs)
@@ -143,23 +141,16 @@ func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []strin
 	if !ok {
 		return usagef("-format %q is not table, json or csv", *format)
 	}
-	dir, err := journalDir(rest, *path)
-	if err != nil {
-		return err
-	}
-	open, err := unsealer(*identity, dir)
-	if err != nil {
-		return err
-	}
-	if *file == "" {
-		*file = filepath.Join(dir, "index.sqlite")
-	}
-	x, err := sqlite.Open(ctx, *file, dir)
+	x, dir, err := p.index(ctx, from, rest)
 	if err != nil {
 		return err
 	}
 	defer x.Close()
-	if err := x.Update(ctx); err != nil {
+	if dir == "" && *identity != "" {
+		return usagef("-identity opens what one journal has sealed: name that, not -database")
+	}
+	open, err := unsealer(*identity, dir)
+	if err != nil {
 		return err
 	}
 	for first := true; ; first = false {

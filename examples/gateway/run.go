@@ -81,7 +81,7 @@ type running struct {
 	admin  *http.Server
 	failed chan error
 	wg     sync.WaitGroup
-	close  func() error // of what readers ask; nil if nobody may
+	kept   *evidence // nil if nobody may ask about the journal or act on it
 }
 
 // start opens all listeners before it serves the first: a gateway runs as a
@@ -97,8 +97,8 @@ func (r *running) start() (err error) {
 			for _, l := range ls {
 				_ = l.Close()
 			}
-			if r.close != nil {
-				_ = r.close()
+			if r.kept != nil {
+				_ = r.kept.close()
 			}
 			_ = r.gw.Shutdown(context.Background())
 		}
@@ -115,10 +115,8 @@ func (r *running) start() (err error) {
 		ls = append(ls, nl)
 	}
 	pages := map[string]http.Handler{}
-	if len(r.now.settings.Reader.Groups) > 0 {
-		if pages["/audit"], r.close, err = r.readJournal(context.Background()); err != nil {
-			return fmt.Errorf("audit: %w", err)
-		}
+	if r.kept, err = r.keepEvidence(context.Background(), pages); err != nil {
+		return fmt.Errorf("audit: %w", err)
 	}
 	if login := r.now.sshLogin; login != nil {
 		pages["/ssh/"] = login
@@ -170,7 +168,7 @@ func (r *running) reload() {
 		return
 	}
 	if r.now.needsRestart(next) {
-		r.log.Warn("reload: changes of listen, admin, audit and log.format need a restart", "file", r.path)
+		r.log.Warn("reload: changes of listen, admin, audit, sessions and log.format need a restart", "file", r.path)
 		next.fixed = r.now.fixed // and go on needing it
 	}
 	r.now = next
@@ -199,8 +197,8 @@ func (r *running) stop(ctx context.Context) error {
 		}
 	}
 	r.wg.Wait()
-	if r.close != nil {
-		err = errors.Join(err, r.close())
+	if r.kept != nil {
+		err = errors.Join(err, r.kept.close())
 	}
 	r.log.Info("stopped", slog.Bool("clean", err == nil))
 	return err

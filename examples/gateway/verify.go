@@ -112,7 +112,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	if err != nil {
 		return err
 	}
-	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart}
+	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart, Progress: p.progress("verified %d events")}
 	dir, rep, err := verifyAt(ctx, trust, rest, *path, *from)
 	var damage *audit.DamageError
 	if err != nil && !errors.As(err, &damage) {
