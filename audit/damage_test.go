@@ -331,6 +331,33 @@ func TestResyncHasABudget(t *testing.T) {
 	require.Less(t, time.Since(start), 5*time.Second)
 }
 
+// What is moved away while somebody reads is not skipped in silence.
+func TestTailMissesSegments(t *testing.T) {
+	dir := t.TempDir()
+	key, _ := newTestKey(t)
+	signed(t, dir, key, 200)
+	segs := must(segments(dir))
+	require.Greater(t, len(segs), 4)
+	last := uint64(0)
+	err := Tail(t.Context(), dir, 0, false, func(e Event) error {
+		if e.Seq == 0 {
+			require.NoError(t, os.Remove(segs[1].path))
+			require.NoError(t, os.Remove(segs[2].path))
+		}
+		last = e.Seq
+		return nil
+	})
+	var damage *DamageError
+	require.ErrorAs(t, err, &damage)
+	next := damage.Damages[0].Next
+	require.Greater(t, next, last+1)
+	require.NoError(t, Tail(t.Context(), dir, next, false, func(e Event) error {
+		require.GreaterOrEqual(t, e.Seq, next)
+		return nil
+	}))
+	require.ErrorAs(t, Tail(t.Context(), dir, last+1, false, func(Event) error { return nil }), &damage, "nor for who begins there")
+}
+
 func TestTailFollows(t *testing.T) {
 	dir := t.TempDir()
 	j := openTest(t, dir, Options{SegmentSize: 2 << 10})

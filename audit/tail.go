@@ -173,6 +173,9 @@ func (t *tailer) segment(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	defer r.close()
+	if t.read > 0 && s.number > t.number+1 {
+		t.lost = &Damage{File: segmentFile(t.number + 1), Segment: t.number + 1} // they went while it was reading
+	}
 	t.number = s.number
 	over := false // nothing will be added to this segment
 	var fr frame
