@@ -21,7 +21,7 @@ func Dir(path string) Store { return dir{path} }
 type dir struct{ path string }
 
 // unfinished is the end of the names of files that are being written. One that a
-// crash has left is overwritten by the next try.
+// crash has left is no object, and can be removed.
 const unfinished = ".unfinished"
 
 func (d dir) file(name string) (string, error) {
@@ -47,7 +47,7 @@ func (d dir) Put(ctx context.Context, name string, b Body) error {
 	if _, err := b.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path+unfinished, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+unfinished) // of its own, whoever puts the same
 	if err != nil {
 		return err
 	}

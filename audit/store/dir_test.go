@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,31 @@ func TestDir(t *testing.T) {
 		t.Errorf("%s is listed", o.Name)
 	}
 	require.NoError(t, store.Dir(path).Put(t.Context(), "x", b))
-	require.NoFileExists(t, filepath.Join(path, "x.unfinished"))
+	left, err := filepath.Glob(filepath.Join(path, "*.unfinished"))
+	require.NoError(t, err)
+	require.Len(t, left, 1, "that of the crash")
+
+	// Whoever puts the same at the same time: one of them is there, whole.
+	large := strings.Repeat("one or the other ", 1<<14)
+	var wg sync.WaitGroup
+	for _, text := range []string{large + "a", large + "b", large + "c"} {
+		wg.Go(func() {
+			b, err := store.NewBody(strings.NewReader(text))
+			if err == nil {
+				err = store.Dir(path).Put(t.Context(), "same", b)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	r, err := store.Dir(path).Get(t.Context(), "same")
+	require.NoError(t, err)
+	defer r.Close()
+	same, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.Len(t, same, len(large)+1)
 	require.Error(t, store.Dir(path).Put(t.Context(), "y.unfinished", b))
 }
 
