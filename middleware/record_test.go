@@ -207,3 +207,30 @@ func TestRecordKind(t *testing.T) {
 	_, err = k.New(decodeRecordYAML("dir: x\nsegment_size: -5\n"))
 	require.ErrorContains(t, err, "segment_size")
 }
+
+// The key of a journal is changed in the configuration.
+func TestRecordKindChangesItsKey(t *testing.T) {
+	dir := t.TempDir()
+	key := func(name string) (file, public string) {
+		private, public, err := audit.NewKey("gateway.example.com")
+		require.NoError(t, err)
+		file = filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(file, []byte(private.Reveal()), 0o600))
+		return file, public
+	}
+	first, public := key("first")
+	second, _ := key("second")
+	open := func(rest string) error {
+		var set audit.Set
+		s, err := middleware.RecordKind(&set).New(decodeRecordYAML(fmt.Sprintf("dir: %s/journal\nmin_free: 1\n%s", dir, rest)))
+		if err == nil {
+			err = s.Close()
+		}
+		return err
+	}
+	require.NoError(t, open("key_file: "+first+"\n"))
+	require.ErrorContains(t, open("key_file: "+second+"\n"), "old keys")
+	require.ErrorContains(t, open("key_file: "+second+"\nold_keys: [nonsense]\n"), "nonsense")
+	require.NoError(t, open("key_file: "+second+"\nold_keys: ["+public+"]\n"))
+	require.NoError(t, open("key_file: "+second+"\n"))
+}
