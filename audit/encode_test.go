@@ -60,6 +60,11 @@ func samples() map[string]*protocol.Event {
 
 	held := op(3, "delete", "delete from users")
 	held.Access = protocol.Write
+	lifted := op(5, "select", "/* unmask: T-1 */ select email from users")
+	lifted.Access, lifted.Pure = protocol.Read, true
+	lifted.Unmask = "T-1"
+	lifted.Lifts = []protocol.Lift{{Column: "e\xffmail", From: []protocol.ColumnRef{{Schema: "public", Table: "users", Column: "email"}, {Schema: "public", Table: "users", Column: "phone"}}, Rule: "contact"}, {Column: "x", Rule: "r"}}
+	lifted.Decide(allow, grants)
 	refused := op(4, "drop table", "drop table \xc3\x28")
 	refused.Decide(denied, nil)
 
@@ -72,6 +77,7 @@ func samples() map[string]*protocol.Event {
 		"session-closed": {Kind: protocol.Ended, Time: noon, Session: s, Op: connect, Outcome: protocol.Outcome{Status: protocol.StatusOK, Duration: time.Minute}},
 		"held": {Kind: protocol.Held, Time: noon, Session: s, Op: held,
 			Decision: protocol.Decision{Effect: protocol.HoldEffect, By: "approve", Reason: "needs a second pair of eyes", Ticket: "T-1", Until: noon.Add(time.Hour)}},
+		"lifted":       {Kind: protocol.Decided, Time: noon, Session: s, Op: lifted, Decision: allow},
 		"decided":      {Kind: protocol.Decided, Time: noon, Session: s, Op: full, Decision: allow},
 		"refused":      {Kind: protocol.Decided, Time: noon, Session: s, Op: refused, Decision: denied},
 		"refused-fail": {Kind: protocol.Decided, Time: noon, Session: s, Op: refused, Decision: denied, Err: errors.New("step x: broken")},

@@ -153,7 +153,7 @@ type Object struct {
 // Decision.
 type Lift struct {
 	Column Text        `json:"column"`
-	From   []ColumnRef `json:"from"`
+	From   []ColumnRef `json:"from,omitempty"`
 	Rule   Text        `json:"rule"` // of the mask
 }
 

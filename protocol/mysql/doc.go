@@ -101,6 +101,6 @@
 //
 // Masks see values as text, and know types as the protocol has them: JSON, UUID and
 // INET6 of MariaDB, ENUM and SET are texts there, and what takes their place may be
-// none of the server's own values; nor is 1970-01-01 one of TIMESTAMP. What a mask gives for a value in a binary row and
-// the column's type cannot hold is NULL.
+// none of the server's own values; nor is 1970-01-01 one of TIMESTAMP. What a mask
+// gives for a value in a binary row and the column's type cannot hold is NULL.
 package mysql

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
 )
 
 // A column in which a card number is found is masked from its first row on, also in
@@ -60,4 +62,26 @@ func TestMaskSamplesColumns(t *testing.T) {
 	require.Equal(t, "row 71", lines[70])
 	out = psql("select repeat('long ', 4000) || n from generate_series(1, 50) n")
 	require.Len(t, strings.Split(out, "\n"), 50)
+}
+
+// A target that is slow is waited for in the middle of a row, over TLS too, and
+// nothing is lost.
+func TestMaskSamplesSlowResults(t *testing.T) {
+	for _, tls := range []bool{false, true} {
+		c := rigConfig{steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "card", Detect: []string{"card"}, Transform: mask.Redact()})}}
+		if tls {
+			c.options, c.pg = map[string]string{"sslmode": "require"}, []pgtest.Option{pgtest.TLS()}
+		}
+		r := newRig(t, c)
+		// PostgreSQL sends 8 KiB at a time: each row comes in pieces, with pauses that
+		// are longer than any is held.
+		out, err := r.psql(t, "-Atc", "select n || repeat('x', 9000) || n, pg_sleep(0.05) from generate_series(1, 6) n")
+		require.NoError(t, err, out)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		require.Len(t, lines, 6)
+		for i, l := range lines {
+			want := strconv.Itoa(i + 1)
+			require.Equal(t, want+strings.Repeat("x", 9000)+want+"|", l)
+		}
+	}
 }
