@@ -160,6 +160,10 @@ func (v valueType) integer(text []byte) (uint64, bool) {
 	if v.typ == mysql.MYSQL_TYPE_INT24 {
 		bits = 24
 	}
+	if v.typ == mysql.MYSQL_TYPE_YEAR {
+		n, err := strconv.ParseUint(string(text), 10, bits)
+		return n, err == nil && (n == 0 || n >= 1901 && n <= 2155)
+	}
 	if v.unsigned {
 		n, err := strconv.ParseUint(string(text), 10, bits)
 		return n, err == nil

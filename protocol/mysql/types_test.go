@@ -101,7 +101,9 @@ func TestMaskedValuesAreOfTheirType(t *testing.T) {
 						continue
 					}
 					_, err := own.Exec(fmt.Sprintf("INSERT INTO back (%s) VALUES (?)", names[k]), string(v))
-					require.NoError(t, err, "%s of %s %q, prepared %t: %q", mask.Describe(tr), all[k].typ, all[k].values[n], prepared, v)
+					if err != nil {
+						t.Errorf("%s of %s %q, prepared %t: %q: %v", mask.Describe(tr), all[k].typ, all[k].values[n], prepared, v, err)
+					}
 				}
 				n++
 			}
