@@ -53,6 +53,20 @@
 // what masks hide ([protocol.Operation.Unmask]). Of what was prepared each execution
 // asks anew; a portal that is suspended goes on with what was approved.
 //
+// # COPY
+//
+// What COPY ... TO STDOUT sends, in any format, is rows for steps that look at
+// rows, with the columns of the table or query, and bytes for those that look at
+// bytes, which see what is left of the rows. Without such a step it is forwarded as
+// it comes. It is bytes only, so that a mask refuses it, where its fields might not
+// be told apart: in a character set such as SJIS, with a delimiter, quote or NULL
+// that is not ASCII, where the session's character set is not certain, and where
+// code of a user's runs that could change it, unless ENCODING names one. Values
+// whose type is not known from the analysis are masked with NULL. In the text
+// format, what stands for NULL can be a value's text as well; it is then shown to
+// steps as the value, so that nobody finds out a masked value by choosing it for
+// NULL, and a NULL there is masked like a value.
+//
 // # What a client can tell
 //
 // Whose token it is says who logs in, not the user name: any goes. current_user
@@ -79,8 +93,9 @@
 // a few seconds, or at once where the target's description of a result shows
 // them: that ends the session, since the result is not what was decided about.
 // Changes within the open transaction make names unknown, which counts as the
-// worst, until it ends. So do temporary tables and views of the session: a name
-// without a schema may mean one of them from then on.
+// worst, until it ends. Nothing is known of temporary tables and views of the
+// session, which count as the worst too; a name without a schema may mean one of
+// them only if they have it.
 //
 // To read a view is to read all of its columns, as far as what is copied or
 // changed by the statement is concerned.

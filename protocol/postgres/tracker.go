@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -172,7 +173,13 @@ func (t *tracker) transactionEnded() (stale, doubtful bool) {
 // probeText asks for the state. Every name is qualified, so that nothing the
 // session has done can change its meaning.
 const probeText = "select pg_catalog.current_schemas(true)::pg_catalog.text, current_user::pg_catalog.text, " +
-	"pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.pg_my_temp_schema() operator(pg_catalog.<>) 0"
+	"pg_catalog.current_setting('standard_conforming_strings'), case when pg_catalog.pg_my_temp_schema() operator(pg_catalog.<>) 0 then array(" +
+	"select c.relname from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() union all " +
+	"select t.typname from pg_catalog.pg_type t where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() limit 1001)::pg_catalog.text else '{}' end"
+
+// maxTemp is how many names of temporary objects are followed: with more, any name
+// may be one. It is less than the limit in probeText.
+const maxTemp = 1000
 
 // probed takes the answer to probeText. Anything else than one row of its form
 // leaves the state unknown until something changes it again.
@@ -189,7 +196,12 @@ func (t *tracker) probed(row [][]byte) {
 	}
 	t.state.Role = string(row[1])
 	t.state.StandardStrings = string(row[2]) == "on"
-	t.state.Temp = string(row[3]) == "t"
+	t.state.TempNames = nil
+	names := parseNameArray(string(row[3]))
+	if t.state.Temp = len(names) > maxTemp; !t.state.Temp && len(names) > 0 {
+		slices.Sort(names)
+		t.state.TempNames = slices.Compact(names)
+	}
 	t.key = "database=" + t.database + " search_path=" + string(row[0]) + " role=" + t.state.Role +
 		" standard_conforming_strings=" + string(row[2])
 }

@@ -128,11 +128,14 @@ func appendState(dst []byte, st *State) []byte {
 		flags |= 2
 	}
 	dst = append(dst, flags)
-	for _, s := range st.SearchPath {
-		dst = append(dst, byte(len(s)>>8), byte(len(s)), '/')
-		dst = append(dst, s...)
+	for _, list := range [...][]string{st.SearchPath, st.TempNames} {
+		for _, s := range list {
+			dst = append(dst, byte(len(s)>>8), byte(len(s)), '/')
+			dst = append(dst, s...)
+		}
+		dst = append(dst, 0xff, 0xff, 0xff)
 	}
-	return append(dst, 0xff, 0xff, 0xff)
+	return dst
 }
 
 // analyze parses and analyses text. exact says that the result holds for this

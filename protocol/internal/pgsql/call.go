@@ -43,6 +43,9 @@ func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Valu
 	if len(beside.Sources) > 0 || !beside.Known {
 		out = join(out, through(beside, protocol.EdgeAggregate, 0))
 	}
+	if t.counts && x.Over == nil { // how many there are is no value of theirs
+		out.Sources = nil
+	}
 	out.Type = t.typ
 	if t.unknown {
 		out.Known = false
@@ -100,6 +103,7 @@ func (p *pass) window(w *pg.WindowDef, s *scope) sql.Value {
 type meaning struct {
 	edge    protocol.Edge
 	unknown bool // the result may hold anything
+	counts  bool // it is the aggregate count
 	typ     uint32
 }
 
@@ -153,16 +157,16 @@ func (p *pass) builtinFunction(b sql.Builtin, types []uint32) meaning {
 	if !t.pure {
 		p.notPure("function " + b.Name + " is not known to be harmless")
 	}
+	if t.access&protocol.Write != 0 && b.Name != "nextval" {
+		p.keptAny = true // such as setval
+	}
 	if t.access != 0 {
 		p.object("function", "pg_catalog."+b.Name, t.access)
 	}
 	if t.leaks {
-		if t.access&protocol.Write != 0 && b.Name != "nextval" {
-			p.keptAny = true // such as setval
-		}
 		p.notKnown("function " + b.Name + " may show data from anywhere")
 	}
-	m := meaning{edge: t.edge, unknown: t.leaks, typ: b.Returns}
+	m := meaning{edge: t.edge, unknown: t.leaks, counts: b.Aggregate && b.Name == "count", typ: b.Returns}
 	switch b.Name {
 	case "first_value", "last_value", "nth_value", "lag", "lead", "max", "min":
 		if len(types) > 0 {
@@ -215,7 +219,7 @@ func (p *pass) functionalCast(schema, name string) (uint32, bool) {
 		return 0, false
 	}
 	t := p.catalog().LookupType("pg_catalog", name)
-	if t == nil || p.st.Temp || !p.harmlessType(t.OID) {
+	if t == nil || p.st.shadows(name) || !p.harmlessType(t.OID) {
 		return 0, false
 	}
 	for _, s := range p.path() {

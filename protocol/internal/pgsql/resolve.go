@@ -35,7 +35,7 @@ func (p *pass) relation(schema, name string) (r *sql.Relation, proven bool) {
 	}
 	for _, s := range p.path() {
 		if r = p.catalog().Lookup(s, name); r != nil {
-			return r, !p.st.Temp
+			return r, !p.st.shadows(name)
 		}
 	}
 	return nil, false
@@ -169,7 +169,7 @@ func (p *pass) typeOf(t *pg.TypeName) (oid uint32, proven bool) {
 				break
 			}
 		}
-		proven = !p.st.Temp
+		proven = !p.st.shadows(names[0])
 	case 2:
 		typ = p.catalog().LookupType(names[0], names[1])
 		proven = !isTemp(names[0])

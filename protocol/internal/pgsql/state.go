@@ -1,6 +1,10 @@
 package pgsql
 
-import "github.com/sallyport-dev/gateway/protocol/internal/sql"
+import (
+	"slices"
+
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
 
 // A State is the part of a session's state that changes what a statement
 // means. It is read during the call only; two States with equal fields are the
@@ -27,14 +31,32 @@ type State struct {
 	StandardStrings bool
 
 	// Temp says that the session may have created temporary objects, which the
-	// catalog cannot show: an unqualified name may then mean one of them, so it
-	// proves nothing.
+	// catalog cannot show, beside TempNames: an unqualified name may then mean one
+	// of them, so it proves nothing.
 	Temp bool
+
+	// TempNames are the names of the session's temporary relations and types, in
+	// order. Unqualified they mean these, of which nothing is known.
+	TempNames []string
+}
+
+// shadows reports whether an unqualified name of a relation or a type may mean
+// something temporary.
+func (st *State) shadows(name string) bool {
+	if st.Temp {
+		return true
+	}
+	_, found := slices.BinarySearch(st.TempNames, name)
+	return found
 }
 
 // Same reports whether every text means the same in both states. It takes
-// search paths for the same only if they are the same slice.
+// lists for the same only if they are the same slice.
 func (st *State) Same(o *State) bool {
 	return st.Catalog == o.Catalog && st.StandardStrings == o.StandardStrings && st.Temp == o.Temp &&
-		len(st.SearchPath) == len(o.SearchPath) && (len(st.SearchPath) == 0 || &st.SearchPath[0] == &o.SearchPath[0])
+		identical(st.SearchPath, o.SearchPath) && identical(st.TempNames, o.TempNames)
+}
+
+func identical(a, b []string) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
