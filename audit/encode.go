@@ -434,6 +434,7 @@ func (l *leaf) appendAction(dst []byte) []byte {
 	dst = appendBool(dst, `,"bounded":`, op.Bounded)
 	dst = appendBool(dst, `,"prepare":`, op.Prepare)
 	dst = appendBool(dst, `,"in_tx":`, op.InTx)
+	dst = appendBool(dst, `,"restricted":`, op.Restricted())
 	dst = appendField(dst, `,"why":`, op.Why)
 	return append(dst, '}')
 }

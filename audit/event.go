@@ -139,7 +139,8 @@ type Action struct {
 	Bounded     bool        `json:"bounded,omitempty"`
 	Prepare     bool        `json:"prepare,omitempty"` // nothing ran: a statement was prepared
 	InTx        bool        `json:"in_tx,omitempty"`
-	Why         Text        `json:"why,omitempty"` // why it could not be analysed
+	Restricted  bool        `json:"restricted,omitempty"` // ran under the target's restricted login
+	Why         Text        `json:"why,omitempty"`        // why it could not be analysed
 }
 
 // An Object is something that an operation touches.

@@ -94,7 +94,12 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // the last, it returns what it holds. A result is no proof that there is nothing:
 // what must not be seen has a rule that names it.
 //
-// Refused, if any rule names columns or fields, are operations that could not be
+// Where the target has a restricted login, see [protocol.Operation.Restrict], what
+// would be refused runs under it unmasked, and so does what names no column under a
+// rule and yet returns columns of unknown origin: the target refuses what reads a
+// column under a rule. That serves where all rules name columns.
+//
+// Refused otherwise, if any rule names columns or fields, are operations that could not be
 // analysed, results that are not rows, and what [MaskConfig.AllowDerived] speaks of.
 // A DELETE may use a masked column in its condition. A connector must set protocol.Rows
 // in Shape for every statement that can return rows, and with the verb "copy" both
@@ -224,7 +229,13 @@ func (t *maskTaps) register(op *protocol.Operation) error {
 
 // decide says what becomes of op; hit is a rule for a column that it reads.
 func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decision, maskTaps) {
-	deny := func(d protocol.Decision) (protocol.Decision, maskTaps) { return d, maskTaps{} }
+	// deny refuses op, unless the target itself can keep masked columns out of it.
+	deny := func(d protocol.Decision) (protocol.Decision, maskTaps) {
+		if !m.restrict(op) {
+			return d, maskTaps{}
+		}
+		return protocol.Pass, restrictedTaps
+	}
 	// pass lets op be, with its messages masked.
 	pass := func(t maskTaps, strict bool) (protocol.Decision, maskTaps) {
 		t.text = m.found(op, m.messages(op, strict))
@@ -259,8 +270,27 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 		return pass(maskTaps{}, !op.Prepare)
 	case op.Shape&protocol.Rows == 0:
 		return deny(denyShape(hit))
+	case hit == nil && obscure(op) && m.restrict(op): // all that would be shown is that there is something
+		return protocol.Pass, restrictedTaps
 	}
 	return pass(maskTaps{}.with(m.rows(op)), !op.Prepare)
+}
+
+// restrictedTaps show everything, messages too: an account that cannot read a value
+// is not told it in an error.
+var restrictedTaps = maskTaps{text: func(*protocol.Message) error { return nil }}
+
+// obscure reports whether it is not known where a column of op's result comes from.
+func obscure(op *protocol.Operation) bool {
+	return op.Columns == nil || slices.ContainsFunc(op.Columns, func(c protocol.Column) bool { return !c.Known })
+}
+
+// restrict asks that op runs under the target's restricted login, where there is
+// one that serves for all that the rules are about.
+func (m *masking) restrict(op *protocol.Operation) bool {
+	set := m.set
+	return op.MayRestrict && m.counts == nil && set.HasColumns() && !set.HasFields() && !set.HasDetectors() &&
+		op.Restrict(func(c protocol.ColumnRef) bool { return set.Match(c.Schema, c.Table, c.Column) != nil }) == nil
 }
 
 // inRows reports whether what op streams are rows which a tap on rows sees: those

@@ -86,6 +86,31 @@ func MaskKind(with ...func(*MaskConfig) error) Kind {
 	}}
 }
 
+// MaskedColumns returns which columns the step "mask" may hide at a target from
+// anybody, whoever it is: decode is as for [Kind.New]. It is for what else has to
+// keep them, such as a role of the target's own.
+func MaskedColumns(decode func(into any) error, target string) (func(protocol.ColumnRef) bool, error) {
+	mc, err := readMask(decode)
+	if err != nil {
+		return nil, err
+	}
+	var rules []mask.Rule
+	for _, r := range mc.Rules {
+		at := mc.Scopes[r.Name].Targets
+		if len(r.Columns) > 0 && r.Transform != mask.Show() && (len(at) == 0 || globAny(at, target)) {
+			rules = append(rules, r)
+		}
+	}
+	if len(rules) == 0 || len(mc.Targets) > 0 && !globAny(mc.Targets, target) {
+		return func(protocol.ColumnRef) bool { return false }, nil
+	}
+	set, err := mask.Compile(rules...)
+	if err != nil {
+		return nil, err
+	}
+	return func(c protocol.ColumnRef) bool { return set.Match(c.Schema, c.Table, c.Column) != nil }, nil
+}
+
 // readMask returns what the settings of a step say.
 func readMask(decode func(into any) error) (MaskConfig, error) {
 	var c maskSettings

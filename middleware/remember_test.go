@@ -201,7 +201,7 @@ func TestRememberingEnds(t *testing.T) {
 // look at.
 func TestEveryFieldIsAFactOrNot(t *testing.T) {
 	facts := []string{"Session", "Verb", "Access", "Pure", "Bounded", "Objects", "Reads", "ReadsKnown", "Returned", "Writes", "Fingerprint", "Why", "Shape", "Prepare", "Risk", "RiskWhy"}
-	loose := []string{"ID", "Text", "Args", "Behind", "Columns", "State", "Raw", "Detail", "RunsEarly", "InTx", "NoWait", "Terminal", "Unmask", "Lifts"}
+	loose := []string{"ID", "Text", "Args", "Behind", "Columns", "State", "Raw", "Detail", "RunsEarly", "InTx", "NoWait", "Terminal", "Unmask", "Lifts", "MayRestrict"}
 	typ := reflect.TypeFor[protocol.Operation]()
 	for i := range typ.NumField() {
 		if f := typ.Field(i); f.IsExported() {

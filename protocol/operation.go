@@ -175,6 +175,10 @@ type Operation struct {
 	// would hold is then held.
 	RunsEarly bool
 
+	// MayRestrict says that the connector can run the operation under the target's
+	// restricted login, see [Operation.Restrict].
+	MayRestrict bool
+
 	InTx   bool // holding would keep the locks of an open transaction
 	NoWait bool // the caller cannot wait: a hold is a refusal
 
@@ -182,6 +186,7 @@ type Operation struct {
 	RiskWhy []string // what raised Risk
 
 	rewritten string
+	hidden    []func(ColumnRef) bool
 	start     time.Time
 	decided   bool
 	began     bool
@@ -315,6 +320,37 @@ func (op *Operation) Rewrite(text string) error {
 
 // Rewritten returns what a step asked to be sent instead of Text, or "".
 func (op *Operation) Rewritten() string { return op.rewritten }
+
+// Restrict asks that the operation runs under the target's restricted login, an
+// account that may read less, so that the target itself says what it may see: a way
+// for what cannot be analysed. hidden says of a base column that it must not be
+// seen; the connector refuses the operation where that account may read one, or
+// something made of one. ErrFixed says that there is no such login for this
+// operation, see MayRestrict.
+func (op *Operation) Restrict(hidden func(ColumnRef) bool) error {
+	switch {
+	case op.decided:
+		return ErrDecided
+	case !op.MayRestrict:
+		return ErrFixed
+	}
+	op.hidden = append(op.hidden, hidden)
+	return nil
+}
+
+// Restricted reports whether a step has asked for the restricted login.
+func (op *Operation) Restricted() bool { return len(op.hidden) > 0 }
+
+// Hides reports whether a step has said that the column must not be seen under
+// the restricted login.
+func (op *Operation) Hides(c ColumnRef) bool {
+	for _, f := range op.hidden {
+		if f(c) {
+			return true
+		}
+	}
+	return false
+}
 
 // AddRisk raises the operation's risk by score, up to 100 in all, and says why.
 // Hooks call it while the operation is decided.

@@ -59,6 +59,7 @@ func commands() []command {
 		{"audit check", "FILE", "check such a proof, without the journal", auditCheckHelp, (*program).auditCheck},
 		{"mask explain", "column|statement|label|field|stream NAME...", "say which rule masks what, for whom and why", explainHelp, (*program).maskExplain},
 		{"unused", "[DIR]", "name the targets and rules that nobody used", unusedHelp, (*program).unused},
+		{"mask role", "TARGET", "print the SQL of a target's restricted login", maskRoleHelp, (*program).maskRole},
 		{"token", "", "make a token for a static identity", tokenHelp, (*program).token},
 		{"password", "", "make a password for a SCRAM account", passwordHelp, (*program).password},
 		{"version", "", "print the version", "", (*program).version},

@@ -22,7 +22,8 @@ const (
 // back reads the target. It matches what comes to what was asked, first in,
 // first out, and shows it to the taps.
 type back struct {
-	c *session
+	c     *session
+	apart bool // the target is another connection, see front.apart
 
 	start, i int
 	out      wire.Buffer
@@ -39,8 +40,8 @@ type back struct {
 	ops     []*protocol.Operation
 	rows    rowRewriter
 	columns columnCache
+	copy    []byte // COPY data that is left for the client
 	probe   [][]byte
-	copy    []byte            // COPY data that is left for the client
 	again   bool              // the probe was cancelled
 	tags    map[string]string // command tags seen, so that the usual ones are not made anew
 }
@@ -59,7 +60,7 @@ func (bk *back) loop() error {
 		}
 		r.Discard(bk.i)
 		bk.start, bk.i = 0, 0
-		if err := bk.fill(r); err != nil {
+		if err := bk.fill(bk.c.t); err != nil {
 			return err
 		}
 	}
@@ -108,6 +109,9 @@ func (bk *back) release(b []byte) error {
 	}
 	if len(stretch) == 0 {
 		return nil
+	}
+	if !bk.apart {
+		c.turn()
 	}
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
@@ -441,6 +445,9 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		}
 		if e.run == nil {
 			return bk.broken(typ, "COPY of an empty query")
+		}
+		if bk.apart && typ != msgCopyOutResponse {
+			return bk.broken(typ, "COPY from the client under the restricted login")
 		}
 		bk.touch(e.run)
 		bk.mode = dataUnset

@@ -185,7 +185,8 @@ func (s *Server) cancel(ctx context.Context, remote net.Addr, req *cancelRequest
 // cancelAtTarget asks the target to cancel, over a connection of its own that
 // is encrypted as the session's is.
 func (s *Server) cancelAtTarget(ctx context.Context, c *session) error {
-	if c.t.key == nil {
+	t := c.running()
+	if t.key == nil {
 		return errors.New("the target gave no cancel key")
 	}
 	ctx, done := context.WithTimeout(ctx, s.loginTimeout())
@@ -197,10 +198,10 @@ func (s *Server) cancelAtTarget(ctx context.Context, c *session) error {
 	defer conn.Close()
 	stop := serve.Expire(ctx, conn)
 	defer stop()
-	b := binary.BigEndian.AppendUint32(nil, uint32(4+4+4+len(c.t.key)))
+	b := binary.BigEndian.AppendUint32(nil, uint32(4+4+4+len(t.key)))
 	b = binary.BigEndian.AppendUint32(b, codeCancelRequest)
-	b = binary.BigEndian.AppendUint32(b, c.t.pid)
-	if _, err := conn.Write(append(b, c.t.key...)); err != nil {
+	b = binary.BigEndian.AppendUint32(b, t.pid)
+	if _, err := conn.Write(append(b, t.key...)); err != nil {
 		return err
 	}
 	// The target closes when it has sent the signal: only then may the

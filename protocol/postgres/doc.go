@@ -30,6 +30,8 @@
 //	channel_binding  prefer, require, disable; require also means that the target
 //	             asks for SCRAM over TLS.
 //	dbname       the database for clients that name none
+//	restricted_user  the account of the restricted login, see below, and
+//	restricted_password_file  the file with its password
 //	replication  allow: clients may ask for replication connections; pg_basebackup
 //	             and its like name the target in the user, since libpq puts
 //	             "replication" in the database's place
@@ -66,6 +68,28 @@
 // format, what stands for NULL can be a value's text as well; it is then shown to
 // steps as the value, so that nobody finds out a masked value by choosing it for
 // NULL, and a NULL there is masked like a value.
+//
+// # The restricted login
+//
+// A statement that a mask would refuse, because it cannot be analysed or might put
+// masked values elsewhere, runs under the target's restricted login if there is
+// one: an account that has no privilege to read what is masked, so that the target
+// itself answers or refuses. It is a connection of its own, since a session that
+// only changes its role can change it back, opened for the one statement and closed
+// behind it. So that the statement means the same there, it has to stand alone in a
+// Query outside of a transaction and have nothing to do with the session: no
+// cursors, prepared statements, settings or temporary tables. The search_path, the
+// character set and the styles of dates and times are the client session's; other
+// settings are the account's own.
+//
+// Each time before it is used the account is looked at, and the statement refused,
+// if it may read a column that is masked, or one of a view that comes from such a
+// column or of which that is not known; if it is a superuser, may make roles or is
+// a member of any; or may call a function that is SECURITY DEFINER.
+// [Server.WriteRestrictedRole] writes the SQL that makes the role. What servers that
+// are reached through dblink or foreign tables let somebody read is theirs to say,
+// and who runs statements under the account at the same time sees their texts in
+// pg_stat_activity.
 //
 // # What a client can tell
 //

@@ -274,7 +274,7 @@ func (f *front) flush() error {
 		f.out.Append(stretch)
 		b = f.out.B
 	}
-	_, err := f.c.t.conn.Write(b)
+	_, err := f.c.running().conn.Write(b)
 	f.out.Reset()
 	f.start = f.i
 	if err != nil {

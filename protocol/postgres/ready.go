@@ -89,6 +89,9 @@ func (bk *back) ready(b, frame []byte) error {
 		return bk.broken(frame[0], "malformed")
 	}
 	status := frame[5]
+	if bk.apart && status != 'I' {
+		return &protocol.Fault{Side: protocol.SideClient, Code: codeFeatureNotSupported, Msg: "a statement under the restricted login has left a transaction open"}
+	}
 	e := bk.head()
 	if e != nil && e.kind != msgQuery && e.kind != msgFunctionCall {
 		bk.skip()

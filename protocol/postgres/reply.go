@@ -46,6 +46,10 @@ func (bk *back) dataRow(b, frame []byte) error {
 func (bk *back) aside(typ byte, b, frame []byte) error {
 	c := bk.c
 	if typ == msgParameterStatus {
+		if bk.apart { // of a session that ends with the statement
+			bk.drop(b, len(frame))
+			return nil
+		}
 		cu := cursor{b: frame[wire.HeaderLen:]}
 		name, value := string(cu.str()), string(cu.str())
 		if cu.done() != nil {

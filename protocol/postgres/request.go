@@ -160,8 +160,12 @@ func (f *front) query(frame, body []byte) error {
 			}
 		}
 	}
+	first.op.MayRestrict = f.mayRestrict(first)
 	if err := f.ask(first); err != nil {
 		return f.refuse(msgQuery, len(frame), nil, err)
+	}
+	if first.op.Restricted() {
+		return f.apart(first, len(frame))
 	}
 	c := f.c
 	c.mu.Lock()

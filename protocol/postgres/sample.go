@@ -41,14 +41,14 @@ func (bk *back) sample(b []byte) (wait bool) {
 	return false
 }
 
-// fill reads more, for as long as what is held may be.
-func (bk *back) fill(r *wire.Reader) error {
+// fill reads more of what t answers, for as long as what is held may be.
+func (bk *back) fill(t *target) error {
 	if bk.ahead == 0 {
-		return r.Fill(bk.need)
+		return t.r.Fill(bk.need)
 	}
-	conn := bk.c.t.conn
+	conn := t.conn
 	_ = conn.SetReadDeadline(bk.run.sampling.Until())
-	err := r.Fill(bk.need)
+	err := t.r.Fill(bk.need)
 	c := bk.c
 	c.mu.Lock()
 	after := time.Time{}

@@ -37,7 +37,12 @@ type session struct {
 	client net.Conn
 	ps     *protocol.Session
 	t      *target
-	limit  int
+	other  *target // under mu: where a statement runs under the restricted login
+	user   string  // the gateway's account
+
+	restricted bool // the target has a restricted login
+
+	limit int
 
 	told   bool       // AuthenticationOk has been sent
 	wmu    sync.Mutex // one writer to the client at a time
@@ -149,7 +154,7 @@ func (c *session) abandon() {
 	ctx, done := context.WithTimeout(c.ps.Context(), serve.LostAfter/2)
 	defer done()
 	_ = c.srv.cancelAtTarget(ctx, c)
-	_ = c.t.conn.SetReadDeadline(time.Now().Add(serve.LostAfter / 2))
+	_ = c.running().conn.SetReadDeadline(time.Now().Add(serve.LostAfter / 2))
 }
 
 // maxUnheard bounds what the target may still answer to a client that is gone.
@@ -226,11 +231,13 @@ func (c *session) kill(cause error) {
 	}
 	c.finish(cause)
 	c.mu.Lock()
-	t := c.t
+	ts := []*target{c.t, c.other}
 	c.mu.Unlock()
 	c.farewell(cause)
-	if t != nil {
-		_ = t.conn.Close()
+	for _, t := range ts {
+		if t != nil {
+			_ = t.conn.Close()
+		}
 	}
 	_ = c.client.Close()
 }
@@ -325,7 +332,8 @@ func (c *session) login(ctx context.Context) error {
 		return err
 	}
 	c.mu.Lock()
-	c.t, c.status = t, t.status
+	c.t, c.status, c.user = t, t.status, creds.User
+	c.restricted = res.Options[optRestricted] != ""
 	c.mu.Unlock()
 	var raw [8]byte
 	_, _ = rand.Read(raw[:]) // never fails

@@ -24,11 +24,14 @@ const (
 	optRequireAuth = "require_auth"    // methods the target may ask for; default: all
 	optBinding     = "channel_binding" // prefer (default), require, disable
 	optReplication = "replication"     // "allow": replication connections may be asked for; default: refused
+
+	optRestricted     = "restricted_user"          // the account of the restricted login; default: there is none
+	optRestrictedFile = "restricted_password_file" // the file with its password
 )
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
-	known := append(slices.Clone(sslmode.Options), optRequireAuth, optBinding, optDatabase, optReplication)
+	known := append(slices.Clone(sslmode.Options), optRequireAuth, optBinding, optDatabase, optReplication, optRestricted, optRestrictedFile)
 	for k := range r.Options {
 		if !slices.Contains(known, k) {
 			return fmt.Errorf("unknown option %q; known are %s", k, strings.Join(known, ", "))
@@ -36,6 +39,9 @@ func (s *Server) CheckTarget(r protocol.Resource) error {
 	}
 	if v := r.Options[optReplication]; v != "" && v != "allow" {
 		return fmt.Errorf("option replication: %q is not \"allow\"", v)
+	}
+	if r.Options[optRestrictedFile] != "" && r.Options[optRestricted] == "" {
+		return fmt.Errorf("option %s: there is no %s", optRestrictedFile, optRestricted)
 	}
 	if _, err := authRuleOf(r); err != nil {
 		return err

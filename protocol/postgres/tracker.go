@@ -19,6 +19,8 @@ type tracker struct {
 	utf8        bool        // client_encoding is one that texts can be read in
 	ascii       bool        // it is one in which the characters of ASCII can be told
 
+	told map[string]string // settings that the target reports
+
 	known  bool // the target has told the state
 	dirty  bool // something may have changed it since: the target has to be asked
 	unsure int  // statements under way that may change it
@@ -37,6 +39,12 @@ func (t *tracker) init(settings map[string]string, database string) {
 
 // setting notes a setting that the target reports.
 func (t *tracker) setting(name, value string) {
+	if t.told == nil {
+		t.told = map[string]string{}
+	}
+	if _, ok := t.told[name]; ok || len(t.told) < maxTold {
+		t.told[name] = value
+	}
 	switch name {
 	case "standard_conforming_strings":
 		t.state.StandardStrings = value == "on"
@@ -45,6 +53,9 @@ func (t *tracker) setting(name, value string) {
 		t.utf8 = value == "UTF8" || value == "SQL_ASCII"
 	}
 }
+
+// maxTold bounds the settings that are remembered: PostgreSQL reports about 15.
+const maxTold = 64
 
 // certain reports whether names can be resolved now.
 func (t *tracker) certain() bool { return t.known && !t.dirty && t.unsure == 0 && !t.ddl && t.utf8 }

@@ -3,6 +3,8 @@ package sql
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"iter"
+	"maps"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -103,6 +105,9 @@ func (c *Catalog) Relation(oid uint32) *Relation { return c.byOID[oid] }
 func (c *Catalog) Lookup(schema, relation string) *Relation {
 	return c.byName[name{schema, relation}]
 }
+
+// Relations returns all relations, in no order.
+func (c *Catalog) Relations() iter.Seq[*Relation] { return maps.Values(c.byOID) }
 
 // Column returns the name of a column by what results say of it on the wire.
 // Number 0 is the whole row.
