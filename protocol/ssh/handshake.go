@@ -18,6 +18,10 @@ import (
 // typing included.
 const nextProof = time.Minute
 
+// serverVersion is what clients hear first. In its comment some look for OpenSSH, to
+// know in which order a link's two paths go (PROTOCOL, 4.1): most targets have that.
+const serverVersion = "SSH-2.0-Sallyport (SFTP as OpenSSH)"
+
 // A handshake is a client's login. Its callbacks run one after the other, on
 // the goroutine that serves the connection.
 type handshake struct {
@@ -44,7 +48,7 @@ type limits struct {
 
 func (h *handshake) config() *ssh.ServerConfig {
 	c := &ssh.ServerConfig{
-		ServerVersion:               "SSH-2.0-Sallyport",
+		ServerVersion:               serverVersion,
 		MaxAuthTries:                h.srv.MaxAuthTries, // 0 means 6 there too
 		PublicKeyCallback:           h.offered,
 		VerifiedPublicKeyCallback:   h.publicKey,

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/sshtest"
 )
 
@@ -108,4 +109,75 @@ func TestDropbear(t *testing.T) {
 	require.Equal(t, "out\n", got.out, got.err)
 	require.Contains(t, got.err, "err\n")
 	require.Equal(t, 7, got.code)
+}
+
+// asyncSSH uses what asyncssh can that others do not: many sessions at once over
+// one connection, forwards both ways, and sftp with many requests on their way.
+const asyncSSH = `
+import asyncio, asyncssh, sys
+host, port, token, folder = sys.argv[1:5]
+
+async def main():
+    async with asyncssh.connect(host, int(port), username='alice@web1', password=token, known_hosts=None, client_keys=None, agent_path=None, config=None) as c:
+        r = await c.run('cat; echo err >&2; exit 3', input='x' * 300000)
+        assert (r.stdout, r.stderr, r.exit_status) == ('x' * 300000, 'err\n', 3), r
+        rs = await asyncio.gather(*[c.run('echo %d' % i) for i in range(8)])
+        assert [r.stdout for r in rs] == ['%d\n' % i for i in range(8)], rs
+        r = await c.run('kill -TERM $$')
+        assert r.exit_signal and r.exit_signal[0] == 'TERM', r
+        p = await c.create_process('stty size; read x; stty size', term_type='xterm', term_size=(100, 30))
+        out = await p.stdout.readline()
+        assert out.strip() == '30 100', out
+        p.change_terminal_size(120, 40)
+        p.stdin.write('\n')
+        rest = await p.stdout.read()
+        assert '40 120' in rest, rest
+        async with c.start_sftp_client() as s:
+            async with s.open(folder + '/a', 'wb') as f:
+                await f.write(b'y' * 2000000)
+            assert (await s.stat(folder + '/a')).size == 2000000
+            async with s.open(folder + '/a', 'rb') as f:
+                await f.seek(1999990)
+                assert await f.read() == b'y' * 10
+            await s.rename(folder + '/a', folder + '/b')
+            await s.symlink(folder + '/b', folder + '/l')
+            assert sorted(n for n in await s.listdir(folder) if len(n) == 1 and n != '.') == ['b', 'l']
+            await s.put(sys.argv[0], folder + '/copy')
+            await s.remove(folder + '/l')
+        async def up(r, w):
+            w.write((await r.read()).upper())
+            w.write_eof()
+        server = await asyncio.start_server(up, '127.0.0.1', 0)
+        p = server.sockets[0].getsockname()[1]
+        l = await c.forward_local_port('127.0.0.1', 0, '127.0.0.1', p)
+        b = await c.forward_remote_port('127.0.0.1', 0, '127.0.0.1', p)
+        for at in l.get_port(), b.get_port():
+            r, w = await asyncio.open_connection('127.0.0.1', at)
+            w.write(b'z' * 500000)
+            w.write_eof()
+            assert await r.read() == b'Z' * 500000
+            w.close()
+        b.close()
+        await b.wait_closed()
+        try:
+            await c.open_connection('127.0.0.1', 1)
+            assert False
+        except asyncssh.ChannelOpenError:
+            pass
+    print('done')
+
+asyncio.run(asyncio.wait_for(main(), 200))
+`
+
+func TestAsyncSSH(t *testing.T) {
+	if exec.Command("/usr/bin/python3", "-c", "import asyncssh").Run() != nil {
+		require.NoError(t, servers.InstallTools(t.Context(), os.Stderr, []string{"python3-asyncssh"}, "python3-asyncssh")) // no program: it is a library
+	}
+	r := newRig(t, rigConfig{})
+	script := r.dir + "/client.py"
+	require.NoError(t, os.WriteFile(script, []byte(asyncSSH), 0o600))
+	got := stranger(t, nil, "/usr/bin/python3", "python3", script, r.host, r.port, r.token, r.dir)
+	require.Equal(t, "done\n", got.out, got.err)
+	require.EqualValues(t, 2000000, r.ops.ended(t, "open", r.dir+"/a").out.BytesIn)
+	require.Equal(t, "SIGTERM", r.ops.ended(t, "exec", "kill").out.Code)
 }
