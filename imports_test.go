@@ -99,6 +99,10 @@ var heavy = map[string][]string{
 	"github.com/parquet-go/":         {"audit/export/parquet"},
 	"go.opentelemetry.io/proto/":     {"audit/export/otlp"},
 	"github.com/transparency-dev/":   {"audit/witness"},
+	"google.golang.org/protobuf":     {"protocol/internal/pgsql", "middleware/policy", "protocol/httpproxy"},
+	"github.com/prometheus/":         {"examples"},
+	"github.com/klauspost/compress/": {"audit", "protocol/httpproxy"},
+	"github.com/andybalholm/brotli":  {"protocol/httpproxy"},
 }
 
 // topLevel is all that the repository's first page shows, beside folders whose

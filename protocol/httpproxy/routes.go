@@ -4,15 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"sync"
-	"time"
 )
-
-// maxDescription bounds an OpenAPI document.
-const maxDescription = 32 << 20
 
 // A route is one operation that a target's OpenAPI document describes.
 type route struct {
@@ -129,51 +122,4 @@ func (r *route) before(other *route) bool {
 		}
 	}
 	return false
-}
-
-// descriptions are OpenAPI documents that were read, as long as their files do
-// not change.
-type descriptions struct {
-	mu sync.Mutex
-	by map[string]description
-}
-
-type description struct {
-	modified time.Time
-	size     int64
-	routes   routes
-}
-
-// read returns the routes in the file at path.
-func (d *descriptions) read(path string) (routes, error) {
-	st, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if have, ok := d.by[path]; ok && have.modified.Equal(st.ModTime()) && have.size == st.Size() {
-		return have.routes, nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxDescription+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxDescription {
-		return nil, fmt.Errorf("%s: larger than %d bytes", path, maxDescription)
-	}
-	rs, err := parseRoutes(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	if d.by == nil {
-		d.by = map[string]description{}
-	}
-	d.by[path] = description{st.ModTime(), st.Size(), rs}
-	return rs, nil
 }

@@ -82,7 +82,8 @@ type Server struct {
 	aead cipher.AEAD
 	held waiting
 
-	descriptions descriptions
+	descriptions descriptions[routes]
+	services     descriptions[*descriptors]
 }
 
 const (

@@ -31,10 +31,11 @@ type settings struct {
 	pure         bool // safe methods change nothing: the operator's word
 	assertion    bool
 	openapi      string
-	routes       routes // nil without openapi
-	described    bool   // what is not described is refused
-	slashes      string // how it reads an encoded slash: "keep", "slash", or "" for refused
-	semicolons   string // how it reads a semicolon: "keep", "parameters", or "" for refused
+	routes       routes       // nil without openapi
+	described    bool         // what is not described is refused
+	services     *descriptors // of gRPC; nil: none are known
+	slashes      string       // how it reads an encoded slash: "keep", "slash", or "" for refused
+	semicolons   string       // how it reads a semicolon: "keep", "parameters", or "" for refused
 }
 
 // authKinds are the ways to send a target's secret.
@@ -42,7 +43,7 @@ var authKinds = []string{"bearer", "basic", "header", "query", "none"}
 
 // options are the names that a target may set.
 var options = []string{"tls", "ca", "cert", "key", "server_name", "host", "auth", "auth_name", "user_header", "assertion", "http2", "safe_methods", "openapi", "undescribed",
-	"encoded_slashes", "semicolons", "request_trailers"}
+	"encoded_slashes", "semicolons", "request_trailers", "descriptors"}
 
 // CheckTarget implements [protocol.TargetChecker].
 func (s *Server) CheckTarget(r protocol.Resource) error {
@@ -60,8 +61,13 @@ func (s *Server) CheckTarget(r protocol.Resource) error {
 func (s *Server) settings(r protocol.Resource) (*settings, error) {
 	t, err := parseSettings(r)
 	if err == nil && t.openapi != "" {
-		if t.routes, err = s.descriptions.read(t.openapi); err != nil {
+		if t.routes, err = s.descriptions.read(t.openapi, parseRoutes); err != nil {
 			err = fmt.Errorf("openapi: %w", err)
+		}
+	}
+	if file := r.Options["descriptors"]; err == nil && file != "" {
+		if t.services, err = s.services.read(file, parseDescriptors); err != nil {
+			err = fmt.Errorf("descriptors: %w", err)
 		}
 	}
 	return t, err
