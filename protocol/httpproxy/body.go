@@ -92,6 +92,7 @@ func (q *request) response(res *http.Response) error {
 			return nil
 		}
 		return q.webSocket(res)
+	res.Body = &targetBody{ReadCloser: res.Body, stop: q.stop}
 	}
 	if q.x.Plain() {
 		res.Body = q.counted(res.Body, res.Body, nil)
@@ -105,6 +106,29 @@ func (q *request) response(res *http.Response) error {
 	res.Body = body
 	return nil
 }
+// A targetBody is a body that ends the request when it is closed before its end.
+// Over HTTP/2 Close would else wait for the client to end its side.
+type targetBody struct {
+	io.ReadCloser
+	stop  func()
+	whole bool
+}
+
+// Read implements io.Reader.
+func (b *targetBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.whole = b.whole || err == io.EOF
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *targetBody) Close() error {
+	if !b.whole {
+		b.stop()
+	}
+	return b.ReadCloser.Close()
+}
+
 
 // counted notes how much of the response there was, and that it was whole.
 func (q *request) counted(r io.Reader, c io.Closer, eof func()) io.ReadCloser {

@@ -176,3 +176,34 @@ func TestBodiesAreRecorded(t *testing.T) {
 	require.Equal(t, 500, res.StatusCode)
 	require.NotContains(t, body, "shown")
 }
+
+// TestCutWhileTheClientSends: a response that a step cuts ends at once for a client
+// that has not ended its request, and for the target, over each version of HTTP.
+func TestCutWhileTheClientSends(t *testing.T) {
+	for _, http2 := range []string{"disable", "enable"} {
+		gone := make(chan error, 2)
+		r := newRig(t, rigConfig{options: map[string]string{"http2": http2}, handler: func(w http.ResponseWriter, req *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			_, _ = io.WriteString(w, "{\"email\":\"ann@example.com\"}\nemail: ann@example.com\n")
+			_ = http.NewResponseController(w).Flush()
+			_, err := io.Copy(io.Discard, req.Body)
+			gone <- err
+		}, steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "mail", Fields: []string{"email"}, Transform: mask.Redact()})}})
+		for version, h2 := range versions {
+			body, in := io.Pipe()
+			req, err := http.NewRequestWithContext(t.Context(), "POST", "https://app.gw.test/", body)
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer "+r.token)
+			c := r.client(h2)
+			res, err := c.Do(req)
+			require.NoError(t, err)
+			all, err := io.ReadAll(res.Body)
+			require.Error(t, err, "%s, HTTP/2 to the target: %s", version, http2)
+			require.NotContains(t, string(all), "ann@")
+			require.Error(t, <-gone, "the target hears of it")
+			_, _ = res.Body.Close(), in.Close()
+			c.CloseIdleConnections()
+		}
+	}
+}

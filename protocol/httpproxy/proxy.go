@@ -93,7 +93,8 @@ type request struct {
 	said    string // the assertion for the target
 	body    []byte // if it is part of the operation
 
-	released bool // the record is safe for the first byte of the response
+	stop     func() // ends the request at the target
+	released bool   // the record is safe for the first byte of the response
 
 	status  int        // of the target's response
 	whole   bool       // the response came to its end
@@ -417,7 +418,10 @@ func (q *request) forward(ctx context.Context) error {
 	if q.c.h1 != nil { // a target may answer before it has read everything, as HTTP/2 can
 		_ = http.NewResponseController(q.w).EnableFullDuplex() // every net/http server of HTTP/1 can
 	}
-	p.ServeHTTP(newWriter(q.w, q.c), q.in.WithContext(q.target.traced(ctx)))
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	q.stop = stop
+	p.ServeHTTP(newWriter(q.w, q.c), q.in.WithContext(q.target.traced(asking)))
 	if failed != nil { // which tells of the target too
 		if err := q.release(ctx); err != nil {
 			return err
