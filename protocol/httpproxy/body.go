@@ -3,8 +3,6 @@ package httpproxy
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
-	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -92,8 +91,8 @@ func (q *request) response(res *http.Response) error {
 			return nil
 		}
 		return q.webSocket(res)
-	res.Body = &targetBody{ReadCloser: res.Body, stop: q.stop}
 	}
+	res.Body = &targetBody{ReadCloser: res.Body, stop: q.stop}
 	if q.x.Plain() {
 		res.Body = q.counted(res.Body, res.Body, nil)
 		return nil
@@ -106,6 +105,7 @@ func (q *request) response(res *http.Response) error {
 	res.Body = body
 	return nil
 }
+
 // A targetBody is a body that ends the request when it is closed before its end.
 // Over HTTP/2 Close would else wait for the client to end its side.
 type targetBody struct {
@@ -129,7 +129,6 @@ func (b *targetBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-
 // counted notes how much of the response there was, and that it was whole.
 func (q *request) counted(r io.Reader, c io.Closer, eof func()) io.ReadCloser {
 	return readCloser{&counter{r, func(n int) { q.bytes += int64(n) }, func() {
@@ -152,13 +151,22 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	if q.x.WantsDocs() && !none && len(res.Header["Content-Type"]) > 1 {
 		return nil, &stepError{errors.New("a body of two kinds")}
 	}
+	form, isGRPC := grpcKind(kind)
+	if isGRPC && q.x.WantsDocs() {
+		q.grpcHead(res.Header)
+	}
 	var doc protocol.DocFunc
 	var stream protocol.BytesFunc
 	if err := q.guard(func() (err error) {
-		if q.x.WantsDocs() && !none {
-			if doc, err = q.x.Docs(docKind(kind)); err != nil {
-				return err
-			}
+		switch {
+		case none || !q.x.WantsDocs():
+		case isGRPC:
+			doc, err = q.grpcDocs(kind, form)
+		default:
+			doc, err = q.x.Docs(docKind(kind))
+		}
+		if err != nil {
+			return err
 		}
 		stream, err = q.x.Bytes(protocol.Stream{Name: "response", Kind: said})
 		return err
@@ -166,73 +174,83 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 		return nil, &stepError{err}
 	}
 	body := io.Reader(res.Body)
-	if none {
-		if q.x.WantsDocs() || stream != nil {
-			q.changed(res)
-			if res.Request.Method != http.MethodHead {
-				res.Header.Set("Content-Length", "0")
+	var eof func()
+	if none && (q.x.WantsDocs() || stream != nil) {
+		changed(res, q.x.WantsDocs())
+		if res.Request.Method != http.MethodHead {
+			res.Header.Set("Content-Length", "0")
+		}
+		eof = func() {
+			trailer := res.Trailer
+			if changed(res, q.x.WantsDocs()); isGRPC && res.Trailer == nil {
+				res.Trailer = q.grpcTrailers(trailer)
 			}
 		}
 	}
-	var eof func()
-	if doc != nil || stream != nil && !none {
+	looks := !none && (doc != nil || q.x.WantsDocs() && (kind == eventStream || stream != nil && isText(kind))) // for what is not to be shown
+	if looks || stream != nil && !none {
 		if res.StatusCode == http.StatusPartialContent || res.StatusCode == http.StatusIMUsed {
 			return nil, &stepError{errors.New("a part of a body")} // though all of it was asked for
 		}
 		if body, err = decoded(res); err != nil {
+			var r *refusal
+			if errors.As(err, &r) {
+				return nil, err
+			}
 			return nil, &stepError{err}
 		}
-		q.changed(res)
+		changed(res, looks)
 		res.ContentLength = -1
-		eof = func() { q.changed(res) } // its trailers are there now
+		eof = func() { changed(res, looks) } // its trailers are there now
 	}
-	if doc != nil || stream != nil && !none && q.x.WantsDocs() && strings.HasPrefix(kind, "text/") {
-		// The step that looks for what is not to be shown looks at this.
+	if looks {
 		switch cs := params["charset"]; {
 		case cs == "" || strings.EqualFold(cs, "utf-8") || strings.EqualFold(cs, "us-ascii"):
-		case doc != nil && !strings.HasPrefix(kind, "text/"):
+		case !isText(kind):
 			return nil, &stepError{fmt.Errorf("a document in %s", cs)}
 		default:
 			return nil, refuse(http.StatusForbidden, fmt.Sprintf("a step has to look into this text, and cannot read %.20q", cs))
 		}
-		if strings.HasPrefix(kind, "text/") && kind != "text/event-stream" { // which is UTF-8 by itself
-			if params["charset"] == "" {
+		if isText(kind) && kind != eventStream { // which is UTF-8 by itself
+			if params["charset"] == "" { // what is said here counts more than what a page or an XML declaration says
 				res.Header.Set("Content-Type", res.Header.Get("Content-Type")+"; charset=utf-8")
 			}
 			body = &text{r: body}
 		}
-	}
-	if doc != nil {
-		f := func(b []byte) (out []byte, err error) {
-			err = q.guard(func() (err error) { out, err = doc(b); return err })
-			return out, err
-		}
-		limit := q.c.s.maxDocument()
-		switch {
-		case isLines(kind):
-			body = &documents{r: bufio.NewReader(body), f: f, next: nextLine, limit: limit, q: q}
-		case kind == "text/event-stream":
-			body = &documents{r: bufio.NewReader(body), f: f, next: nextEvent, limit: limit, q: q}
-		default:
-			b, err := io.ReadAll(io.LimitReader(body, limit+1))
-			if err != nil {
-				return nil, err
-			}
-			if int64(len(b)) > limit {
-				return nil, &stepError{fmt.Errorf("a document of more than %d bytes", limit)}
-			}
-			if len(b) > 0 {
-				if b, err = f(b); err != nil {
-					return nil, &stepError{err}
-				}
-			}
-			body = bytes.NewReader(b)
-			if stream == nil {
-				res.ContentLength = int64(len(b))
-				res.Header.Set("Content-Length", strconv.Itoa(len(b)))
-			}
-		}
 		res.Header.Set("Cache-Control", "no-store") // it is this client's view
+	}
+	f, limit := q.guarded(doc), q.c.s.maxDocument()
+	switch {
+	case !looks:
+	case kind == eventStream:
+		text := sync.OnceValues(func() (f protocol.DocFunc, err error) {
+			err = q.guard(func() (err error) { f, err = q.x.Docs(eventStream); return err })
+			return q.guarded(f), err
+		})
+		body = &documents{r: bufio.NewReader(body), f: f, text: text, next: nextEvent, limit: limit, q: q}
+	case doc == nil: // a text, which goes through the taps on bytes
+	case isGRPC:
+		body, eof = q.grpcBody(res, body, doc)
+	case isLines(kind):
+		body = &documents{r: bufio.NewReader(body), f: f, next: nextLine, limit: limit, q: q}
+	default:
+		b, err := io.ReadAll(io.LimitReader(body, limit+1))
+		if err != nil {
+			return nil, err
+		}
+		if int64(len(b)) > limit {
+			return nil, &stepError{fmt.Errorf("a document of more than %d bytes", limit)}
+		}
+		if len(b) > 0 {
+			if b, err = f(b); err != nil {
+				return nil, &stepError{err}
+			}
+		}
+		body = bytes.NewReader(b)
+		if stream == nil {
+			res.ContentLength = int64(len(b))
+			res.Header.Set("Content-Length", strconv.Itoa(len(b)))
+		}
 	}
 	if stream != nil {
 		body = &tapped{src: body, f: stream, q: q}
@@ -250,22 +268,6 @@ func (q *request) guard(f func() error) error {
 	return err
 }
 
-// docKind is the kind of each document in a body.
-func docKind(media string) string {
-	if isLines(media) || media == "text/event-stream" {
-		return "application/json"
-	}
-	return media
-}
-
-func isLines(media string) bool {
-	switch media {
-	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/jsonlines", "application/x-jsonlines", "application/stream+json":
-		return true
-	}
-	return false
-}
-
 // ofBody are names, and beginnings of names, of headers that speak of a body's
 // bytes: of their number, a digest, a signature.
 var ofBody = []string{"Content-Length", "Content-Encoding", "Etag", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
@@ -274,9 +276,9 @@ var ofBody = []string{"Content-Length", "Content-Encoding", "Etag", "Content-Md5
 
 // changed takes out of a response what spoke of the body as it was; and all
 // trailers, where a step looks into the body for what is not to be shown.
-func (q *request) changed(res *http.Response) {
+func changed(res *http.Response, looks bool) {
 	deleteOfBody(res.Header)
-	if deleteOfBody(res.Trailer); q.x.WantsDocs() {
+	if deleteOfBody(res.Trailer); looks {
 		res.Trailer = nil
 	}
 }
@@ -289,21 +291,6 @@ func deleteOfBody(h http.Header) {
 			}
 		}
 	}
-}
-
-// decoded returns the body without its compression. What it unpacks to is
-// bounded by whoever reads it.
-func decoded(res *http.Response) (io.Reader, error) {
-	codings := strings.ToLower(strings.Join(res.Header["Content-Encoding"], ","))
-	switch strings.Trim(codings, " \t") {
-	case "", "identity":
-		return res.Body, nil
-	case "gzip", "x-gzip":
-		return gzip.NewReader(res.Body)
-	case "deflate":
-		return zlib.NewReader(res.Body)
-	}
-	return nil, errors.New("a compression that is not known")
 }
 
 // text is a stream that has to be UTF-8, without the NUL of wider encodings.
@@ -378,118 +365,4 @@ func (t *tapped) Read(b []byte) (int, error) {
 	n := copy(b, t.out)
 	t.out = t.out[n:]
 	return n, nil
-}
-
-var errLarge = errors.New("a document that is too large to be looked at")
-
-// documents is a stream of documents that a step rewrites one by one.
-type documents struct {
-	r     *bufio.Reader
-	f     protocol.DocFunc
-	next  func(*documents) ([]byte, error) // what takes the next one's place; io.EOF behind the last
-	limit int64
-	q     *request
-	begun bool // the first line of events was read
-	out   []byte
-	err   error
-}
-
-// Read implements io.Reader.
-func (d *documents) Read(b []byte) (int, error) {
-	for len(d.out) == 0 {
-		if d.err != nil {
-			return 0, d.err
-		}
-		if d.out, d.err = d.next(d); d.err != nil && d.err != io.EOF {
-			d.out = nil
-			d.q.fault(&stepError{d.err})
-		}
-	}
-	n := copy(b, d.out)
-	d.out = d.out[n:]
-	return n, nil
-}
-
-// line returns the next line without its end.
-func (d *documents) line(limit int64) ([]byte, error) {
-	var all []byte
-	for {
-		part, err := d.r.ReadSlice('\n')
-		if int64(len(all)+len(part)) > limit {
-			return nil, errLarge
-		}
-		all = append(all, part...)
-		switch {
-		case err == nil:
-			return bytes.TrimSuffix(all[:len(all)-1], []byte("\r")), nil
-		case errors.Is(err, bufio.ErrBufferFull):
-		default:
-			return all, err
-		}
-	}
-}
-
-func nextLine(d *documents) ([]byte, error) {
-	line, err := d.line(d.limit)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	var out []byte
-	if len(bytes.TrimSpace(line)) > 0 {
-		masked, ferr := d.f(line)
-		if ferr != nil {
-			return nil, ferr
-		}
-		out = append(out, masked...)
-	}
-	if err == nil {
-		out = append(out, '\n')
-	}
-	return out, err
-}
-
-// nextEvent reads a server-sent event. Its data is a document; comments, which
-// nobody shows, lose their text.
-func nextEvent(d *documents) ([]byte, error) {
-	var out, data []byte
-	has, left := false, d.limit
-	for {
-		line, err := d.line(left)
-		if err != nil { // an event that does not end is none
-			return nil, err
-		}
-		if !d.begun {
-			line, d.begun = bytes.TrimPrefix(line, []byte("\ufeff")), true
-		}
-		if bytes.IndexByte(line, '\r') >= 0 {
-			return nil, errors.New("an event stream with lines that end in CR")
-		}
-		left -= int64(len(line) + 1)
-		if len(line) == 0 {
-			break
-		}
-		field, value, _ := bytes.Cut(line, []byte(":"))
-		value = bytes.TrimPrefix(value, []byte(" "))
-		switch string(field) {
-		case "":
-			out = append(out, ":\n"...)
-		case "data":
-			if has {
-				data = append(data, '\n')
-			}
-			has, data = true, append(data, value...)
-		case "event", "id", "retry":
-			out = append(append(out, line...), '\n')
-		}
-	}
-	if has {
-		masked, err := d.f(data)
-		if err != nil {
-			return nil, err
-		}
-		for line := range bytes.SplitSeq(masked, []byte("\n")) {
-			out = append(append(append(out, "data: "...), line...), '\n')
-		}
-	}
-	return append(out, '\n'), nil
 }

@@ -67,6 +67,9 @@
 //	safe_methods pure: the operator vouches that GET, HEAD and OPTIONS change nothing; the default is change
 //	openapi      file with the target's OpenAPI document, version 3 in JSON
 //	undescribed  refuse: what openapi does not describe is; the default is allow
+//	descriptors  file with the Protocol Buffers definitions of the target's gRPC
+//	             services: what protoc writes with --include_imports and
+//	             --descriptor_set_out
 //	request_trailers enable: trailers of requests pass, but for those that read
 //	             as a header that decides something; the default is disable
 //	encoded_slashes  how the target reads %2F in a path: keep, it is no slash, as
@@ -111,17 +114,35 @@
 //
 // # Bodies and steps
 //
-// Steps with taps on documents see JSON bodies whole, and NDJSON and server-sent
-// events one by one; with other media types they see that there is one. The
-// target is then asked for whole, uncompressed documents (no Range, no
-// conditions); gzip and deflate are unpacked all the same, within bounds. What
-// speaks of the body as it was (ETag, digests, Last-Modified, Content-Length,
-// ranges, trailers) is taken out or made right, and what was masked is not to be
-// cached. What cannot be shown to a step that wants it is not shown at all: a
-// document that is too large, not UTF-8, or compressed in another way. Taps on
-// bytes see the streams "request" and "response" with their media types. Where a
-// step looks at documents and leaves those of a type text/* to its tap on bytes,
-// the text has to be UTF-8, and the client is told so.
+// Steps with taps on documents see JSON bodies whole, NDJSON line by line and
+// server-sent events one by one: their data is a document of kind application/json
+// if it is that, else text/event-stream. With other media types they see that there
+// is one. The target is then asked for whole, uncompressed documents (no Range, no
+// conditions); gzip, deflate, br and zstd are unpacked all the same, within bounds:
+// what a document may hold, and for zstd the window of 8 MiB that RFC 9659 lets it
+// have. What speaks of the body as it was (ETag, digests, Last-Modified,
+// Content-Length, ranges, trailers) is taken out or made right, and what was masked
+// is not to be cached. What cannot be shown to a step that wants it is not shown at
+// all: a document that is too large, not UTF-8, or compressed in another way.
+//
+// Taps on bytes see the streams "request" and "response" with their media types.
+// Where a step looks at documents and leaves a text to its tap on bytes, as the step
+// mask does where it only detects, the text has to be UTF-8, and the client is told
+// so. Such a text is as long as it likes: a line is shown when its end has come, or
+// 16 KiB of it.
+//
+// The messages of gRPC and gRPC-Web that come back are documents of kind
+// application/json too, where the option descriptors names their types, or they are
+// JSON. Members have the names that stand in the .proto file, numbers are numbers
+// whatever their size, bytes are a text if they are one, an enum's value is its name,
+// and a google.protobuf.Any has the message in it as value. A value that is not what
+// its field can be, such as *** for an enum, is left out. A message with something
+// that the descriptors do not describe is refused, as is one of more than 262,144
+// values, which a packed list of numbers has soonest. What was compressed comes back
+// uncompressed. Of the trailers the status is left, and its message as a text that a
+// step may refuse; what is refused within a stream ends it with status 7
+// (PERMISSION_DENIED). Without descriptors, steps see that there is something of the
+// kind application/grpc.
 //
 // The messages of a WebSocket are looked at when all of one is there, within
 // MaxDocument: taps on documents see what the target sends, a text as
@@ -152,13 +173,15 @@
 // its request's headers can be seen by its users: give such a target none. The
 // journal has bodies as far as they are arguments; the step recordings keeps them,
 // and the messages of WebSockets, by verb and media type. HTML and text are not
-// masked by fields: a mask that has nothing else refuses them, unless it lets
+// masked by fields: a mask that has fields refuses them, unless it lets
 // their kind pass.
 //
 // Scripts of other origins come with bearer tokens only, and are not preflighted
 // (CORS). HTTP/3 is not spoken, nor WebSockets over HTTP/2 (RFC 8441). gRPC passes
-// as HTTP/2 with trailers if the target's option http2 is set, and its messages
-// are not masked. A request body that is streamed has no deadline of its
+// as HTTP/2 with trailers if the target's option http2 is set; gRPC-Web in base64 and
+// the protocol of Connect are bodies that nobody looks into. What is spread over
+// several documents, as a word over the events of a stream, is not found by
+// detectors. A request body that is streamed has no deadline of its
 // own. An OpenAPI document serves to name routes; parameters and bodies are not
 // held to it. Method overrides in bodies and parameters, which some frameworks
 // know, are not seen: switch them off at the target. A target that reads %2F or ;

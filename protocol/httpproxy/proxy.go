@@ -463,6 +463,9 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	out.Header.Set("Via", strconv.Itoa(q.in.ProtoMajor)+"."+strconv.Itoa(q.in.ProtoMinor)+" sallyport")
 	if !q.x.Plain() { // a step has to see all of the body, and as it is
 		out.Header.Set("Accept-Encoding", "identity")
+		if out.Header["Grpc-Accept-Encoding"] != nil {
+			out.Header.Set("Grpc-Accept-Encoding", "identity")
+		}
 		out.Header.Del("Sec-Websocket-Extensions") // which compress
 		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "A-Im", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
 			out.Header.Del(name)
