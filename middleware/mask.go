@@ -249,7 +249,7 @@ func (m *masking) decide(op *protocol.Operation, hit *mask.Rule) (protocol.Decis
 	case names && op.Access.Has(protocol.Opaque):
 		return deny(denyOpaque(op))
 	case op.Shape&protocol.Docs != 0 && (m.set.HasFields() || !names):
-		return protocol.Pass, maskTaps{docs: m.documents(op)}
+		return protocol.Pass, maskTaps{docs: m.documents(op), bytes: m.texts(op)}
 	case !names:
 		return m.detect(op)
 	case !m.allowDerived && m.moves(op):

@@ -51,13 +51,18 @@ func (m *masking) streams(op *protocol.Operation) func(protocol.Stream) (protoco
 		if st.In {
 			return nil, nil
 		}
-		s := m.set.Stream(m.told(nil))
-		return func(chunk []byte, last bool) ([]byte, error) {
-			if len(chunk) == 0 && !last {
-				return s.Flush(), nil
-			}
-			return s.Next(chunk, last), nil
-		}, nil
+		return m.stream(m.told(nil)), nil
+	}
+}
+
+// stream masks what is found in one stream.
+func (m *masking) stream(masked func(rule, what string)) protocol.BytesFunc {
+	s := m.set.Stream(masked)
+	return func(chunk []byte, last bool) ([]byte, error) {
+		if len(chunk) == 0 && !last {
+			return s.Flush(), nil
+		}
+		return s.Next(chunk, last), nil
 	}
 }
 

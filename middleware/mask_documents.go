@@ -7,12 +7,16 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// documents returns the tap that masks the documents of op's result.
+// documents returns the tap that masks the documents of op's result. A text is
+// left to texts, where there is one; only what is a document among others, as an
+// event is, is masked here.
 func (m *masking) documents(op *protocol.Operation) func(string) (protocol.DocFunc, error) {
 	return func(kind string) (protocol.DocFunc, error) {
 		switch {
 		case isJSON(kind):
 		case globAny(m.passKinds, kind):
+			return nil, nil
+		case isText(kind) && m.streamsText(op) && kind != "text/event-stream":
 			return nil, nil
 		case isText(kind) && !m.set.HasFields():
 			texts := m.set.Texts(m.told(op.MarkMasked))
@@ -34,6 +38,25 @@ func (m *masking) documents(op *protocol.Operation) func(string) (protocol.DocFu
 			}
 			return out, nil
 		}, nil
+	}
+}
+
+// streamsText reports whether texts in op's result are masked as streams.
+func (m *masking) streamsText(op *protocol.Operation) bool {
+	return op.Shape&protocol.Bytes != 0 && !m.set.HasFields()
+}
+
+// texts returns the tap that masks the texts of op's result, which a connector
+// shows as streams besides; nil: none are shown so.
+func (m *masking) texts(op *protocol.Operation) func(protocol.Stream) (protocol.BytesFunc, error) {
+	if !m.streamsText(op) {
+		return nil
+	}
+	return func(st protocol.Stream) (protocol.BytesFunc, error) {
+		if st.In || !isText(st.Kind) || isJSON(st.Kind) || st.Kind == "text/event-stream" || globAny(m.passKinds, st.Kind) {
+			return nil, nil
+		}
+		return m.stream(m.told(op.MarkMasked)), nil
 	}
 }
 
