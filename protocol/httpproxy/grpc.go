@@ -67,6 +67,7 @@ type messages struct {
 	code  string // of messages that are compressed
 	limit int64
 	q     *request
+	web   bool // it is gRPC-Web, whose trailers are in the body
 	out   []byte
 	done  error
 	err   error // the step's
@@ -88,6 +89,9 @@ func (m *messages) Read(b []byte) (int, error) {
 		var step *stepError
 		if errors.As(m.done, &step) {
 			m.out, m.err, m.done = nil, m.done, io.EOF
+			if m.web {
+				m.out = frameOf(messageTrailers, appendTrailers(nil, refusedTrailers(m.err)))
+			}
 			m.q.fault(m.err)
 		}
 	}
@@ -132,8 +136,11 @@ func (m *messages) next() ([]byte, error) {
 	if err != nil {
 		return nil, &stepError{err}
 	}
-	out := binary.BigEndian.AppendUint32([]byte{head[0] &^ messageCompressed}, uint32(len(payload)))
-	return append(out, payload...), nil
+	return frameOf(head[0]&^messageCompressed, payload), nil
+}
+
+func frameOf(flags byte, payload []byte) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{flags}, uint32(len(payload))), payload...)
 }
 
 func (m *messages) unpack(b []byte) ([]byte, error) {
@@ -159,17 +166,28 @@ func (m *messages) trailers(b []byte) ([]byte, error) {
 			h.Add(textproto.TrimString(name), textproto.TrimString(value))
 		}
 	}
-	var out []byte
-	for name, values := range m.q.grpcTrailers(h) {
-		out = fmt.Appendf(out, "%s: %s\r\n", strings.ToLower(name), values[0])
+	return appendTrailers(nil, m.q.grpcTrailers(h)), nil
+}
+
+// appendTrailers appends trailers as gRPC-Web has them.
+func appendTrailers(b []byte, h http.Header) []byte {
+	for name, values := range h {
+		b = fmt.Appendf(b, "%s: %s\r\n", strings.ToLower(name), values[0])
 	}
-	return out, nil
+	return b
+}
+
+// refusedTrailers tell what a step has refused.
+func refusedTrailers(err error) http.Header {
+	e := refusalOf(err)
+	return http.Header{"Grpc-Status": {strconv.Itoa(grpcStatus(e.status))}, "Grpc-Message": {url.PathEscape(e.d.Reason)}}
 }
 
 // grpcBody returns what takes the place of a body of gRPC messages, and what is to
 // be done when it has come to its end.
 func (q *request) grpcBody(res *http.Response, body io.Reader, f protocol.DocFunc) (io.Reader, func()) {
-	m := &messages{r: body, f: f, code: strings.ToLower(res.Header.Get("Grpc-Encoding")), limit: q.c.s.maxDocument(), q: q}
+	web := strings.HasPrefix(strings.ToLower(res.Header.Get("Content-Type")), "application/grpc-web")
+	m := &messages{r: body, f: f, web: web, code: strings.ToLower(res.Header.Get("Grpc-Encoding")), limit: q.c.s.maxDocument(), q: q}
 	res.Header.Del("Grpc-Encoding")
 	res.Trailer = nil // none are announced: which there are is known behind the body
 	return m, func() {
@@ -178,8 +196,10 @@ func (q *request) grpcBody(res *http.Response, body io.Reader, f protocol.DocFun
 			res.Trailer = q.grpcTrailers(res.Trailer)
 			return
 		}
-		e := refusalOf(m.err)
-		res.Trailer = http.Header{"Grpc-Status": {strconv.Itoa(grpcStatus(e.status))}, "Grpc-Message": {url.PathEscape(e.d.Reason)}}
+		res.Trailer = nil
+		if !m.web {
+			res.Trailer = refusedTrailers(m.err)
+		}
 	}
 }
 

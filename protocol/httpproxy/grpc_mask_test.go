@@ -2,8 +2,10 @@ package httpproxy_test
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -225,6 +227,70 @@ func TestMessagesThatCannotBeMasked(t *testing.T) {
 					require.NoError(t, err)
 					require.NotContains(t, string(b), "ann@")
 				}
+			}
+		})
+	}
+}
+
+// TestMessagesOfTheWeb: gRPC-Web has its trailers in the body, and messages in JSON
+// need no descriptors; what is framed otherwise than gRPC has it is not shown.
+func TestMessagesOfTheWeb(t *testing.T) {
+	frame := func(flags byte, payload string) string {
+		return string(binary.BigEndian.AppendUint32([]byte{flags}, uint32(len(payload)))) + payload
+	}
+	message, err := proto.Marshal(&grpc_testing.SimpleResponse{Username: "ann@example.com", Hostname: "h"})
+	require.NoError(t, err)
+	masked, err := proto.Marshal(&grpc_testing.SimpleResponse{Username: "***", Hostname: "h"})
+	require.NoError(t, err)
+	const web, tail = "application/grpc-web+proto", "grpc-status: 0\r\ngrpc-message: of%20ann@example.com\r\nx-tail: ann@example.com\r\n"
+	packed := pack(t, "gzip", string(message))
+	cases := map[string]struct{ kind, body, want, told string }{
+		"plain":                {web, frame(0, string(message)), frame(0, string(masked)), ""},
+		"compressed":           {web, frame(1, packed), frame(0, string(masked)), ""},
+		"in JSON":              {"application/grpc-web+json", frame(0, `{"username":"ann@example.com"}`), frame(0, `{"username":"***"}`), ""},
+		"trailers":             {web, frame(0, string(message)) + frame(0x80, tail), frame(0, string(masked)), "grpc-status: 0\r\n"},
+		"trailers, compressed": {web, frame(0x81, pack(t, "gzip", tail)), "", "grpc-status: 0\r\n"},
+		"no message":           {web, frame(0, "ann@example.com"), "", "grpc-status: 7\r\n"},
+		"flags of nobody":      {web, frame(4, string(message)), "", "grpc-status: 2\r\n"},
+		"too long":             {web, "\x00\xff\xff\xff\xffann@example.com", "", "grpc-status: 2\r\n"},
+		"a bomb":               {web, frame(1, pack(t, "gzip", strings.Repeat("x", 9<<20))), "", "grpc-status: 2\r\n"},
+		"not compressed":       {web, frame(1, string(message)), "", "grpc-status: 2\r\n"},
+		"half":                 {web, frame(0, string(message))[:9], "", "-"},
+	}
+	r := newRig(t, rigConfig{options: map[string]string{"descriptors": described(t)},
+		steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "user", Fields: []string{"username"}, Transform: mask.Redact()})},
+		handler: func(w http.ResponseWriter, req *http.Request) {
+			c := cases[req.Header.Get("X-Case")]
+			w.Header().Set("Content-Type", c.kind)
+			w.Header().Set("Grpc-Encoding", "gzip")
+			w.(http.Flusher).Flush()
+			_, _ = io.WriteString(w, c.body)
+		}})
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), "POST", "https://app.gw.test/grpc.testing.TestService/UnaryCall", nil)
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer "+r.token)
+			req.Header.Set("X-Case", name)
+			client := r.client(false)
+			defer client.CloseIdleConnections()
+			res, err := client.Do(req)
+			require.NoError(t, err)
+			defer res.Body.Close()
+			b, err := io.ReadAll(res.Body)
+			require.NotContains(t, string(b), "ann@")
+			if c.told == "-" {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			require.True(t, strings.HasPrefix(string(b), c.want), "%q", b)
+			rest := string(b)[len(c.want):]
+			require.Equal(t, c.told == "", rest == "", "%q", rest)
+			if rest != "" {
+				require.Equal(t, byte(0x80), rest[0])
+				require.Contains(t, rest[5:], c.told)
+				require.EqualValues(t, len(rest)-5, binary.BigEndian.Uint32([]byte(rest[1:5])))
 			}
 		})
 	}
