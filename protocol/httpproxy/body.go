@@ -152,16 +152,21 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 		return nil, &stepError{errors.New("a body of two kinds")}
 	}
 	form, isGRPC := grpcKind(kind)
-	if isGRPC && q.x.WantsDocs() {
-		q.grpcHead(res.Header)
-	}
 	var doc protocol.DocFunc
 	var stream protocol.BytesFunc
+	hides := false // what gRPC says beside its messages
 	if err := q.guard(func() (err error) {
 		switch {
-		case none || !q.x.WantsDocs():
+		case !q.x.WantsDocs():
 		case isGRPC:
-			doc, err = q.grpcDocs(kind, form)
+			if doc, err = q.grpcDocs(kind, form); doc != nil || err != nil {
+				hides = true
+				q.grpcHead(res.Header)
+			}
+			if none { // there is no message to refuse
+				doc, err = nil, nil
+			}
+		case none:
 		default:
 			doc, err = q.x.Docs(docKind(kind))
 		}
@@ -176,13 +181,14 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	body := io.Reader(res.Body)
 	var eof func()
 	if none && (q.x.WantsDocs() || stream != nil) {
-		changed(res, q.x.WantsDocs())
+		hide := q.x.WantsDocs() && (hides || !isGRPC)
+		changed(res, hide)
 		if res.Request.Method != http.MethodHead {
 			res.Header.Set("Content-Length", "0")
 		}
 		eof = func() {
 			trailer := res.Trailer
-			if changed(res, q.x.WantsDocs()); isGRPC && res.Trailer == nil {
+			if changed(res, hide); hides {
 				res.Trailer = q.grpcTrailers(trailer)
 			}
 		}

@@ -205,6 +205,10 @@ func TestMessagesThatCannotBeMasked(t *testing.T) {
 					require.Equal(t, "ann@example.com", res.Username)
 				}
 			}
+			_, err := client.UnaryCall(ctx, &grpc_testing.SimpleRequest{ResponseStatus: &grpc_testing.EchoStatus{Code: 9, Message: "of ann@example.com"}})
+			require.Equal(t, codes.FailedPrecondition, status.Code(err), err)
+			require.Equal(t, c.code == codes.OK, status.Convert(err).Message() == "of ann@example.com")
+			require.Equal(t, c.code == codes.OK, len(status.Convert(err).Details()) == 1)
 			both, err := client.FullDuplexCall(ctx)
 			require.NoError(t, err)
 			for _, s := range []string{"first", "last"} { // what can be shown is, until something cannot
