@@ -41,7 +41,9 @@ type catalog struct {
 	analyzer *mysqlsql.Analyzer
 	state    mysqlsql.State              // views are expanded in it
 	connect  atomic.Pointer[connectFunc] // with the newest credentials
-	last     *sql.Catalog                // for load only
+	last     *sql.Catalog                // for load only, as what follows
+	counted  mysqlsql.Counters           // before it was read
+	changes  int64                       // known of when it was
 }
 
 func (cs *catalogs) open(key catalogKey, a *mysqlsql.Analyzer, st mysqlsql.State, connect connectFunc) *catalog {
@@ -63,9 +65,15 @@ func (k *catalog) load(ctx context.Context) (c *sql.Catalog, good time.Duration,
 	}
 	defer t.close()
 	defer t.r.Release()
+	counters := k.analyzer.Count(ctx, t, k.state)
+	changes := k.Changes()
+	if k.last != nil && changes == k.changes && counters.Same(k.counted) {
+		return k.last, catalogAge, nil // nobody has changed anything
+	}
 	if c, err = k.analyzer.Load(ctx, t, k.state); err != nil {
 		return nil, 0, err
 	}
+	k.counted, k.changes = counters, changes
 	if k.last == nil || k.last.Key() != c.Key() {
 		k.last = c // else what was computed from the last one holds
 	}

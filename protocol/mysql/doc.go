@@ -67,17 +67,19 @@
 //
 // With TiDB's grammar, in the session's own sql_mode and database, which the
 // gateway asks the target for after whatever may have changed them. Comments
-// that the target executes are code. What TiDB's grammar
-// lacks of MariaDB's and MySQL's is read by the gateway itself: RETURNING,
-// SELECT ... INTO, JSON_TABLE, FOR SYSTEM_TIME, HANDLER, EXECUTE IMMEDIATE,
-// compound statements, and the code of functions, procedures and triggers, as
-// far as the target shows it to the gateway's account. User variables,
-// statements prepared in SQL and temporary tables are followed through the
-// session: what they hold comes from where it came from. What is not understood
-// is opaque, among it whatever is sent in a sql_mode such as ORACLE. The names
-// of a target's tables are read over a connection of the gateway's own: a
-// change made past the gateway is noticed within five seconds, one made through
-// it at once.
+// that the target executes are code. What TiDB's grammar lacks of MariaDB's and
+// MySQL's is read by the gateway itself: RETURNING, SELECT ... INTO, JSON_TABLE,
+// FOR SYSTEM_TIME, HANDLER, EXECUTE IMMEDIATE, compound statements, and the code
+// of functions, procedures and triggers, as far as the target shows it to the
+// gateway's account. User variables, statements prepared in SQL and temporary
+// tables are followed through the session: what they hold comes from where it
+// came from. What is not understood is opaque, among it whatever is sent in a
+// sql_mode such as ORACLE.
+//
+// The names of a target's tables are read over a connection of the gateway's
+// own: a change made past the gateway is noticed within five seconds, one made
+// through it at once. While the target's counters of statements (Com_create_table
+// and the like) stand still they are not read again.
 //
 // # Limits
 //
@@ -96,8 +98,9 @@
 // set, the gateway's own question stands before the next one: ROW_COUNT() and
 // FOUND_ROWS() then tell of the question. SHOW WARNINGS and SHOW ERRORS do not.
 // Once code that is not known has run, what variables hold and what names of
-// tables mean is not known until the session is reset. A client's character set has to be one that ASCII is part of; text
-// beyond ASCII is read in UTF-8 only, and in an eight-bit character set is opaque.
+// tables mean is not known until the session is reset. A client's character set
+// has to be one that ASCII is part of; text beyond ASCII is read in UTF-8 only,
+// and in an eight-bit character set is opaque.
 //
 // Masks see values as text, and know types as the protocol has them: JSON, UUID and
 // INET6 of MariaDB, ENUM and SET are texts there, and what takes their place may be

@@ -57,6 +57,42 @@ func connect(t *testing.T, m *servers.MariaDB) querier {
 	return querier{db}
 }
 
+// TestCountersTellOfChanges makes changes of all kinds, also within code.
+func TestCountersTellOfChanges(t *testing.T) {
+	m := mytest.Start(t, servers.MariaDBConfig{SQL: []string{"CREATE DATABASE d"}})
+	own, other := connect(t, m), connect(t, m)
+	a := NewAnalyzer(Options{})
+	count := func() Counters {
+		c := a.Count(t.Context(), own, State{MariaDB: true})
+		require.True(t, c.known)
+		return c
+	}
+	run := func(text string) {
+		_, err := other.db.ExecContext(t.Context(), text)
+		require.NoError(t, err, text)
+	}
+	run("USE d")
+	before := count()
+	for _, text := range []string{"CREATE TABLE t (a INT)", "ALTER TABLE t ADD COLUMN b INT", "CREATE VIEW v AS SELECT a FROM t", "CREATE OR REPLACE VIEW v AS SELECT b FROM t",
+		"RENAME TABLE t TO u", "RENAME TABLE u TO t", "CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1", "DROP TRIGGER g",
+		"CREATE FUNCTION f() RETURNS INT RETURN 1", "DROP FUNCTION f", "CREATE PROCEDURE p() ALTER TABLE t ADD COLUMN c INT", "CALL p()", "EXECUTE IMMEDIATE 'ALTER TABLE t DROP COLUMN c'",
+		"CREATE INDEX i ON t (a)", "CREATE TABLE w LIKE t", "CREATE TABLE x AS SELECT * FROM t", "GRANT SELECT ON d.* TO CURRENT_USER()", "DROP VIEW v", "DROP TABLE w, x", "CREATE SEQUENCE s", "DROP DATABASE d"} {
+		require.True(t, before.Same(before))
+		run(text)
+		after := count()
+		require.False(t, after.Same(before), text)
+		before = after
+	}
+	for _, text := range []string{"SELECT 1", "SET @a = 1", "DO 1"} {
+		run(text)
+		after := count()
+		require.True(t, after.Same(before), text)
+	}
+	require.False(t, a.Count(t.Context(), own, State{}).known, "where MySQL has them")
+	require.False(t, Counters{}.Same(Counters{}), "what is not known is no proof")
+	require.False(t, Counters{known: true, uptime: 1}.Same(Counters{known: true, uptime: 2}), "another server")
+}
+
 // TestLoadReadsCode has the catalog of a real server with code in it.
 func TestLoadReadsCode(t *testing.T) {
 	m := mytest.Start(t, servers.MariaDBConfig{SQL: []string{"CREATE DATABASE shop", "USE shop",
