@@ -91,9 +91,9 @@ func (m *Memory) Sent(s *Statement) {
 		m.handle(name, &item{rowset: rowset{open: true}})
 	}
 	if e.creates != nil {
-		t := *e.creates
+		t := e.creates.copy()
 		t.maybe = true
-		m.create(e.temp, &t)
+		m.create(e.temp, t)
 	}
 	for _, k := range e.drops {
 		if t := m.temps[k]; t != nil {
