@@ -103,7 +103,9 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 		s.Verb = "prepare"
 		p.control()
 		if n.SQLVar != nil {
+			p.expr(n.SQLVar, p.base)
 			p.prepare(n.Name, p.constant(n.SQLVar))
+			p.quotes()
 		} else {
 			p.prepare(n.Name, &n.SQLText)
 		}
@@ -122,6 +124,7 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 		s.Verb = "kill"
 		p.access |= protocol.Admin
 		p.notPure("it ends what another session does")
+		p.expr(n.Expr, p.base)
 		if n.Expr == nil && !n.TiDBExtension {
 			s.Kill = &Kill{ID: n.ConnectionID, Query: n.Query}
 		}
@@ -425,7 +428,7 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 		} else if name.Name.Table.L != "" {
 			p.missing("column " + name.Name.String())
 		}
-		if len(p.reads) > before || p.unknown != "" && hasQuery(v.Value) {
+		if len(p.reads) > before || p.unknown != "" && (v.IsSystem || hasQuery(v.Value)) {
 			p.access |= protocol.Read
 		}
 		switch {

@@ -70,6 +70,13 @@ func (p *pass) prepare(name string, text *string) {
 	p.effects.prepares[strings.ToLower(name)] = known
 }
 
+// quotes notes that an error about the statement quotes what it has read.
+func (p *pass) quotes() {
+	if len(p.reads) > 0 || p.unknown != "" {
+		p.access |= protocol.Read
+	}
+}
+
 // execute says what the execution of a statement does that was prepared in SQL.
 func (p *pass) execute(name string, args sql.Value) Statement {
 	p.remembers = true

@@ -243,6 +243,7 @@ func (p *pass) prepareForm(r *reading) Statement {
 	r.expect("FROM")
 	p.control()
 	p.prepare(name, r.constantUntil())
+	p.quotes()
 	return r.done(Statement{Verb: "prepare", Bounded: true})
 }
 
@@ -292,7 +293,8 @@ func (p *pass) diagnosticsForm(r *reading) Statement {
 }
 
 func (p *pass) signalForm(r *reading) Statement {
-	p.control()
+	p.access |= protocol.Read // its message can tell of what a variable holds
+	p.notPure("it raises an error")
 	r.signal()
 	return r.done(Statement{Verb: "signal", Bounded: true})
 }

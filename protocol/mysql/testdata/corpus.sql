@@ -145,6 +145,21 @@ dark SELECT CAST(email AS DATE) FROM people ;; SELECT 1 ;; SHOW ERRORS
 clear SELECT 1 ;; GET DIAGNOSTICS @n = NUMBER ;; SELECT @n
 dark EXPLAIN EXTENDED SELECT * FROM purchases WHERE item = (SELECT email FROM people WHERE id = 1) ;; SHOW WARNINGS
 
+dark SELECT CAST(email AS DATE) FROM people ;; GET DIAGNOSTICS CONDITION 1 @m = MESSAGE_TEXT ;; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @m
+dark SELECT CAST(email AS DATE) FROM people ;; GET DIAGNOSTICS CONDITION 1 @m = MESSAGE_TEXT ;; SET sql_mode = @m
+dark SELECT CAST(email AS DATE) FROM people ;; GET DIAGNOSTICS CONDITION 1 @m = MESSAGE_TEXT ;; PREPARE s FROM @m
+dark CALL mail_out(1, @m) ;; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @m
+dark CALL mail_out(1, @m) ;; PREPARE s FROM @m
+dark CALL mail_out(1, @m) ;; PREPARE s FROM CONCAT('x', @m)
+dark CALL mail_out(1, @m) ;; EXECUTE IMMEDIATE @m
+dark CALL mail_out(1, @m) ;; SET time_zone = @m
+dark CALL mail_out(1, @m) ;; SET @x = @m ;; SELECT @x
+dark CALL mail_out(1, @m) ;; DO EXTRACTVALUE(1, CONCAT('~', @m))
+dark CALL dynamic_out('email', @m) ;; SET sql_mode = @m
+dark CALL dynamic_out('email', @m) ;; PREPARE s FROM @m
+dark CALL dynamic_out('email', @m) ;; SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @m
+clear SIGNAL SQLSTATE '01000' SET MESSAGE_TEXT = 'x' ;; SELECT 1
+
 -- prepared in SQL
 clear PREPARE s FROM 'SELECT name FROM people WHERE id = ?' ;; SET @i = 1 ;; EXECUTE s USING @i ;; DEALLOCATE PREPARE s
 clear SET @q = 'SELECT city FROM people ORDER BY id' ;; PREPARE s FROM @q ;; EXECUTE s
