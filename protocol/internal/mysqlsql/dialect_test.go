@@ -30,7 +30,7 @@ func TestRewrite(t *testing.T) {
 		{"select median(a) over (), percentile_cont(0.5) within group (order by b desc) over () from t", "select FIRST_VALUE(a) over (), FIRST_VALUE(CONCAT(0.5 , b )) over () from t"},
 		{"select a sounds like b from t", "select a like b from t"},
 		{"select group_concat(a limit 2) from t", "select group_concat(a ) from t"},
-		{"select * from json_table(a, '$' columns (x int path '$', nested path '$.l' columns (`y` int path '$'))) j", "select * from LATERAL ( SELECT CONCAT (a) AS x , CONCAT (a) AS `y` ) j"},
+		{"select * from json_table(a, '$' columns (x int path '$', nested path '$.l' columns (`y` int path '$'))) j", "select * from LATERAL ( SELECT CONCAT (a ) AS x , CONCAT (a ) AS `y` ) j"},
 	} {
 		list, ok := tokens(c.text, true, false)
 		require.True(t, ok, c.text)

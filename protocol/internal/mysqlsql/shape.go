@@ -78,6 +78,8 @@ func markOf(tok string) byte {
 		switch c := tok[i]; {
 		case c == 'e' || c == 'E':
 			return markFloat
+		case c == '.' && (i == 0 || i == len(tok)-1):
+			return 0 // .5 and 7. stand where 1.5 may not, or the other way
 		case c == '.':
 			m = markDecimal
 		}

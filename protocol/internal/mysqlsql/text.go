@@ -160,33 +160,3 @@ func ShowsDiagnostics(text []byte) bool {
 	}
 	return false
 }
-
-// simple returns what is known of a few statements that the grammar does not
-// have: they are harmless and made of words and plain strings only.
-func simple(text string) *Statement {
-	words := strings.Fields(strings.ToLower(strings.TrimRight(text, "; \t\r\n")))
-	for _, w := range []string{"show package status", "show package body status", "show slave hosts", "show all slaves status", "show explain for"} {
-		if rest, ok := strings.CutPrefix(strings.Join(words, " "), w); ok && plainCondition(rest) {
-			return &Statement{Verb: "show", Access: protocol.Read, Pure: true, Bounded: true, ReadsKnown: w != "show explain for", Shape: protocol.Rows}
-		}
-	}
-	return nil
-}
-
-// plainCondition reports whether s holds nothing but a LIKE, or a WHERE that
-// compares a name with a string.
-func plainCondition(s string) bool {
-	f := strings.Fields(strings.ReplaceAll(s, "=", " = "))
-	literal := func(w string) bool {
-		return len(w) >= 2 && w[0] == '\'' && w[len(w)-1] == '\'' && !strings.ContainsAny(w[1:len(w)-1], `'\`)
-	}
-	switch {
-	case len(f) == 0:
-		return true
-	case len(f) == 2 && f[0] == "like":
-		return literal(f[1])
-	case len(f) == 4 && f[0] == "where" && f[2] == "=":
-		return (f[1] == "db" || f[1] == "name") && literal(f[3])
-	}
-	return false
-}

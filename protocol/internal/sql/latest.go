@@ -24,7 +24,6 @@ type Latest struct {
 	wanted atomic.Int64 // counts changes that are known of
 	loaded atomic.Int64 // wanted at the last load, -1 before the first
 	again  atomic.Int64 // when to load again though no change is known, in Unix ns; 0: not
-	early  atomic.Int64 // when to do so already if it is asked for then, beside whoever asks; 0: not
 
 	mu     sync.Mutex // one loader at a time
 	fault  time.Time  // when loading failed last
@@ -33,8 +32,7 @@ type Latest struct {
 
 // NewLatest returns one that is read with load. good is how long what load
 // returns serves while no change is known of; 0 means until one is. failed is
-// told why a load failed. What is asked for in the second half of that time is
-// loaded again beside whoever asks.
+// told why a load failed.
 func NewLatest(load func(context.Context) (c *Catalog, good time.Duration, err error), failed func(error)) *Latest {
 	l := &Latest{load: load, failed: failed}
 	l.loaded.Store(-1)
@@ -54,9 +52,6 @@ func (l *Latest) Doubt(d time.Duration) {
 // nil if the definitions cannot be read.
 func (l *Latest) Current() *Catalog {
 	if c, ok := l.newest(); ok {
-		if at := l.early.Load(); at != 0 && time.Now().UnixNano() > at && l.early.CompareAndSwap(at, 0) {
-			go l.Between(func() { l.renew() })
-		}
 		return c
 	}
 	l.mu.Lock()
@@ -64,18 +59,12 @@ func (l *Latest) Current() *Catalog {
 	if c, ok := l.newest(); ok {
 		return c
 	}
-	return l.renew()
-}
-
-// renew loads a snapshot. The caller holds mu.
-func (l *Latest) renew() *Catalog {
 	if time.Since(l.fault) < loadRetry || l.closed {
 		return nil
 	}
 	want := l.wanted.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), loadLimit)
 	defer cancel()
-	l.early.Store(0)
 	l.again.Store(0) // a doubt that arises meanwhile counts for the next load
 	var c *Catalog
 	var good time.Duration
@@ -95,7 +84,6 @@ func (l *Latest) renew() *Catalog {
 	l.now.Store(c)
 	if good > 0 {
 		l.again.Store(time.Now().Add(good).UnixNano())
-		l.early.Store(time.Now().Add(good / 2).UnixNano())
 	}
 	l.loaded.Store(want)
 	return c

@@ -43,34 +43,6 @@ func TestLatestTriesAgain(t *testing.T) {
 	})
 }
 
-// What is used all the time is loaded beside whoever uses it.
-func TestLatestIsLoadedAhead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		loads := 0
-		gate := make(chan struct{}, 1)
-		gate <- struct{}{}
-		l := NewLatest(func(context.Context) (*Catalog, time.Duration, error) {
-			<-gate
-			loads++
-			return &Catalog{}, 10 * time.Second, nil
-		}, func(error) {})
-		first := l.Current()
-		time.Sleep(4 * time.Second)
-		require.Same(t, first, l.Current())
-		time.Sleep(2 * time.Second)
-		require.Same(t, first, l.Current(), "it does not wait")
-		require.Same(t, first, l.Current(), "nor is it loaded twice")
-		synctest.Wait()
-		require.Equal(t, 1, loads)
-		gate <- struct{}{}
-		synctest.Wait()
-		require.Equal(t, 2, loads)
-		require.NotSame(t, first, l.Current())
-		time.Sleep(9 * time.Second)
-		l.Close()
-	})
-}
-
 func TestSharedLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, rested, closed := 0, 0, 0
