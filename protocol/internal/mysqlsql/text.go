@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/mysql"
-
-	"github.com/sallyport-dev/gateway/protocol"
 )
 
 // maxNesting bounds parentheses within each other: what is nested takes stack.
