@@ -53,6 +53,9 @@ func appendShape(dst []byte, text string, escapes, ansi bool) (shape []byte, ok 
 				dst = append(dst, tok...)
 			}
 		default:
+			if k == kindWord && len(tok) == 9 && (foldEqual(tok, "preceding") || foldEqual(tok, "following")) {
+				return dst, false // not every number bounds a frame
+			}
 			dst = append(dst, tok...)
 		}
 		before = ""
