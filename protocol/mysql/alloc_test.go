@@ -117,6 +117,7 @@ func rowPaths() map[string]protocol.RowFunc {
 func relayRows(c *session, src *pieceReader, f protocol.RowFunc, binary bool) (int64, error) {
 	src.at = 0
 	c.seq, c.t.seq = 1, 1
+	c.lookout.InitClient(c.client, nil)
 	c.back = relay{c: c, r: wire.NewReader(src)}
 	defer c.back.r.Release()
 	var t *rowTap

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	maxReply   = 4 << 20 // bytes of a packet that is no row
-	maxColumns = 4096    // of a result, as MySQL has it
-	maxUnheard = 1 << 20 // bytes of an answer that the client is not shown
+	maxReply   = 4 << 20  // bytes of a packet that is no row
+	maxColumns = 65535    // of a result: a table has 4096, but a statement may ask for more
+	maxHead    = 32 << 20 // bytes of the columns of a result that a step looks at
+	maxUnheard = 1 << 20  // bytes of an answer that the client is not shown
 )
 
 // A relay brings the target's answers to the client. Chunks are forwarded as
@@ -449,6 +450,7 @@ func (b *relay) next(r *run, m okMsg) (more bool, err error) {
 func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 	tapped := r != nil && r.x().WantsRows() && !b.dropping
 	var defs [][]byte
+	size := 0
 	for range count {
 		payload, n, err := b.peek()
 		if err != nil {
@@ -458,6 +460,9 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 			return nil, okMsg{}, badReply(nil)
 		}
 		if tapped || b.fetches != nil {
+			if size += len(payload); size > maxHead {
+				return nil, okMsg{}, badReply(nil)
+			}
 			defs = append(defs, append([]byte(nil), payload...))
 		}
 		b.keep(n)

@@ -40,7 +40,8 @@ type session struct {
 	t  *target
 
 	hold    serve.Hold
-	lookout serve.Lookout
+	lookout serve.Lookout // for the client, while the target is waited for
+	idle    serve.Lookout // for the target, while the client is
 
 	status    uint16 // as the target last said
 	tracker   tracker
@@ -53,7 +54,7 @@ type session struct {
 func newSession(s *Server, st *startup) *session {
 	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), eof: !st.has(mysql.CLIENT_DEPRECATE_EOF)}
 	c.back.c = c
-	c.lookout.Init(c.client, func() { c.t.close() })
+	c.lookout.InitClient(c.client, func() { c.t.close() })
 	return c
 }
 
@@ -114,6 +115,9 @@ func (c *session) login(ctx context.Context) error {
 	c.plain = c.st.has(mysql.CLIENT_SESSION_TRACK) && !t.has(mysql.CLIENT_SESSION_TRACK)
 	c.attrsSent = t.has(mysql.CLIENT_QUERY_ATTRIBUTES)
 	c.back.r = t.r
+	// A target that leaves, as after its wait_timeout, is seen at once by who is
+	// connected to it directly; programs look before they use a connection again.
+	c.idle.InitTarget(t.conn, func() { _ = c.client.Close() })
 	if err := c.askState(ctx); err != nil {
 		return fault(protocol.SideTarget, codeCannotConnect, "the target did not say how it reads statements", err)
 	}
@@ -130,6 +134,8 @@ func (c *session) loop() error {
 		var payload, raw []byte
 		c.seq = 0
 		read := func() (err error) {
+			c.idle.Start()
+			defer c.idle.Stop()
 			payload, raw, err = readWhole(c.r, &c.seq, c.limit, c.r.Fill)
 			return err
 		}
@@ -146,6 +152,8 @@ func (c *session) loop() error {
 			return fault(protocol.SideClient, codeTooLarge, fmt.Sprintf("a message is larger than %d bytes, which is as much as this gateway looks at", c.limit), nil)
 		case err == io.EOF && c.draining():
 			return errDrained
+		case errors.Is(err, net.ErrClosed) && c.ps.Context().Err() == nil:
+			return fault(protocol.SideTarget, codeShutdown, "the target has closed the connection", err)
 		case err != nil:
 			return err
 		case len(payload) == 0:

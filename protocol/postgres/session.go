@@ -79,7 +79,7 @@ func newSession(s *Server, st *startup) *session {
 	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), status: 'I',
 		statements: newNames(statementMeaning), portals: newNames(portalMeaning)}
 	c.changed = sync.NewCond(&c.mu)
-	c.lookout.Init(c.client, c.abandon)
+	c.lookout.InitClient(c.client, c.abandon)
 	return c
 }
 

@@ -11,12 +11,13 @@ import (
 // LostAfter is about how long what runs for a client that is gone may go on.
 const LostAfter = time.Second
 
-// A Lookout looks now and then whether a client is still there while its
-// session, which would read its end, waits for the target. It is for one wait
-// at a time.
+// A Lookout looks now and then whether a peer is still there while its session,
+// which would read its end, waits for the other one. It is for one wait at a time.
 type Lookout struct {
-	client net.Conn
-	gone   func()
+	peer  net.Conn
+	every time.Duration
+	looks int
+	gone  func()
 
 	mu      sync.Mutex
 	timer   *time.Timer
@@ -25,10 +26,22 @@ type Lookout struct {
 	away    int // looks that did not find it
 }
 
-// Init says whom to look for. gone is called once a wait goes on for LostAfter
-// without the client, on a goroutine of its own. A client that has only closed
+// InitClient says for which client to look. gone is called once a wait goes on for
+// LostAfter without it, on a goroutine of its own. A client that has only closed
 // its sending side looks the same here as one that has left.
-func (l *Lookout) Init(client net.Conn, gone func()) { l.client, l.gone = client, gone }
+func (l *Lookout) InitClient(client net.Conn, gone func()) {
+	l.peer, l.every, l.looks, l.gone = client, hungUpEvery, int(LostAfter/hungUpEvery), gone
+}
+
+// idleEvery is how often an idle session looks for its target: three thousand do
+// so at less than a hundredth of a core.
+const idleEvery = 500 * time.Millisecond
+
+// InitTarget says for which target to look. gone is called, on a goroutine of its
+// own, as soon as it is found to have hung up.
+func (l *Lookout) InitTarget(target net.Conn, gone func()) {
+	l.peer, l.every, l.looks, l.gone = target, idleEvery, 1, gone
+}
 
 // Start says that the session waits.
 func (l *Lookout) Start() {
@@ -37,9 +50,9 @@ func (l *Lookout) Start() {
 	l.waiting, l.away = true, 0
 	switch {
 	case l.timer == nil:
-		l.timer = time.AfterFunc(hungUpEvery, l.look)
+		l.timer = time.AfterFunc(l.every, l.look)
 	case !l.armed: // else the timer of the last wait serves this one: most are short
-		l.timer.Reset(hungUpEvery)
+		l.timer.Reset(l.every)
 	}
 	l.armed = true
 }
@@ -58,12 +71,12 @@ func (l *Lookout) look() {
 		l.mu.Unlock()
 		return
 	}
-	if l.away++; !wire.HungUp(l.client) {
+	if l.away++; !wire.HungUp(l.peer) {
 		l.away = 0
 	}
-	gone := l.away == int(LostAfter/hungUpEvery)
+	gone := l.away == l.looks
 	if l.armed = !gone; l.armed {
-		l.timer.Reset(hungUpEvery)
+		l.timer.Reset(l.every)
 	}
 	l.mu.Unlock()
 	if gone {

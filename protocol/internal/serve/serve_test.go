@@ -86,7 +86,7 @@ func TestLookout(t *testing.T) {
 	defer client.Close()
 	gone := make(chan struct{})
 	var look Lookout
-	look.Init(client, func() { close(gone) })
+	look.InitClient(client, func() { close(gone) })
 	for range 100 {
 		look.Start()
 		look.Stop()
