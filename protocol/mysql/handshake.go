@@ -328,9 +328,12 @@ func (st *startup) ask(plugin string) ([]byte, error) {
 // password reads a password or a token, which comes in the clear.
 func (st *startup) password() (protocol.Proof, error) {
 	if st.plugin == authOpenID {
-		b, err := st.ask(authOpenID)
-		if err != nil {
-			return nil, err
+		b := st.auth
+		if len(b) == 0 { // else the plugin has spoken already, and does so once
+			var err error
+			if b, err = st.ask(authOpenID); err != nil {
+				return nil, err
+			}
 		}
 		c := cursor{b: b}
 		c.u8() // what the client can do: there is only one version
