@@ -20,6 +20,7 @@ type mysqlSettings struct {
 	Version        string           `yaml:"version"`
 	MaxMessage     int              `yaml:"max_message"`
 	LoginTimeout   time.Duration    `yaml:"login_timeout"`
+	HoldTimeout    time.Duration    `yaml:"hold_timeout"`
 }
 
 // mysqlKind is the listener "mysql"; see [mysql.Server] for what its settings
@@ -32,13 +33,13 @@ func (a *assembly) mysqlKind(c *configuration) gateway.ServerKind {
 		}
 		c.fixed = append(c.fixed, s)
 		srv := &mysql.Server{RequireTLS: s.RequireTLS, AllowPlaintext: s.AllowPlaintext, Auth: s.Auth, Domain: s.Domain, Version: s.Version,
-			MaxMessage: s.MaxMessage, LoginTimeout: s.LoginTimeout, Logger: a.logger(&c.settings)}
+			MaxMessage: s.MaxMessage, LoginTimeout: s.LoginTimeout, HoldTimeout: s.HoldTimeout, Logger: a.logger(&c.settings)}
 		challenge := s.Auth == mysql.AuthNative || s.Auth == mysql.AuthCachingSHA2
 		switch {
 		case s.Auth != "" && s.Auth != mysql.AuthPassword && !challenge:
 			return nil, fmt.Errorf("auth: %q is not %s, %s or %s", s.Auth, mysql.AuthPassword, mysql.AuthNative, mysql.AuthCachingSHA2)
-		case s.MaxMessage < 0 || s.LoginTimeout < 0:
-			return nil, errors.New("max_message and login_timeout must not be negative")
+		case s.MaxMessage < 0 || s.LoginTimeout < 0 || s.HoldTimeout < 0:
+			return nil, errors.New("max_message, login_timeout and hold_timeout must not be negative")
 		}
 		if err := s.TLS.serve(a, c, &srv.TLS, s.RequireTLS, s.Domain, challenge || s.AllowPlaintext); err != nil {
 			return nil, err

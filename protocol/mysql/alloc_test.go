@@ -156,7 +156,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 						t.Error(n, err)
 					}
 				})
-				if raceDetector { // under which pools forget on purpose
+				if RaceDetector { // under which pools forget on purpose
 					return
 				}
 				// The run, the reader, what the tap keeps for its rows, and what the

@@ -47,10 +47,13 @@
 // Each statement of a text, each preparation (with Prepare set), each execution
 // with its arguments, each fetch from a cursor, and what other commands do: the
 // choice of a database, the list of a table's columns, the server's statistics,
-// a reset. Refused are the commands for replication, for the server's process,
-// and those that are obsolete. What is denied is answered with error 1227 and
-// leaves session and transaction as they are. Of several statements in one text
-// all run or none.
+// its processes, a reset, a ping ("ping"), whether texts may have several
+// statements ("set option"), COM_REFRESH ("flush") and COM_DEBUG ("debug", both
+// admin), and a text without a statement ("empty"). Arguments sent ahead, and the
+// reset and the end of a prepared statement are part of it. Refused are the
+// commands for replication, for the server's process, and those that are
+// obsolete. What is denied is answered with error 1227 and leaves session and
+// transaction as they are. Of several statements in one text all run or none.
 //
 // A comment before everything else of a text, "/* unmask: why */", asks for what
 // masks hide; clients that leave out comments may keep "/*+ unmask: why */" (mysql) or
@@ -62,6 +65,20 @@
 // the client was greeted with, and by what CONNECTION_ID() says, which is the
 // target's own; it also ends a hold. Other ids of the target need the access
 // admin.
+//
+// # What is held
+//
+// The protocol has no word for a client that waits. So one that has waited for
+// [Server].HoldTimeout is answered with error 1227, which names the request, and
+// may go on with something else. If it sends the same again on the same
+// connection, with the same arguments, it waits on for the same decision, and
+// what was approved runs once. But if anything has run meanwhile beside reads and
+// the begin and end of transactions, what it means may have changed, and it is
+// asked about anew. Up to 16 may wait so; what is approved waits five minutes for
+// its client. KILL QUERY (Ctrl-C in the mysql
+// command line) and the end of the connection withdraw what is held. A client
+// that gives up reading should do so later than HoldTimeout: when it leaves,
+// what it waited for is withdrawn.
 //
 // # How statements are read
 //
@@ -87,12 +104,8 @@
 // means: set [Server].Version to what the targets are. Compression, LOCAL INFILE
 // and the extensions of MariaDB's protocol (bulk execution, progress, metadata)
 // are not offered; a target that asks for a file of the client's is left.
-// COM_CHANGE_USER resets the session of the same user, and is refused for
-// another.
-//
-// A held statement leaves its client waiting without a word, since the protocol
-// has none for that: a client with a read timeout should have a long one, or
-// send the statement again.
+// COM_CHANGE_USER resets the session of the same user, in the character set that
+// it names, and is refused for another.
 //
 // After a statement that may have changed sql_mode, the database or a character
 // set, the gateway's own question stands before the next one: ROW_COUNT() and

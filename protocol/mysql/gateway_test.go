@@ -40,6 +40,7 @@ type rigConfig struct {
 	options  map[string]string // of the target
 	server   *connector.Server
 	maria    servers.MariaDBConfig
+	target   string          // the address of one that runs already, in place of MariaDB
 	identify middleware.Step // in place of tokens
 	account  *protocol.Credentials
 }
@@ -59,8 +60,11 @@ var sample = []string{
 func newRig(t testing.TB, c rigConfig) *rig {
 	t.Helper()
 	r := &rig{dir: t.TempDir()}
-	c.maria.SQL = append(append([]string{}, sample...), c.maria.SQL...)
-	r.db = mytest.Start(t, c.maria)
+	if c.target == "" {
+		c.maria.SQL = append(append([]string{}, sample...), c.maria.SQL...)
+		r.db = mytest.Start(t, c.maria)
+		c.target = r.db.Addr
+	}
 	token, hash := middleware.NewToken()
 	r.token = token.Reveal()
 	journal, err := audit.Open(r.dir, audit.Options{})
@@ -90,7 +94,7 @@ func newRig(t testing.TB, c rigConfig) *rig {
 		require.NoError(t, os.WriteFile(r.ca, r.roots.PEM(), 0o600))
 	}
 	r.gateway, err = gateway.New(gateway.Config{Steps: steps, Targets: []gateway.Target{{
-		Name: "my", Protocol: "mysql", Addr: r.db.Addr, User: c.account.User,
+		Name: "my", Protocol: "mysql", Addr: c.target, User: c.account.User,
 		Secret: gateway.Fixed(c.account.Secret), Options: c.options}}})
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")

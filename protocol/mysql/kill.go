@@ -18,7 +18,7 @@ type kill struct {
 // the gateway greeted it with, or by what CONNECTION_ID() says, which is the
 // target's own.
 func (c *session) killTarget(first *run) (*kill, error) {
-	if first == nil || first.next != nil || first.stmt.Kill == nil {
+	if first.next != nil || first.stmt.Kill == nil {
 		return nil, nil
 	}
 	id := first.stmt.Kill.ID

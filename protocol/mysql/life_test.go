@@ -226,3 +226,8 @@ func TestArgumentsOfEachType(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 }
+
+// rulesOf decides with f about what has a word in it.
+func rulesOf(word string, f func(*protocol.Operation) protocol.Decision) []middleware.Step {
+	return []middleware.Step{rules(map[string]func(*protocol.Operation) protocol.Decision{word: f})}
+}

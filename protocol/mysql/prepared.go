@@ -68,8 +68,10 @@ func (ps *preparedStatements) find(id uint32) *preparedStatement {
 	return ps.m[id]
 }
 
-func noStatement(id uint32) error {
-	return fault(protocol.SideClient, codeNoStatement, fmt.Sprintf("Unknown prepared statement handler (%d)", id), nil)
+// noStatement is what the servers say: for is the function of theirs that looks
+// for the statement.
+func noStatement(id uint32, function string) error {
+	return fault(protocol.SideClient, codeNoStatement, fmt.Sprintf("Unknown prepared statement handler (%d) given to %s", id, function), nil)
 }
 
 // afford refuses what would take too much memory.
@@ -82,6 +84,7 @@ func (c *session) afford() error {
 
 // prepare answers a COM_STMT_PREPARE.
 func (c *session) prepare(text, raw []byte) error {
+	c.prepared.last = 0 // also if it fails, the one before is no longer the last
 	if err := c.afford(); err != nil {
 		return c.refuse(err)
 	}
@@ -93,12 +96,12 @@ func (c *session) prepare(text, raw []byte) error {
 	for r := first; r != nil; r = r.next {
 		r.op.Prepare = true
 	}
-	if err := c.ask(first); err != nil {
+	first, err := c.ask(first)
+	if err != nil {
 		return c.refuse(err)
 	}
 	p := &preparedStatement{text: string(text), in: c.tracker.reading()}
-	var err error
-	if first != nil && first.op.Rewritten() != "" {
+	if first.op.Rewritten() != "" {
 		p.sent = first.op.Rewritten()
 		err = c.sendPayload(append([]byte{mysql.COM_STMT_PREPARE}, p.sent...))
 	} else {
@@ -201,7 +204,7 @@ func (c *session) execute(body []byte) error {
 	}
 	p := c.prepared.find(id)
 	if p == nil {
-		return c.refuse(noStatement(id))
+		return c.refuse(noStatement(id, "mysqld_stmt_execute"))
 	}
 	attributes := flags&paramsAvailable != 0 && c.st.has(mysql.CLIENT_QUERY_ATTRIBUTES)
 	count := p.params
@@ -238,8 +241,7 @@ func (c *session) execute(body []byte) error {
 			r.op.Args[i].Text = b.names[i] + "=" + r.op.Args[i].Text
 		}
 	}
-	err := c.ask(r)
-	r.op.Raw = nil
+	r, err := c.ask(r)
 	if err == nil && r.op.Rewritten() != p.sent {
 		return c.unask(r, protocol.ErrFixed)
 	}
@@ -359,7 +361,11 @@ func (c *session) closeStatement(body, raw []byte) error {
 	if cur.done() != nil {
 		return nil
 	}
-	c.prepared.remove(id)
+	p := c.prepared.find(id)
+	if p == nil {
+		return nil // the target knows no other
+	}
+	c.prepared.remove(p.id)
 	return c.send(raw, c.seq)
 }
 
@@ -370,10 +376,12 @@ func (c *session) resetStatement(body, raw []byte) error {
 	if cur.done() != nil {
 		return malformed()
 	}
-	if p := c.prepared.find(id); p != nil {
-		c.forgetLong(p)
-		p.defs = nil
+	p := c.prepared.find(id)
+	if p == nil {
+		return c.refuse(noStatement(id, "mysqld_stmt_reset"))
 	}
+	c.forgetLong(p)
+	p.defs = nil
 	if err := c.send(raw, c.seq); err != nil {
 		return err
 	}
@@ -390,15 +398,21 @@ func (c *session) fetch(body, raw []byte) error {
 		return malformed()
 	}
 	p := c.prepared.find(id)
-	if p == nil || p.defs == nil {
-		return c.refuse(noStatement(id))
+	switch {
+	case p == nil:
+		return c.refuse(noStatement(id, "mysqld_stmt_fetch"))
+	case p.defs == nil: // the target says that there is no cursor
+		if err := c.send(raw, c.seq); err != nil {
+			return err
+		}
+		return c.back.simple(nil)
 	}
 	if err := c.settle([]byte(p.text)); err != nil {
 		return err
 	}
 	r := c.runOf(p, p.cursor)
 	r.op.Text, r.op.Verb, r.op.Behind = fmt.Sprintf("fetch from statement %d", p.id), "fetch", p.text
-	err := c.ask(r)
+	r, err := c.ask(r)
 	if err != nil {
 		return c.refuse(err)
 	}

@@ -2,5 +2,5 @@
 
 package mysql
 
-// raceDetector says that this test binary runs under the race detector.
-const raceDetector = false
+// RaceDetector says that this test binary runs under the race detector.
+const RaceDetector = false

@@ -2,5 +2,5 @@
 
 package mysql
 
-// raceDetector says that this test binary runs under the race detector.
-const raceDetector = true
+// RaceDetector says that this test binary runs under the race detector.
+const RaceDetector = true

@@ -367,7 +367,7 @@ func (b *relay) query(first *run) error {
 			endAll(r, protocol.Outcome{Status: protocol.StatusSkipped})
 			return b.flush()
 		}
-		if r != nil && r.next != nil {
+		if r.next != nil {
 			r = r.next
 		}
 	}
@@ -410,6 +410,9 @@ func (b *relay) result(r *run, binary bool) (more bool, err error) {
 		// A target that asks for a file of the client's: none is given.
 		return false, fault(protocol.SideTarget, codeNotAllowed, "the target asks for a file of the client's, which this gateway does not pass on", nil)
 	}
+	if r.stmt.Verb == verbEmpty {
+		return false, badReply(errors.New("a result of a text that the gateway finds no statement in"))
+	}
 	c := cursor{b: payload}
 	count, null := c.length()
 	if count == 0 || null || count > maxColumns || c.done() != nil {
@@ -434,7 +437,7 @@ func (b *relay) result(r *run, binary bool) (more bool, err error) {
 // next ends r with the last packet of a result, unless there are more of it.
 func (b *relay) next(r *run, m okMsg) (more bool, err error) {
 	more = m.status&statusMoreResults != 0
-	if r != nil && more && r.next == nil {
+	if more && r.next == nil {
 		if !r.stmt.Many {
 			return false, badReply(errors.New("there are more results than statements"))
 		}
@@ -448,7 +451,7 @@ func (b *relay) next(r *run, m okMsg) (more bool, err error) {
 // head relays the column definitions of a result and announces them to the taps
 // of r.
 func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
-	tapped := r != nil && r.x().WantsRows() && !b.dropping
+	tapped := r.x().WantsRows() && !b.dropping
 	var defs [][]byte
 	size := 0
 	for range count {
@@ -530,10 +533,8 @@ func (b *relay) rows(r *run, t *rowTap) (m okMsg, ended bool, err error) {
 			b.keepOK(payload, n)
 			return m, false, nil
 		case t == nil:
-			if r != nil {
-				r.rows++
-				r.bytes += int64(n)
-			}
+			r.rows++
+			r.bytes += int64(n)
 			if n < maxPayload && len(buf) >= headerLen+n && !b.dropping { // most rows
 				if err := b.order(seq); err != nil {
 					return m, false, err
@@ -602,9 +603,7 @@ func (b *relay) stream(r *run) error {
 		if n < maxPayload {
 			return nil
 		}
-		if r != nil {
-			r.bytes += int64(n)
-		}
+		r.bytes += int64(n)
 	}
 }
 

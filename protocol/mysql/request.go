@@ -2,9 +2,7 @@ package mysql
 
 import (
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -22,7 +20,8 @@ type run struct {
 	rows  int64
 	bytes int64
 	ended bool
-	ok    bool // it ended well
+	ok    bool  // it ended well
+	held  *held // nil, or how the first of a text was held
 }
 
 func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
@@ -46,8 +45,11 @@ func endAll(first *run, out protocol.Outcome) {
 	}
 }
 
-// newRuns returns the runs of a text, nil for an empty one.
+// newRuns returns the runs of a text.
 func (c *session) newRuns(script *mysqlsql.Script, text string) *run {
+	if len(script.Statements) == 0 {
+		return c.one(empty(), text)
+	}
 	var first *run
 	last := &first
 	for i := range script.Statements {
@@ -69,39 +71,54 @@ func (c *session) describe(r *run, text string) {
 }
 
 // ask decides first and what follows it together, and makes their records safe
-// for sending.
-func (c *session) ask(first *run) error {
-	var ops []*protocol.Operation
-	for r := first; r != nil; r = r.next {
-		ops = append(ops, &r.op)
-	}
-	if len(ops) == 0 {
-		return nil
-	}
-	if err := c.ps.Ask(c.ps.Context(), ops); err != nil {
-		return err
+// for sending. It returns what is to be sent: first, or what asks for the same
+// and has been held before.
+func (c *session) ask(first *run) (*run, error) {
+	if err := c.decide(&first); err != nil {
+		return nil, err
 	}
 	if err := c.rewritten(first); err != nil {
 		endAll(first, protocol.Outcome{Status: protocol.StatusError, Err: err})
-		return err
+		return nil, err
 	}
-	if err := c.ps.Commit(c.ps.Context(), protocol.BeforeSend, ops); err != nil {
+	if err := c.ps.Commit(c.ps.Context(), protocol.BeforeSend, ops(first)); err != nil {
 		endAll(first, protocol.Outcome{Status: protocol.StatusError, Err: err})
-		return err
+		return nil, err
 	}
-	return nil
+	return first, nil
+}
+
+func (c *session) decide(first **run) error {
+	if len(c.held) > 0 {
+		if h := c.recall(*first); h != nil {
+			*first = h.first
+			return c.collect(h)
+		}
+	}
+	c.asking = *first
+	err := c.ps.Ask(c.ps.Context(), ops(*first))
+	for r := *first; r != nil; r = r.next {
+		r.op.Raw = nil // lies in a buffer that is used again
+	}
+	if h := (*first).held; h != nil && h.detached {
+		h.decide(err)
+		return errDetached
+	}
+	return err
+}
+
+// ops are the operations of first and what follows it.
+func ops(first *run) []*protocol.Operation {
+	var list []*protocol.Operation
+	for r := first; r != nil; r = r.next {
+		list = append(list, &r.op)
+	}
+	return list
 }
 
 // release makes the records safe for releasing results.
 func (c *session) release(first *run) error {
-	var ops []*protocol.Operation
-	for r := first; r != nil; r = r.next {
-		ops = append(ops, &r.op)
-	}
-	if len(ops) == 0 {
-		return nil
-	}
-	if err := c.ps.Commit(c.ps.Context(), protocol.BeforeRelease, ops); err != nil {
+	if err := c.ps.Commit(c.ps.Context(), protocol.BeforeRelease, ops(first)); err != nil {
 		endAll(first, protocol.Outcome{Status: protocol.StatusError, Err: err})
 		return fault(protocol.SideGateway, codeUnknown, protocol.FixedReason, err)
 	}
@@ -179,32 +196,23 @@ func (c *session) command(payload, raw []byte) error {
 	case mysql.COM_QUERY:
 		return c.query(body, raw)
 	case mysql.COM_PING:
-		if err := c.send(raw, c.seq); err != nil {
-			return err
-		}
-		return c.back.simple(nil)
+		return c.ping(raw)
 	case mysql.COM_INIT_DB:
 		return c.initDB(string(body), raw)
 	case mysql.COM_FIELD_LIST:
 		return c.fieldList(body, raw)
 	case mysql.COM_STATISTICS:
 		return c.statistics(raw)
+	case mysql.COM_PROCESS_INFO:
+		return c.queryText([]byte("SHOW PROCESSLIST"), nil, nil)
 	case mysql.COM_PROCESS_KILL:
-		cur := cursor{b: body}
-		id := cur.u32()
-		if cur.done() != nil {
-			return malformed()
-		}
-		text := fmt.Sprintf("KILL %d", id)
-		return c.queryText([]byte(text), nil, nil)
+		return c.processKill(body)
+	case mysql.COM_DEBUG:
+		return c.debug(raw)
+	case mysql.COM_REFRESH:
+		return c.refresh(body, raw)
 	case mysql.COM_SET_OPTION:
-		if len(body) != 2 {
-			return malformed()
-		}
-		if err := c.send(raw, c.seq); err != nil {
-			return err
-		}
-		return c.back.simple(nil)
+		return c.setOption(body, raw)
 	case mysql.COM_RESET_CONNECTION:
 		return c.resetConnection("reset connection", nil)
 	case mysql.COM_CHANGE_USER:
@@ -214,7 +222,11 @@ func (c *session) command(payload, raw []byte) error {
 	case mysql.COM_STMT_EXECUTE:
 		err := c.execute(body)
 		if errors.Is(err, errCommand) {
-			err = c.refuse(fault(protocol.SideClient, mysql.ER_WRONG_ARGUMENTS, "Incorrect arguments to mysqld_stmt_execute", err))
+			what := "mysqld_stmt_execute"
+			if !c.t.isMariaDB() && versionOf(c.t.version) >= 80022 {
+				what = "COM_STMT_EXECUTE"
+			}
+			err = c.refuse(fault(protocol.SideClient, mysql.ER_WRONG_ARGUMENTS, "Incorrect arguments to "+what, err))
 		}
 		return err
 	case mysql.COM_STMT_SEND_LONG_DATA:
@@ -226,9 +238,32 @@ func (c *session) command(payload, raw []byte) error {
 	case mysql.COM_STMT_FETCH:
 		return c.fetch(body, raw)
 	}
-	return c.refuse(&protocol.Fault{Side: protocol.SidePolicy, Code: fmt.Sprint(codeUnknownCommand),
-		Msg: fmt.Sprintf("this gateway does not pass command %#02x on", payload[0]), Hint: "use the SQL statement for it"})
+	msg, known := refusedCommands[payload[0]]
+	if !known {
+		return c.refuse(fault(protocol.SideClient, codeUnknownCommand, "Unknown command", nil))
+	}
+	return c.refuse(fault(protocol.SidePolicy, codeUnknownCommand, "this gateway does not pass on "+msg, nil))
 }
+
+// refusedCommands are those that servers know and that never reach one.
+var refusedCommands = map[byte]string{
+	mysql.COM_SHUTDOWN:         "commands for the server's process: use SHUTDOWN",
+	mysql.COM_DAEMON:           "commands for the server's process",
+	mysql.COM_BINLOG_DUMP:      "the commands of replication",
+	mysql.COM_BINLOG_DUMP_GTID: "the commands of replication",
+	mysql.COM_TABLE_DUMP:       "the commands of replication",
+	mysql.COM_REGISTER_SLAVE:   "the commands of replication",
+	comClone:                   "the commands of replication",
+	comSubscribe:               "the commands of replication",
+	comBulkExecute:             "the extensions of MariaDB's protocol",
+}
+
+// Commands that go-mysql does not name: of MySQL 8, and of MariaDB.
+const (
+	comClone       = 0x20
+	comSubscribe   = 0x21
+	comBulkExecute = 0xfa
+)
 
 // query answers a COM_QUERY.
 func (c *session) query(body, raw []byte) error {
@@ -253,18 +288,14 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	}
 	script := c.analyze(text)
 	first := c.newRuns(script, string(text))
-	if first != nil && attrs != nil {
+	if attrs != nil {
 		first.op.Raw, first.op.Args = attrs.raw, attrs.args
 	}
 	kill, err := c.killTarget(first)
 	if err != nil {
 		return c.refuse(err)
 	}
-	err = c.ask(first)
-	if first != nil {
-		first.op.Raw = nil
-	}
-	if err != nil {
+	if first, err = c.ask(first); err != nil {
 		return c.refuse(err)
 	}
 	switch {
@@ -273,7 +304,7 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 			return err
 		}
 		raw, text = nil, []byte(kill.text)
-	case first != nil && first.op.Rewritten() != "":
+	case first.op.Rewritten() != "":
 		raw, text = nil, []byte(first.op.Rewritten())
 	}
 	if raw != nil {
@@ -310,158 +341,4 @@ func (c *session) queryPayload(text []byte) []byte {
 		b = append(b, 0, 1)
 	}
 	return append(b, text...)
-}
-
-// one returns the run of something that is not a statement of SQL, but does what
-// stmt says.
-func (c *session) one(stmt *mysqlsql.Statement, text string) *run {
-	r := &run{stmt: stmt}
-	c.describe(r, text)
-	return r
-}
-
-// quote returns name as a quoted identifier.
-func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
-
-// initDB answers a COM_INIT_DB, which does what USE does.
-func (c *session) initDB(name string, raw []byte) error {
-	r := c.one(mysqlsql.Use(name), "USE "+quote(name))
-	if err := c.ask(r); err != nil {
-		return c.refuse(err)
-	}
-	if r.op.Rewritten() != "" {
-		return c.unask(r, protocol.ErrFixed)
-	}
-	if err := c.send(raw, c.seq); err != nil {
-		return err
-	}
-	if err := c.release(r); err != nil {
-		return err
-	}
-	c.tracker.sent(r)
-	return c.back.simple(r)
-}
-
-// unask refuses what was allowed but cannot be sent after all.
-func (c *session) unask(r *run, err error) error {
-	endAll(r, protocol.Outcome{Status: protocol.StatusError, Err: err})
-	return c.refuse(err)
-}
-
-// fieldList answers a COM_FIELD_LIST, which shows a table's columns.
-func (c *session) fieldList(body, raw []byte) error {
-	cur := cursor{b: body}
-	table := string(cur.nul())
-	if cur.bad {
-		return malformed()
-	}
-	r := c.one(mysqlsql.ShowColumns(c.tracker.database, table), "SHOW COLUMNS FROM "+quote(table))
-	if err := c.ask(r); err != nil {
-		return c.refuse(err)
-	}
-	if r.op.Rewritten() != "" {
-		return c.unask(r, protocol.ErrFixed)
-	}
-	if err := c.send(raw, c.seq); err != nil {
-		return err
-	}
-	if err := c.release(r); err != nil {
-		return err
-	}
-	return c.back.fields(r)
-}
-
-// statistics answers a COM_STATISTICS: one line about the server.
-func (c *session) statistics(raw []byte) error {
-	r := c.one(mysqlsql.ServerStatus(), "SHOW STATUS")
-	if err := c.ask(r); err != nil {
-		return c.refuse(err)
-	}
-	if err := c.send(raw, c.seq); err != nil {
-		return err
-	}
-	if err := c.release(r); err != nil {
-		return err
-	}
-	return c.back.statistics(r)
-}
-
-// resetConnection makes the session at the target as it was after the login.
-// then is done before the client is told.
-func (c *session) resetConnection(text string, then func() error) error {
-	r := c.one(mysqlsql.Reset(), text)
-	if err := c.ask(r); err != nil {
-		return c.refuse(err)
-	}
-	if err := c.sendPayload([]byte{mysql.COM_RESET_CONNECTION}); err != nil {
-		return err
-	}
-	if err := c.release(r); err != nil {
-		return err
-	}
-	c.prepared.clear()
-	c.tracker.dirty = true
-	c.tracker.memory.Reset()
-	if then == nil {
-		return c.back.simple(r)
-	}
-	if err := c.back.quiet(); err != nil {
-		return c.unask(r, err)
-	}
-	if err := then(); err != nil {
-		return c.unask(r, err)
-	}
-	r.end(protocol.Outcome{Status: protocol.StatusOK})
-	return c.reply(appendOK(nil, c.status))
-}
-
-// changeUser answers a COM_CHANGE_USER. Who the client is was settled when it
-// logged in and stays: for the same user it is a reset, for another it is
-// refused.
-func (c *session) changeUser(body []byte) error {
-	cur := cursor{b: body}
-	user := string(cur.nul())
-	cur.take(int(cur.u8())) // a proof, which is not needed again
-	db := string(cur.nul())
-	if cur.bad {
-		return malformed()
-	}
-	if user != c.st.user {
-		return c.refuse(&protocol.Fault{Side: protocol.SidePolicy, Code: fmt.Sprint(codeAccessDenied),
-			Msg: "the user of a session cannot be changed", Hint: "connect again"})
-	}
-	target := c.ps.Info().Resource.Name
-	if !strings.Contains(c.st.user, "@") {
-		if name, rest, ok := strings.Cut(db, "/"); ok || name == target {
-			if name != target {
-				return c.refuse(fault(protocol.SidePolicy, codeAccessDenied, "the target of a session cannot be changed", nil))
-			}
-			db = rest
-		}
-	}
-	if db == "" {
-		return c.resetConnection("change user", nil)
-	}
-	use := c.one(mysqlsql.Use(db), "USE "+quote(db)) // what a rule says of USE holds here too
-	if err := c.ask(use); err != nil {
-		return c.refuse(err)
-	}
-	if use.op.Rewritten() != "" {
-		return c.unask(use, protocol.ErrFixed)
-	}
-	defer func() { use.end(protocol.Outcome{Status: protocol.StatusWithdrawn}) }() // unless it ran
-	return c.resetConnection("change user", func() error {
-		if err := c.sendPayload(append([]byte{mysql.COM_INIT_DB}, db...)); err != nil {
-			return err
-		}
-		if err := c.release(use); err != nil {
-			return err
-		}
-		if err := c.back.quiet(); err != nil {
-			use.end(protocol.Outcome{Status: protocol.StatusFailed, Err: err})
-			return err
-		}
-		use.end(protocol.Outcome{Status: protocol.StatusOK})
-		return nil
-	})
 }

@@ -58,6 +58,11 @@ type Server struct {
 	MaxPrepared int
 	// LoginTimeout bounds the login at the target; 0 means 15 s.
 	LoginTimeout time.Duration
+	// HoldTimeout is how long a client waits for the approval of a statement before
+	// it is told that nobody has decided yet: the protocol cannot tell it sooner.
+	// It may ask for the same again, which then runs once it is approved. Clients
+	// that give up reading should do so later. 0 means 50 s.
+	HoldTimeout time.Duration
 	// Logger is for the operator; nil: nothing is logged.
 	Logger *slog.Logger
 
@@ -86,6 +91,7 @@ func (s *Server) version() string { return cmp.Or(s.Version, "8.0.36") }
 func (s *Server) maxMessage() int             { return serve.Limit(s.MaxMessage, serve.MaxMessage) }
 func (s *Server) maxPrepared() int            { return serve.Limit(s.MaxPrepared, serve.MaxPrepared) }
 func (s *Server) loginTimeout() time.Duration { return serve.Limit(s.LoginTimeout, serve.LoginTimeout) }
+func (s *Server) holdTimeout() time.Duration  { return serve.Limit(s.HoldTimeout, 50*time.Second) }
 
 // ServeConn implements [protocol.Server].
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) error {

@@ -42,6 +42,9 @@ type session struct {
 	hold    serve.Hold
 	lookout serve.Lookout // for the client, while the target is waited for
 	idle    serve.Lookout // for the target, while the client is
+	asking  *run          // what is being decided about
+	held    []*held       // what waits without the client, in their order
+	left    chan error    // how it ended, from the goroutine that has served the client last
 
 	status    uint16 // as the target last said
 	tracker   tracker
@@ -52,7 +55,7 @@ type session struct {
 }
 
 func newSession(s *Server, st *startup) *session {
-	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), eof: !st.has(mysql.CLIENT_DEPRECATE_EOF)}
+	c := &session{srv: s, st: st, client: st.conn, limit: s.maxMessage(), eof: !st.has(mysql.CLIENT_DEPRECATE_EOF), left: make(chan error, 1)}
 	c.back.c = c
 	c.lookout.InitClient(c.client, func() { c.t.close() })
 	return c
@@ -81,7 +84,12 @@ func (c *session) serve(ps *protocol.Session) (err error) {
 	c.r = wire.NewReader(c.client)
 	defer c.r.Release()
 	defer c.t.r.Release()
-	err = protocol.Guard(c.loop)
+	if err = protocol.Guard(c.loop); errors.Is(err, errDetached) {
+		err = <-c.left
+		for _, h := range c.held {
+			h.withdraw(protocol.ErrClientGone)
+		}
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -238,7 +246,7 @@ func (c *session) reply(payload []byte) error {
 
 // refuse answers with err in place of what the target would answer.
 func (c *session) refuse(err error) error {
-	if errors.Is(err, protocol.ErrClientGone) || errors.Is(err, protocol.ErrClosed) || c.ps.Context().Err() != nil {
+	if errors.Is(err, errDetached) || errors.Is(err, protocol.ErrClientGone) || errors.Is(err, protocol.ErrClosed) || c.ps.Context().Err() != nil {
 		return err
 	}
 	var p *protocol.PanicError

@@ -3,9 +3,11 @@ package mysql
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
 )
 
@@ -19,6 +21,7 @@ type tracker struct {
 	folded   bool // names of tables are not case sensitive
 	dirty    bool // something may have changed it since: the target has to be asked
 	words    string
+	moves    int // counts what may have changed anything that a statement can refer to, such as variables
 
 	memory mysqlsql.Memory // what the session has left behind
 }
@@ -31,6 +34,9 @@ func (t *tracker) sent(first *run) {
 	for r := first; r != nil; r = r.next {
 		t.dirty = t.dirty || r.stmt.SetsState
 		t.memory.Sent(r.stmt)
+		if !r.stmt.Pure && !slices.Contains(bounds, r.stmt.Verb) {
+			t.moves++
+		}
 	}
 }
 
@@ -49,6 +55,9 @@ func (t *tracker) ran(first *run) {
 		}
 	}
 }
+
+// bounds are the verbs of what only begins and ends transactions.
+var bounds = []protocol.Verb{"begin", "commit", "rollback"}
 
 // askState asks the target for the state.
 func (c *session) askState(ctx context.Context) error {

@@ -1,0 +1,75 @@
+package mysql_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
+)
+
+// commandsAsOperations are commands that are no SQL, and what a step reads of
+// them.
+var commandsAsOperations = []struct {
+	command []byte
+	verb    protocol.Verb
+	text    string
+	access  protocol.Access
+}{
+	{command(mysql.COM_PING), "ping", "ping", protocol.Control},
+	{command(mysql.COM_SET_OPTION, "\x00\x00"), "set option", "set option multi statements on", protocol.Control},
+	{command(mysql.COM_SET_OPTION, "\x01\x00"), "set option", "set option multi statements off", protocol.Control},
+	{command(mysql.COM_INIT_DB, "mysql"), "use", "USE `mysql`", protocol.Control},
+	{command(mysql.COM_FIELD_LIST, "orders\x00"), "show columns", "SHOW COLUMNS FROM `orders`", protocol.Read},
+	{command(mysql.COM_STATISTICS), "show status", "SHOW STATUS", protocol.Read},
+	{command(mysql.COM_PROCESS_INFO), "show", "SHOW PROCESSLIST", protocol.Read},
+	{command(mysql.COM_PROCESS_KILL, "\x07\x00\x00\x00"), "kill", "KILL 7", protocol.Admin},
+	{command(mysql.COM_DEBUG), "debug", "debug", protocol.Admin},
+	{command(mysql.COM_REFRESH, "\x05"), "flush", "FLUSH PRIVILEGES, TABLES", protocol.Admin},
+	{command(mysql.COM_RESET_CONNECTION), "reset connection", "reset connection", protocol.Control},
+	{command(mysql.COM_QUERY), "empty", "", protocol.Control},
+	{command(mysql.COM_QUERY, "/* nothing */"), "empty", "/* nothing */", protocol.Control},
+	{command(mysql.COM_STMT_PREPARE, ";"), "empty", ";", protocol.Control},
+}
+
+// TestEachCommandIsAnOperation sends each command to a gateway that refuses
+// everything: a step is asked about it, the client is told, and the session goes
+// on.
+func TestEachCommandIsAnOperation(t *testing.T) {
+	var mu sync.Mutex
+	var asked []protocol.Operation
+	refuse := false
+	r := rawSide(t, rigConfig{steps: []middleware.Step{{Name: "ask", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if op.Verb == protocol.Connect || strings.Contains(op.Text, "marker") {
+			return protocol.Pass, nil
+		}
+		asked = append(asked, protocol.Operation{Verb: op.Verb, Text: op.Text, Access: op.Access})
+		if refuse {
+			return protocol.Deny("nothing today"), nil
+		}
+		return protocol.Pass, nil
+	}}}})
+	c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+	refuse = true
+	for _, cmd := range commandsAsOperations {
+		asked = nil
+		answer := c.ask(cmd.command)
+		require.Len(t, answer, 1, cmd.text)
+		require.Contains(t, string(answer[0]), "nothing today", cmd.text)
+		require.Len(t, asked, 1, cmd.text)
+		require.Equal(t, cmd.verb, asked[0].Verb, cmd.text)
+		require.Equal(t, cmd.text, asked[0].Text)
+		require.True(t, asked[0].Access.Has(cmd.access), "%s: %s", cmd.text, asked[0].Access)
+	}
+	refuse = false
+	asked = nil
+	require.Equal(t, byte(0), c.ask(command(mysql.COM_PING))[0][1])
+	require.Len(t, asked, 1)
+}
