@@ -201,3 +201,20 @@ func loginAt(t *testing.T, srv *mysqlserver.Server, options map[string]string) e
 	defer db.Close()
 	return db.Ping()
 }
+
+// TestDomainNamesTheTarget connects to a name of which the target's is a part.
+func TestDomainNamesTheTarget(t *testing.T) {
+	r := newRig(t, rigConfig{server: &connector.Server{Domain: "db.example.com"}})
+	as := func(name, database string) error {
+		return r.connect(t, func(c *driver.Config) {
+			c.TLS.ServerName, c.TLS.InsecureSkipVerify = name, true // the certificate is for the address
+			c.DBName = database
+		}).Ping()
+	}
+	require.NoError(t, as("my.db.example.com", "shop"))
+	require.NoError(t, as("MY.DB.example.com", ""))
+	require.NoError(t, as("elsewhere.example.com", "my/shop"), "the database names it")
+	require.Error(t, as("other.db.example.com", "shop"), "there is no such target")
+	require.Error(t, as("a.my.db.example.com", "shop"))
+	require.Error(t, as("my.db.example.com", "my/shop"), "the name has named it: that is no database")
+}

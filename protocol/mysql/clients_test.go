@@ -73,6 +73,8 @@ func TestGoDriverThroughTheGateway(t *testing.T) {
 	require.NoError(t, db.Ping())
 }
 
+const mysql2Version = "3.24.6"
+
 // script runs one of the scripts in testdata/clients against an address and
 // returns what it prints.
 func script(t *testing.T, env []string, program string, args ...string) string {
@@ -110,7 +112,7 @@ func TestDriversNoticeNoDifference(t *testing.T) {
 		require.Contains(t, want, "wide 3000000")
 	})
 	t.Run("mysql2", func(t *testing.T) {
-		node, modules, err := servers.NodeModule(t.Context(), os.Stderr, "mysql2", "3.24.6")
+		node, modules, err := servers.NodeModule(t.Context(), os.Stderr, "mysql2", mysql2Version)
 		require.NoError(t, err)
 		want := script(t, append(r.direct(), "NODE_PATH="+modules), node, "testdata/clients/with_mysql2.js")
 		require.Equal(t, want, script(t, append(r.through(), "NODE_PATH="+modules), node, "testdata/clients/with_mysql2.js"))

@@ -31,19 +31,11 @@ var policy = map[string]string{
 // target and through a gateway with a step that looks at everything: they end
 // alike.
 func TestGoDriversOwnSuite(t *testing.T) {
-	db := mytest.Start(t, servers.MariaDBConfig{SQL: []string{"CREATE DATABASE gotest"}})
-	goDriverSuite(t, db.Addr, db.Superuser, func(c rigConfig) rigConfig {
-		c.target, c.account = db.Addr, &db.Superuser
-		return c
-	})
-}
-
-// goDriverSuite runs the suite at a target and through a gateway that rig makes.
-func goDriverSuite(t *testing.T, addr string, account protocol.Credentials, rig func(rigConfig) rigConfig) {
 	if testing.Short() || connector.RaceDetector {
 		t.Skip("runs for a minute")
 	}
 	binary := filepath.Join(t.TempDir(), "suite.test")
+	db := mytest.Start(t, servers.MariaDBConfig{SQL: []string{"CREATE DATABASE gotest"}})
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary, "github.com/go-sql-driver/mysql")
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -55,13 +47,13 @@ func goDriverSuite(t *testing.T, addr string, account protocol.Credentials, rig 
 		log, _ = cmd.CombinedOutput() // some fail at the target itself
 		return outcomes(log), log
 	}
-	want, log := run(addr, account.User, account.Secret.Reveal())
+	want, log := run(db.Addr, db.Superuser.User, db.Superuser.Secret.Reveal())
 	require.Equal(t, "PASS", want["TestCRUD"], "%s", log)
 	const password = "for-the-suite"
-	r := newRig(t, rig(rigConfig{steps: []middleware.Step{looking()},
+	r := newRig(t, rigConfig{target: db.Addr, account: &db.Superuser, steps: []middleware.Step{looking()},
 		server: &connector.Server{Auth: connector.AuthNative, AllowPlaintext: true, Version: "5.5.5-10.11.14-MariaDB"},
 		identify: middleware.ScramSecrets(middleware.ScramSecret{User: "alice", MySQL: protocol.NewSecret(password),
-			Subject: "alice", Groups: []string{"dba"}, Kind: protocol.Human})}))
+			Subject: "alice", Groups: []string{"dba"}, Kind: protocol.Human})})
 	got, log := run(r.addr, "alice@my", password)
 	for test := range want {
 		if top, _, _ := strings.Cut(test, "/"); policy[top] == "" && got[test] != want[test] {
