@@ -329,19 +329,22 @@ func FuzzSession(f *testing.F) {
 			return
 		}
 		taps := flags&1 != 0
+		var rowless atomic.Bool // something was asked that has no rows to look at, which a target like this may answer with some
 		engine := &fuzzEngine{ask: func(op *protocol.Operation) error {
 			if strings.Contains(op.Text, "deny") {
 				return &protocol.DeniedError{Step: "fuzz", Reason: "denied"}
 			}
 			if taps {
-				_ = op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) {
+				if op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) {
 					return func(row [][]byte) error {
 						for i := range row {
 							row[i] = []byte("masked")
 						}
 						return nil
 					}, nil
-				})
+				}) != nil {
+					rowless.Store(true)
+				}
 				_ = op.OnText(func(m *protocol.Message) error { m.Text = "masked"; return nil })
 			}
 			return nil
@@ -405,7 +408,7 @@ func FuzzSession(f *testing.F) {
 		if b, e := engine.begun.Load(), engine.ended.Load(); b != e {
 			t.Fatalf("%d operations begun, %d ended", b, e)
 		}
-		if taps && !bytes.Contains(target, []byte("secret")) && bytes.Contains(seen.Bytes(), []byte("secret")) {
+		if taps && !rowless.Load() && !bytes.Contains(target, []byte("secret")) && bytes.Contains(seen.Bytes(), []byte("secret")) {
 			t.Fatalf("shown: %q", seen.Bytes())
 		}
 	})
