@@ -91,17 +91,14 @@ var heavy = map[string][]string{
 	"github.com/go-mysql-org/":       {"protocol/mysql"},
 	"github.com/pingcap/":            {"protocol/mysql", "protocol/internal"},
 	"golang.org/x/text/secure/":      {"protocol/postgres", "middleware"},
-	"google.golang.org/protobuf":     {"protocol/internal/pgsql", "middleware/policy", "audit/export/otlp"},
+	"google.golang.org/protobuf":     {"protocol/internal/pgsql", "middleware/policy", "protocol/httpproxy", "audit/export/otlp"},
 	"github.com/prometheus/":         {"examples"},
-	"github.com/klauspost/compress/": {"audit"},
+	"github.com/klauspost/compress/": {"audit", "protocol/httpproxy"},
 	"github.com/minio/":              {"audit/store/s3"},
 	"github.com/johannesboyne/":      {}, // a small S3, for tests
 	"github.com/parquet-go/":         {"audit/export/parquet"},
 	"go.opentelemetry.io/proto/":     {"audit/export/otlp"},
 	"github.com/transparency-dev/":   {"audit/witness"},
-	"google.golang.org/protobuf":     {"protocol/internal/pgsql", "middleware/policy", "protocol/httpproxy"},
-	"github.com/prometheus/":         {"examples"},
-	"github.com/klauspost/compress/": {"audit", "protocol/httpproxy"},
 	"github.com/andybalholm/brotli":  {"protocol/httpproxy"},
 }
 
