@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -496,6 +497,7 @@ func TestHostileResults(t *testing.T) {
 		"a row of 2 GiB":              append(describe, header('D', 0x7fffffff)...),
 		"a row of negative length":    append(describe, header('D', 0xfffffff0)...),
 		"an error of 1 GiB":           header('E', 1<<30),
+		"COPY in the place of rows":   slices.Concat(msg('H', "\x00\x00\x01\x00\x00"), msg('d', "clear\n"), msg('c', ""), msg('C', "COPY 1\x00"), msg('Z', "I")),
 		"a strange message":           msg('?', ""),
 		"an answer to nothing asked":  msg('1', ""),
 		"a tag without an end":        msg('C', "SELECT 1"),
@@ -538,6 +540,7 @@ func TestHostileResults(t *testing.T) {
 					break
 				}
 				require.NotEqual(t, "Z", string(typ))
+				require.NotContains(t, string(body), "clear")
 				if typ == 'E' {
 					require.Equal(t, "FATAL", fields(body)['S'])
 				}
