@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"time"
 
 	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/audit/export"
@@ -52,7 +53,7 @@ func ExampleObjects() {
 		log.Fatal(err)
 	}
 	bucket := store.Dir(journal + "/exported") // or s3.New, a bucket
-	x := &export.Exporter{Dir: journal, Cursor: journal + "/cursor", Sink: export.Objects(bucket, export.NDJSON(export.OCSF)), Batch: 10_000}
+	x := &export.Exporter{Dir: journal, Cursor: journal + "/cursor", Sink: export.Objects(bucket, export.NDJSON(export.OCSF)), Batch: 10_000, Every: time.Minute}
 	if err := x.Run(context.Background(), false); err != nil { // true: goes on with what comes
 		log.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func TestEverythingArrives(t *testing.T) {
 	}
 	s := &moody{fails: 5, err: errors.New("dead")}
 	var pauses []time.Duration
-	x := &Exporter{Dir: dir, Sink: s, Cursor: cursor, Logger: quiet, wait: func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }}
+	x := &Exporter{Dir: dir, Sink: s, Cursor: cursor, Every: time.Hour, Logger: quiet, wait: func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }}
 	require.NoError(t, x.Run(t.Context(), false))
 	n := seqs(s.got)
 	require.Len(t, n, all)
@@ -172,7 +172,7 @@ func TestDamageIsSkipped(t *testing.T) {
 	b[len(b)/2] ^= 1
 	require.NoError(t, os.WriteFile(path, b, 0o600))
 	s := &moody{}
-	require.NoError(t, (&Exporter{Dir: dir, Sink: s, Cursor: filepath.Join(t.TempDir(), "c"), Logger: quiet}).Run(t.Context(), false))
+	require.NoError(t, (&Exporter{Dir: dir, Sink: s, Cursor: filepath.Join(t.TempDir(), "c"), Every: time.Hour, Logger: quiet}).Run(t.Context(), false))
 	require.GreaterOrEqual(t, len(seqs(s.got)), 200)
 }
 
@@ -208,7 +208,7 @@ func TestWebhook(t *testing.T) {
 	defer srv.Close()
 	hook := &Webhook{URL: srv.URL, Secret: secret, now: func() time.Time { return noon }}
 	status = http.StatusServiceUnavailable
-	x := &Exporter{Dir: dir, Sink: hook, Cursor: filepath.Join(t.TempDir(), "c"), Logger: quiet, wait: func(context.Context, time.Duration) error { return nil }}
+	x := &Exporter{Dir: dir, Sink: hook, Cursor: filepath.Join(t.TempDir(), "c"), Every: time.Hour, Logger: quiet, wait: func(context.Context, time.Duration) error { return nil }}
 	require.NoError(t, x.Run(t.Context(), false))
 	require.Len(t, got, 8)
 	require.Equal(t, "dev.sallyport.audit.audit.segment.v1", got[0].Type)

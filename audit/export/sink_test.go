@@ -73,7 +73,7 @@ func TestPartlyRejected(t *testing.T) {
 	dir, cursor := t.TempDir(), filepath.Join(t.TempDir(), "cursor")
 	filled(t, dir, 7)
 	s := &moody{fails: 1, err: &RejectedError{Err: errors.New("some"), Some: true}}
-	require.NoError(t, (&Exporter{Dir: dir, Sink: s, Cursor: cursor, Logger: quiet}).Run(t.Context(), false))
+	require.NoError(t, (&Exporter{Dir: dir, Sink: s, Cursor: cursor, Every: time.Hour, Logger: quiet}).Run(t.Context(), false))
 	require.Equal(t, 1, s.tries)
 	require.Len(t, rejectedIn(t, cursor+".rejected"), 10)
 }
@@ -109,7 +109,7 @@ func TestRetryAfter(t *testing.T) {
 	for _, c := range []struct{ header, want string }{{"90", "1m30s"}, {"999999999", "15m0s"}, {"-1", ""}, {"soon", ""}, {time.Now().Add(5 * time.Minute).UTC().Format(http.TimeFormat), "4m"}} {
 		s := &moody{fails: 1, err: Retry(errors.New("busy"), http.Header{"Retry-After": {c.header}})}
 		var pause time.Duration
-		x := &Exporter{Dir: dir, Sink: s, Cursor: filepath.Join(t.TempDir(), "c"), Logger: quiet, wait: func(_ context.Context, d time.Duration) error { pause = d; return nil }}
+		x := &Exporter{Dir: dir, Sink: s, Cursor: filepath.Join(t.TempDir(), "c"), Every: time.Hour, Logger: quiet, wait: func(_ context.Context, d time.Duration) error { pause = d; return nil }}
 		require.NoError(t, x.Run(t.Context(), false))
 		switch c.want {
 		case "":

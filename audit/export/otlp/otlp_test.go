@@ -110,7 +110,7 @@ func exporter(t *testing.T, f *fake, n int) *export.Exporter {
 	t.Helper()
 	srv := httptest.NewServer(f)
 	t.Cleanup(srv.Close)
-	return &export.Exporter{Dir: filled(t, n), Cursor: filepath.Join(t.TempDir(), "cursor"), Logger: quiet, Batch: 10,
+	return &export.Exporter{Dir: filled(t, n), Cursor: filepath.Join(t.TempDir(), "cursor"), Logger: quiet, Batch: 10, Every: time.Hour,
 		Sink: &Sink{URL: srv.URL + "/v1/logs", Header: map[string]protocol.Secret{"Authorization": protocol.NewSecret("Bearer hush")}}}
 }
 
@@ -181,7 +181,9 @@ func TestAnswers(t *testing.T) {
 		"a page":      {answer: page},
 		"nothing":     {answer: status(200), fine: true},
 	} {
+		f.mu.Lock()
 		f.answers = []http.HandlerFunc{c.answer}
+		f.mu.Unlock()
 		err := s.Send(t.Context(), "o", []audit.Event{{Seq: 1}})
 		if c.fine {
 			require.NoError(t, err, name)
