@@ -101,7 +101,9 @@ func TestSeenBefore(t *testing.T) {
 	first := a.Analyze([]byte("select name from customers where id = 1 and email = 'x'"), st)
 	other := []byte("select name from customers where id = 77 and email = 'it''s'")
 	require.Same(t, first, a.Analyze(other, st))
-	require.Zero(t, testing.AllocsPerRun(100, func() { a.Analyze(other, st) }))
+	if !RaceDetector { // under which pools lose some of what they are given
+		require.Zero(t, testing.AllocsPerRun(100, func() { a.Analyze(other, st) }))
+	}
 }
 
 // FuzzShape looks for a text that is analysed otherwise when one of the same
