@@ -33,6 +33,11 @@ func TestMaskWhatIsFound(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "***", strings.TrimSpace(out))
 
+	// Also in what cannot be analysed, where a chain allows that.
+	out, err = r.psql(t, "-Atc", "set standard_conforming_strings = off", "-c", "set escape_string_warning = off", "-c", `select 'ada@example.com', '\\\\x'`)
+	require.NoError(t, err, out)
+	require.Contains(t, out, "***|")
+
 	conn := r.connect(t, "")
 	var s string
 	var n int64

@@ -234,6 +234,7 @@ func opaqueScript(why string) *Script {
 		Statements: []Statement{{
 			Verb:   protocol.Unknown,
 			Access: protocol.Opaque,
+			Shape:  protocol.Rows | protocol.Bytes, // whatever comes
 			Why:    why,
 			Effect: Effect{Flags: RunsCode | DDL | SetsState | CreatesTemp},
 		}},

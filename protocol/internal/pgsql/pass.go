@@ -213,6 +213,7 @@ func (p *pass) finish(verb protocol.Verb) Statement {
 	}
 	s.Resolved = s.Resolved || s.Access.Has(protocol.Opaque)
 	if s.Access.Has(protocol.Opaque) {
+		s.Shape |= protocol.Rows | protocol.Bytes // whatever comes
 		if s.Why = p.unknown; s.Why == "" {
 			s.Why = p.impure
 		}
