@@ -57,10 +57,18 @@ func TestEachCommandIsAnOperation(t *testing.T) {
 		return protocol.Pass, nil
 	}}}})
 	c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
-	refuse = true
+	// ask sends a command and returns what the step was asked meanwhile.
+	ask := func(command []byte, refused bool) ([][]byte, []protocol.Operation) {
+		mu.Lock()
+		refuse, asked = refused, nil
+		mu.Unlock()
+		answer := c.ask(command)
+		mu.Lock()
+		defer mu.Unlock()
+		return answer, asked
+	}
 	for _, cmd := range commandsAsOperations {
-		asked = nil
-		answer := c.ask(cmd.command)
+		answer, asked := ask(cmd.command, true)
 		require.Len(t, answer, 1, cmd.text)
 		require.Contains(t, string(answer[0]), "nothing today", cmd.text)
 		require.Len(t, asked, 1, cmd.text)
@@ -68,8 +76,7 @@ func TestEachCommandIsAnOperation(t *testing.T) {
 		require.Equal(t, cmd.text, asked[0].Text)
 		require.True(t, asked[0].Access.Has(cmd.access), "%s: %s", cmd.text, asked[0].Access)
 	}
-	refuse = false
-	asked = nil
-	require.Equal(t, byte(0), c.ask(command(mysql.COM_PING))[0][1])
+	answer, asked := ask(command(mysql.COM_PING), false)
+	require.Equal(t, byte(0), answer[0][1])
 	require.Len(t, asked, 1)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -295,7 +296,7 @@ func (a *Analyzer) parse(text string, mode mysql.SQLMode) (stmts []ast.StmtNode,
 	if err != nil {
 		return nil, "the text does not parse: " + firstLine(err.Error())
 	}
-	return stmts, ""
+	return slices.Clone(stmts), "" // the parser's own, which it fills again for the next text
 }
 
 func firstLine(s string) string {

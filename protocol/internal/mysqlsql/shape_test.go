@@ -94,6 +94,17 @@ func TestShapeCacheIsNeverWrong(t *testing.T) {
 	}
 }
 
+// TestParsersShareNothing: a parser that has gone back to the pool, and is at another
+// session's text, leaves what it gave alone.
+func TestParsersShareNothing(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	for range 10 {
+		first, _ := a.parse("SELECT 1", 0)
+		_, _ = a.parse("DROP TABLE customers", 0)
+		require.Equal(t, "SELECT 1", first[0].Text())
+	}
+}
+
 // TestSeenBefore takes no memory for a text that differs in literals only.
 func TestSeenBefore(t *testing.T) {
 	a := NewAnalyzer(Options{})
