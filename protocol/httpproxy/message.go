@@ -184,5 +184,5 @@ func (d *descriptors) rewrite(t protoreflect.MessageDescriptor, b []byte, limit 
 	if err := d.setMessage(m, v); err != nil {
 		return nil, err
 	}
-	return proto.MarshalOptions{AllowPartial: true}.Marshal(m)
+	return proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(m)
 }

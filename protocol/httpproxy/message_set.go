@@ -114,7 +114,7 @@ func (d *descriptors) setField(m protoreflect.Message, f protoreflect.FieldDescr
 		if err := d.setMessage(inner, to); err != nil {
 			return err
 		}
-		b, err := proto.MarshalOptions{AllowPartial: true}.Marshal(inner)
+		b, err := proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(inner)
 		if err != nil {
 			return err
 		}
