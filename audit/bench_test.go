@@ -46,25 +46,24 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 	}))
 }
 
-// On a shared machine with 2 cores (AMD EPYC), ext4 on a virtual disk, load 5
-// to 8, an event of 997 bytes:
+// On a quiet virtual machine with 2 cores (AMD EPYC), ext4 on a virtual disk, an
+// event of 997 bytes:
 //
-//	BenchmarkAppend            440-730 ns/op         0 allocs/op   (0.25 us of CPU)
-//	BenchmarkSeal              910-1140 ns/op        0 allocs/op   SHA-256, chain, CRC: in the flush, not in Record
-//	BenchmarkRecord            3.6-5.1 us/op         0 allocs/op   with a write for each 64
-//	BenchmarkRecordFlush/1     151,000 events/s      p50 2 us      p99 10 us
-//	BenchmarkRecordFlush/16    211,000 events/s      p50 2 us      p99 0.4 ms
-//	BenchmarkRecordFlush/128   197,000 events/s      p50 5 us      p99 6.5 ms
-//	BenchmarkRecordSync/1          930 events/s      p50 0.2 ms    p99 5 ms
-//	BenchmarkRecordSync/16      10,000 events/s      p50 0.5 ms    p99 10 ms
-//	BenchmarkRecordSync/128     46,000 events/s      p50 1.3 ms    p99 16 ms
-//	BenchmarkVerify            370-560 MB/s     chain only
+//	BenchmarkAppend            205 ns/op             0 allocs/op
+//	BenchmarkSeal              880 ns/op             0 allocs/op   SHA-256, chain, CRC: in the flush, not in Record
+//	BenchmarkRecord            3.0 us/op             0 allocs/op   with a write for each 64
+//	BenchmarkRecordFlush/1     506,000 events/s      p50 < 1 us    p99 1 us
+//	BenchmarkRecordFlush/16    394,000 events/s      p50 < 1 us    p99 40 us
+//	BenchmarkRecordFlush/128   382,000 events/s      p50 < 1 us    p99 6.5 ms
+//	BenchmarkRecordSync/1        2,300 events/s      p50 0.4 ms    p99 1.3 ms
+//	BenchmarkRecordSync/16      11,600 events/s      p50 1.3 ms    p99 3.2 ms
+//	BenchmarkRecordSync/128     81,500 events/s      p50 1.5 ms    p99 3.9 ms
 //
-// and at load 28, with -events 1000000, in CPU of the process:
+// and with -events 1000000:
 //
-//	BenchmarkVerify/chain      3.0 s of CPU (18 s on the clock)
-//	BenchmarkVerify/signed     3.3 s of CPU (22 s on the clock)
-//	BenchmarkRecover           4.3 s of CPU (22 s on the clock; 6.3 s at load 15)
+//	BenchmarkVerify/chain      1.2 s                 563 MB/s
+//	BenchmarkVerify/signed     1.6 s                 438 MB/s
+//	BenchmarkRecover           1.8 s                 1 GiB
 
 func BenchmarkAppend(b *testing.B) {
 	s := sessionInfo("0192aab0-0000-7000-8000-000000000000")

@@ -22,19 +22,15 @@ import (
 // How many wait for their record at once, as sessions of a busy gateway do.
 const waitingSessions = 128
 
-// On a shared machine with 2 cores at load 23, which leaves a fifth of one, two
-// runs, records of about 1 KB, of which each is on stable storage when it is
-// acknowledged:
+// On a quiet virtual machine with 2 cores (AMD EPYC), records of about 1 KB, of
+// which each is on stable storage when it is acknowledged:
 //
-//	BenchmarkDurable/journal             4,600-5,500 events/s   p50  7-19 ms    p99  78-156 ms
-//	BenchmarkDurable/journal-signed      7,400-20,000 events/s  p50  4-6 ms     p99  25-83 ms
-//	BenchmarkDurable/sqlite-grouped      2,600-4,200 events/s   p50 17-35 ms    p99 114-198 ms
-//	BenchmarkDurable/sqlite-each         400 events/s           p50 128-144 ms  p99 1.6-1.8 s
-//	BenchmarkDurable/bbolt-grouped       1,500-1,600 events/s   p50 58-72 ms    p99 194-237 ms
-//	BenchmarkDurable/fsync-each          240-410 events/s       p50 215-285 ms  p99 1.4-4.4 s
-//
-// Signing costs nothing that can be seen at such a load: what the two runs of the
-// journal differ by is the machine's.
+//	BenchmarkDurable/journal             86,900 events/s   p50  1.3 ms    p99   4.2 ms
+//	BenchmarkDurable/journal-signed      85,100 events/s   p50  1.2 ms    p99   5.9 ms
+//	BenchmarkDurable/sqlite-grouped      48,400 events/s   p50  2.0 ms    p99  17 ms
+//	BenchmarkDurable/sqlite-each          2,200 events/s   p50 34 ms      p99 256 ms
+//	BenchmarkDurable/bbolt-grouped        9,300 events/s   p50 13 ms      p99  18 ms
+//	BenchmarkDurable/fsync-each           1,800 events/s   p50 69 ms      p99 111 ms
 
 // BenchmarkDurable holds the journal against what one would take in its place.
 func BenchmarkDurable(b *testing.B) {

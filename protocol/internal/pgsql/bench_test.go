@@ -20,15 +20,15 @@ func TestHitTakesNoMemory(t *testing.T) {
 	}
 }
 
-// On 2 cores of an AMD EPYC, Go 1.26.8:
+// On 2 cores of an AMD EPYC, quiet, Go 1.26.8:
 //
-//	hit/60B               430 ns/op       0 B/op     0 allocs/op
-//	hit/other literals    447 ns/op       0 B/op     0 allocs/op
-//	hit/exact text        163 ns/op       0 B/op     0 allocs/op
-//	hit/parallel          385 ns/op       0 B/op     0 allocs/op
-//	hit/1.5KB            7.61 us/op       2 B/op     0 allocs/op
-//	miss/60B             45.7 us/op    7394 B/op   119 allocs/op
-//	miss/1.5KB           1.17 ms/op  134390 B/op  2266 allocs/op
+//	hit/60B               250 ns/op       0 B/op     0 allocs/op
+//	hit/other literals    244 ns/op       0 B/op     0 allocs/op
+//	hit/exact text        160 ns/op       0 B/op     0 allocs/op
+//	hit/parallel          203 ns/op       0 B/op     0 allocs/op
+//	hit/1.5KB            5.76 us/op       0 B/op     0 allocs/op
+//	miss/60B             46.8 us/op    7729 B/op   124 allocs/op
+//	miss/1.5KB            951 us/op  136572 B/op  2300 allocs/op
 func BenchmarkAnalyze(b *testing.B) {
 	st := testState()
 	long := "SELECT " + strings.Repeat("c.name, upper(c.email) AS e, o.total + 1 AS t, ", 30) + "c.id FROM customers c JOIN orders o ON o.customer_id = c.id WHERE c.id = 5"

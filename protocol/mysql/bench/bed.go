@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -31,6 +32,7 @@ type party struct {
 	name, addr, user string
 	pid              int // of the proxy; 0: there is none
 	cmd              *exec.Cmd
+	stdin            io.Closer // of a child of this program, which ends with it
 }
 
 // newBed starts MariaDB, fills it and starts the parties.
@@ -67,10 +69,9 @@ func newBed(ctx context.Context, s settings) (_ *bed, err error) {
 		return nil, err
 	}
 	for _, p := range []*party{{name: "relay", user: "bench"}, {name: "gateway", user: "bench@db"}} {
-		if p.cmd, p.addr, err = child(p.name, b.db.Addr); err != nil {
+		if err := child(p, b.db.Addr, s.profile); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
-		p.pid = p.cmd.Process.Pid
 		b.parties = append(b.parties, p)
 	}
 	return b, nil
@@ -79,7 +80,11 @@ func newBed(ctx context.Context, s settings) (_ *bed, err error) {
 func (b *bed) close() {
 	for _, p := range b.parties {
 		if p.cmd != nil {
-			_ = p.cmd.Process.Signal(syscall.SIGTERM)
+			if p.stdin != nil {
+				_ = p.stdin.Close()
+			} else {
+				_ = p.cmd.Process.Signal(syscall.SIGTERM)
+			}
 			_ = p.cmd.Wait()
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -44,11 +45,16 @@ type settings struct {
 	rounds int
 	run    time.Duration // of one sysbench
 	rows   int           // of a wide read
+	only   string        // a regular expression: works to measure
+
+	profile string // where the gateway's CPU profile goes
 }
 
 func main() {
 	short := flag.Bool("short", false, "short rounds, small tables")
 	rounds := flag.Int("rounds", 0, "rounds over all parties; 0: 5, or 2 with -short")
+	only := flag.String("work", "", "regular expression: works to measure; empty: all")
+	profile := flag.String("profile", "", "file for a CPU profile of the gateway, best with -work")
 	role := flag.String("role", "", "what a child process is: gateway or relay")
 	target := flag.String("target", "", "of a child process")
 	flag.Parse()
@@ -59,6 +65,7 @@ func main() {
 	if *rounds > 0 {
 		s.rounds = *rounds
 	}
+	s.only, s.profile = *only, *profile
 	var err error
 	switch *role {
 	case "":
@@ -66,7 +73,7 @@ func main() {
 	case "relay":
 		err = relay(*target)
 	case "gateway":
-		err = serve(*target)
+		err = serve(*target, *profile)
 	default:
 		err = fmt.Errorf("role %q", *role)
 	}
@@ -75,8 +82,9 @@ func main() {
 	}
 }
 
-// listen prints the address for the parent, whose end is the child's.
-func listen() (net.Listener, error) {
+// listen prints the address for the parent, whose end is the child's; done, if
+// there is one, is called before.
+func listen(done func()) (net.Listener, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -84,6 +92,9 @@ func listen() (net.Listener, error) {
 	fmt.Println(l.Addr())
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
+		if done != nil {
+			done()
+		}
 		os.Exit(0)
 	}()
 	return l, nil
@@ -91,7 +102,7 @@ func listen() (net.Listener, error) {
 
 // relay copies bytes: the yardstick for what a program in Go can do.
 func relay(target string) error {
-	l, err := listen()
+	l, err := listen(nil)
 	if err != nil {
 		return err
 	}
@@ -116,7 +127,18 @@ func relay(target string) error {
 // serve is a gateway as a careful team would assemble it: every step looks at
 // every statement, though none has anything to do for those of these
 // measurements, but for the masks of the table person.
-func serve(target string) error {
+func serve(target, profile string) error {
+	var done func()
+	if profile != "" {
+		f, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		done = func() { pprof.StopCPUProfile(); _ = f.Close() }
+	}
 	debug.SetGCPercent(400) // as examples/gateway does
 	dir, err := os.MkdirTemp("", "bench-journal-")
 	if err != nil {
@@ -154,27 +176,29 @@ func serve(target string) error {
 	if err != nil {
 		return err
 	}
-	l, err := listen()
+	l, err := listen(done)
 	if err != nil {
 		return err
 	}
 	return gw.Serve(context.Background(), l, &mysql.Server{Auth: mysql.AuthNative, AllowPlaintext: true, Version: "5.5.5-10.11.14-MariaDB"})
 }
 
-// child starts this program in a role and returns its address.
-func child(role, target string) (cmd *exec.Cmd, addr string, err error) {
-	cmd = exec.Command(os.Args[0], "-role", role, "-target", target)
-	cmd.Stderr = os.Stderr
-	if _, err = cmd.StdinPipe(); err != nil { // whose end is the child's
-		return nil, "", err
+// child starts this program in the role that is the party's name.
+func child(p *party, target, profile string) (err error) {
+	p.cmd = exec.Command(os.Args[0], "-role", p.name, "-target", target, "-profile", profile)
+	p.cmd.Stderr = os.Stderr
+	if p.stdin, err = p.cmd.StdinPipe(); err != nil { // whose end is the child's
+		return err
 	}
-	out, err := cmd.StdoutPipe()
+	out, err := p.cmd.StdoutPipe()
 	if err != nil {
-		return nil, "", err
+		return err
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, "", err
+	if err := p.cmd.Start(); err != nil {
+		return err
 	}
+	p.pid = p.cmd.Process.Pid
 	line, err := bufio.NewReader(out).ReadString('\n')
-	return cmd, strings.TrimSpace(line), err
+	p.addr = strings.TrimSpace(line)
+	return err
 }

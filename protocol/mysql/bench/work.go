@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -108,6 +109,10 @@ func wide(query string) func(context.Context, *bed, *party) (sample, error) {
 
 // run starts everything, measures, and prints the table.
 func run(ctx context.Context, s settings) error {
+	only, err := regexp.Compile(s.only)
+	if err != nil {
+		return fmt.Errorf("-work: %w", err)
+	}
 	b, err := newBed(ctx, s)
 	if err != nil {
 		return err
@@ -115,6 +120,9 @@ func run(ctx context.Context, s settings) error {
 	defer b.close()
 	var table strings.Builder
 	for _, w := range works() {
+		if !only.MatchString(w.name) {
+			continue
+		}
 		samples := map[string][]sample{}
 		for round := range s.rounds { // in turns: what else the machine does falls on all alike
 			for _, p := range b.parties {
