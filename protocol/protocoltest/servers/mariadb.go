@@ -113,9 +113,9 @@ func StartMariaDB(ctx context.Context, c MariaDBConfig) (*MariaDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := template("mariadb-"+m.Install.Version, acc, func(data string) *exec.Cmd {
-		return exec.CommandContext(ctx, m.Install.Init, append([]string{"--no-defaults", "--datadir=" + data,
-			"--auth-root-authentication-method=normal", "--skip-test-db"}, smallMariaDB...)...)
+	src, err := template("mariadb-"+m.Install.Version, acc, func(data string) []*exec.Cmd {
+		return []*exec.Cmd{exec.CommandContext(ctx, m.Install.Init, append([]string{"--no-defaults", "--datadir=" + data,
+			"--auth-root-authentication-method=normal", "--skip-test-db"}, smallMariaDB...)...)}
 	})
 	if err != nil {
 		return nil, err

@@ -98,8 +98,8 @@ func StartMySQL(ctx context.Context, c MySQLConfig) (*MySQL, error) {
 	if m.Install.share != "" {
 		base = append(base, "--lc-messages-dir="+m.Install.share, "--character-sets-dir="+filepath.Join(m.Install.share, "charsets"), "--plugin-dir="+m.Install.Plugins)
 	}
-	src, err := template("mysql-"+m.Install.Version, acc, func(data string) *exec.Cmd {
-		return exec.CommandContext(ctx, m.Install.Server, append(base, "--initialize-insecure", "--datadir="+data)...)
+	src, err := template("mysql-"+m.Install.Version, acc, func(data string) []*exec.Cmd {
+		return []*exec.Cmd{exec.CommandContext(ctx, m.Install.Server, append(base, "--initialize-insecure", "--datadir="+data)...)}
 	})
 	if err != nil {
 		return nil, err

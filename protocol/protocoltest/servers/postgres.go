@@ -3,7 +3,9 @@ package servers
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -86,9 +88,22 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := template("postgres-"+p.Install.Version, acc, func(data string) *exec.Cmd {
-		return exec.CommandContext(ctx, filepath.Join(p.Install.Bin, "initdb"), "-D", data, "-U", superuser, "-A", "trust",
-			"-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1") // 1 MB of log to copy instead of 16
+	name := "postgres-" + p.Install.Version
+	sampled := len(c.SQL) > 0 && c.SQL[0] == SampleSQL
+	if sampled { // most servers have it: once is enough
+		sum := sha256.Sum256([]byte(SampleSQL))
+		name += "-sample-" + hex.EncodeToString(sum[:8])
+		c.SQL = c.SQL[1:]
+	}
+	src, err := template(name, acc, func(data string) []*exec.Cmd {
+		cmds := []*exec.Cmd{exec.CommandContext(ctx, filepath.Join(p.Install.Bin, "initdb"), "-D", data, "-U", superuser, "-A", "trust",
+			"-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1")} // 1 MB of log to copy instead of 16
+		if sampled { // -j: a statement ends with a semicolon and an empty line
+			load := exec.CommandContext(ctx, filepath.Join(p.Install.Bin, "postgres"), "--single", "-j", "-D", data, "-F", "-c", "exit_on_error=on", "postgres")
+			load.Stdin = strings.NewReader(SampleSQL + ";\n\n")
+			cmds = append(cmds, load)
+		}
+		return cmds
 	})
 	if err != nil {
 		return nil, err

@@ -49,9 +49,9 @@ func (a account) give(path string) error {
 
 // template returns a freshly initialised data folder to copy from. Making it
 // takes seconds, so it is kept in the temporary folder, one for each name and
-// account, and shared by all test processes of this user. command makes it as
-// the folder data.
-func template(name string, acc account, command func(data string) *exec.Cmd) (string, error) {
+// account, and shared by all test processes of this user. The commands make it as
+// the folder data, one after the other.
+func template(name string, acc account, commands func(data string) []*exec.Cmd) (string, error) {
 	dir := filepath.Join(os.TempDir(), fmt.Sprintf("sallyport-%s-%d", name, acc.uid))
 	switch fi, err := os.Lstat(dir); {
 	case err == nil:
@@ -72,10 +72,11 @@ func template(name string, acc account, command func(data string) *exec.Cmd) (st
 		return "", err
 	}
 	data := filepath.Join(tmp, "data")
-	cmd := command(data)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = tmp, cleanEnv(), acc.attr()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, tail(out))
+	for _, cmd := range commands(data) {
+		cmd.Dir, cmd.Env, cmd.SysProcAttr = tmp, cleanEnv(), acc.attr()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, tail(out))
+		}
 	}
 	if err := os.Chmod(data, 0o700); err != nil {
 		return "", err
