@@ -215,3 +215,15 @@ func TestMaskKnowsNamesAgain(t *testing.T) {
 		}
 	}
 }
+
+// What the gateway asks about a session's state may be refused for a while: names
+// are known again as soon as it is answered.
+func TestMaskAfterADeniedQuestion(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	out, err := r.psql(t, "-At", "-c", "create role plain", "-c", "grant select on customers to plain", "-c", "revoke all on function pg_my_temp_schema() from public",
+		"-c", "set role plain", "-c", "select id, upper(email) from customers where id = 1", "-c", "reset role", "-c", "grant execute on function pg_my_temp_schema() to public",
+		"-c", "set role plain", "-c", "select id, upper(name) from customers where id = 1")
+	require.NoError(t, err, out)
+	require.NotContains(t, strings.ToLower(out), "ada.marlowe@")
+	require.Contains(t, out, "\n1|ADA MARLOWE\n", "hidden though names are known again:\n%s", out)
+}

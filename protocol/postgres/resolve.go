@@ -303,7 +303,7 @@ func (f *front) settle(ahead bool) error {
 		return err
 	}
 	c.mu.Lock()
-	if ask = c.tracker.dirty && c.status != 'E'; ask {
+	if ask = c.tracker.dirty && c.status != 'E' && (c.status == 'I' || !c.tracker.denied); ask {
 		c.q.push(entry{kind: entryProbe})
 	}
 	c.mu.Unlock()
@@ -320,9 +320,11 @@ func (f *front) settle(ahead bool) error {
 }
 
 // probeMessages asks probeText by the extended protocol, under a name of its
-// own, so that the client's unnamed statement and portal stay as they are.
+// own, so that the client's unnamed statement and portal stay as they are. A
+// statement that failed or was cancelled is left over: it is closed first.
 func probeMessages(name string) []byte {
-	return encode(&pgproto3.Parse{Name: name, Query: probeText},
+	return encode(&pgproto3.Close{ObjectType: 'S', Name: name},
+		&pgproto3.Parse{Name: name, Query: probeText},
 		&pgproto3.Bind{DestinationPortal: name, PreparedStatement: name},
 		&pgproto3.Execute{Portal: name},
 		&pgproto3.Close{ObjectType: 'P', Name: name},

@@ -23,6 +23,7 @@ type tracker struct {
 
 	known  bool // the target has told the state
 	dirty  bool // something may have changed it since: the target has to be asked
+	denied bool // it refused to answer: where that would end the client's transaction it is not asked again
 	unsure int  // statements under way that may change it
 	set    bool // the open transaction changed it: its end may change it back
 	ddl    bool // the open transaction may have changed definitions that only it can see
@@ -182,11 +183,13 @@ func (t *tracker) transactionEnded() (stale, doubtful bool) {
 }
 
 // probeText asks for the state. Every name is qualified, so that nothing the
-// session has done can change its meaning.
-const probeText = "select pg_catalog.current_schemas(true)::pg_catalog.text, current_user::pg_catalog.text, " +
+// session has done can change its meaning, and nothing is cast: a cast from name to
+// text, or of a limit to bigint, is a function that the session's role needs the
+// right to.
+const probeText = "select pg_catalog.current_schemas(true), current_user, " +
 	"pg_catalog.current_setting('standard_conforming_strings'), case when pg_catalog.pg_my_temp_schema() operator(pg_catalog.<>) 0 then array(" +
 	"select c.relname from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() union all " +
-	"select t.typname from pg_catalog.pg_type t where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() limit 1001)::pg_catalog.text else '{}' end"
+	"select t.typname from pg_catalog.pg_type t where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() limit '1001') else '{}' end"
 
 // maxTemp is how many names of temporary objects are followed: with more, any name
 // may be one. It is less than the limit in probeText.
@@ -196,6 +199,7 @@ const maxTemp = 1000
 // leaves the state unknown until something changes it again.
 func (t *tracker) probed(row [][]byte) {
 	t.dirty, t.known = false, len(row) == 4
+	t.denied = !t.known
 	if !t.known {
 		return
 	}
