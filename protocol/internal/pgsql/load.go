@@ -91,6 +91,10 @@ func which(query, objects string) string {
 	return strings.ReplaceAll(query, "$WHICH", objects)
 }
 
+// firstNormalOID is the first that objects of users get (FirstNormalObjectId in
+// access/transam.h), but for those made in single-user mode.
+const firstNormalOID = 16384
+
 const (
 	ownObjects  = "< 16384"
 	userObjects = ">= 16384"
@@ -424,6 +428,9 @@ func (l *loader) relation(r *record) error {
 	rel := &sql.Relation{OID: r.oid(), Schema: l.intern(r.text()), Name: r.text(), Kind: r.char()}
 	if r.bool() {
 		rel.Unproven = "row security"
+	}
+	if rel.OID < firstNormalOID && rel.Schema != "pg_catalog" && rel.Schema != "information_schema" {
+		return nil // made in single-user mode: its definition is not read, so it is as if it were not known
 	}
 	l.rels[rel.OID] = rel
 	l.snap.Relations = append(l.snap.Relations, rel)

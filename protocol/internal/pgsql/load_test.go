@@ -3,6 +3,7 @@ package pgsql
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -278,4 +279,22 @@ func (f failing) Query(context.Context, string, func([][]byte) error) error {
 func TestLoadFails(t *testing.T) {
 	_, err := Load(context.Background(), failing{})
 	require.ErrorContains(t, err, "catalog: state: gone")
+}
+
+// Single-user mode gives objects numbers of the server's own, whose definitions are
+// not read: a view of a user's would show what it reads as its own.
+func TestObjectsOfSingleUserMode(t *testing.T) {
+	l := newLoader(t.Context(), &told{})
+	for _, row := range []string{"1259 pg_catalog pg_class r f", "13000 information_schema tables v f", "13700 public seen v f", "16384 public orders r f"} {
+		r := record{}
+		for v := range strings.SplitSeq(row, " ") {
+			r.values = append(r.values, []byte(v))
+		}
+		require.NoError(t, first(l.relation(&r), r.err))
+	}
+	var names []string
+	for _, r := range l.snap.Relations {
+		names = append(names, r.Name)
+	}
+	require.Equal(t, []string{"pg_class", "tables", "orders"}, names)
 }

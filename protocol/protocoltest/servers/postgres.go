@@ -92,16 +92,21 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	sampled := len(c.SQL) > 0 && c.SQL[0] == SampleSQL
 	if sampled { // most servers have it: once is enough
 		sum := sha256.Sum256([]byte(SampleSQL))
-		name += "-sample-" + hex.EncodeToString(sum[:8])
+		name += "-sample2-" + hex.EncodeToString(sum[:8])
 		c.SQL = c.SQL[1:]
 	}
 	src, err := template(name, acc, func(data string) []*exec.Cmd {
 		cmds := []*exec.Cmd{exec.CommandContext(ctx, filepath.Join(p.Install.Bin, "initdb"), "-D", data, "-U", superuser, "-A", "trust",
 			"-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1")} // 1 MB of log to copy instead of 16
-		if sampled { // -j: a statement ends with a semicolon and an empty line
-			load := exec.CommandContext(ctx, filepath.Join(p.Install.Bin, "postgres"), "--single", "-j", "-D", data, "-F", "-c", "exit_on_error=on", "postgres")
-			load.Stdin = strings.NewReader(SampleSQL + ";\n\n")
-			cmds = append(cmds, load)
+		if sampled { // not in single-user mode, which gives numbers (OIDs) of the server's own
+			tool := func(name string, args ...string) *exec.Cmd {
+				return exec.CommandContext(ctx, filepath.Join(p.Install.Bin, name), args...)
+			}
+			dir := filepath.Dir(data)
+			load := tool("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", dir, "-U", superuser, "-d", "postgres")
+			load.Stdin = strings.NewReader(SampleSQL)
+			cmds = append(cmds, tool("pg_ctl", "start", "-w", "-D", data, "-l", filepath.Join(dir, "log"), "-o", "-F -h '' -k "+dir), load,
+				tool("pg_ctl", "stop", "-w", "-D", data))
 		}
 		return cmds
 	})
