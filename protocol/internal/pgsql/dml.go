@@ -47,7 +47,8 @@ func (p *pass) target(rv *pg.RangeVar) *item {
 // rewrites notes that what is written to it is rewritten by a rule, or answered
 // by a trigger in its place: what comes back is not what the text says.
 func (p *pass) rewrites(it *item, returning []*pg.Node) {
-	if it.rel == nil {
+	if it.rel == nil { // only this session or transaction sees it, and what rules it has
+		p.shape |= protocol.Rows
 		return
 	}
 	behind := []*sql.Relation{it.rel}
