@@ -55,7 +55,7 @@ func (m *memory) recall(op *protocol.Operation) *allowance {
 // keep remembers that op, which nothing has been registered for, was allowed
 // by d.
 func (m *memory) keep(op *protocol.Operation, d protocol.Decision) {
-	if m == nil || op.Fingerprint == "" || op.Rewritten() != "" || !op.Exchange().Plain() {
+	if m == nil || op.Fingerprint == "" || op.Rewritten() != "" || op.Tapped() {
 		return
 	}
 	m.slot(op).Store(&allowance{op.Session, op.Facts(), op.Started().Add(rememberFor), d, op.Risk, slices.Clone(op.RiskWhy)})

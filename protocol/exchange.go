@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -18,28 +19,37 @@ type Exchange struct {
 func (x *Exchange) Operation() *Operation { return x.op }
 
 // Plain reports that no step wants to see anything of the result: the
-// connector may copy raw bytes.
-func (x *Exchange) Plain() bool {
-	op := x.op
-	return len(op.rows) == 0 && len(op.bytes) == 0 && len(op.docs) == 0 && len(op.texts) == 0
-}
+// connector may copy raw bytes. It is false where there should be no result.
+func (x *Exchange) Plain() bool { return x.op.Shape != 0 && !x.op.Tapped() }
 
-// WantsRows reports whether any step registered a tap on rows, so that the
-// connector has to know the columns before the first row.
-func (x *Exchange) WantsRows() bool { return len(x.op.rows) > 0 }
+// WantsRows reports whether rows must be announced, with their columns, before
+// the first is copied: any step registered a tap on them, or there should be none.
+func (x *Exchange) WantsRows() bool { return len(x.op.rows) > 0 || x.op.Shape&Rows == 0 }
 
-// WantsDocs reports whether any step registered a tap on documents, so that the
-// connector has to ask the target for whole ones.
-func (x *Exchange) WantsDocs() bool { return len(x.op.docs) > 0 }
+// WantsDocs reports whether documents must be announced, so that the connector
+// has to ask the target for whole ones: any step registered a tap on them, or
+// there should be none.
+func (x *Exchange) WantsDocs() bool { return len(x.op.docs) > 0 || x.op.Shape&Docs == 0 }
 
 // WantsText reports whether any step registered a tap on messages.
 func (x *Exchange) WantsText() bool { return len(x.op.texts) > 0 }
 
+// unexpected refuses a result of a shape that the operation's does not have: no step
+// could ask to see it, and those that must see all have relied on that.
+func unexpected(what string) error {
+	return fmt.Errorf("%w: %w", &DeniedError{Step: "session", Reason: "the target answers with " + what + ", of which this gateway expected none here, so that no step could look at them",
+		Hint: "tell whoever runs the gateway, with the text that was sent"}, ErrShape)
+}
+
 // Rows announces a result with its columns, which the connector may share
 // between operations but must not change, and returns the function to call for
 // each row; nil means that the raw rows are to be copied. An error means that
-// nothing of the result may be shown.
+// nothing of the result may be shown: it wraps [ErrShape] if the operation's Shape
+// has no rows.
 func (x *Exchange) Rows(cols []Column) (RowFunc, error) {
+	if x.op.Shape&Rows == 0 {
+		return nil, unexpected("rows")
+	}
 	x.op.result.Columns = cols
 	x.sample = nil
 	var fs []RowFunc
@@ -76,8 +86,12 @@ func (x *Exchange) Rows(cols []Column) (RowFunc, error) {
 // Bytes announces a byte stream and returns the function that rewrites it;
 // nil means that it is to be copied. The connector calls the function for each
 // chunk and once with last set, also if the stream has no bytes. An error means
-// that nothing of the stream may be shown.
+// that nothing of the stream may be shown: it wraps [ErrShape] if the operation's
+// Shape has no bytes.
 func (x *Exchange) Bytes(s Stream) (BytesFunc, error) {
+	if x.op.Shape&Bytes == 0 {
+		return nil, unexpected("bytes")
+	}
 	var fs []BytesFunc
 	for _, tap := range x.op.bytes {
 		f, err := tap(s)
@@ -107,8 +121,12 @@ func (x *Exchange) Bytes(s Stream) (BytesFunc, error) {
 
 // Docs announces a document of the given kind and returns the function that
 // rewrites it; nil means that it is to be copied. An error means that nothing
-// of the document may be shown.
+// of the document may be shown: it wraps [ErrShape] if the operation's Shape has
+// no documents.
 func (x *Exchange) Docs(kind string) (DocFunc, error) {
+	if x.op.Shape&Docs == 0 {
+		return nil, unexpected("documents")
+	}
 	var fs []DocFunc
 	for _, tap := range x.op.docs {
 		f, err := tap(kind)

@@ -63,7 +63,8 @@ func (a Access) Names() []string {
 // String returns the names joined by "+".
 func (a Access) String() string { return strings.Join(a.Names(), "+") }
 
-// A Shape says how the result of an operation can be shown to steps.
+// A Shape says how the result of an operation can be shown to steps. A result that
+// comes in another shape is not shown to the client either, see [Exchange].
 type Shape uint8
 
 // The shapes. An operation may combine several.
@@ -277,6 +278,11 @@ func (op *Operation) OnText(f TextFunc) error {
 	}
 	op.texts = append(op.texts, f)
 	return nil
+}
+
+// Tapped reports whether a step has registered a tap on the result or on messages.
+func (op *Operation) Tapped() bool {
+	return len(op.rows) > 0 || len(op.bytes) > 0 || len(op.docs) > 0 || len(op.texts) > 0
 }
 
 // OnResize registers f to be told when the size of the operation's terminal

@@ -302,9 +302,11 @@ func TestTapErrorsStopTheResult(t *testing.T) {
 }
 
 func TestNobodyLooks(t *testing.T) {
-	x, err := newSession(t, &engine{}).Begin(t.Context(), &protocol.Operation{Shape: protocol.Rows})
+	x, err := newSession(t, &engine{}).Begin(t.Context(), &protocol.Operation{Shape: protocol.Rows | protocol.Bytes | protocol.Docs})
 	require.NoError(t, err)
 	require.True(t, x.Plain())
+	require.False(t, x.WantsRows())
+	require.False(t, x.WantsDocs())
 	rows, err := x.Rows(nil)
 	require.NoError(t, err)
 	require.Nil(t, rows)
@@ -316,9 +318,32 @@ func TestNobodyLooks(t *testing.T) {
 	require.Nil(t, docs)
 }
 
+// What comes in a shape that steps have not been told of is refused, also where no
+// step looks at anything.
+func TestWhatHasNoShapeIsRefused(t *testing.T) {
+	for _, shape := range []protocol.Shape{0, protocol.Rows, protocol.Bytes, protocol.Docs} {
+		x, err := newSession(t, &engine{}).Begin(t.Context(), &protocol.Operation{Shape: shape})
+		require.NoError(t, err)
+		require.Equal(t, shape != 0, x.Plain())
+		require.Equal(t, shape != protocol.Rows, x.WantsRows())
+		require.Equal(t, shape != protocol.Docs, x.WantsDocs())
+		_, rows := x.Rows([]protocol.Column{{Name: "a"}})
+		_, bytes := x.Bytes(protocol.Stream{})
+		_, docs := x.Docs("application/json")
+		for of, err := range map[protocol.Shape]error{protocol.Rows: rows, protocol.Bytes: bytes, protocol.Docs: docs} {
+			if of == shape {
+				require.NoError(t, err)
+				continue
+			}
+			require.ErrorIs(t, err, protocol.ErrShape)
+			require.NotEqual(t, protocol.FixedReason, protocol.Reason(err))
+		}
+	}
+}
+
 func ExampleNewSession() {
 	s := protocol.NewSession(context.Background(), protocol.SessionConfig{Info: &protocol.SessionInfo{}, Engine: &engine{}})
-	x, err := s.Begin(context.Background(), &protocol.Operation{Verb: "select", Access: protocol.Read})
+	x, err := s.Begin(context.Background(), &protocol.Operation{Verb: "select", Access: protocol.Read, Shape: protocol.Rows})
 	fmt.Println(x.Plain(), err)
 	x.End(protocol.Outcome{Status: protocol.StatusOK})
 	s.Close(nil)

@@ -209,10 +209,14 @@ func fuzzTargetScript(d *deck, over <-chan struct{}, caps uint32) func(conn net.
 		at := bytes.IndexByte(g[1:], 0) + 2 + 4 + 8 + 1 // of the lower half of what the server can do
 		g[at], g[at+1] = byte(caps), byte(caps>>8)
 		g[at+5], g[at+6] = byte(caps>>16), byte(caps>>24)
-		if !say(g) || hear() == nil || !say(appendOK(nil, statusAutocommit)) {
+		if !say(g) {
 			return
 		}
-		deprecated := caps&mysql.CLIENT_DEPRECATE_EOF != 0
+		login := cursor{b: hear()}
+		deprecated := caps&login.u32()&mysql.CLIENT_DEPRECATE_EOF != 0
+		if login.bad || !say(appendOK(nil, statusAutocommit)) {
+			return
+		}
 		end := func(status uint16) []byte {
 			if deprecated {
 				return append([]byte{packetEOF}, appendOK(nil, status)[1:]...)
@@ -235,6 +239,9 @@ func fuzzTargetScript(d *deck, over <-chan struct{}, caps uint32) func(conn net.
 			}
 			if !deprecated {
 				list = append(list, end(status))
+				if status&statusCursor != 0 {
+					return list
+				}
 			}
 			if binary {
 				row = bin
@@ -289,7 +296,7 @@ func fuzzTargetScript(d *deck, over <-chan struct{}, caps uint32) func(conn net.
 				}
 				ok = say(list...)
 			case cmd[0] == mysql.COM_STMT_FETCH:
-				ok = say([]byte{packetOK, 0, 1, 'x'}, end(0))
+				ok = say(append([]byte{packetOK, 0, 6}, "secret"...), end(0))
 			case cmd[0] == mysql.COM_QUERY, cmd[0] == mysql.COM_STMT_EXECUTE, cmd[0] == mysql.COM_PROCESS_INFO:
 				binary := cmd[0] == mysql.COM_STMT_EXECUTE
 				switch how % 5 {
@@ -325,91 +332,117 @@ func FuzzSession(f *testing.F) {
 	f.Add([]byte{0, 10, 0, 0, 0, 11, 0, 0, 13, 3}, []byte{0, 2, 1, 0, 0, 4, 248}, byte(7))
 	f.Add([]byte{21, 5, 1, 0, 0, 5, 3, 19, 3, 4, 1, 2, 3, 4}, []byte{0, 252, 0, 9, 1, 255, 3, 200, 255}, byte(1))
 	f.Fuzz(func(t *testing.T, client, target []byte, flags byte) {
-		if len(client)+len(target) > 2000 {
-			return
-		}
-		taps := flags&1 != 0
-		var rowless atomic.Bool // something was asked that has no rows to look at, which a target like this may answer with some
-		engine := &fuzzEngine{ask: func(op *protocol.Operation) error {
-			if strings.Contains(op.Text, "deny") {
-				return &protocol.DeniedError{Step: "fuzz", Reason: "denied"}
-			}
-			if taps {
-				if op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) {
-					return func(row [][]byte) error {
-						for i := range row {
-							row[i] = []byte("masked")
-						}
-						return nil
-					}, nil
-				}) != nil {
-					rowless.Store(true)
-				}
-				_ = op.OnText(func(m *protocol.Message) error { m.Text = "masked"; return nil })
-			}
-			return nil
-		}}
-		over := make(chan struct{})
-		caps := uint32(offered)
-		if flags&2 != 0 {
-			caps &^= mysql.CLIENT_DEPRECATE_EOF
-		}
-		h := &fuzzHandler{engine: engine, target: fuzzTargetScript(&deck{b: target}, over, caps)}
-		srv := &Server{AllowPlaintext: true, MaxMessage: 1 << 20, LoginTimeout: 5 * time.Second}
-		ours, theirs := net.Pipe()
-		served := make(chan error, 1)
-		go func() {
-			served <- protocol.Guard(func() error { return srv.ServeConn(context.Background(), theirs, h) })
-		}()
-		read := make(chan struct{})
-		var seen bytes.Buffer
-		go func() { // the client reads everything
-			defer close(read)
-			_, _ = io.Copy(&seen, ours)
-		}()
-		attrs := flags&4 != 0
-		mine := uint32(mysql.CLIENT_PROTOCOL_41 | mysql.CLIENT_PLUGIN_AUTH | mysql.CLIENT_SECURE_CONNECTION | mysql.CLIENT_MULTI_STATEMENTS)
-		if attrs {
-			mine |= mysql.CLIENT_QUERY_ATTRIBUTES
-		}
-		if flags&8 != 0 {
-			mine |= mysql.CLIENT_DEPRECATE_EOF | mysql.CLIENT_SESSION_TRACK
-		}
-		hello := append(appendUint(nil, 4, uint64(mine)), make([]byte, 28)...)
-		hello = append(hello, "fuzz@t\x00\x00mysql_clear_password\x00"...)
-		seq := byte(1)
-		b := appendPacket(nil, &seq, hello)
-		seq++
-		b = appendPacket(b, &seq, []byte("pw\x00"))
-		d := &deck{b: client}
-		// A session may wait for a target that says nothing: then the client
-		// hangs up.
-		_ = ours.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-		for {
-			if _, err := ours.Write(b); err != nil || d.empty() {
-				break
-			}
-			b = clientCommand(d, attrs)
-		}
-		_ = ours.Close()
-		close(over)
-		select {
-		case err := <-served:
-			var p *protocol.PanicError
-			if errors.As(err, &p) {
-				t.Fatalf("%v\n%s", err, p.Stack)
-			}
-		case <-time.After(10 * time.Second):
-			buf := make([]byte, 1<<20)
-			t.Fatalf("the session does not end\n%s", buf[:runtime.Stack(buf, true)])
-		}
-		<-read
-		h.wg.Wait()
-		if b, e := engine.begun.Load(), engine.ended.Load(); b != e {
-			t.Fatalf("%d operations begun, %d ended", b, e)
-		}
-		if taps && !rowless.Load() && !bytes.Contains(target, []byte("secret")) && bytes.Contains(seen.Bytes(), []byte("secret")) {
-			t.Fatalf("shown: %q", seen.Bytes())
+		if len(client)+len(target) <= 2000 {
+			runSession(t, client, target, flags, 100*time.Millisecond)
 		}
 	})
+}
+
+// TestRowsOfWhatHasNone has a target that answers with rows what has none: a text, a
+// text without a statement, an execution, a cursor.
+func TestRowsOfWhatHasNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		client, target []byte
+		flags          byte
+	}{
+		"text":      {[]byte{0, 3, 0, 3}, []byte{0, 1, 2}, 1},
+		"empty":     {[]byte{0, 5, 0, 6}, []byte{0, 1, 2}, 1},
+		"execution": {[]byte{4, 9, 6, 1, 0, 0, 6, 1, 0, 0}, []byte{0, 1, 1, 2}, 1},
+		"cursor":    {[]byte{4, 9, 6, 1, 1, 0, 9, 1, 16, 1}, []byte{0, 1, 3, 0}, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := runSession(t, c.client, c.target, c.flags, 20*time.Second)
+			if !bytes.Contains(seen, []byte("expected none")) {
+				t.Errorf("not refused: %q", seen)
+			}
+		})
+	}
+}
+
+// runSession puts the two sides that the bytes make on a session, checks it and
+// returns what the client has read. The client hangs up when the session does not
+// read on for so long.
+func runSession(t *testing.T, client, target []byte, flags byte, patience time.Duration) []byte {
+	t.Helper()
+	taps := flags&1 != 0
+	engine := &fuzzEngine{ask: func(op *protocol.Operation) error {
+		if strings.Contains(op.Text, "deny") {
+			return &protocol.DeniedError{Step: "fuzz", Reason: "denied"}
+		}
+		if taps {
+			_ = op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) { // fails for what has none: the target may answer with some
+				return func(row [][]byte) error {
+					for i := range row {
+						row[i] = []byte("masked")
+					}
+					return nil
+				}, nil
+			})
+			_ = op.OnText(func(m *protocol.Message) error { m.Text = "masked"; return nil })
+		}
+		return nil
+	}}
+	over := make(chan struct{})
+	caps := uint32(offered)
+	if flags&2 != 0 {
+		caps &^= mysql.CLIENT_DEPRECATE_EOF
+	}
+	h := &fuzzHandler{engine: engine, target: fuzzTargetScript(&deck{b: target}, over, caps)}
+	srv := &Server{AllowPlaintext: true, MaxMessage: 1 << 20, LoginTimeout: 5 * time.Second}
+	ours, theirs := net.Pipe()
+	served := make(chan error, 1)
+	go func() {
+		served <- protocol.Guard(func() error { return srv.ServeConn(context.Background(), theirs, h) })
+	}()
+	read := make(chan struct{})
+	var seen bytes.Buffer
+	go func() { // the client reads everything
+		defer close(read)
+		_, _ = io.Copy(&seen, ours)
+	}()
+	attrs := flags&4 != 0
+	mine := uint32(mysql.CLIENT_PROTOCOL_41 | mysql.CLIENT_PLUGIN_AUTH | mysql.CLIENT_SECURE_CONNECTION | mysql.CLIENT_MULTI_STATEMENTS)
+	if attrs {
+		mine |= mysql.CLIENT_QUERY_ATTRIBUTES
+	}
+	if flags&8 != 0 {
+		mine |= mysql.CLIENT_DEPRECATE_EOF | mysql.CLIENT_SESSION_TRACK
+	}
+	hello := append(appendUint(nil, 4, uint64(mine)), make([]byte, 28)...)
+	hello = append(hello, "fuzz@t\x00\x00mysql_clear_password\x00"...)
+	seq := byte(1)
+	b := appendPacket(nil, &seq, hello)
+	seq++
+	b = appendPacket(b, &seq, []byte("pw\x00"))
+	d := &deck{b: client}
+	// A session may wait for a target that says nothing: then the client
+	// hangs up.
+	_ = ours.SetWriteDeadline(time.Now().Add(patience))
+	for {
+		if _, err := ours.Write(b); err != nil || d.empty() {
+			break
+		}
+		b = clientCommand(d, attrs)
+	}
+	_ = ours.Close()
+	close(over)
+	select {
+	case err := <-served:
+		var p *protocol.PanicError
+		if errors.As(err, &p) {
+			t.Fatalf("%v\n%s", err, p.Stack)
+		}
+	case <-time.After(10 * time.Second):
+		buf := make([]byte, 1<<20)
+		t.Fatalf("the session does not end\n%s", buf[:runtime.Stack(buf, true)])
+	}
+	<-read
+	h.wg.Wait()
+	if b, e := engine.begun.Load(), engine.ended.Load(); b != e {
+		t.Fatalf("%d operations begun, %d ended", b, e)
+	}
+	if taps && !bytes.Contains(target, []byte("secret")) && bytes.Contains(seen.Bytes(), []byte("secret")) {
+		t.Fatalf("shown: %q", seen.Bytes())
+	}
+	return seen.Bytes()
 }

@@ -410,9 +410,6 @@ func (b *relay) result(r *run, binary bool) (more bool, err error) {
 		// A target that asks for a file of the client's: none is given.
 		return false, fault(protocol.SideTarget, codeNotAllowed, "the target asks for a file of the client's, which this gateway does not pass on", nil)
 	}
-	if r.stmt.Verb == verbEmpty {
-		return false, badReply(errors.New("a result of a text that the gateway finds no statement in"))
-	}
 	c := cursor{b: payload}
 	count, null := c.length()
 	if count == 0 || null || count > maxColumns || c.done() != nil {

@@ -283,12 +283,8 @@ func (bk *back) begin(typ byte) error {
 	return nil
 }
 
-// announce shows the columns of r's result to the taps. Steps have relied on its
-// Shape: rows of what has none would go past them.
+// announce shows the columns of r's result to the taps.
 func (bk *back) announce(r *run, cols []protocol.Column) error {
-	if len(cols) > 0 && r.op.Shape&protocol.Rows == 0 {
-		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: fmt.Errorf("rows come for %q, which has none", r.op.Verb)}
-	}
 	rows, err := r.x().Rows(cols)
 	if err != nil {
 		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}

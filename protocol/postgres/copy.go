@@ -60,7 +60,7 @@ func sameColumns(before, now []protocol.Column) bool {
 // at rows, and what is left of them to those that look at bytes.
 func (bk *back) copyOut(r *run, body []byte) error {
 	r.copied = nil
-	if r.stmt != nil && r.stmt.Copy != nil && r.x().WantsRows() {
+	if r.stmt != nil && r.stmt.Copy != nil && r.looksAtRows() {
 		cols, err := copyColumns(r.stmt.Copy, body, r.stmt.Columns, bk.c.catalog.Fresh())
 		if err != nil {
 			return bk.broken(msgCopyOutResponse, err.Error())

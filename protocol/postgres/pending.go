@@ -40,6 +40,10 @@ type run struct {
 
 func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
 
+// looksAtRows reports whether a step looks at the rows of r's result. Those of what
+// should have none end the session without a description.
+func (r *run) looksAtRows() bool { return r.op.Shape&protocol.Rows != 0 && r.x().WantsRows() }
+
 // opens reports whether r may leave locks, or a transaction open, until
 // something later ends it.
 func (r *run) opens() bool {

@@ -175,7 +175,7 @@ func (bk *back) complete(e *entry, tag string, n int) error {
 		bk.keep(n)
 		return nil
 	}
-	if !r.announced && r.x().WantsRows() && e.kind == msgExecute && e.portal.cols != nil {
+	if !r.announced && r.looksAtRows() && e.kind == msgExecute && e.portal.cols != nil {
 		if err := bk.announce(r, e.portal.cols); err != nil { // a result without rows
 			return err
 		}

@@ -446,7 +446,7 @@ func (f *front) execute(frame, body []byte) error {
 	}
 	f.unsynced.Store(true)
 	c.mu.Lock()
-	if p.run != nil && p.run.x().WantsRows() && !p.described {
+	if p.run != nil && p.run.looksAtRows() && !p.described {
 		p.described = true
 		c.q.push(entry{kind: entryDescribe, portal: p})
 		c.mu.Unlock()

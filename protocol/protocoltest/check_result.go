@@ -20,6 +20,7 @@ func resultChecks() []Check {
 		{Name: "RowsAreRewritten", Rule: "what a tap makes of a row is what the client sees", run: rewritten},
 		{Name: "NoTapsSameBytes", Rule: "invariant 4: a client that is not denied notices no difference from a direct connection", run: sameBytes},
 		{Name: "TapErrorShowsNothing", Rule: "invariant 3: what cannot be masked is not shown", run: tapError},
+		{Name: "UnexpectedResultShowsNothing", Rule: "a result in a shape that its operation does not have goes past every step, and is not shown", run: unexpectedResult},
 		{Name: "ErrorTextPassesTaps", Rule: "invariant 9: nothing masked comes back in an error's text", run: errorText},
 		{Name: "RowsAreNotKept", Rule: "a row's bytes belong to the tap again after the call", run: notKept},
 		{Name: "FirstRowsAreSampled", Rule: "what a step learns from the first rows holds for each of them: none is shown before, and none is held for longer than is said", run: sampled},
@@ -209,6 +210,49 @@ func tapError(r *rig) {
 		}
 	}
 	r.open().works("after a tap failed")
+}
+
+// unexpectedResult has a target that answers a change with rows. Where the operation
+// may have some, the step sees them.
+func unexpectedResult(r *rig) {
+	s := r.open()
+	for _, tapped := range []bool{true, false} {
+		tag, text := r.write()
+		r.target.on(tag, func() Reply { return r.rows(row("1", value(tag)), row("2", value(tag))) })
+		r.toClient.watch(value(tag))
+		var may atomic.Bool
+		r.rule(tag, func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+			may.Store(may.Load() || op.Shape&r.kit.Shape != 0)
+			if !tapped || op.Shape&r.kit.Shape == 0 {
+				return protocol.Allow("kit"), nil
+			}
+			return protocol.Allow("kit"), r.onValues(op, func(b []byte) ([]byte, error) {
+				return append([]byte{}, bytes.ReplaceAll(b, []byte(value(tag)), []byte("hidden"))...), nil
+			})
+		})
+		got, err := s.do(text)
+		switch {
+		case may.Load() && !tapped:
+		case r.toClient.at(value(tag)) != 0:
+			r.fatalf("the target answered a change with rows, and the client got %q, %v", got, err)
+		case errors.Is(err, errHangs):
+			r.fatalf("the target answered a change with rows: %v", err)
+		case !may.Load() && err == nil:
+			r.fatalf("the target answered a change with rows that are not shown, and the client was not told")
+		}
+		if !may.Load() {
+			if !r.eventually(soon, func() bool { return len(r.events(tag, protocol.Ended)) > 0 }) {
+				r.fatalf("an operation whose result cannot be shown has no end")
+			}
+			for _, e := range r.events(tag, protocol.Ended) {
+				if e.Outcome.Status == protocol.StatusOK {
+					r.fatalf("an operation whose result cannot be shown ended with status ok")
+				}
+			}
+			s = r.open() // the connector may have ended the other
+		}
+	}
+	s.works("after a change was answered with rows")
 }
 
 func errorText(r *rig) {

@@ -267,7 +267,7 @@ func (c *toyConn) loop(sess *protocol.Session) error {
 		}
 		op := &protocol.Operation{Verb: "get", Text: text, Access: protocol.Read, Pure: true, Shape: c.s.form.shape()}
 		if !strings.HasPrefix(text, "GET ") {
-			op.Verb, op.Access, op.Pure = "set", protocol.Write, false
+			op.Verb, op.Access, op.Pure, op.Shape = "set", protocol.Write, false, 0
 		}
 		switch c.s.bug {
 		case "writes are pure":
@@ -454,9 +454,11 @@ func (c *toyConn) result(x *protocol.Exchange) (out protocol.Outcome, err error)
 			for n := range strings.SplitSeq(string(line[5:]), "\t") {
 				cols = append(cols, protocol.Column{Name: n})
 			}
-			if c.s.form == streams {
+			switch {
+			case x.Operation().Shape == 0 && c.s.bug == "believes its analysis":
+			case c.s.form == streams:
 				chunk, err = x.Bytes(protocol.Stream{Name: "out"})
-			} else {
+			default:
 				row, err = x.Rows(cols)
 				if sampling = x.Sample(); c.s.bug == "samples nothing" {
 					sampling = nil

@@ -345,11 +345,15 @@ func (c *channel) operation(r *ssh.Request) *protocol.Operation {
 	}
 	op.Terminal = c.term
 	op.State, op.Shape = strings.Join(state, "\n"), protocol.Bytes
-	if kind == "subsystem" && v.Text == "sftp" {
+	if isSFTP(op) {
 		op.Shape = 0
 	}
 	return op
 }
+
+// isSFTP reports whether op is the subsystem whose messages the gateway reads, and
+// asks about one by one.
+func isSFTP(op *protocol.Operation) bool { return op.Verb == Subsystem && op.Text == "sftp" }
 
 // start asks about a shell, command or subsystem and, once it is allowed, starts
 // it at the target and its streams.
@@ -399,7 +403,7 @@ func (c *channel) start(r *ssh.Request) error {
 		return nil
 	}
 	reply(r, true, nil)
-	if op.Verb == Subsystem && op.Text == "sftp" {
+	if isSFTP(op) {
 		c.files = newSFTP(c)
 	}
 	c.relay(x, taps)
@@ -444,7 +448,7 @@ func (c *channel) exit(status uint32) {
 type taps struct{ in, inErr, out, err protocol.BytesFunc }
 
 func (c *channel) taps(x *protocol.Exchange) (t taps, err error) {
-	if x.Plain() {
+	if x.Plain() || isSFTP(x.Operation()) {
 		return t, nil
 	}
 	in, out := "stdin", "stdout"

@@ -98,7 +98,7 @@ func (c *channel) broken(err error) error {
 func (c *channel) looked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.x != nil && !c.x.Plain()
+	return c.x != nil && c.x.Operation().Tapped()
 }
 
 // eofAfter is how long the end of the output waits for the exit status.
