@@ -56,6 +56,7 @@ var corpusSchema = []string{
 		IF i > 100 THEN LEAVE again; ELSEIF i > 50 THEN SET t = t + 0; ELSE SET t = t + CASE WHEN i > 0 THEN i ELSE 0 END; END IF; END WHILE again; END`,
 	"CREATE PROCEDURE name_out(IN i INT, OUT m VARCHAR(40)) SELECT name INTO m FROM people WHERE id = i",
 	"CREATE PROCEDURE mail_out(IN i INT, OUT m VARCHAR(80)) SELECT email INTO m FROM people WHERE id = i",
+	"CREATE PROCEDURE pay_out(IN i INT, OUT m INT) SELECT amount INTO m FROM hr.salaries WHERE person = i",
 	"CREATE PROCEDURE show_mails() SELECT email FROM people",
 	"CREATE PROCEDURE keeps_mail() SET @kept = (SELECT MAX(email) FROM people)",
 	`CREATE PROCEDURE loop_mails() BEGIN DECLARE done INT DEFAULT 0; DECLARE e VARCHAR(80); DECLARE c CURSOR FOR SELECT email FROM people;

@@ -50,10 +50,11 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 		if n.Procedure.Schema.O != "" {
 			name = n.Procedure.Schema.O + "." + name
 		}
+		args := known
 		for _, a := range n.Procedure.Args {
-			p.expr(a, p.base)
+			args = join(args, p.expr(a, p.base))
 		}
-		p.procedure(n.Procedure, name, &s)
+		p.procedure(n.Procedure, name, args, &s)
 	case *ast.DoStmt:
 		s.Verb = "do"
 		p.access |= protocol.Read
@@ -237,7 +238,7 @@ func (p *pass) triggers(rel *sql.Relation) {
 	}
 	for _, code := range rel.Code {
 		if r, ok := code.(*routine); ok && slices.Contains(p.events, r.event) {
-			p.does(r, "trigger", r.schema+"."+r.name)
+			p.does(r, "trigger", r.schema+"."+r.name, p.everything())
 		}
 	}
 }

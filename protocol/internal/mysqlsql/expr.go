@@ -264,7 +264,7 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 	}
 	if r := p.routineOf('f', n.Schema.O, n.FnName.O); r != nil {
 		v := p.computed(s, n.Args...)
-		return p.use(join(through(v, protocol.EdgeOpaque), p.does(r, "function", r.schema+"."+r.name)))
+		return p.use(join(through(v, protocol.EdgeOpaque), p.does(r, "function", r.schema+"."+r.name, v)))
 	}
 	p.effects.code = true
 	p.object("function", full, protocol.Execute)

@@ -118,9 +118,9 @@ func (p *pass) triggered(r *routine) {
 	p.base = s
 }
 
-// does adds what code does to the statement that runs it, and returns what it
-// may return.
-func (p *pass) does(r *routine, kind, name string) sql.Value {
+// does adds what code does to the statement that runs it with args, and returns what
+// it may return.
+func (p *pass) does(r *routine, kind, name string, args sql.Value) sql.Value {
 	p.object(kind, name, protocol.Execute)
 	p.notPure(kind + " " + name + " is not known to be harmless")
 	w := p.work(r)
@@ -140,7 +140,7 @@ func (p *pass) does(r *routine, kind, name string) sql.Value {
 	}
 	p.setsState, p.changes, p.unbounded = p.setsState || w.setsState, p.changes || w.changes, p.unbounded || w.unbounded
 	p.effects.insertID = p.effects.insertID.Merge(w.insertID)
-	v := sql.Value{Known: unknown == "", Sources: w.reads.Through(protocol.EdgeOpaque)}
+	v := sql.Value{Known: unknown == "" && args.Known, Sources: w.reads.Merge(args.Sources).Through(protocol.EdgeOpaque)}
 	for _, name := range w.sets {
 		p.assign(name, v)
 	}
@@ -188,15 +188,16 @@ func (p *pass) routineOf(kind byte, schema, name string) *routine {
 }
 
 // procedure notes what a CALL does.
-func (p *pass) procedure(n *ast.FuncCallExpr, name string, s *Statement) {
+func (p *pass) procedure(n *ast.FuncCallExpr, name string, args sql.Value, s *Statement) {
 	r := p.routineOf('p', n.Schema.O, n.FnName.O)
 	if r == nil {
 		p.runs("procedure", name)
 		p.effects.code, p.effects.lost, s.Changes = true, true, true
 		return
 	}
-	v := p.does(r, "procedure", r.schema+"."+r.name)
-	// What it returns through its arguments may be anything that it has read.
+	v := p.does(r, "procedure", r.schema+"."+r.name, args)
+	// What it returns through its arguments may be anything that it was given or has
+	// read.
 	for _, a := range n.Args {
 		if x, ok := a.(*ast.VariableExpr); ok && !x.IsSystem {
 			own := p.st.Memory.variable("@" + strings.ToLower(x.Name)).val

@@ -133,6 +133,17 @@ dark SET @x = 1 ;; SELECT email INTO @X FROM people WHERE id = 1 ;; SELECT @x
 masked CALL mail_out(1, @m) ;; SELECT @m
 clear CALL name_out(1, @m) ;; SELECT @m
 dark CALL keeps_mail() ;; SELECT @kept
+masked CALL pay_out(1, @m) ;; SELECT @m
+dark CALL pay_out(1, @m) ;; CREATE PROCEDURE cp1(IN n INT, OUT o INT) SET o = n ;; CALL cp1(@m, @o) ;; SELECT @o ;; DROP PROCEDURE cp1
+dark CALL pay_out(1, @m) ;; CREATE PROCEDURE cp2(IN n INT) SET @kept2 = n ;; CALL cp2(@m) ;; SELECT @kept2 ;; DROP PROCEDURE cp2
+dark CALL pay_out(1, @m) ;; CREATE PROCEDURE cp3(INOUT n INT, OUT o INT) SET o = n + 0 ;; CALL cp3(@m, @o) ;; SELECT @o + 0 ;; DROP PROCEDURE cp3
+dark CREATE PROCEDURE cp4(IN n INT, OUT o INT) SET o = n ;; CALL cp4((SELECT MAX(amount) FROM hr.salaries), @o) ;; SELECT @o ;; DROP PROCEDURE cp4
+dark CREATE FUNCTION cf1(n INT) RETURNS INT BEGIN SET @kept3 = n; RETURN 1; END ;; SELECT cf1(amount) FROM hr.salaries ;; SELECT @kept3 ;; DROP FUNCTION cf1
+dark CALL pay_out(1, @m) ;; CREATE PROCEDURE cp5(IN n INT) PREPARE st FROM 'SELECT 1' ;; CALL cp5(@m) ;; EXECUTE st ;; DROP PROCEDURE cp5
+dark CALL pay_out(1, @m) ;; CREATE PROCEDURE cp6(IN n INT) SELECT n, n + 0 ;; CALL cp6(@m) ;; DROP PROCEDURE cp6
+dark CALL pay_out(1, @m) ;; CREATE PROCEDURE cp7(IN n INT) CREATE TEMPORARY TABLE tt AS SELECT n AS a ;; CALL cp7(@m) ;; SELECT a FROM tt ;; DROP PROCEDURE cp7
+dark CALL pay_out(1, @m) ;; CREATE PROCEDURE cp8(IN n INT) SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = n ;; CALL cp8(@m) ;; SHOW WARNINGS ;; DROP PROCEDURE cp8
+clear CREATE PROCEDURE cp9(IN n INT, OUT o INT) SET o = n + 1 ;; CALL cp9(4, @o) ;; SELECT @o ;; DROP PROCEDURE cp9
 
 -- what the last statement left
 runs INSERT INTO purchases (person, item, total) VALUES (1, 'hat', 3) ;; SELECT LAST_INSERT_ID()
