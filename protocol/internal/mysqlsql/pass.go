@@ -118,6 +118,7 @@ type scope struct {
 	items  []*item
 	cols   []col // what * stands for, in its order
 	open   bool
+	shows  bool  // it is that of a SHOW: any name is a column that holds nothing of anybody's data
 	alias  []col // labels of the select list, for ORDER BY and the like
 }
 
@@ -201,6 +202,9 @@ func (p *pass) plainColumn(name string, s *scope) sql.Value {
 		if found || open {
 			v.Known = v.Known && found && !open
 			return v
+		}
+		if q.shows {
+			return known
 		}
 	}
 	return p.missing("column " + name)

@@ -201,7 +201,12 @@ func (p *pass) handlerForm(r *reading) Statement {
 		}
 		base := p.base
 		p.base = in
-		r.until("WHERE", "LIMIT")
+		for i, list := 0, r.until("WHERE", "LIMIT"); i < len(list); i++ {
+			if list[i].symbol('(') { // what is looked for in an index
+				r.expression(list[i:])
+				break
+			}
+		}
 		if r.accept("WHERE") {
 			r.expression(r.until("LIMIT"))
 		}
@@ -320,7 +325,13 @@ func (p *pass) showForm(r *reading) Statement {
 			return opaque("a form of SHOW that is not known here")
 		}
 	}
-	r.until()
+	r.until("WHERE")
+	if r.accept("WHERE") {
+		base := p.base
+		p.base = &scope{parent: base, open: p.unknown != "", shows: true}
+		r.expression(r.until())
+		p.base = base
+	}
 	return r.done(s)
 }
 

@@ -336,6 +336,59 @@ dark SELECT * FROM information_schema.PROCESSLIST
 dark SELECT INFO FROM information_schema.PROCESSLIST
 dark SHOW FULL PROCESSLIST
 dark SET profiling = 1 ;; SELECT name FROM people WHERE email = 'zoe@mark.example' ;; SHOW PROFILES
+clear SHOW TABLES WHERE Tables_in_shop LIKE 'pu%' AND LENGTH(Tables_in_shop) > 3
+clear SHOW FULL COLUMNS FROM people WHERE Field = 'name' OR Type = @unset
+clear SHOW VARIABLES WHERE Variable_name IN (SELECT 'autocommit')
+clear SHOW PACKAGE STATUS WHERE Name = 'x'
+dark SHOW TABLES WHERE EXTRACTVALUE(1, CONCAT('~', mail_of(1)))
+dark SHOW VARIABLES WHERE UPDATEXML(1, CONCAT('~', mail_of(1)), 1)
+dark SHOW VARIABLES WHERE UPDATEXML(1, CONCAT('~', (SELECT MAX(email) FROM people)), 1)
+dark SHOW COLUMNS FROM people WHERE UPDATEXML(1, CONCAT('~', mail_of(1)), 1)
+dark CALL mail_out(1, @m) ;; SHOW TABLES WHERE EXTRACTVALUE(1, CONCAT('~', @m))
+dark SHOW PACKAGE STATUS WHERE EXTRACTVALUE(1, CONCAT('~', mail_of(1)))
+dark SHOW FUNCTION STATUS WHERE EXTRACTVALUE(1, CONCAT('~', mail_of(1)))
+dark SHOW INDEX FROM purchases WHERE EXTRACTVALUE(1, CONCAT('~', mail_of(1)))
+dark HANDLER purchases OPEN ;; HANDLER purchases READ `PRIMARY` = (EXTRACTVALUE(1, CONCAT('~', mail_of(1))))
+dark CALL mail_out(1, @m) ;; HANDLER purchases OPEN ;; HANDLER purchases READ `PRIMARY` = (EXTRACTVALUE(1, CONCAT('~', @m)))
+clear HANDLER purchases OPEN ;; HANDLER purchases READ `PRIMARY` >= (2) LIMIT 2 ;; HANDLER purchases CLOSE
+dark SET autocommit = mail_of(1)
+dark SET sql_select_limit = EXTRACTVALUE(1, CONCAT('~', mail_of(1)))
+dark CALL mail_out(1, @m) ;; SET autocommit = @m
+dark CALL mail_out(1, @m) ;; SET time_zone = @m
+dark KILL EXTRACTVALUE(1, CONCAT('~', mail_of(1)))
+dark CREATE EVENT e ON SCHEDULE AT EXTRACTVALUE(1, CONCAT('~', mail_of(1))) DO SELECT 1
+dark CALL mail_out(1, @m) ;; CREATE TABLE dt (a INT, b VARCHAR(80) DEFAULT (@m)) ;; INSERT INTO dt (a) VALUES (1) ;; SELECT b FROM dt
+dark CALL mail_out(1, @m) ;; CREATE TABLE dt (a INT, CHECK (EXTRACTVALUE(1, CONCAT('~', @m)) IS NULL)) ;; INSERT INTO dt (a) VALUES (1)
+dark CREATE TABLE dt (a INT, b VARCHAR(80) DEFAULT (mail_of(1))) ;; INSERT INTO dt (a) VALUES (1) ;; SELECT b FROM dt
+dark CALL mail_out(1, @m) ;; ALTER TABLE purchases ADD COLUMN e VARCHAR(80) DEFAULT (@m) ;; SELECT e FROM purchases
+dark CALL mail_out(1, @m) ;; ALTER TABLE purchases ALTER item SET DEFAULT (@m) ;; INSERT INTO purchases (total) VALUES (1) ;; SELECT item FROM purchases
+dark CREATE TABLE xp (id INT, email VARCHAR(80), secret VARCHAR(80)) PARTITION BY HASH (id) PARTITIONS 1 ;; ALTER TABLE xp EXCHANGE PARTITION p0 WITH TABLE history ;; SELECT email FROM xp
+dark SET optimizer_trace = 'enabled=on' ;; SELECT name FROM people WHERE email = mail_of(1) ;; SELECT * FROM information_schema.OPTIMIZER_TRACE
+dark PREPARE s FROM CONCAT('SELECT ', QUOTE(mail_of(1)), ' AS x') ;; EXECUTE s
+dark PREPARE s FROM mail_of(1)
+dark EXECUTE IMMEDIATE mail_of(1)
+dark SELECT name FROM people LIMIT 1 PROCEDURE ANALYSE(10)
+dark SELECT email FROM people WHERE id = 1 INTO @m ;; SHOW TABLES LIKE @m
+clear SET sql_mode = 'ANSI_QUOTES' ;; SELECT "name", 'x' AS "a ""b" FROM "people" WHERE "id" = 1
+masked SET sql_mode = 'ANSI_QUOTES' ;; SELECT "email", p."ssn" FROM "shop"."people" p
+clear SET sql_mode = 'NO_BACKSLASH_ESCAPES' ;; SELECT 'a\', name, '\' FROM people ORDER BY id
+masked SET sql_mode = 'NO_BACKSLASH_ESCAPES' ;; SELECT 'a\', email, '\' FROM people
+clear SET sql_mode = 'PIPES_AS_CONCAT' ;; SELECT 'a' || name, 'b' || NULL FROM people ORDER BY id
+masked SET sql_mode = 'PIPES_AS_CONCAT' ;; SELECT 'a' || email FROM people
+clear SET sql_mode = 'ANSI' ;; SELECT "name" || '!', COUNT (*) FROM people WHERE NOT "id" = 2 GROUP BY "name" ORDER BY 1
+masked SET sql_mode = 'ANSI' ;; SELECT MAX ("email"), CONCAT ('\\', "ssn") FROM people GROUP BY "id"
+clear SET sql_mode = 'IGNORE_SPACE' ;; SELECT COUNT (*), MAX (name) FROM people
+clear SET sql_mode = 'HIGH_NOT_PRECEDENCE' ;; SELECT NOT 1 BETWEEN -5 AND 5
+clear SET sql_mode = 'EMPTY_STRING_IS_NULL' ;; SELECT '' IS NULL, name FROM people ORDER BY id
+clear SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES' ;; PREPARE s FROM 'SELECT "name", ''\'' FROM people ORDER BY id' ;; EXECUTE s
+dark SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES' ;; PREPARE s FROM 'SELECT "email", ''\'' FROM people ORDER BY id' ;; SET sql_mode = '' ;; EXECUTE s
+dark SET @@session.sql_mode := 'ANSI_QUOTES' ;; SELECT "email" FROM people
+dark SET @m = 'ANSI_QUOTES' ;; SET autocommit = 1, sql_mode = @m ;; SELECT "email" FROM people
+dark EXECUTE IMMEDIATE 'SET sql_mode = ''ANSI_QUOTES''' ;; SELECT "email" FROM people
+dark SET sql_mode = 'ORACLE' ;; BEGIN SELECT email FROM people; END
+dark SET sql_mode = 'ORACLE' ;; SELECT name || email FROM people
+dark SET sql_mode = 'MSSQL' ;; SELECT [email] FROM people
+dark SET sql_mode = 'DB2' ;; SELECT "email" FROM people
 dark SET sql_mode = 'ANSI_QUOTES' ;; SELECT "email" FROM people
 dark SET sql_mode = 'NO_BACKSLASH_ESCAPES' ;; SELECT 'a\', email, '\' FROM people
 dark SET sql_mode = 'PIPES_AS_CONCAT' ;; SELECT 'a' || email FROM people
