@@ -91,7 +91,7 @@
 // gateway's account. User variables, statements prepared in SQL and temporary
 // tables are followed through the session: what they hold comes from where it
 // came from. What is not understood is opaque, among it whatever is sent in a
-// sql_mode such as ORACLE.
+// sql_mode such as ORACLE. Other modes are followed.
 //
 // The names of a target's tables are read over a connection of the gateway's
 // own: a change made past the gateway is noticed within five seconds, one made

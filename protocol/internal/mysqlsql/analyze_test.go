@@ -179,3 +179,31 @@ func FuzzAnalyze(f *testing.F) {
 		}
 	})
 }
+
+// What is a name in one sql_mode is none in another: statements with other names have
+// other fingerprints.
+func TestFingerprintFollowsMode(t *testing.T) {
+	a := NewAnalyzer(Options{CacheEntries: -1})
+	fingerprint := func(mode, text string) string {
+		st := shop(a)
+		st.Mode = mode
+		s := one(t, a, st, text)
+		require.NotEqual(t, protocol.Opaque, s.Access, "%s: %s", text, s.Why)
+		return s.Fingerprint
+	}
+	for _, c := range []struct {
+		mode, a, b string
+		same       bool
+	}{
+		{"", `select name from customers where name = 'a'`, `select name from customers where name = "b\"c"`, true},
+		{"", `select name from customers`, `select email from customers`, false},
+		{"ANSI_QUOTES", `select "name" from customers`, `select "email" from customers`, false},
+		{"ANSI_QUOTES", `select "name" from customers where id = 1`, `select  "name" from customers where id = 2`, true},
+		{"ANSI_QUOTES", `select "a ""b" from (select 1 as "a ""b") x`, `select "a ""c" from (select 1 as "a ""c") x`, false},
+		{"NO_BACKSLASH_ESCAPES", `select 'a\', name, '\' from customers`, `select 'a\', email, '\' from customers`, false},
+		{"NO_BACKSLASH_ESCAPES", `select 'a\', name, '\' from customers`, `select 'b', name, 'c''d' from customers`, true},
+		{"REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI", `select "name" || 'x' from customers`, `select "email" || 'x' from customers`, false},
+	} {
+		require.Equal(t, c.same, fingerprint(c.mode, c.a) == fingerprint(c.mode, c.b), "%s: %s and %s", c.mode, c.a, c.b)
+	}
+}

@@ -2,7 +2,6 @@ package mysqlsql
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"runtime"
 	"slices"
@@ -256,10 +255,7 @@ func (a *Analyzer) parsed(text []byte, st *State) (s *Script) {
 		s.named, s.remembers = s.named || p.named, s.remembers || p.remembers
 		s.literal = s.literal || p.literal
 		s.catalog = p.catalog
-		_, digest := parser.NormalizeDigest(units[i].text)
-		if b := digest.Bytes(); len(b) >= 8 {
-			one.Fingerprint = hex.EncodeToString(b[:8])
-		}
+		one.Fingerprint = units[i].fingerprint()
 		if one.Many && len(units) > 1 {
 			// Which of the results are whose could not be told.
 			return opaqueScript("several statements, of which one may return any number of results")
