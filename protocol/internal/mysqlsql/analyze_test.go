@@ -180,6 +180,43 @@ func FuzzAnalyze(f *testing.F) {
 	})
 }
 
+// What a change reads is returned by it, unless it may be written.
+func TestReturned(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	st := shop(a)
+	for _, c := range []struct{ text, returned string }{
+		{"update orders set item = 'x' where customer = (select id from customers where email = 'x')", "customers.email customers.id orders.customer"},
+		{"update orders o join customers c on c.id = o.customer set o.item = c.email where c.name = 'x'", "customers.id customers.name orders.customer"},
+		{"update orders set item = item, customer = customer + 1", "orders.item"},
+		{"update customers a join customers b on a.id = b.id set a.email = b.email", "customers.email customers.id"},
+		{"update orders, customers set id = email", "?"}, // both have the column
+		{"delete from customers where email = 'x' returning name", "customers.email customers.name"},
+		{"delete c from customers c join orders o on o.customer = c.id where c.email = 'x'", "customers.email customers.id orders.customer"},
+		{"insert into orders (item) values ('x') returning id", "orders.id"},
+		{"insert into orders (item) values ((select email from customers where id = 1))", ""},
+		{"insert into orders (item) select name from customers where email = 'x'", "customers.email"},
+		{"insert into orders (item) select (select name from customers where email = 'x')", "customers.email"},
+		{"insert into orders (id, item) select id, name from customers on duplicate key update item = email", "?"}, // of which table is not known
+		{"replace into orders (id, item) select id, email from customers order by name", "customers.name"},
+		{"insert into orders (item) select * from nothing", ""},
+		{"insert into orders set item = (select min(email) from customers)", ""},
+		{"with c as (select id from customers where email = 'x') update orders, c set item = 'x' where customer = c.id", "customers.email customers.id orders.customer"},
+		{"delete from orders where id = (select setval(s, (select id from customers)))", ""},
+		{"delete from orders where id = (select @a := id from customers)", ""},
+		{"delete from logged where a = 1", ""}, // a trigger sees it
+		{"select email from customers", ""},
+		{"create table t select email from customers", ""},
+	} {
+		s := one(t, a, st, c.text)
+		got := names(s.Returned)
+		if c.returned == "?" {
+			require.NotContains(t, got, "customers.email", c.text)
+			continue
+		}
+		require.Equal(t, c.returned, got, c.text)
+	}
+}
+
 // What is a name in one sql_mode is none in another: statements with other names have
 // other fingerprints.
 func TestFingerprintFollowsMode(t *testing.T) {

@@ -146,6 +146,7 @@ func (p *pass) finish(s Statement) Statement {
 	s.Pure = p.impure == "" && p.access&^protocol.Read == 0
 	s.Objects, s.Writes = p.objects, p.writes
 	s.Reads, s.ReadsKnown = p.reads.Refs(), p.unknown == ""
+	s.Returned = p.returned(&s)
 	s.SetsState = s.SetsState || p.setsState
 	s.Why = first(p.unknown, p.impure)
 	s.Changes = s.Changes || p.changes
@@ -269,17 +270,20 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 	}
 	for _, list := range n.Lists {
 		for _, e := range list {
-			p.expr(e, in)
+			p.keepIn(nil, "", func() sql.Value { return p.expr(e, in) })
 		}
 	}
 	if n.Select != nil {
 		p.access |= protocol.Read
-		r := p.query(n.Select, p.base)
-		in.items = append(in.items, &item{rowset: *r})
+		p.keep(func() *rowset {
+			r := p.query(n.Select, p.base)
+			in.items = append(in.items, &item{rowset: *r})
+			return r
+		})
 	}
 	for _, a := range n.OnDuplicate {
 		names = append(names, a.Column.Name.L)
-		p.expr(a.Expr, in)
+		p.keepIn(it, a.Column.Name.L, func() sql.Value { return p.expr(a.Expr, in) })
 	}
 	if len(n.Columns) == 0 {
 		names = nil
@@ -319,20 +323,24 @@ func (p *pass) update(n *ast.UpdateStmt, s *Statement) {
 	}
 	written := map[*item][]string{}
 	for _, a := range n.List {
-		p.expr(a.Expr, in)
-		var owner *item
+		var owners []*item
 		for _, it := range in.items {
 			if a.Column.Table.L != "" && it.name != a.Column.Table.L {
 				continue
 			}
 			if _, ok := find(it.cols, a.Column.Name.L); ok || it.open || len(in.items) == 1 {
-				owner = it
+				owners = append(owners, it)
 				written[it] = append(written[it], a.Column.Name.L)
 			}
 		}
-		if owner == nil {
+		var owner *item
+		switch len(owners) {
+		case 0:
 			p.missing("column " + a.Column.Name.O)
+		case 1:
+			owner = owners[0]
 		}
+		p.keepIn(owner, a.Column.Name.L, func() sql.Value { return p.expr(a.Expr, in) })
 	}
 	p.expr(n.Where, in)
 	p.tail(n.Order, n.Limit, in)

@@ -231,6 +231,7 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 		if access, ok := sequences[name]; ok {
 			if access != protocol.Read {
 				p.notPure(name + " moves a sequence")
+				p.keptAny = true // such as setval
 			}
 			p.access |= access
 			for i, a := range n.Args {

@@ -21,6 +21,8 @@ type pass struct {
 	impure    string // why it may change something
 	unknown   string // why not all that it reads is known
 	reads     sql.Sources
+	kept      sql.Sources // what goes into what is written, of reads
+	keptAny   bool        // all of reads may
 	objects   []protocol.Object
 	writes    []protocol.ColumnRef
 	setsState bool

@@ -40,6 +40,10 @@ type Statement struct {
 	Reads      []protocol.ColumnRef
 	ReadsKnown bool
 
+	// Returned are those of Reads that are proven to go into the result and into
+	// conditions only, and not into what a change writes.
+	Returned []protocol.ColumnRef
+
 	// Writes are the columns that are written; "*" stands for whole rows.
 	Writes []protocol.ColumnRef
 

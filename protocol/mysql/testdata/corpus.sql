@@ -218,6 +218,18 @@ masked DELETE FROM people WHERE id = 3 RETURNING email
 dark INSERT INTO people (id, name) VALUES (78, 'x') RETURNING (SELECT email FROM people WHERE id = 1)
 dark DELETE FROM purchases WHERE id = 1 RETURNING (SELECT MAX(email) FROM people)
 dark REPLACE INTO people (id, name) VALUES (1, 'x') RETURNING email, ssn
+masked INSERT INTO history (id, email, secret) VALUES (9, 'xia@mark.example', 's') RETURNING id, email ;; DELETE FROM history WHERE email = 'xia@mark.example' AND id = 9
+runs UPDATE hr.salaries SET grade = 'b' WHERE amount = 9876540
+runs UPDATE hr.salaries SET amount = amount WHERE amount > 5
+runs INSERT INTO log (what) SELECT grade FROM hr.salaries WHERE amount > 1
+runs UPDATE purchases o JOIN hr.salaries s ON s.person = o.person AND s.amount > 5 SET o.total = o.total + 0
+dark INSERT INTO log (what) SELECT amount FROM hr.salaries WHERE amount > 1 ;; SELECT what FROM log
+dark INSERT INTO log (id, what) SELECT 1, grade FROM hr.salaries ON DUPLICATE KEY UPDATE what = amount ;; SELECT what FROM log
+dark REPLACE INTO log (id, what) VALUES (1, (SELECT MAX(amount) FROM hr.salaries)) ;; SELECT what FROM log
+dark UPDATE purchases o, (SELECT MAX(amount) m FROM hr.salaries) s SET o.item = s.m ;; SELECT item FROM purchases
+dark UPDATE hr.salaries SET grade = 'z' WHERE grade = 'a' AND UPDATEXML(1, CONCAT('~', amount), 1) ;; SHOW WARNINGS
+dark UPDATE purchases SET total = 1 WHERE id IN (SELECT id FROM people WHERE email + 0 > 1) ;; SHOW WARNINGS
+dark DELETE FROM purchases WHERE id = 0 OR SETVAL(numbers, (SELECT MAX(amount) FROM hr.salaries)) > 0 ;; SELECT NEXTVAL(numbers)
 
 -- routines
 clear SELECT double_it(4), shop.double_it(total) FROM purchases ORDER BY id
