@@ -94,9 +94,11 @@
 // sql_mode such as ORACLE. Other modes are followed.
 //
 // The names of a target's tables are read over a connection of the gateway's
-// own: a change made past the gateway is noticed within five seconds, one made
-// through it at once. While the target's counters of statements (Com_create_table
-// and the like) stand still they are not read again.
+// own, beside what statements do: a change made past the gateway is noticed within
+// five seconds, one made through it at once. While the target's counters of
+// statements (Com_create_table and the like) stand still they are read again once a
+// minute only. They are counted when a statement begins, so that what a long one
+// past the gateway changes may be noticed that late.
 //
 // # Limits
 //

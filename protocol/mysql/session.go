@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/serve"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -52,6 +53,8 @@ type session struct {
 	attrsSent bool // the target understands query attributes
 	back      relay
 	catalog   *catalog
+	current   func() *sql.Catalog // of catalog
+	version   int                 // of the target
 }
 
 func newSession(s *Server, st *startup) *session {
@@ -129,10 +132,12 @@ func (c *session) login(ctx context.Context) error {
 	if err := c.askState(ctx); err != nil {
 		return fault(protocol.SideTarget, codeCannotConnect, "the target did not say how it reads statements", err)
 	}
-	st := mysqlsql.State{Version: versionOf(t.version), MariaDB: t.isMariaDB(), Folded: c.tracker.folded}
+	c.version = versionOf(t.version)
+	st := mysqlsql.State{Version: c.version, MariaDB: t.isMariaDB(), Folded: c.tracker.folded}
 	c.catalog = c.srv.catalogs.open(catalogKey{res.Name, res.Addr, creds.User, t.version}, c.srv.analyzer, st, func(ctx context.Context) (*target, error) {
 		return c.srv.connectTarget(ctx, res, c.ps.Dial, request{creds: creds, attrs: []attr{{"program_name", "sallyport catalog"}}})
 	})
+	c.current = c.catalog.current
 	return c.st.write(appendOK(nil, c.status))
 }
 

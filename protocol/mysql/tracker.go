@@ -120,7 +120,14 @@ func (c *session) analyze(text []byte) *mysqlsql.Script {
 
 // analyzeIn returns what is known about text that the target has read in state r.
 func (c *session) analyzeIn(r reading, text []byte) *mysqlsql.Script {
+	st := c.stateIn(r)
+	return c.srv.analyzer.Analyze(text, &st)
+}
+
+// stateIn returns all of the state that matters to a text that the target reads in
+// state r.
+func (c *session) stateIn(r reading) mysqlsql.State {
 	t := &c.tracker
-	return c.srv.analyzer.Analyze(text, &mysqlsql.State{Database: r.database, Mode: r.mode, Charset: r.charset, Folded: t.folded, Memory: &t.memory,
-		MariaDB: c.t.isMariaDB(), Version: versionOf(c.t.version), Catalog: c.catalog.Current})
+	return mysqlsql.State{Database: r.database, Mode: r.mode, Charset: r.charset, Folded: t.folded, Memory: &t.memory,
+		MariaDB: c.t.isMariaDB(), Version: c.version, Catalog: c.current}
 }

@@ -45,7 +45,10 @@ func (l *Latest) Stale() { l.wanted.Add(1) }
 // Doubt says that definitions may have changed, about which it is soon enough
 // to ask after d.
 func (l *Latest) Doubt(d time.Duration) {
-	l.again.CompareAndSwap(0, time.Now().Add(d).UnixNano())
+	now := time.Now()
+	if at := l.again.Load(); at <= now.UnixNano() { // one that is due may be being answered
+		l.again.CompareAndSwap(at, now.Add(d).UnixNano())
+	}
 }
 
 // Current returns a snapshot that is newer than every change noted by Stale, or
@@ -62,10 +65,25 @@ func (l *Latest) Current() *Catalog {
 	if time.Since(l.fault) < loadRetry || l.closed {
 		return nil
 	}
+	return l.renew()
+}
+
+// Renew loads another snapshot, for changes that nobody tells of. Meanwhile whoever
+// asks gets the last one.
+func (l *Latest) Renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.renew()
+	}
+}
+
+// renew loads a snapshot. The caller holds mu.
+func (l *Latest) renew() *Catalog {
 	want := l.wanted.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), loadLimit)
 	defer cancel()
-	l.again.Store(0) // a doubt that arises meanwhile counts for the next load
+	doubt := l.again.Load() // one that arises meanwhile counts for the next load
 	var c *Catalog
 	var good time.Duration
 	// A fault in reading what the target says is a failure: it may be on a
@@ -82,9 +100,11 @@ func (l *Latest) Current() *Catalog {
 		return nil
 	}
 	l.now.Store(c)
+	again := int64(0)
 	if good > 0 {
-		l.again.Store(time.Now().Add(good).UnixNano())
+		again = time.Now().Add(good).UnixNano()
 	}
+	l.again.CompareAndSwap(doubt, again)
 	l.loaded.Store(want)
 	return c
 }
@@ -102,7 +122,7 @@ func (l *Latest) newest() (c *Catalog, ok bool) {
 	if l.loaded.Load() < l.wanted.Load() {
 		return nil, false
 	}
-	if at := l.again.Load(); at != 0 && time.Now().UnixNano() > at {
+	if at := l.again.Load(); at != 0 && time.Now().UnixNano() >= at {
 		return nil, false
 	}
 	return l.now.Load(), true

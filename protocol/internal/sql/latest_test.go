@@ -43,6 +43,57 @@ func TestLatestTriesAgain(t *testing.T) {
 	})
 }
 
+// Whoever asks while a snapshot is renewed gets the last one, and waits for a newer
+// one only if a change is known or may be.
+func TestLatestIsRenewedBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		next := make(chan *Catalog)
+		var l *Latest
+		meanwhile := func() {}
+		l = NewLatest(func(context.Context) (*Catalog, time.Duration, error) {
+			meanwhile()
+			if c := <-next; c != nil {
+				return c, 0, nil
+			}
+			return nil, 0, errors.New("down")
+		}, func(error) {})
+		asked := make(chan *Catalog)
+		ask := func() { asked <- l.Current() }
+		first, second, third, fourth := &Catalog{}, &Catalog{}, &Catalog{}, &Catalog{}
+		go ask()
+		next <- first
+		require.Same(t, first, <-asked)
+
+		go l.Renew()
+		synctest.Wait() // it loads
+		require.Same(t, first, l.Current())
+		l.Stale()
+		go ask()
+		next <- first // of before the change
+		next <- second
+		require.Same(t, second, <-asked)
+
+		l.Doubt(0)
+		meanwhile = func() { l.Doubt(time.Second) } // about what is being loaded
+		go ask()
+		go ask() // which waits too
+		next <- third
+		require.Same(t, third, <-asked)
+		require.Same(t, third, <-asked)
+		meanwhile = func() {}
+		time.Sleep(2 * time.Second)
+		go ask()
+		next <- fourth
+		require.Same(t, fourth, <-asked)
+
+		go func() { next <- nil }()
+		l.Renew()
+		require.Nil(t, l.Current(), "the target cannot be asked")
+		l.Close()
+		l.Renew()
+	})
+}
+
 func TestSharedLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		made, rested, closed := 0, 0, 0
