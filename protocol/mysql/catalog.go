@@ -46,6 +46,7 @@ type catalog struct {
 	state    mysqlsql.State              // views are expanded in it
 	connect  atomic.Pointer[connectFunc] // with the newest credentials
 	used     atomic.Bool                 // since the last poll
+	changing changing
 
 	// Nothing of this is touched but between loads and by load itself.
 	conn    *target

@@ -100,6 +100,10 @@
 // minute only. They are counted when a statement begins, so that what a long one
 // past the gateway changes may be noticed that late.
 //
+// If what a statement reads has changed since it was decided about, as while it was
+// held or waited at the target for whoever changes it, its rows are not shown: it
+// fails, and can be repeated.
+//
 // # Limits
 //
 // The client is told a server's version before it is known which target it

@@ -171,14 +171,17 @@ func (c *session) executionRun(p *preparedStatement) *run {
 	if p.sent != "" {
 		text = p.sent
 	}
-	stmt := mysqlsql.Unclear("several statements in one")
 	if p.in.mode != c.tracker.mode {
 		// The target may read it again.
-		stmt = mysqlsql.Unclear("sql_mode has changed since it was prepared")
-	} else if script := c.analyzeIn(p.in, []byte(text)); len(script.Statements) == 1 {
-		stmt = &script.Statements[0]
+		return c.runOf(p, mysqlsql.Unclear("sql_mode has changed since it was prepared"))
 	}
-	return c.runOf(p, stmt)
+	script := c.analyzeIn(p.in, []byte(text))
+	if len(script.Statements) != 1 {
+		return c.runOf(p, mysqlsql.Unclear("several statements in one"))
+	}
+	r := c.runOf(p, &script.Statements[0])
+	r.basis = basis{script, p.in, text, 0}
+	return r
 }
 
 // runOf returns the run of p as stmt.
@@ -248,6 +251,8 @@ func (c *session) execute(body []byte) error {
 	if err != nil {
 		return c.refuse(err)
 	}
+	c.catalog.changing.begin(r)
+	defer c.changed(r)
 	if err := c.sendExecution(p, &b, flags&^paramsAvailable, iterations, attributes); err != nil {
 		return err
 	}
@@ -257,7 +262,6 @@ func (c *session) execute(body []byte) error {
 	c.forgetLong(p)
 	p.types, p.names, p.defs, p.cursor = append([]byte(nil), b.types...), b.names, nil, r.stmt
 	c.tracker.sent(r)
-	defer c.changed(r)
 	if flags&^paramsAvailable == 0 {
 		return c.back.execute(r, nil)
 	}

@@ -491,6 +491,14 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 	if b.fetches != nil {
 		b.fetches.defs = defs
 	}
+	if !b.dropping {
+		if err := b.c.unchanged(r); err != nil {
+			if b.fetches != nil {
+				b.fetches.defs = nil
+			}
+			return nil, m, b.fail(r, err)
+		}
+	}
 	if !tapped {
 		return nil, m, nil
 	}

@@ -22,6 +22,7 @@ type run struct {
 	ended bool
 	ok    bool  // it ended well
 	held  *held // nil, or how the first of a text was held
+	basis basis
 }
 
 func (r *run) x() *protocol.Exchange { return r.op.Exchange() }
@@ -53,7 +54,7 @@ func (c *session) newRuns(script *mysqlsql.Script, text string) *run {
 	var first *run
 	last := &first
 	for i := range script.Statements {
-		r := &run{stmt: &script.Statements[i]}
+		r := &run{stmt: &script.Statements[i], basis: basis{script, c.tracker.reading(), text, i}}
 		c.describe(r, text)
 		*last = r
 		last = &r.next
@@ -77,7 +78,11 @@ func (c *session) ask(first *run) (*run, error) {
 	if err := c.decide(&first); err != nil {
 		return nil, err
 	}
-	if err := c.rewritten(first); err != nil {
+	err := c.rewritten(first)
+	for r := first; r != nil && err == nil && first.held != nil; r = r.next {
+		err = c.unchanged(r) // while it was held
+	}
+	if err != nil {
 		endAll(first, protocol.Outcome{Status: protocol.StatusError, Err: err})
 		return nil, err
 	}
@@ -138,7 +143,7 @@ func (c *session) rewritten(first *run) error {
 		}
 		script := c.analyze([]byte(text))
 		if len(script.Statements) == 1 && covers(&r.op, &script.Statements[0]) {
-			r.stmt = &script.Statements[0]
+			r.stmt, r.basis = &script.Statements[0], basis{script, c.tracker.reading(), text, 0}
 			return nil
 		}
 		return &protocol.DeniedError{Step: "mysql", Reason: "a step rewrites this statement into one that does more than was decided about",
@@ -307,6 +312,8 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	case first.op.Rewritten() != "":
 		raw, text = nil, []byte(first.op.Rewritten())
 	}
+	c.catalog.changing.begin(first)
+	defer c.changed(first)
 	if raw != nil {
 		err = c.send(raw, c.seq)
 	} else {
@@ -319,7 +326,6 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 		return err
 	}
 	c.tracker.sent(first)
-	defer c.changed(first)
 	return c.back.query(first)
 }
 
@@ -329,7 +335,9 @@ func (c *session) changed(first *run) {
 	c.tracker.ran(first)
 	for r := first; r != nil; r = r.next {
 		if r.stmt.Changes {
-			c.catalog.Stale()
+			c.catalog.Stale() // first: from here on it is known
+			c.catalog.changing.end(first)
+			return
 		}
 	}
 }

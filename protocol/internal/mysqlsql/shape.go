@@ -160,6 +160,12 @@ func (s *Script) holds(st *State) bool {
 	return cat != nil && s.catalog != nil && cat.Key() == s.catalog.Key()
 }
 
+// Holds reports whether what names in the text mean is what they meant when it was
+// analysed, as far as the catalog of st knows.
+func (s *Script) Holds(st *State) bool {
+	return s.holds(st) || s.catalog == nil && st.catalog() == nil
+}
+
 // size is about what s takes in memory.
 func (s *Script) size() int {
 	const ref, source, column, object = 48, 56, 64, 40
