@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/sallyport-dev/gateway/protocol"
-	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // A specialForm is a kind of statement that the grammar lacks, by the words it
@@ -157,123 +156,6 @@ func (p *pass) compoundForm(r *reading) Statement {
 	return p.finish(s)
 }
 
-// handlerForm reads a table row by row, past the optimizer.
-func (p *pass) handlerForm(r *reading) Statement {
-	r.i++
-	schema, name := r.object()
-	alias := strings.ToLower(name)
-	s := Statement{Verb: "handler", Bounded: true}
-	p.remembers = true
-	p.notPure("it keeps a table open")
-	p.effects.handlers = map[string]*item{}
-	switch {
-	case r.accept("OPEN"):
-		r.accept("AS")
-		if as, ok := r.token(0).name(); ok {
-			alias = strings.ToLower(as)
-			r.i++
-		}
-		p.control()
-		it := p.table(tableName(schema, name), protocol.Read)
-		it.name, it.schema = alias, ""
-		p.effects.handlers[alias] = it
-	case r.accept("CLOSE"):
-		p.control()
-		p.effects.handlers[alias] = nil
-	case r.accept("READ"):
-		p.access |= protocol.Read
-		s.Shape = protocol.Rows
-		p.effects.handlers = nil
-		var it *item
-		if p.st.Memory != nil && !p.st.Memory.lost {
-			it = p.st.Memory.handlers[alias]
-		}
-		if it == nil || schema != "" {
-			p.notKnown("what handler " + name + " reads is not known")
-			it = &item{name: alias, rowset: rowset{open: true}}
-		}
-		in := &scope{parent: p.base, items: []*item{it}, cols: it.cols, open: it.open}
-		for _, c := range it.cols {
-			p.use(c.val)
-		}
-		if it.open {
-			p.notKnown("what handler " + name + " reads is not known")
-		}
-		base := p.base
-		p.base = in
-		for i, list := 0, r.until("WHERE", "LIMIT"); i < len(list); i++ {
-			if list[i].symbol('(') { // what is looked for in an index
-				r.expression(list[i:])
-				break
-			}
-		}
-		if r.accept("WHERE") {
-			r.expression(r.until("LIMIT"))
-		}
-		r.until()
-		p.base = base
-		s.Columns = columns(&it.rowset)
-	default:
-		return opaque("a form of HANDLER that is not known here")
-	}
-	return r.done(s)
-}
-
-// immediateForm runs a text.
-func (p *pass) immediateForm(r *reading) Statement {
-	r.i += 2
-	text := r.constantUntil("USING")
-	args := r.using()
-	if r.why != "" || text == nil {
-		return p.unclear("execute", "the text that it runs is not known")
-	}
-	return p.run("execute", &struct{ text, database, mode string }{*text, p.database, p.st.Mode}, args)
-}
-
-// executeForm runs what was prepared, with arguments that are expressions.
-func (p *pass) executeForm(r *reading) Statement {
-	r.i++
-	_, name := r.object()
-	args := r.using()
-	if r.why != "" {
-		return opaque(r.why)
-	}
-	return p.execute(name, args)
-}
-
-// prepareForm prepares a text that is an expression.
-func (p *pass) prepareForm(r *reading) Statement {
-	r.i++
-	_, name := r.object()
-	r.expect("FROM")
-	p.control()
-	p.prepare(name, r.constantUntil())
-	p.quotes()
-	return r.done(Statement{Verb: "prepare", Bounded: true})
-}
-
-// constantUntil reads an expression and returns what it is, if that is known.
-func (r *reading) constantUntil(words ...string) *string {
-	n := r.parsed(r.until(words...))
-	if n == nil {
-		return nil
-	}
-	r.p.expr(n, r.p.base)
-	return r.p.constant(n)
-}
-
-// using reads the arguments of an execution.
-func (r *reading) using() sql.Value {
-	v := known
-	if !r.accept("USING") {
-		return v
-	}
-	for _, list := range split(r.until()) {
-		v = join(v, r.expression(list))
-	}
-	return v
-}
-
 // diagnosticsForm is GET DIAGNOSTICS: what the messages hold goes to variables.
 func (p *pass) diagnosticsForm(r *reading) Statement {
 	r.i++
@@ -302,37 +184,6 @@ func (p *pass) signalForm(r *reading) Statement {
 	p.notPure("it raises an error")
 	r.signal()
 	return r.done(Statement{Verb: "signal", Bounded: true})
-}
-
-// showForms are the forms of SHOW that the grammar lacks and that show
-// definitions, settings and counters only.
-var showForms = set(`package function procedure trigger event slave all replica replicas binary locales authors contributors
-profiles storage table_statistics index_statistics client_statistics user_statistics create index indexes keys count session local global
-status variables plugins generic`)
-
-func (p *pass) showForm(r *reading) Statement {
-	p.access |= protocol.Read
-	s := Statement{Verb: "show", Shape: protocol.Rows, Bounded: true}
-	second := r.token(1)
-	if !within(showForms, second.text) || second.is("PROFILES", "ALL", "BINARY", "SLAVE", "REPLICA") && !r.token(2).is("STATUS", "HOSTS", "LOGS", "SLAVES") {
-		p.notKnown("what it shows may be what others sent")
-	}
-	if second.is("CREATE") && r.token(2).is("USER") {
-		p.notKnown("it shows a secret")
-	}
-	for i := range r.list {
-		if r.list[i].is("SELECT", "CODE") {
-			return opaque("a form of SHOW that is not known here")
-		}
-	}
-	r.until("WHERE")
-	if r.accept("WHERE") {
-		base := p.base
-		p.base = &scope{parent: base, open: p.unknown != "", shows: true}
-		r.expression(r.until())
-		p.base = base
-	}
-	return r.done(s)
 }
 
 // historyForm removes old versions of rows.
