@@ -2,251 +2,11 @@ package mysql
 
 import (
 	"errors"
-	"math"
-	"strconv"
-	"strings"
-	"time"
-
-	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// decodeTextRow appends the values of a row of text to values.
-func decodeTextRow(b []byte, values [][]byte, count int) ([][]byte, error) {
-	c := cursor{b: b}
-	for range count {
-		n, null := c.length()
-		switch {
-		case null:
-			values = append(values, nil)
-			continue
-		case n > uint64(len(c.b)):
-			return values, errMalformed
-		}
-		values = append(values, c.take(int(n)))
-	}
-	return values, c.done()
-}
-
-func appendTextRow(dst []byte, values [][]byte) []byte {
-	for _, v := range values {
-		if v == nil {
-			dst = append(dst, 0xfb)
-			continue
-		}
-		dst = appendStr(dst, v)
-	}
-	return dst
-}
-
-// A width says how many bytes a value has in a binary row.
-type width int
-
-// Widths of values that have no fixed one.
-const (
-	widthString width = -1 // behind a length-encoded integer
-	widthShort  width = -2 // behind a byte with the length
-)
-
-// widthOf returns the width of a type's values.
-func widthOf(typ byte) width {
-	switch typ {
-	case mysql.MYSQL_TYPE_NULL:
-		return 0
-	case mysql.MYSQL_TYPE_TINY:
-		return 1
-	case mysql.MYSQL_TYPE_SHORT, mysql.MYSQL_TYPE_YEAR:
-		return 2
-	case mysql.MYSQL_TYPE_LONG, mysql.MYSQL_TYPE_INT24, mysql.MYSQL_TYPE_FLOAT:
-		return 4
-	case mysql.MYSQL_TYPE_LONGLONG, mysql.MYSQL_TYPE_DOUBLE:
-		return 8
-	case mysql.MYSQL_TYPE_DATE, mysql.MYSQL_TYPE_NEWDATE, mysql.MYSQL_TYPE_DATETIME, mysql.MYSQL_TYPE_TIMESTAMP, mysql.MYSQL_TYPE_TIME,
-		mysql.MYSQL_TYPE_DATETIME2, mysql.MYSQL_TYPE_TIMESTAMP2, mysql.MYSQL_TYPE_TIME2:
-		return widthShort
-	}
-	return widthString
-}
-
-// take takes a value of width w.
-func (w width) take(c *cursor) []byte {
-	switch w {
-	case widthString:
-		return c.str()
-	case widthShort:
-		return c.take(int(c.u8()))
-	}
-	return c.take(int(w))
-}
-
-// decodeBinaryRow appends the values of a binary row with columns of these
-// widths to values.
-func decodeBinaryRow(b []byte, values [][]byte, widths []width) ([][]byte, error) {
-	c := cursor{b: b}
-	if c.u8() != packetOK {
-		return values, errMalformed
-	}
-	nulls := c.take((len(widths) + 7 + 2) / 8)
-	if c.bad {
-		return values, errMalformed
-	}
-	for i, w := range widths {
-		if bit := i + 2; nulls[bit/8]&(1<<(bit%8)) != 0 {
-			values = append(values, nil)
-			continue
-		}
-		v := w.take(&c)
-		if c.bad {
-			return values, errMalformed
-		}
-		if v == nil {
-			v = []byte{}
-		}
-		values = append(values, v)
-	}
-	return values, c.done()
-}
-
 var errWidth = errors.New("a value does not fit its column")
-
-func appendBinaryRow(dst []byte, values [][]byte, widths []width) ([]byte, error) {
-	dst = append(dst, packetOK)
-	at := len(dst)
-	dst = append(dst, make([]byte, (len(widths)+7+2)/8)...)
-	for i, v := range values {
-		switch w := widths[i]; {
-		case v == nil:
-			bit := i + 2
-			dst[at+bit/8] |= 1 << (bit % 8)
-		case w == widthString:
-			dst = appendStr(dst, v)
-		case w == widthShort:
-			if len(v) > 12 { // of TIME, the longest
-				return nil, errWidth
-			}
-			dst = append(append(dst, byte(len(v))), v...)
-		case len(v) != int(w):
-			return nil, errWidth
-		default:
-			dst = append(dst, v...)
-		}
-	}
-	return dst, nil
-}
-
-// A valueType is a column's type as its values need it.
-type valueType struct {
-	typ      byte
-	unsigned bool
-}
-
-// fits returns a value that a tap has given, as text, or nil if the column's
-// type cannot hold it: NULL takes its place.
-func (v valueType) fits(text []byte) []byte {
-	switch w := widthOf(v.typ); {
-	case w <= 0 || v.typ == mysql.MYSQL_TYPE_FLOAT || v.typ == mysql.MYSQL_TYPE_DOUBLE:
-		return text
-	default:
-		if _, ok := v.integer(text); !ok {
-			return nil
-		}
-		return text
-	}
-}
-
-func (v valueType) integer(text []byte) (uint64, bool) {
-	bits := 8 * int(widthOf(v.typ))
-	if v.typ == mysql.MYSQL_TYPE_INT24 {
-		bits = 24
-	}
-	if v.typ == mysql.MYSQL_TYPE_YEAR {
-		n, err := strconv.ParseUint(string(text), 10, bits)
-		return n, err == nil && (n == 0 || n >= 1901 && n <= 2155)
-	}
-	if v.unsigned {
-		n, err := strconv.ParseUint(string(text), 10, bits)
-		return n, err == nil
-	}
-	n, err := strconv.ParseInt(string(text), 10, bits)
-	return uint64(n), err == nil
-}
-
-// encode returns a value that a tap has given in the binary form, or nil if the
-// column's type cannot hold it.
-func (v valueType) encode(text []byte) []byte {
-	switch w := widthOf(v.typ); {
-	case w == widthString:
-		return text
-	case w == widthShort:
-		return encodeMoment(v.typ, string(text))
-	case v.typ == mysql.MYSQL_TYPE_FLOAT:
-		n, err := strconv.ParseFloat(string(text), 32)
-		if err != nil {
-			return nil
-		}
-		return appendUint(nil, 4, uint64(math.Float32bits(float32(n))))
-	case v.typ == mysql.MYSQL_TYPE_DOUBLE:
-		n, err := strconv.ParseFloat(string(text), 64)
-		if err != nil {
-			return nil
-		}
-		return appendUint(nil, 8, math.Float64bits(n))
-	default:
-		n, ok := v.integer(text)
-		if !ok {
-			return nil
-		}
-		return appendUint(nil, int(w), n)
-	}
-}
-
-// encodeMoment returns a date or a time in the binary form, nil if it is none.
-func encodeMoment(typ byte, text string) []byte {
-	if typ == mysql.MYSQL_TYPE_TIME || typ == mysql.MYSQL_TYPE_TIME2 {
-		return encodeTime(text)
-	}
-	t, err := time.Parse("2006-01-02", text)
-	if err != nil {
-		if t, err = time.Parse("2006-01-02 15:04:05", text); err != nil {
-			return nil
-		}
-	}
-	b := append(appendUint(nil, 2, uint64(t.Year())), byte(t.Month()), byte(t.Day()))
-	h, m, s := t.Clock()
-	micros := t.Nanosecond() / 1000
-	if h+m+s+micros > 0 {
-		b = append(b, byte(h), byte(m), byte(s))
-	}
-	if micros > 0 {
-		b = appendUint(b, 4, uint64(micros))
-	}
-	return b
-}
-
-// encodeTime returns a time, of up to 838 hours, in the binary form.
-func encodeTime(text string) []byte {
-	rest, negative := strings.CutPrefix(text, "-")
-	hours, rest, ok := strings.Cut(rest, ":")
-	h, err := strconv.ParseUint(hours, 10, 10)
-	t, err2 := time.Parse("04:05", rest)
-	if !ok || err != nil || err2 != nil {
-		return nil
-	}
-	micros := t.Nanosecond() / 1000
-	if h == 0 && t.Minute()+t.Second()+micros == 0 {
-		return []byte{}
-	}
-	b := []byte{0}
-	if negative {
-		b[0] = 1
-	}
-	b = append(appendUint(b, 4, h/24), byte(h%24), byte(t.Minute()), byte(t.Second()))
-	if micros > 0 {
-		b = appendUint(b, 4, uint64(micros))
-	}
-	return b
-}
 
 // A rowTap shows the rows of one result to the taps of its operation, as text.
 type rowTap struct {
@@ -333,4 +93,175 @@ func (c *session) tap(r *run, defs [][]byte, binary bool) (*rowTap, error) {
 		t.widths = append(t.widths, widthOf(typ.typ))
 	}
 	return t, nil
+}
+
+// rows relays rows up to their end. ended says that they ended with an error.
+func (b *relay) rows(r *run, t *rowTap) (m okMsg, ended bool, err error) {
+	for {
+		buf := b.r.Buffered()[b.i:]
+		if len(buf) < headerLen+1 {
+			if err := b.fill(headerLen + 1); err != nil {
+				return m, false, err
+			}
+			continue
+		}
+		n, seq := frame(buf)
+		first := buf[headerLen]
+		switch {
+		case n == 0:
+			return m, false, badReply(nil)
+		case first == packetERR && n < maxPayload, first == packetEOF && (n < 9 || !b.c.teof && n < maxPayload):
+			payload, n, err := b.peek()
+			if err != nil {
+				return m, false, err
+			}
+			if first == packetERR {
+				return m, true, b.failed(r, payload, n)
+			}
+			if m, err = b.endOfRows(payload); err != nil {
+				return m, false, err
+			}
+			b.keepOK(payload, n)
+			return m, false, nil
+		case t == nil:
+			r.rows++
+			r.bytes += int64(n)
+			if n < maxPayload && len(buf) >= headerLen+n && !b.dropping { // most rows
+				if err := b.order(seq); err != nil {
+					return m, false, err
+				}
+				buf[3] = b.c.seq
+				b.c.seq++
+				b.i += headerLen + n
+				continue
+			}
+			if err := b.stream(r); err != nil {
+				return m, false, err
+			}
+		default:
+			if t.sampling != nil {
+				if err := b.sample(t); err != nil {
+					return m, false, err
+				}
+				continue // what is read may have moved
+			}
+			if err := b.shown(r, &t); err != nil {
+				return m, false, err
+			}
+		}
+	}
+}
+
+// stream relays the row at the position piece by piece: it may be of any size.
+func (b *relay) stream(r *run) error {
+	for {
+		buf := b.r.Buffered()[b.i:]
+		if len(buf) < headerLen {
+			if err := b.fill(headerLen); err != nil {
+				return err
+			}
+			continue
+		}
+		n, seq := frame(buf)
+		if err := b.order(seq); err != nil {
+			return err
+		}
+		for left := headerLen + n; left > 0; {
+			buf := b.r.Buffered()[b.i:]
+			k := min(left, len(buf))
+			switch {
+			case k == 0:
+				b.partial = !b.dropping && left < headerLen+n
+				if err := b.fill(1); err != nil {
+					return err
+				}
+				continue
+			case b.dropping:
+				b.keep(k)
+				if err := b.unheard(); err != nil {
+					return err
+				}
+			case left == headerLen+n:
+				buf[3] = b.c.seq
+				b.c.seq++
+				b.i += k
+			default:
+				b.i += k
+			}
+			left -= k
+		}
+		b.partial = !b.dropping && n == maxPayload
+		if n < maxPayload {
+			return nil
+		}
+		r.bytes += int64(n)
+	}
+}
+
+// shown shows the row at the position to the taps.
+func (b *relay) shown(r *run, t **rowTap) error {
+	// The whole row, in as many packets as it takes.
+	at, size := b.i, 0
+	for {
+		buf := b.r.Buffered()
+		if len(buf) < at+headerLen {
+			shift := b.i
+			if err := b.fill(at - b.i + headerLen); err != nil {
+				return err
+			}
+			at -= shift
+			continue
+		}
+		n, _ := frame(buf[at:])
+		if n > b.c.limit-size {
+			return b.tooLarge(r, t)
+		}
+		if len(buf) < at+headerLen+n {
+			shift := b.i
+			if err := b.fill(at - b.i + headerLen + n); err != nil {
+				return err
+			}
+			at -= shift
+			continue
+		}
+		at, size = at+headerLen+n, size+n
+		if n < maxPayload {
+			break
+		}
+	}
+	raw := b.r.Buffered()[b.i:at]
+	for p := raw; len(p) > 0; {
+		n, seq := frame(p)
+		if err := b.order(seq); err != nil {
+			return err
+		}
+		p = p[headerLen+n:]
+	}
+	payload := join(raw, size)
+	r.rows++
+	line, err := (*t).show(payload)
+	if err != nil {
+		b.i += len(raw)
+		b.cut(b.i - len(raw))
+		*t = nil
+		return b.fail(r, err)
+	}
+	r.bytes += int64(len(line))
+	if n := len(b.out.B); n > 0 && n+b.i-b.start+headerLen+len(line) > flushAt {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	b.replace(len(raw), line)
+	return nil
+}
+
+// flushAt bounds what is made of rows before it is sent: what a pooled buffer
+// holds.
+const flushAt = 32 << 10
+
+// tooLarge ends a result whose row is too large to be looked at.
+func (b *relay) tooLarge(r *run, t **rowTap) error {
+	*t = nil
+	return b.fail(r, fault(protocol.SideTarget, codeTooLarge, "a row is too large to be masked", nil))
 }
