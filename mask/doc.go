@@ -32,6 +32,6 @@
 // A column in whose first 64 values one is found is masked whole; whoever cannot hold
 // so many back for [Column.Sample] masks it whole from the first that is found. Values inside of
 // bytea, of compressed or encoded text and of ranges are not looked for. There is no
-// suppression of small groups and no encryption that keeps a format (FF1): a
-// pseudonym cannot be turned back.
+// suppression of small groups. Nothing that a transform makes can be turned back, but
+// for [FF1] by who has its key.
 package mask

@@ -236,6 +236,14 @@ func ExamplePseudonym() {
 	// Output: "9173 4655 5078 2777"
 }
 
+func ExampleFF1() {
+	show(mask.FF1(examplesKey(), "card", mask.Decimal), "4111 1111 1111 1111")
+	value, err := mask.OpenFF1(examplesKey(), "card", mask.Decimal, mask.Type{Kind: mask.Text}, []byte("7659 1132 8420 5106"))
+	fmt.Println(string(value), err)
+	// Output: "7659 1132 8420 5106"
+	// 4111 1111 1111 1111 <nil>
+}
+
 func ExampleBucket() {
 	show(mask.Bucket(examplesKey(), "customer", 4), "ada@example.com")
 	// Output: "2"

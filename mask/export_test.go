@@ -21,3 +21,18 @@ func Controls(b []byte) []byte {
 	}
 	return out
 }
+
+// FF1Raw encrypts x, numerals below radix, in place with FF1, or decrypts it.
+func FF1Raw(key []byte, radix int, tweak []byte, x []uint16, open bool) error {
+	c, err := newFF1(key, radix, tweak)
+	if err == nil {
+		c.run(x, open)
+	}
+	return err
+}
+
+// Whole returns v as a value of the type.
+func (t Type) Whole(v int64) []byte {
+	out, _ := t.appendWhole(nil, v)
+	return out
+}

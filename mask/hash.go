@@ -186,16 +186,21 @@ type pseudonymizer struct {
 	buf [sha256.Size]byte
 }
 
-// pseudonym returns the pseudonymizer for one domain and sort of value. Each
-// has a key of its own, derived from the configured one; the label's parts are
-// length-prefixed, so that no two pairs share it.
+// pseudonym returns the pseudonymizer for one domain and sort of value.
 func (k keyedHash) pseudonym(sort string) *pseudonymizer {
+	return &pseudonymizer{h: hmac.New(sha256.New, k.derive(sort))}
+}
+
+// derive returns the key, of 32 bytes, for one domain and sort of value, made of the
+// configured one. The label's parts are length-prefixed, so that no two pairs share
+// it.
+func (k keyedHash) derive(sort string) []byte {
 	label := []byte("sallyport/mask/hash/v1")
 	label = append(append(label, byte(len(sort))), sort...)
 	label = append(binary.BigEndian.AppendUint16(label, uint16(len(k.domain))), k.domain...)
 	d := hmac.New(sha256.New, *k.key.bytes)
 	d.Write(label)
-	return &pseudonymizer{h: hmac.New(sha256.New, d.Sum(nil))}
+	return d.Sum(nil)
 }
 
 // of returns the HMAC of v, valid until the next call.

@@ -8,7 +8,7 @@ import (
 
 const hidden = "[redacted]"
 
-// A Key is the secret of [Hash]. It prints as "[redacted]". The zero Key is no
+// A Key is the secret of [Hash] and the other transforms with a key. It prints as "[redacted]". The zero Key is no
 // key.
 type Key struct {
 	bytes *[]byte

@@ -25,6 +25,7 @@ var shaped = map[string]func(testing.TB) mask.Transform{
 	"mail":     func(t testing.TB) mask.Transform { return mask.Pseudonym(testKey(t), "x", mask.EmailLike) },
 	"uuid":     func(t testing.TB) mask.Transform { return mask.Pseudonym(testKey(t), "x", mask.UUIDLike) },
 	"digits":   func(t testing.TB) mask.Transform { return mask.Pseudonym(testKey(t), "x", mask.Digits) },
+	"ff1":      func(t testing.TB) mask.Transform { return mask.FF1(testKey(t), "x", mask.Decimal) },
 	"bucket":   func(t testing.TB) mask.Transform { return mask.Bucket(testKey(t), "x", 8) },
 	"noise":    func(t testing.TB) mask.Transform { return mask.Noise(testKey(t), "x", 30) },
 	"elements": func(testing.TB) mask.Transform { return mask.Elements(mask.Redact()) },

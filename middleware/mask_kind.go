@@ -61,6 +61,7 @@ import (
 //	{round: N}  {truncate: day|month|quarter|year|decade}  {network: {v4: BITS, v6: BITS}}
 //	{hash: {key_env: V, domain: D, key_name: N}}
 //	{pseudonym: {key_env: V, domain: D, format: email|uuid|digits}}
+//	{ff1: {key_env: V, domain: D, alphabet: decimal|hexadecimal|base36|alphanumeric}}   # or characters: C
 //	{bucket: {key_env: V, domain: D, of: N}}  {noise: {key_env: V, domain: D, spread: N}}
 //	{elements: WITH}  {members: {fields: [...], with: WITH}}
 //	{found: {kinds: [...], with: WITH}}  {record: {FIELD: WITH}}

@@ -28,6 +28,7 @@ type maskOptions struct {
 	Network   *maskNetwork     `yaml:"network"`
 	Hash      *maskHash        `yaml:"hash"`
 	Pseudonym *maskPseudonym   `yaml:"pseudonym"`
+	FF1       *maskFF1         `yaml:"ff1"`
 	Bucket    *maskBucket      `yaml:"bucket"`
 	Noise     *maskNoise       `yaml:"noise"`
 	Elements  *maskWith        `yaml:"elements"`
@@ -43,7 +44,7 @@ var withWords = map[string]func() mask.Transform{
 }
 
 // withNames are all transforms, for errors.
-const withNames = "show, null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, bucket, noise, elements, members, found, record"
+const withNames = "show, null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, ff1, bucket, noise, elements, members, found, record"
 
 type maskPartial struct {
 	KeepFirst int    `yaml:"keep_first"`
@@ -86,6 +87,14 @@ type maskPseudonym struct {
 	Keyed  maskKey     `yaml:",inline"`
 	Format mask.Format `yaml:"format"`
 }
+
+type maskFF1 struct {
+	Keyed      maskKey `yaml:",inline"`
+	Alphabet   string  `yaml:"alphabet"`
+	Characters string  `yaml:"characters"`
+}
+
+var alphabets = map[string]string{"decimal": mask.Decimal, "hexadecimal": mask.Hexadecimal, "base36": mask.Base36, "alphanumeric": mask.Alphanumeric}
 
 type maskBucket struct {
 	Keyed maskKey `yaml:",inline"`
@@ -131,7 +140,7 @@ func (w *maskWith) inner(name string) (mask.Transform, error) {
 func (w *maskWith) transform() (mask.Transform, error) {
 	given := 0
 	for _, there := range []bool{w.word != "", w.Fixed != nil, w.Partial != nil, w.Ends != nil, w.Card != nil, w.Replace != nil, w.Round != nil, w.Truncate != nil,
-		w.Network != nil, w.Hash != nil, w.Pseudonym != nil, w.Bucket != nil, w.Noise != nil, w.Elements != nil, w.Members != nil, w.Found != nil, w.Record != nil} {
+		w.Network != nil, w.Hash != nil, w.Pseudonym != nil, w.FF1 != nil, w.Bucket != nil, w.Noise != nil, w.Elements != nil, w.Members != nil, w.Found != nil, w.Record != nil} {
 		if there {
 			given++
 		}
@@ -198,12 +207,33 @@ func (w *maskWith) keyed() (mask.Transform, error) {
 	case w.Pseudonym != nil:
 		k, err := w.Pseudonym.Keyed.key("pseudonym")
 		return mask.Pseudonym(k, w.Pseudonym.Keyed.Domain, w.Pseudonym.Format), err
+	case w.FF1 != nil:
+		return w.FF1.transform()
 	case w.Bucket != nil:
 		k, err := w.Bucket.Keyed.key("bucket")
 		return mask.Bucket(k, w.Bucket.Keyed.Domain, w.Bucket.Of), err
 	}
 	k, err := w.Noise.Keyed.key("noise")
 	return mask.Noise(k, w.Noise.Keyed.Domain, w.Noise.Spread), err
+}
+
+func (f *maskFF1) transform() (mask.Transform, error) {
+	k, err := f.Keyed.key("ff1")
+	if err != nil {
+		return nil, err
+	}
+	alphabet := f.Characters
+	if f.Alphabet != "" {
+		named, ok := alphabets[f.Alphabet]
+		switch {
+		case alphabet != "":
+			return nil, errors.New("ff1: has both alphabet and characters; keep one")
+		case !ok:
+			return nil, fmt.Errorf("ff1: alphabet %q is none of decimal, hexadecimal, base36, alphanumeric", f.Alphabet)
+		}
+		alphabet = named
+	}
+	return mask.FF1(k, f.Keyed.Domain, alphabet), nil
 }
 
 func (p *maskPartial) transform() (mask.Transform, error) {
