@@ -67,7 +67,7 @@ const general = aboutNational | aboutTax
 var contextWords = map[uint64]string{
 	aboutPhone: `phone,phones,telephone,tel,mobile,cell,cellphone,call,fax,sms,whatsapp,dial,msisdn,handy,telefon,
 		mobil,telefono,teléfono,telefone,celular,móvil,movil,téléphone,cellulare,telefoon,puhelin,hotline,contact`,
-	aboutBirth: `dob,o b,birth,born,birthday,birthdate,birthdays,bday,geburtsdatum,geboren,geburtstag,geb,naissance,née,nacimiento,
+	aboutBirth: `dob,o b,birth,born,birthday,birthdate,birthdays,bday,geburtsdatum,geboren,geburtstag,geb,naissance,né,née,nacido,nacida,nacimiento,
 		nascita,nascimento,geboortedatum,urodzenia,syntymäaika,födelsedatum,fødselsdato`,
 	aboutCard:     `card,cards,credit,debit,visa,mastercard,amex,pan,cc,ccnum,creditcard,kreditkarte,karte,carte,tarjeta,maestro,discover`,
 	aboutBIC:      `bic,swift,bank code`,

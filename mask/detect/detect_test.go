@@ -2,6 +2,8 @@ package detect_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -218,4 +220,22 @@ func FuzzFind(f *testing.F) {
 			t.Fatalf("%q: not the same twice", text)
 		}
 	})
+}
+
+// What is longer than what is looked at is found to its end.
+func TestLongValues(t *testing.T) {
+	d, err := detect.New(detect.Config{})
+	require.NoError(t, err)
+	m := maker{rand.New(rand.NewPCG(5, 6))}
+	enc := base64.RawURLEncoding
+	jwt := enc.EncodeToString([]byte(`{"alg":"RS256"}`)) + "." + enc.EncodeToString([]byte(`{"sub":"`+m.of(alnums, 600)+`"}`)) + "." + m.of(urls, 342) + "k"
+	long := m.of(alnums, 700)
+	for text, want := range map[string]string{
+		`{"access_token":"` + jwt + `"}`: jwt, "token=" + jwt + "&x=1": jwt, "Cookie: session=" + jwt + "; Path=/": jwt, "Authorization: Bearer " + jwt: jwt,
+		"password=" + long + " x": long, `{"password": "` + long + `", "x": 1}`: long, "api_key=" + long: long, "secret: " + long + "\nx": long,
+	} {
+		got := d.Find(nil, []byte(text), detect.Field{})
+		require.Len(t, got, 1, text)
+		require.Equal(t, want, text[got[0].Start:got[0].End])
+	}
 }

@@ -21,6 +21,7 @@
 //
 // TestCorpus holds it: on 7,300 texts with a value of 64 kinds each kind has a
 // precision and a recall of 0.99 and more, telephones too; of 2,375 texts that look
-// like values one in a hundred may have a finding. Real texts are different from made
-// ones: [Config.Min] and a shadow run of the mask step tell more.
+// like values one in a hundred may have a finding. TestTexts holds the same for 1,270
+// texts of another hand. Real texts are different from made ones: [Config.Min] and a
+// shadow run of the mask step tell more.
 package detect

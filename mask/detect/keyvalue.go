@@ -6,7 +6,8 @@ import (
 	"math"
 )
 
-// maxPassword bounds the value behind a key.
+// maxPassword bounds what is looked at of the value behind a key. A longer one is
+// found whole, up to maxToken.
 const maxPassword = 256
 
 // The keys whose value is a secret whatever it looks like, and those whose value
@@ -14,7 +15,8 @@ const maxPassword = 256
 var (
 	passwordKeys = set(`password passwd pwd passphrase pass secret clientsecret userpassword dbpassword dbpass mysqlpwd pgpassword
 		secretkey appsecret apisecret sharedsecret signingsecret webhooksecret rootpassword adminpassword passcode pw passwort kennwort
-		contraseña contrasena motdepasse senha`)
+		contraseña contrasena motdepasse passe senha wachtwoord lösenord adgangskode passord salasana hasło heslo parola şifre
+		пароль 密码 密碼 パスワード 비밀번호`)
 	tokenKeys = set(`token apikey accesskey secretaccesskey authtoken accesstoken refreshtoken bearertoken apitoken credential
 		credentials sessiontoken idtoken privatekey encryptionkey accountkey sharedaccesskey authorization hmac masterkey servicekey
 		deploytoken bottoken keydata xapikey subscriptionkey licensekey consumersecret jwt key auth signature sig session sessionid
@@ -179,10 +181,10 @@ func (s *scan) value(i, next, level int, tight bool) int {
 		}
 	} else {
 		quote = 0
-		for end < len(text) && end-start < maxPassword && !ends(text[end]) {
+		for end < len(text) && end-start < maxPassword && (!ends(text[end]) || level == password && text[end] == '&' && !s.parameter(end+1)) {
 			end++
 		}
-		for end > start && (text[end-1] == '.' || text[end-1] == ':' || text[end-1] == '!' && !tight || text[end-1] == '?') { // of a sentence
+		for end > start && (text[end-1] == '.' || text[end-1] == ':' || text[end-1] == '!' && !tight && kindsOf(text[start:end])&digit == 0 || text[end-1] == '?') { // of a sentence
 			end--
 		}
 	}
@@ -199,16 +201,34 @@ func (s *scan) value(i, next, level int, tight bool) int {
 	if level != password && !secretLike(v, level == weak, tight || quote != 0) {
 		return next
 	}
+	if k := bytes.IndexByte(v, '='); level == weak && k > 0 && k < len(v)-2 {
+		return next // "Cookie: session=...": the key is in there
+	}
 	before := len(s.out)
 	// A token whose form is known has its own kind.
-	if p := prefixesBy[v[0]]; p != nil && s.prefixed(p, start) == end {
-		return end
+	if p := prefixesBy[v[0]]; p != nil {
+		if e := s.prefixed(p, start); e >= end {
+			return e
+		}
 	}
 	s.out = s.out[:before]
+	if len(v) >= maxPassword { // no part of it is shown
+		for end < len(text) && end-start < maxToken && text[end] != '\n' && (quote != 0 && text[end] != quote || quote == 0 && !ends(text[end])) {
+			end++
+		}
+	}
 	if !s.add(secretPassword, start, end, 90, 0) {
 		return next
 	}
 	return end
+}
+
+// parameter reports whether "name=" stands at i, as behind an & of a URL.
+func (s *scan) parameter(i int) bool {
+	for n := 0; n < 32 && (isAlnum(s.at(i)) || s.at(i) == '_' || s.at(i) == '-' || s.at(i) == '.'); n++ {
+		i++
+	}
+	return s.at(i) == '='
 }
 
 // passwordLike reports whether v, which ends at end, is more likely a password

@@ -104,9 +104,11 @@ func (s *scan) short(r *run, i, end int) int {
 // fours reports whether the groups a to b-1 stand among more groups of four: a
 // longer number than a card's.
 func (r *run) fours(a, b int) bool {
-	four := func(k int) bool { return k >= 0 && k < r.n && r.end[k]-r.start[k] == 4 }
-	return four(a-1) || four(b) && four(b+1)
+	return r.four(a-1) || r.four(b) && r.four(b+1)
 }
+
+// four reports whether the group k is there and has four digits.
+func (r *run) four(k int) bool { return k >= 0 && k < r.n && r.end[k]-r.start[k] == 4 }
 
 // joins reports whether c may stand between the groups of a number.
 func joins(c byte) bool { return c == ' ' || c == '-' || c == '.' || c == '/' }
@@ -156,7 +158,7 @@ func (s *scan) groups(r *run, a, b int) bool {
 	case 0x27:
 		found = sep == '-' && ein(d) && s.add(usEIN, start, end, 30, aboutEIN|aboutTax)
 	case 0x444:
-		found = sep != 0 && sep != '/' && d[0] > '1' && verhoeff(d) && s.add(inAadhaar, start, end, 55, aboutAadhaar|aboutNational)
+		found = sep != 0 && sep != '/' && !r.four(a-1) && !r.four(b) && d[0] > '1' && verhoeff(d) && s.add(inAadhaar, start, end, 55, aboutAadhaar|aboutNational)
 	case 0x3332:
 		found = r.sep[a+1] == '.' && r.sep[a+2] == '.' && r.sep[a+3] == '-' && cpf(d) && s.add(brCPF, start, end, 75, aboutCPF|aboutTax)
 	case 0x23342:
