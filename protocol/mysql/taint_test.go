@@ -20,6 +20,7 @@ import (
 var (
 	taintQueries = flag.Int("taint.queries", 400, "how many random queries TestTaint asks")
 	taintSeed    = flag.Uint64("taint.seed", 1, "the seed of its first query")
+	taintClients = flag.Int("taint.clients", 2, "how many sessions ask them")
 )
 
 // quoted returns text as a string of SQL.
@@ -80,7 +81,7 @@ func TestTaint(t *testing.T) {
 	require.NoError(t, err)
 	var next, answered, refused, failed, clean, over atomic.Int64
 	var wg sync.WaitGroup
-	for range 2 {
+	for range *taintClients {
 		own := sql.OpenDB(direct)
 		through := r.connect(t, func(c *mysql.Config) { c.DBName = "my/gen" })
 		for _, db := range []*sql.DB{own, through} {
@@ -104,8 +105,12 @@ func TestTaint(t *testing.T) {
 				}
 				m.Clean = seed%4 == 0
 				q := m.Query(1 + int(seed%3))
-				want, wantErr := w.ask(own, q)
 				got, gotErr := w.ask(through, q)
+				var want string // matters where nothing is masked, or nothing came back
+				var wantErr error
+				if m.Clean || gotErr != nil {
+					want, wantErr = w.ask(own, q)
+				}
 				show := querygen.Shows
 				if w.own || gotErr != nil {
 					show = querygen.Tells

@@ -23,6 +23,7 @@ import (
 var (
 	taintQueries = flag.Int("taint.queries", map[bool]int{false: 400, true: 100}[postgres.RaceDetector], "how many random queries TestTaint asks")
 	taintSeed    = flag.Uint64("taint.seed", 1, "the seed of its first query")
+	taintClients = flag.Int("taint.clients", 2, "how many sessions ask them")
 )
 
 // An answer is what came back for one query: rows of text, or an error.
@@ -139,7 +140,13 @@ func (a *answer) code() string {
 // through it is allowed.
 func tainted(t *testing.T) *rig {
 	rules := mask.Rule{Name: "marks", Columns: querygen.Masked, Transform: mask.Redact()}
-	return newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(rules)}, pg: []pgtest.Option{pgtest.SQL(querygen.Schema)}})
+	// To plan such a query well, or to compile it, costs far more than to run it over
+	// these few rows.
+	options := []pgtest.Option{pgtest.SQL(querygen.Schema)}
+	for _, name := range []string{"join_collapse_limit", "from_collapse_limit"} {
+		options = append(options, pgtest.Setting(name, "1"))
+	}
+	return newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(rules)}, pg: append(options, pgtest.Setting("jit", "off"), pgtest.Setting("max_parallel_workers_per_gather", "0"))})
 }
 
 // TestTaint asks random queries in all ways through a gateway. No mark comes
@@ -148,9 +155,8 @@ func tainted(t *testing.T) *rig {
 func TestTaint(t *testing.T) {
 	r := tainted(t)
 	var next, answered, refused, failed, clean, over atomic.Int64
-	workers := 2
 	var wg sync.WaitGroup
-	for range workers {
+	for range *taintClients {
 		direct, err := pgconn.Connect(t.Context(), r.pg.SuperuserDSN())
 		require.NoError(t, err)
 		through, err := pgconn.Connect(t.Context(), r.dsn(""))
@@ -177,8 +183,11 @@ func TestTaint(t *testing.T) {
 				}
 				m.Clean = seed%4 == 0
 				q := m.Query(1 + int(seed%3))
-				want := w.ask(t.Context(), direct, q)
 				got := w.ask(t.Context(), through, q)
+				var want answer // matters where nothing is masked, or nothing came back
+				if m.Clean || got.err != nil {
+					want = w.ask(t.Context(), direct, q)
+				}
 				if shown := got.shows(w.own); shown != "" {
 					t.Errorf("seed %d, %s: a mark came back: %.300s\n%s", seed, w.name, shown, q)
 				}

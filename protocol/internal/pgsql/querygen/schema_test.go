@@ -1,0 +1,16 @@
+package querygen
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What follows from no mark is none: an average's digits have made one.
+func TestShows(t *testing.T) {
+	for value, want := range map[string]bool{
+		"4.7000000000000000": false, "7391846250003.5": true, "-7391846250003": true, "item 3": false, "QZZ": true, "30211-01-04": true,
+	} {
+		require.Equal(t, want, Shows([]byte(value)), value)
+	}
+}
