@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -22,26 +23,31 @@ import (
 // The events are "o" output, "i" input, "r" a resize, "m" a note and "x" the exit
 // status, as the format has them; and three of its own, which players leave out: "e"
 // for the error stream of a command without a terminal, "O" and "I" for output and
-// input that are no text, in base64. Texts are UTF-8: a run of bytes that are not
-// becomes the replacement character.
+// input that are no text, in base64: without a terminal, what has a NUL in it. Texts
+// are UTF-8: a run of bytes that are not becomes the replacement character.
 type Asciicast struct {
 	mu    sync.Mutex
 	f     *os.File
-	log   *recordingLog // nil: no journal knows of it
+	log   *recordingLog
 	last  time.Time
 	left  int64             // bytes that may still be added
 	parts map[string][]byte // of each code: the begin of a character whose rest is to come
 	line  []byte            // memory for the next
 	full  bool
-	err   error
+	shown bool // on a terminal
+
+	failed error // what ended it before its end
+	closed bool
 }
 
 // CreateAsciicast makes the recording of op, named after its session and number:
 // dir/<session>/<number>.cast. max bounds the bytes that are recorded; what is
 // beyond is noted, and left out. A recording that is there already is an error.
+// It is made durable while it grows, in chunks of 1 MiB or 5 seconds, for which
+// nobody waits until more than 8 MiB are behind; a disk that fails ends it.
 //
 // If j is not nil, what is recorded is hashed into it, chunk by chunk, as
-// recording.chunk events: see [VerifyRecordings]. If j seals what clients send in
+// recording.chunk events, each behind its bytes: see [VerifyRecordings]. If j seals what clients send in
 // op's session, it seals the recording too: see [Unsealer.Recording]. A journal
 // that fails ends the recording.
 func CreateAsciicast(dir string, op *protocol.Operation, max int64, j *Journal) (*Asciicast, error) {
@@ -71,10 +77,8 @@ func CreateAsciicast(dir string, op *protocol.Operation, max int64, j *Journal) 
 			head.Term.Columns, head.Term.Rows = t.Columns, t.Rows
 		}
 	}
-	a := &Asciicast{f: f, last: time.Now(), left: max, parts: map[string][]byte{}}
-	if j != nil {
-		a.log = newRecordingLog(a, j, op)
-	}
+	a := &Asciicast{f: f, last: time.Now(), left: max, parts: map[string][]byte{}, shown: op.Terminal != nil}
+	a.log = newRecordingLog(a, j, op)
 	line, err := json.Marshal(head)
 	if err == nil {
 		err = a.write(append(line, '\n'))
@@ -100,8 +104,7 @@ func (a *Asciicast) Input(b []byte) error { return a.add("i", b) }
 // Bytes adds what went over a connection that nobody reads as a text, as it is; in
 // says that the client sent it.
 func (a *Asciicast) Bytes(b []byte, in bool) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lock()()
 	if ok, err := a.takes(len(b)); !ok {
 		return err
 	}
@@ -109,19 +112,32 @@ func (a *Asciicast) Bytes(b []byte, in bool) error {
 	if in {
 		code = "I"
 	}
-	return a.event(code, base64.StdEncoding.AppendEncode(nil, b))
+	return a.event(code, b)
 }
 
 // Resize notes a new size of the terminal.
 func (a *Asciicast) Resize(columns, rows int) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	defer a.lock()()
 	return a.event("r", fmt.Appendf(nil, "%dx%d", columns, rows))
 }
 
-func (a *Asciicast) add(code string, b []byte) error {
+// lock locks a for whoever adds something, and returns what unlocks it.
+func (a *Asciicast) lock() (unlock func()) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.log.wait()
+	return a.mu.Unlock
+}
+
+// err returns why nothing can be added. The caller holds mu.
+func (a *Asciicast) err() error {
+	if a.failed == nil && a.closed {
+		return os.ErrClosed
+	}
+	return a.failed
+}
+
+func (a *Asciicast) add(code string, b []byte) error {
+	defer a.lock()()
 	if ok, err := a.takes(len(b)); !ok {
 		return err
 	}
@@ -130,8 +146,12 @@ func (a *Asciicast) add(code string, b []byte) error {
 		b = append(part, b...)
 		part = b // has grown
 	}
+	if code != "e" && !a.shown && bytes.IndexByte(b, 0) >= 0 {
+		a.parts[code] = part[:0]
+		return a.event(map[string]string{"o": "O", "i": "I"}[code], b)
+	}
 	n := whole(b)
-	err := a.err
+	err := a.err()
 	if n > 0 {
 		err = a.event(code, b[:n])
 	}
@@ -142,7 +162,7 @@ func (a *Asciicast) add(code string, b []byte) error {
 // takes reports whether n more bytes are to be recorded, and counts them.
 func (a *Asciicast) takes(n int) (bool, error) {
 	if a.full || n == 0 {
-		return false, a.err
+		return false, a.err()
 	}
 	if int64(n) > a.left {
 		a.full = true
@@ -166,30 +186,35 @@ func whole(b []byte) int {
 	return len(b)
 }
 
-// event writes one line. The caller holds mu.
+// event writes one line; data of the codes "O" and "I" in base64. The caller holds
+// mu.
 func (a *Asciicast) event(code string, data []byte) error {
-	if a.err != nil {
-		return a.err
+	if err := a.err(); err != nil {
+		return err
 	}
 	now := time.Now()
 	line := strconv.AppendFloat(append(a.line[:0], '['), now.Sub(a.last).Seconds(), 'f', 6, 64)
 	line = append(append(append(line, `, "`...), code...), `", `...)
-	a.line = append(appendReadable(line, data), ']', '\n')
-	if a.err = a.write(a.line); a.err == nil {
+	if code == "O" || code == "I" {
+		line = append(base64.StdEncoding.AppendEncode(append(line, '"'), data), '"')
+	} else {
+		line = appendReadable(line, data)
+	}
+	a.line = append(line, ']', '\n')
+	if a.failed = a.write(a.line); a.failed == nil {
 		a.last = now
 	}
-	return a.err
+	return a.failed
 }
 
 // write writes one line. The caller holds mu, or is the only one.
 func (a *Asciicast) write(line []byte) error {
-	if a.log != nil {
-		line = a.log.seal(line)
+	line = a.log.seal(line)
+	_, err := a.f.Write(line)
+	if err == nil {
+		a.log.add(line)
 	}
-	if _, err := a.f.Write(line); err != nil || a.log == nil {
-		return err
-	}
-	return a.log.add(line)
+	return err
 }
 
 // Close ends the recording with how the operation ended and makes it durable.
@@ -197,28 +222,24 @@ func (a *Asciicast) write(line []byte) error {
 func (a *Asciicast) Close(out protocol.Outcome) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.closed {
+		return os.ErrClosed
+	}
 	for _, code := range []string{"o", "e", "i"} {
 		if b := a.parts[code]; len(b) > 0 {
-			_ = a.event(code, b) // kept in err
+			_ = a.event(code, b) // is remembered
 		}
 	}
 	status := out.Code
 	if status == "" {
 		status = string(out.Status)
 	}
-	err := a.event("x", []byte(status))
-	switch {
-	case err != nil:
-	case a.log != nil:
-		err = a.log.close()
-	default:
-		err = a.f.Sync()
-	}
+	_ = a.event("x", []byte(status)) // as well
+	a.closed = true
+	a.log.close()
+	err := a.failed
 	if cerr := a.f.Close(); err == nil {
 		err = cerr
-	}
-	if a.err == nil {
-		a.err = os.ErrClosed
 	}
 	return err
 }

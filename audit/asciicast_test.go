@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -80,6 +81,35 @@ func TestAsciicast(t *testing.T) {
 
 	_, err = audit.CreateAsciicast(dir, castOp(), 1, nil)
 	require.ErrorIs(t, err, os.ErrExist, "no recording is overwritten")
+}
+
+// TestAsciicastOfWhatIsNoText: it is there byte for byte, unless a terminal showed it.
+func TestAsciicastOfWhatIsNoText(t *testing.T) {
+	dir := t.TempDir()
+	op := castOp()
+	op.Terminal = nil
+	a, err := audit.CreateAsciicast(dir, op, 1<<20, nil)
+	require.NoError(t, err)
+	require.NoError(t, a.Output([]byte("text\xe2\x82"), false))
+	require.NoError(t, a.Output([]byte("\xac\x00\xff"), false))
+	require.NoError(t, a.Output([]byte("text\n"), false))
+	require.NoError(t, a.Output([]byte("a\x00b"), true))
+	require.NoError(t, a.Input([]byte("\x00\xc3")))
+	require.NoError(t, a.Close(protocol.Outcome{Status: protocol.StatusOK}))
+	path := filepath.Join(dir, "s-1", "3.cast")
+	_, codes, data := events(t, path)
+	require.Equal(t, []string{"o", "O", "o", "e", "I", "x"}, codes)
+	require.Equal(t, []string{"text", base64.StdEncoding.EncodeToString([]byte("\xe2\x82\xac\x00\xff")), "text\n", "a\x00b", "AMM=", "ok"}, data)
+
+	op = castOp()
+	op.ID = 4
+	a, err = audit.CreateAsciicast(dir, op, 1<<20, nil)
+	require.NoError(t, err)
+	require.NoError(t, a.Output([]byte("\x1b[H\x00x"), false))
+	require.NoError(t, a.Close(protocol.Outcome{Status: protocol.StatusOK}))
+	_, codes, data = events(t, filepath.Join(dir, "s-1", "4.cast"))
+	require.Equal(t, []string{"o", "x"}, codes)
+	require.Equal(t, "\x1b[H\x00x", data[0])
 }
 
 func TestAsciicastSaysThatItIsFull(t *testing.T) {

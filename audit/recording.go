@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -29,36 +30,47 @@ type Recording struct {
 	Last   bool   `json:"last,omitempty"`
 }
 
-// How large a chunk becomes, and how old.
+// How large a chunk becomes, and how old; and how many may wait for the disk.
 const (
 	maxChunk    = 1 << 20
 	maxChunkAge = 5 * time.Second
+	maxBehind   = 8
 )
 
-// A recordingLog hashes a recording into a journal. Its recording's lock guards it.
+// A recordingLog makes a recording durable chunk by chunk, and hashes the chunks
+// into a journal, while the recording goes on: whoever adds something waits for
+// the disk only where maxBehind chunks do. The recording's lock guards it.
 type recordingLog struct {
 	cast   *Asciicast
-	j      *Journal
-	event  Event // of each chunk, but for what is its own
+	j      *Journal // nil: the recording is made durable only
+	event  Event    // of each chunk, but for what is its own
 	sealer *sealer
 	lines  uint64
+	sync   func() error // of the recording's file
 
 	sum   hash.Hash
 	chunk Recording
 	timer *time.Timer
-	done  bool
+
+	behind  []Recording // that are not in the journal yet
+	writing bool        // there is a goroutine that puts them there
+	changed *sync.Cond  // one of both has
 }
 
 func newRecordingLog(a *Asciicast, j *Journal, op *protocol.Operation) *recordingLog {
-	s := op.Session
-	e := Event{Kind: RecordingChunk, Session: s.ID, Command: op.ID, Target: &Target{Name: Text(s.Resource.Name), Protocol: Text(s.Resource.Protocol)}}
-	if id := s.Identity; id != nil {
-		e.Identity = &Identity{Issuer: Text(id.Issuer), Subject: Text(id.Subject), Kind: Text(id.Kind)}
-	}
-	l := &recordingLog{cast: a, j: j, event: e, sealer: j.session(s).sealer, sum: sha256.New()}
-	l.chunk.File = fmt.Sprintf("%s/%d.cast", s.ID, op.ID)
+	l := &recordingLog{cast: a, j: j, sync: a.f.Sync, changed: sync.NewCond(&a.mu)}
 	l.timer = time.AfterFunc(time.Hour, l.late)
 	l.timer.Stop()
+	if j == nil {
+		return l
+	}
+	s := op.Session
+	l.event = Event{Kind: RecordingChunk, Session: s.ID, Command: op.ID, Target: &Target{Name: Text(s.Resource.Name), Protocol: Text(s.Resource.Protocol)}}
+	if id := s.Identity; id != nil {
+		l.event.Identity = &Identity{Issuer: Text(id.Issuer), Subject: Text(id.Subject), Kind: Text(id.Kind)}
+	}
+	l.sealer, l.sum = j.session(s).sealer, sha256.New()
+	l.chunk.File = fmt.Sprintf("%s/%d.cast", s.ID, op.ID)
 	return l
 }
 
@@ -78,57 +90,100 @@ func recordingPlace(session string, command, line uint64) string {
 }
 
 // add notes a line that was written.
-func (l *recordingLog) add(line []byte) error {
-	l.sum.Write(line)
+func (l *recordingLog) add(line []byte) {
+	if l.sum != nil {
+		l.sum.Write(line)
+	}
 	if l.chunk.Size == 0 {
 		l.timer.Reset(maxChunkAge)
 	}
-	if l.chunk.Size += int64(len(line)); l.chunk.Size < maxChunk {
-		return nil
+	if l.chunk.Size += int64(len(line)); l.chunk.Size >= maxChunk {
+		l.end(false)
 	}
-	return l.flush(false)
 }
 
-// flush records the chunk, whose bytes are on stable storage then.
-func (l *recordingLog) flush(last bool) error {
+// end ends the chunk.
+func (l *recordingLog) end(last bool) {
 	l.timer.Stop()
 	if l.chunk.Size == 0 && !last {
-		return nil
-	}
-	if err := l.cast.f.Sync(); err != nil {
-		return err
+		return
 	}
 	c := l.chunk
-	c.SHA256, c.Last = hex.EncodeToString(l.sum.Sum(nil)), last
-	e := l.event
-	e.Recording = &c
-	l.j.mu.Lock()
-	err := l.j.room()
-	if err == nil {
-		err = l.j.appendEvent(e)
+	l.chunk.From, l.chunk.Size = c.From+c.Size, 0
+	if c.Last = last; l.sum != nil {
+		c.SHA256 = hex.EncodeToString(l.sum.Sum(nil))
+		l.sum.Reset()
 	}
-	l.j.mu.Unlock()
-	if err != nil {
+	if l.behind = append(l.behind, c); !l.writing {
+		l.writing = true
+		go l.write()
+	}
+}
+
+// wait returns when another chunk may wait for the disk.
+func (l *recordingLog) wait() {
+	for len(l.behind) >= maxBehind && l.writing {
+		l.changed.Wait()
+	}
+}
+
+// write records chunks until none is left, or one cannot be: whoever adds
+// something next is told.
+func (l *recordingLog) write() {
+	l.cast.mu.Lock()
+	defer l.cast.mu.Unlock()
+	for len(l.behind) > 0 && l.cast.failed == nil {
+		chunks := l.behind
+		l.cast.mu.Unlock()
+		err := protocol.Guard(func() error { return l.record(chunks) })
+		l.cast.mu.Lock()
+		if l.behind = l.behind[len(chunks):]; err != nil {
+			l.cast.failed = err
+		}
+		l.changed.Broadcast()
+	}
+	l.writing = false
+	l.changed.Broadcast()
+}
+
+// record puts chunks into the journal, whose bytes are on stable storage then.
+func (l *recordingLog) record(chunks []Recording) error {
+	if err := l.sync(); err != nil || l.j == nil {
 		return err
 	}
-	l.sum.Reset()
-	l.chunk.From, l.chunk.Size = c.From+c.Size, 0
+	l.j.mu.Lock()
+	defer l.j.mu.Unlock()
+	for _, c := range chunks {
+		e := l.event
+		e.Recording = &c
+		if err := l.j.room(); err != nil {
+			return err
+		}
+		if err := l.j.appendEvent(e); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// late records a chunk to which nothing was added for a while.
+// late ends a chunk to which nothing was added for a while.
 func (l *recordingLog) late() {
 	l.cast.mu.Lock()
 	defer l.cast.mu.Unlock()
-	if l.done || l.cast.err != nil {
-		return
+	if !l.cast.closed && l.cast.failed == nil {
+		l.end(false)
 	}
-	l.cast.err = l.flush(false) // the next who adds something is told
 }
 
-func (l *recordingLog) close() error {
-	l.done = true
-	return l.flush(true)
+// close ends the last chunk, and returns when all are recorded.
+func (l *recordingLog) close() {
+	if l.cast.failed == nil {
+		l.end(true)
+	}
+	l.timer.Stop()
+	for l.writing {
+		l.changed.Wait()
+	}
 }
 
 // A RecordingReport is what [VerifyRecordings] found.

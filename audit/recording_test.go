@@ -34,6 +34,15 @@ func recordShell(t *testing.T, j *Journal, dir string, d Detail, n int, end bool
 	return cast
 }
 
+// settle waits until the journal has all chunks that have ended.
+func settle(a *Asciicast) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.log.writing {
+		a.log.changed.Wait()
+	}
+}
+
 func TestRecordingsAreInTheJournal(t *testing.T) {
 	jdir, dir := t.TempDir(), t.TempDir()
 	j := openTest(t, jdir, Options{})
@@ -81,6 +90,7 @@ func TestRecordingAfterACrash(t *testing.T) {
 	j := openTest(t, jdir, Options{})
 	cast := recordShell(t, j, dir, Detail{}, 10, false)
 	cast.log.late() // five seconds without a word
+	settle(cast)
 	require.NoError(t, cast.Output([]byte("more"), false))
 	require.NoError(t, j.Sync(t.Context(), j.End()))
 	crash(j)
@@ -140,6 +150,65 @@ func TestRecordingNeedsItsJournal(t *testing.T) {
 	d.fail(func([]byte) (int, error) { return 0, syscall.EIO })
 	require.Error(t, j.Flush(t.Context(), j.End()))
 	cast.log.late()
+	settle(cast)
 	require.ErrorIs(t, cast.Output([]byte("x"), false), syscall.EIO)
 	require.ErrorIs(t, cast.Close(protocol.Outcome{}), syscall.EIO)
+}
+
+// TestRecordingDoesNotWaitForTheDisk: whoever adds something goes on while the disk
+// works, as far as is bounded; the journal has no chunk that is not durable.
+func TestRecordingDoesNotWaitForTheDisk(t *testing.T) {
+	jdir, dir := t.TempDir(), t.TempDir()
+	j := openTest(t, jdir, Options{})
+	cast := recordShell(t, j, dir, Detail{}, 0, false)
+	began, release := make(chan struct{}, 100), make(chan error)
+	sync := cast.log.sync
+	cast.log.sync = func() error {
+		began <- struct{}{}
+		if err := <-release; err != nil {
+			return err
+		}
+		return sync()
+	}
+	mib := bytes.Repeat([]byte("x"), 1<<20)
+	for range maxBehind {
+		require.NoError(t, cast.Output(mib, false))
+	}
+	<-began
+	more := make(chan error)
+	go func() { more <- cast.Output(mib, false) }()
+	require.NoError(t, j.Flush(t.Context(), j.End()))
+	for _, e := range events(t, jdir) {
+		require.NotEqual(t, RecordingChunk, e.Kind, "its bytes are not durable")
+	}
+	select {
+	case err := <-more:
+		require.Fail(t, "more than may be behind", "%v", err)
+	default:
+	}
+	release <- nil
+	require.NoError(t, <-more)
+	<-began
+	go close(release)
+	require.NoError(t, cast.Close(protocol.Outcome{Status: protocol.StatusOK}))
+	require.ErrorIs(t, cast.Close(protocol.Outcome{}), os.ErrClosed)
+	require.NoError(t, j.Close())
+	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	require.NoError(t, err)
+	require.Equal(t, RecordingReport{Whole: 1}, r)
+}
+
+// A disk that fails ends the recording, also one that no journal knows of.
+func TestRecordingNeedsItsDisk(t *testing.T) {
+	for name, j := range map[string]*Journal{"journal": openTest(t, t.TempDir(), Options{}), "none": nil} {
+		op := &protocol.Operation{ID: 2, Session: &protocol.SessionInfo{ID: "s1", Identity: &protocol.Identity{Subject: "alice"}}}
+		cast, err := CreateAsciicast(t.TempDir(), op, 64<<20, j)
+		require.NoError(t, err)
+		failed := make(chan struct{})
+		cast.log.sync = func() error { defer close(failed); return syscall.EIO }
+		require.NoError(t, cast.Output(bytes.Repeat([]byte("x"), 1<<20), false), name)
+		<-failed
+		require.ErrorIs(t, cast.Close(protocol.Outcome{}), syscall.EIO, name)
+		require.Error(t, cast.Output([]byte("x"), false), name)
+	}
 }

@@ -39,8 +39,8 @@ type RecordingConfig struct {
 }
 
 // Recordings returns the step that keeps the streams of operations, such as
-// shells and commands, as asciicasts, one file for each. Bodies that are not text
-// are there as far as they read as text. What a client sees has been written to the file
+// shells and commands, as asciicasts, one file for each. What is not text, as bytes with
+// a NUL show, is kept as it is, except on a terminal. What a client sees has been written to the file
 // before; if that fails, the operation ends, and if the file cannot be completed,
 // its record says so and the session ends. It never allows anything, and does not
 // replace [Record]: it stands behind what masks, and keeps what is left of the

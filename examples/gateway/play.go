@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -28,7 +29,8 @@ is, of a session also the recordings that are still to come, until the command i
 interrupted. Sealed recordings are played with -identity.
 
 What would make the terminal answer or change its settings (titles, clipboard,
-questions) is left out, since whoever was recorded may have meant the viewer.
+questions) is left out, since whoever was recorded may have meant the viewer. With
+-raw nothing is, and what was no text comes out byte for byte.
 `
 
 // maxEvent bounds a line of a recording: a chunk of 32 KiB of which each byte is
@@ -205,6 +207,12 @@ func (pl *player) play(ctx context.Context, path string) error {
 		switch code {
 		case "o":
 			_, err = io.WriteString(pl.out, data)
+		case "O": // no text
+			var b []byte
+			if b, err = base64.StdEncoding.DecodeString(data); err != nil {
+				return fmt.Errorf("%s: line %d: %w", path, n, err)
+			}
+			_, err = pl.out.Write(b)
 		case "e":
 			_, err = io.WriteString(pl.errs, data)
 		case "m":

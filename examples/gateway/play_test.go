@@ -29,6 +29,14 @@ func TestPlay(t *testing.T) {
 	out, _, code = played(t, `{"version":2}`+"\n"+`[1.0, "o", "a"]`+"\n"+`[1.5, "o", "b"]`+"\n"+`[2, "o`)
 	require.Equal(t, "ab", out, "a recording that was cut off")
 	require.Zero(t, code)
+	binary := `{"version":3}` + "\n" + `[0, "O", "AP9hCg=="]` + "\n" + `[0, "I", "AA=="]` + "\n"
+	out, _, code = played(t, binary)
+	require.Equal(t, "\x00\ufffda\n", out)
+	require.Zero(t, code)
+	out, _, _ = played(t, binary, "-raw")
+	require.Equal(t, "\x00\xffa\n", out, "what was no text, as it was")
+	_, errs, code = played(t, `{"version":3}`+"\n"+`[0, "O", "?"]`+"\n")
+	require.Equal(t, 1, code, errs)
 	// What was seen already is not waited for.
 	long := `{"version":3}` + "\n" + `[9000000, "o", "a"]` + "\n" + `[1, "o", "b"]` + "\n" + `[1, "o", "c"]` + "\n"
 	out, _, code = played(t, long, "-from", "2500h")

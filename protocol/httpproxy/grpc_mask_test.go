@@ -2,6 +2,7 @@ package httpproxy_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"io"
 	"net"
@@ -230,6 +231,13 @@ func TestMessagesThatCannotBeMasked(t *testing.T) {
 					b, err := os.ReadFile(f)
 					require.NoError(t, err)
 					require.NotContains(t, string(b), "ann@")
+					for line := range strings.SplitSeq(string(b), "\n") {
+						if _, data, ok := strings.Cut(line, `"O", "`); ok {
+							b, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(data, `"]`))
+							require.NoError(t, err)
+							require.NotContains(t, string(b), "ann@")
+						}
+					}
 				}
 			}
 		})
