@@ -20,7 +20,8 @@ const (
 // more than [HoldBack] bytes of it: of a longer line all but the last 4 KiB is
 // then looked at. Who shows the stream to a person calls [Stream.Flush] when
 // nothing has come for a while, say 20 ms, and shows so what was held back; of a
-// value whose beginning was shown so, only the rest is masked. It is for one
+// value whose beginning was shown so, only the rest is masked. Who shows it to a
+// program calls [Stream.Settled] then, which keeps back what may go on. It is for one
 // goroutine at a time.
 //
 // Control sequences of a terminal (ECMA-48) stay what they are and in their
@@ -93,6 +94,55 @@ func (s *Stream) Flush() []byte {
 	}
 	return s.out
 }
+
+// Settled returns what of what was held back can be told by now: the line without its
+// last word, nor the words with digits before it, in which a value may begin that is
+// not yet whole. With patterns of one's own it keeps back 4 KiB. What comes later as
+// context is not waited for. The result is valid until the next call of any method.
+func (s *Stream) Settled() []byte {
+	s.out = s.out[:0]
+	if to := s.settled(); s.shown < to {
+		s.show(to, false)
+		s.forget()
+	}
+	return s.out
+}
+
+// settled returns how much of the line can be told.
+func (s *Stream) settled() int {
+	if s.key { // its end is known when its line is whole
+		return s.shown
+	}
+	to := len(s.line)
+	if s.texts.set.hasPatterns() {
+		to -= keepBack
+	}
+	word := func(end int) (start int) { // that ends there
+		for start = end; start > s.shown && !isBlank(s.line[start-1]); start-- {
+		}
+		return start
+	}
+	for to = word(to); to > s.shown; {
+		end := to
+		for ; end > s.shown && isBlank(s.line[end-1]); end-- {
+		}
+		start := word(end)
+		if !bytes.ContainsAny(s.line[start:end], "0123456789") {
+			break
+		}
+		to = start
+	}
+	d := s.texts
+	d.found = d.set.detector.Find(d.found[:0], s.text(), detect.Field{})
+	for i := range d.found {
+		if f := &d.found[i]; s.place(f.End-1) >= to || f.End == len(s.text()) {
+			to = min(to, s.place(f.Start))
+		}
+	}
+	return to
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
 
 // take adds b to the line.
 func (s *Stream) take(b []byte) {

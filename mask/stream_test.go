@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/mask"
+	"github.com/sallyport-dev/gateway/mask/detect"
 )
 
 func detecting(t testing.TB, with mask.Transform, kinds ...string) *mask.Set {
@@ -79,6 +80,49 @@ func TestStreamFlush(t *testing.T) {
 	require.Equal(t, "ada@example.com:~$ ls 4111 1111*** x\nnext ada@exa***\n", strings.ReplaceAll(out.String(), " 1111 11***", "***"))
 	require.Empty(t, s.Flush())
 	require.Empty(t, s.Next(nil, true))
+}
+
+// What a program waits for is shown as far as it can be told: no part of a value is.
+func TestStreamSettled(t *testing.T) {
+	all := detecting(t, mask.Redact(), "*")
+	for in, want := range map[string]string{
+		"thinking about it":              "thinking about |it",
+		"ask: ":                          "ask: |",
+		"write to ada@exa":               "write to |ada@exa",
+		"write to ada@example.com, and ": "write to ***, and |",
+		"paid with 4111 1111":            "paid with |4111 1111",
+		"paid with 4111 1111 ":           "paid with |4111 1111 ",
+		"iban DE89 3704 0044 ":           "iban |DE89 3704 0044 ",
+		"call +1 (415) 555-":             "call |+1 (415) 555-",
+		"password=":                      "|password=",
+		"a password: ":                   "a password: |",
+		"\x1b[31mred\x1b[0m text":        "|\x1b[31mred\x1b[0m text",
+		"":                               "|",
+	} {
+		s := all.Stream(nil)
+		before, after, _ := strings.Cut(want, "|")
+		require.Empty(t, s.Next([]byte(in), false), in)
+		require.Equal(t, before, string(s.Settled()), in)
+		require.Empty(t, s.Settled(), in)
+		require.Equal(t, after, strings.ReplaceAll(string(s.Next([]byte("\n"), false)), "\n", ""), in)
+	}
+	own := detecting(t, mask.Redact(), "email")
+	words := func(s *mask.Stream, in string) (out string) {
+		for _, word := range strings.SplitAfter(in, "e") {
+			out += string(s.Next([]byte(word), false)) + string(s.Settled())
+		}
+		return out + string(s.Next(nil, true))
+	}
+	require.Equal(t, "the mail of *** and of *** there\n", words(own.Stream(nil), "the mail of ada@example.com and of eve@example.org there\n"))
+	keys := words(all.Stream(nil), "key "+privateKey+" end\n")
+	require.Equal(t, stream(all, "key "+privateKey+" end\n"), keys)
+
+	set, err := mask.Compile(mask.Rule{Name: "own", Custom: []detect.Custom{{Kind: "own", Pattern: `from .* to [a-z]+`}}, Transform: mask.Redact()})
+	require.NoError(t, err)
+	s := set.Stream(nil)
+	require.Empty(t, s.Next([]byte("from here "), false))
+	require.Empty(t, s.Settled(), "nobody knows where such a value ends")
+	require.Equal(t, "***\n", string(s.Next([]byte("to there\n"), false)))
 }
 
 func TestStreamHoldsLittle(t *testing.T) {

@@ -1,11 +1,18 @@
 package mask
 
 import (
+	"slices"
+
 	"github.com/sallyport-dev/gateway/mask/detect"
 )
 
 // HasDetectors reports whether any rule is about what detectors find.
 func (s *Set) HasDetectors() bool { return s.detector != nil }
+
+// hasPatterns reports whether any rule has patterns of its own.
+func (s *Set) hasPatterns() bool {
+	return slices.ContainsFunc(s.rules, func(r Rule) bool { return len(r.Custom) > 0 })
+}
 
 // detectors makes the one detector that looks for what all rules want found.
 func (s *Set) detectors() error {

@@ -51,16 +51,22 @@ func (m *masking) streams(op *protocol.Operation) func(protocol.Stream) (protoco
 		if st.In {
 			return nil, nil
 		}
-		return m.stream(m.told(nil)), nil
+		return m.stream(st, m.told(nil)), nil
 	}
 }
 
-// stream masks what is found in one stream.
-func (m *masking) stream(masked func(rule, what string)) protocol.BytesFunc {
+// stream masks what is found in one stream. In a pause a person sees what there is,
+// as of a prompt, and a program, which reads streams with a media type, what can be
+// told of it.
+func (m *masking) stream(st protocol.Stream, masked func(rule, what string)) protocol.BytesFunc {
 	s := m.set.Stream(masked)
+	paused := s.Flush
+	if st.Kind != "" {
+		paused = s.Settled
+	}
 	return func(chunk []byte, last bool) ([]byte, error) {
 		if len(chunk) == 0 && !last {
-			return s.Flush(), nil
+			return paused(), nil
 		}
 		return s.Next(chunk, last), nil
 	}

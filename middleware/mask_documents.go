@@ -56,7 +56,7 @@ func (m *masking) texts(op *protocol.Operation) func(protocol.Stream) (protocol.
 		if st.In || !isText(st.Kind) || isJSON(st.Kind) || st.Kind == "text/event-stream" || globAny(m.passKinds, st.Kind) {
 			return nil, nil
 		}
-		return m.stream(m.told(op.MarkMasked)), nil
+		return m.stream(st, m.told(op.MarkMasked)), nil
 	}
 }
 

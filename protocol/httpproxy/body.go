@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -44,7 +45,7 @@ func (q *request) tapBody() error {
 	}
 	body := io.Reader(counted)
 	if f != nil {
-		body = &tapped{src: counted, f: f, q: q}
+		body = &tapped{src: &direct{r: counted}, f: f, q: q}
 		r.ContentLength = -1
 		r.Header.Del("Content-Length")
 	}
@@ -111,19 +112,21 @@ func (q *request) response(res *http.Response) error {
 type targetBody struct {
 	io.ReadCloser
 	stop  func()
-	whole bool
+	whole atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *targetBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.whole = b.whole || err == io.EOF
+	if err == io.EOF {
+		b.whole.Store(true)
+	}
 	return n, err
 }
 
 // Close implements io.Closer.
 func (b *targetBody) Close() error {
-	if !b.whole {
+	if !b.whole.Load() {
 		b.stop()
 	}
 	return b.ReadCloser.Close()
@@ -178,7 +181,7 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 	}); err != nil {
 		return nil, &stepError{err}
 	}
-	body := io.Reader(res.Body)
+	body, announced := io.Reader(res.Body), none || res.ContentLength >= 0
 	var eof func()
 	if none && (q.x.WantsDocs() || stream != nil) {
 		hide := q.x.WantsDocs() && (hides || !isGRPC)
@@ -258,10 +261,14 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 			res.Header.Set("Content-Length", strconv.Itoa(len(b)))
 		}
 	}
-	if stream != nil {
-		body = &tapped{src: body, f: stream, q: q}
+	if stream == nil {
+		return q.counted(body, res.Body, eof), nil
 	}
-	return q.counted(body, res.Body, eof), nil
+	if announced || doc != nil || looks && kind == eventStream { // it is on its way, or comes in documents
+		return q.counted(&tapped{src: &direct{r: body}, f: stream, q: q}, res.Body, eof), nil
+	}
+	p := newPaced(q, body)
+	return q.counted(&tapped{src: p, f: stream, q: q}, closers{res.Body, p}, eof), nil
 }
 
 // guard runs a step's function; its panic ends the session.
@@ -325,50 +332,4 @@ func (t *text) Read(b []byte) (int, error) {
 		return 0, &stepError{errText}
 	}
 	return n, err
-}
-
-// tapped is a stream that a step rewrites.
-type tapped struct {
-	src  io.Reader
-	f    protocol.BytesFunc
-	q    *request
-	buf  []byte
-	out  []byte
-	last bool
-	err  error
-}
-
-// Read implements io.Reader.
-func (t *tapped) Read(b []byte) (int, error) {
-	for len(t.out) == 0 {
-		switch {
-		case t.err != nil:
-			return 0, t.err
-		case t.last:
-			t.err = io.EOF
-			continue
-		}
-		if t.buf == nil {
-			t.buf = make([]byte, 32<<10)
-		}
-		n, err := t.src.Read(t.buf)
-		if t.last = err == io.EOF; n == 0 && err == nil {
-			continue
-		}
-		if n > 0 || t.last {
-			if ferr := t.q.guard(func() (ferr error) { t.out, ferr = t.f(t.buf[:n], t.last); return ferr }); ferr != nil {
-				t.out, t.err = nil, &stepError{ferr}
-				t.q.fault(t.err)
-				continue
-			}
-		}
-		if err != nil && !t.last {
-			if t.err = err; errors.Is(err, errText) {
-				t.q.fault(err)
-			}
-		}
-	}
-	n := copy(b, t.out)
-	t.out = t.out[n:]
-	return n, nil
 }

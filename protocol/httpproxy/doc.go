@@ -129,7 +129,10 @@
 // Where a step looks at documents and leaves a text to its tap on bytes, as the step
 // mask does where it only detects, the text has to be UTF-8, and the client is told
 // so. Such a text is as long as it likes: a line is shown when its end has come, or
-// 16 KiB of it.
+// 16 KiB of it. Of a response whose length is not announced, taps hear when nothing has
+// come for 30 ms: a mask then shows of the line what can be told, but not its last word,
+// nor words with digits before it, in which a value may begin that is not yet whole; with
+// patterns of one's own it keeps back 4 KiB.
 //
 // The messages of gRPC and gRPC-Web that come back are documents of kind
 // application/json too, where the option descriptors names their types, or they are

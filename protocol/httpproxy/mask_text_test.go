@@ -2,6 +2,7 @@ package httpproxy_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net/http"
 	"runtime"
@@ -136,4 +137,58 @@ func TestLongTextsAreMaskedAsTheyCome(t *testing.T) {
 	}
 	require.Equal(t, total/len(line), n)
 	require.Less(t, most, int64(total/2), "the text is kept")
+}
+
+// TestTextIsShownInAPause: of a line that does not end, what can be told is shown
+// when nothing has come for a while, and no part of a value, whose rest may come.
+func TestTextIsShownInAPause(t *testing.T) {
+	seen := make(chan struct{})
+	parts := []string{"working on it, and write to ann@exam", "ple.com or ", "to nobody. 4111 1111", " 1111 1111 good bye", "\nend"}
+	r := newRig(t, rigConfig{steps: []middleware.Step{
+		middleware.Mask(mask.Rule{Name: "found", Detect: []string{"email", "card"}, Transform: mask.Redact()})},
+		handler: func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", req.URL.Query().Get("kind"))
+			for _, part := range parts {
+				_, _ = io.WriteString(w, part)
+				w.(http.Flusher).Flush()
+				select {
+				case <-seen:
+				case <-req.Context().Done():
+					return
+				}
+			}
+		}})
+	for _, http2 := range []bool{false, true} {
+		for _, kind := range []string{"text/plain", "text/html", "text/event-streams"} {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", "https://app.gw.test/?kind="+kind, nil)
+			require.NoError(t, err)
+			req.Header.Set("Authorization", "Bearer "+r.token)
+			client := r.client(http2)
+			client.Timeout = time.Minute
+			res, err := client.Do(req)
+			require.NoError(t, err)
+			for _, want := range []string{"working on it, and write to ", "*** or ", "to nobody. ", "*** good ", "bye\n"} {
+				got := make([]byte, len(want))
+				_, err := io.ReadFull(res.Body, got)
+				require.NoError(t, err)
+				require.Equal(t, want, string(got))
+				seen <- struct{}{}
+			}
+			rest, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Equal(t, "end", string(rest))
+			require.NoError(t, res.Body.Close())
+
+			// A client that leaves ends the request while the target is waited for.
+			ctx, leave := context.WithCancel(t.Context())
+			res, err = client.Do(req.WithContext(ctx))
+			require.NoError(t, err)
+			_, err = io.ReadFull(res.Body, make([]byte, 10))
+			require.NoError(t, err)
+			leave()
+			_ = res.Body.Close()
+			client.CloseIdleConnections()
+		}
+	}
+	require.NoError(t, r.gateway.Shutdown(t.Context()))
 }
