@@ -70,3 +70,42 @@ func TestEarlierVersion(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, p.Entries, 2)
 }
+
+// Who asks what waits does not have all read that ever did.
+func TestDecidedIsNotRead(t *testing.T) {
+	w := audittest.NewWorld(t)
+	s := w.Session("alice", "orders", protocol.Human)
+	w.Open(s)
+	before, at, twice := w.Op(s, "drop", "drop table a", protocol.Schema), w.Op(s, "update", "update b", protocol.Write), w.Op(s, "delete", "delete from c", protocol.Write)
+	w.Hold(before, "t1")
+	w.Hold(twice, "t2")
+	w.Decide(twice, protocol.Decision{Effect: protocol.HoldEffect, By: "second", Ticket: "t3"})
+	w.Flush()
+	file := filepath.Join(t.TempDir(), "index.sqlite")
+	x := openIndex(t, file, w.Dir)
+	require.NoError(t, x.Update(t.Context()))
+	p, err := x.Search(t.Context(), audit.Query{Outcome: "hold"})
+	require.NoError(t, err)
+	require.Len(t, p.Entries, 2)
+
+	x = openIndex(t, file, w.Dir) // as after a new start
+	w.Hold(at, "t4")
+	for _, op := range []*protocol.Operation{before, at, twice} {
+		w.Decide(op, audittest.Allow)
+	}
+	w.End(before, protocol.StatusOK, 1)
+	w.Close()
+	require.NoError(t, x.Update(t.Context()))
+	db, err := sql.Open("sqlite", file)
+	require.NoError(t, err)
+	defer db.Close()
+	_, err = db.Exec("update block set data = x'00'")
+	require.NoError(t, err)
+	for _, q := range []audit.Query{{Outcome: "hold"}, {Kind: audit.ApprovalRequested}, {Approval: "t3"}} {
+		p, err := x.Search(t.Context(), q)
+		require.NoError(t, err)
+		require.Empty(t, p.Entries)
+	}
+	_, err = x.Search(t.Context(), audit.Query{Outcome: "allow"})
+	require.Error(t, err, "these are")
+}

@@ -50,6 +50,20 @@ func (d *docs) add(n uint16) bool {
 	return true
 }
 
+// remove removes n, and reports whether it was there.
+func (d *docs) remove(n uint16) bool {
+	if d.bits != nil {
+		was := d.bits[n/64]
+		d.bits[n/64] = was &^ (1 << (n % 64))
+		return d.bits[n/64] != was
+	}
+	i, found := slices.BinarySearch(d.list, n)
+	if found {
+		d.list = slices.Delete(d.list, i, i+1)
+	}
+	return found
+}
+
 // encode returns d as its row holds it: the bitmap, which no list is as long as,
 // or the list.
 func (d *docs) encode() []byte {

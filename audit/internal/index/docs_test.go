@@ -28,6 +28,11 @@ func TestDocs(t *testing.T) {
 		for _, v := range rapid.SliceOfN(rapid.IntRange(0, bucketSize-1), 0, 20).Draw(t, "more") {
 			add(v)
 		}
+		for _, v := range rapid.SliceOfN(rapid.IntRange(0, bucketSize-1), 0, 20).Draw(t, "less") {
+			p := uint16(v % bucketSize)
+			require.Equal(t, want[p], d.remove(p))
+			delete(want, p)
+		}
 		b := d.encode()
 		require.LessOrEqual(t, len(b), bitmapLen)
 		again := decode(b)

@@ -178,6 +178,7 @@ func (x *Index) filters(ctx context.Context, q audit.Query) (list []filter, err 
 	if len(list) == 0 {
 		list = append(list, filter{termOf(whole, "")})
 	}
+	slices.SortStableFunc(list, func(a, b filter) int { return cmp.Compare(len(a), len(b)) }) // a pattern is many rows
 	return list, nil
 }
 

@@ -41,11 +41,12 @@ type op struct {
 	command uint64
 }
 
-// A running entry waits for an event. day says what its use is counted as, or is
-// nil if that has to be read again.
+// A running entry waits for an event. day says what its use is counted as, and
+// verdict by which terms its newest decision is found; nil: it has to be read again.
 type running struct {
-	entry uint64
-	day   *day
+	entry   uint64
+	day     *day
+	verdict []value
 }
 
 type value struct{ name, value string }
@@ -147,6 +148,9 @@ func (s *source) begin(e *audit.Event) error {
 	known = known && e.Session != ""
 	if known { // a decision about what was held, or another about what was allowed
 		id = r.entry
+		if err := s.recall(r); err != nil {
+			return err
+		}
 		s.later = append(s.later, s.id, int64(id), int64(e.Seq))
 	}
 	if err := s.post(id, e); err != nil {
@@ -167,7 +171,44 @@ func (s *source) begin(e *audit.Event) error {
 		s.begun[o] = true
 		fallthrough
 	default:
-		s.running[o] = running{id, dayOf(e)}
+		s.running[o] = running{id, dayOf(e), verdictOf(e)}
+	}
+	return nil
+}
+
+func verdictOf(e *audit.Event) (list []value) {
+	verdict(e, func(name, v string) { list = append(list, value{name, v}) })
+	return list
+}
+
+// recall makes an entry be found no more by what was decided about it so far:
+// whoever asks what is held would have all to look at that ever was.
+func (s *source) recall(r running) error {
+	if r.verdict == nil {
+		newest := r.entry
+		if err := s.t.each("select seq from later where source = ? and entry = ? order by seq desc limit 1", []any{s.id, int64(r.entry)},
+			func(scan func(...any) error) error { return scan(&newest) }); err != nil {
+			return err
+		}
+		e, err := s.find(newest)
+		if err != nil {
+			return err
+		}
+		r.verdict = verdictOf(e)
+	}
+	b, err := s.bucket(r.entry >> bucketBits)
+	if err != nil {
+		return err
+	}
+	for _, v := range r.verdict {
+		t := termOf(v.name, v.value)
+		d, err := s.docs(b, r.entry, t)
+		if err != nil {
+			return err
+		}
+		if d.remove(uint16(r.entry % bucketSize)) {
+			b.modified[t] = d
+		}
 	}
 	return nil
 }
@@ -336,17 +377,9 @@ func (s *source) bucket(n uint64) (*bucket, error) {
 // add makes an entry be found by a term.
 func (s *source) add(b *bucket, id uint64, name, v string) error {
 	t := termOf(name, v)
-	d := b.terms[t]
-	if d == nil {
-		d = &docs{}
-		if !b.whole {
-			var set []byte
-			if _, err := s.t.find("select docs from posting where source = ? and bucket = ? and term = ?", []any{s.id, int64(id >> bucketBits), int64(t)}, &set); err != nil {
-				return err
-			}
-			*d = decode(set)
-		}
-		b.terms[t] = d
+	d, err := s.docs(b, id, t)
+	if err != nil {
+		return err
 	}
 	if d.add(uint16(id % bucketSize)) {
 		b.modified[t] = d
@@ -364,6 +397,23 @@ func (s *source) add(b *bucket, id uint64, name, v string) error {
 		}
 	}
 	return nil
+}
+
+// docs returns the entries of b, in which id is, that have a term.
+func (s *source) docs(b *bucket, id uint64, t term) (*docs, error) {
+	d := b.terms[t]
+	if d == nil {
+		d = &docs{}
+		if !b.whole {
+			var set []byte
+			if _, err := s.t.find("select docs from posting where source = ? and bucket = ? and term = ?", []any{s.id, int64(id >> bucketBits), int64(t)}, &set); err != nil {
+				return nil, err
+			}
+			*d = decode(set)
+		}
+		b.terms[t] = d
+	}
+	return d, nil
 }
 
 // find reads an event that is indexed.

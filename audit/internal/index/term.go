@@ -79,7 +79,7 @@ func terms(e *audit.Event, o opened, add func(name, value string)) {
 		}
 	}
 	add(whole, "")
-	add(kind, string(e.Kind))
+	verdict(e, add)
 	if e.Session != "" {
 		add(session, e.Session)
 	}
@@ -121,6 +121,19 @@ func terms(e *audit.Event, o opened, add func(name, value string)) {
 		}
 		a.Searched(func(s string) { words.Each(s, func(w string) { add(word, w) }) })
 	}
+	if e.Result != nil {
+		add(outcome, strings.ToLower(e.Result.Status))
+	}
+}
+
+// verdict calls add for each term of e that a later decision takes the place of.
+func verdict(e *audit.Event, add func(name, value string)) {
+	add(kind, string(e.Kind))
+	text := func(name string, v audit.Text) {
+		if v != "" {
+			add(name, lower(v))
+		}
+	}
 	if d := e.Decision; d != nil {
 		add(outcome, strings.ToLower(d.Effect))
 		text(rule, d.Rule)
@@ -129,10 +142,8 @@ func terms(e *audit.Event, o opened, add func(name, value string)) {
 			add(approval, "*")
 		}
 		for _, g := range d.Grants {
-			text(approval, g.Ticket, g.By)
+			text(approval, g.Ticket)
+			text(approval, g.By)
 		}
-	}
-	if e.Result != nil {
-		add(outcome, strings.ToLower(e.Result.Status))
 	}
 }
