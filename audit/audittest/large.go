@@ -3,6 +3,8 @@ package audittest
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -11,9 +13,43 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// Crowd records n operations of 200 people at 20 targets, of which some write and
-// some fail: two events for each that can change something. It is what benchmarks
-// look among.
+// A Crowded is a closed journal of a crowd.
+type Crowded struct {
+	Dir   string // of the journal
+	Index string // where an index of it can be kept
+	Until time.Time
+}
+
+// NewCrowded returns the journal of a crowd's n operations. With a folder, it is
+// made there, and left for the next run.
+func NewCrowded(t testing.TB, folder string, n int) Crowded {
+	t.Helper()
+	if folder == "" {
+		folder = t.TempDir()
+	}
+	c := Crowded{Dir: filepath.Join(folder, fmt.Sprint("journal-", n)), Index: filepath.Join(folder, fmt.Sprint("index-", n))}
+	done := filepath.Join(folder, fmt.Sprint("until-", n)) // written last
+	if b, err := os.ReadFile(done); err == nil {
+		must(t, c.Until.UnmarshalText(b))
+		return c
+	}
+	for _, left := range []string{c.Dir, c.Index} {
+		must(t, os.RemoveAll(left))
+	}
+	must(t, os.MkdirAll(c.Dir, 0o700))
+	w := newWorld(t, c.Dir, audit.Options{MinFree: 1})
+	w.Crowd(n)
+	w.Close()
+	c.Until = w.At
+	b, err := c.Until.MarshalText()
+	must(t, err)
+	must(t, os.WriteFile(done, b, 0o600))
+	return c
+}
+
+// Crowd records n operations of 200 people at 20 targets, of which some write,
+// some are approved and some fail: two events for each that can change something.
+// It is what benchmarks look among.
 func (w *World) Crowd(n int) {
 	w.t.Helper()
 	r := rand.New(rand.NewPCG(1, 2))
@@ -38,8 +74,32 @@ func (w *World) Crowd(n int) {
 			w.Pure(op, status, 1)
 			continue
 		}
-		w.Decide(op, Allow)
+		if op.Risk >= 80 {
+			w.Hold(op, fmt.Sprint("ticket", op.ID))
+			w.Decide(op, Allow, protocol.Decision{Effect: protocol.AllowEffect, By: fmt.Sprint("user", r.IntN(9)), Ticket: fmt.Sprint("ticket", op.ID), Rule: "four eyes"})
+		} else {
+			w.Decide(op, Allow)
+		}
 		w.End(op, status, 1)
+	}
+}
+
+// Live records at so many events a second until the time is up, and calls f with how
+// many events there are whenever some were added.
+func (w *World) Live(rate int, d time.Duration, f func(events uint64)) {
+	w.t.Helper()
+	s := w.Session("live", "orders", protocol.Human)
+	w.Open(s)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	begin := time.Now()
+	for sent := 0; time.Since(begin) < d; <-tick.C {
+		for due := int(float64(rate) * time.Since(begin).Seconds()); sent < due; sent++ {
+			op := w.Op(s, "select", fmt.Sprintf("select email, name from t%d where id = %d", sent%300, sent), protocol.Read)
+			op.Objects = []protocol.Object{{Kind: "table", Name: fmt.Sprintf("public.t%d", sent%300), Access: op.Access}}
+			w.Pure(op, protocol.StatusOK, 1)
+		}
+		f(uint64(w.Journal.End()))
 	}
 }
 

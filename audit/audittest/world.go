@@ -31,18 +31,18 @@ type World struct {
 // NewWorld begins a journal, which ends with the test. Its segments are short.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
-	return newWorld(t, audit.Options{MinFree: 1, SegmentSize: 32 << 10})
+	return newWorld(t, t.TempDir(), audit.Options{MinFree: 1, SegmentSize: 32 << 10})
 }
 
 // NewLargeWorld is [NewWorld] with segments as gateways have them.
 func NewLargeWorld(t testing.TB) *World {
 	t.Helper()
-	return newWorld(t, audit.Options{MinFree: 1})
+	return newWorld(t, t.TempDir(), audit.Options{MinFree: 1})
 }
 
-func newWorld(t testing.TB, o audit.Options) *World {
+func newWorld(t testing.TB, dir string, o audit.Options) *World {
 	t.Helper()
-	w := &World{Dir: t.TempDir(), At: Noon, t: t}
+	w := &World{Dir: dir, At: Noon, t: t}
 	j, err := audit.Open(w.Dir, o)
 	if err != nil {
 		t.Fatal(err)
