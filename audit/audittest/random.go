@@ -201,7 +201,11 @@ func random(t *testing.T, open Opener) {
 	w.Close()
 	must(t, x.Update(t.Context()))
 	list, opened := entries(t, w.Dir)
-	for range 300 {
+	questions := 300
+	if slow {
+		questions = 60
+	}
+	for range questions {
 		q := w.question(r)
 		var want, got []uint64
 		for _, e := range slices.Backward(list) {
