@@ -102,9 +102,9 @@ func TestRepeatedCrashes(t *testing.T) {
 
 var kills = flag.Int("kills", 20, "how often TestKill kills a writer")
 
-// TestKill kills a process that writes under load, again and again in one
-// directory, and looks for every event that it had acknowledged. After ten
-// kills it begins a new directory, because each look reads all of it.
+// TestKill kills a process that writes under load, or that recovers, again and
+// again in one directory, and looks for every event that it had acknowledged. After
+// ten kills it begins a new directory, because each look reads all of it.
 func TestKill(t *testing.T) {
 	n := *kills
 	if testing.Short() {
@@ -119,8 +119,16 @@ func killed(t *testing.T, n int) {
 	t.Helper()
 	dir := t.TempDir()
 	acked, torn := 0, 0
-	for range n {
-		acks := runVictim(t, dir)
+	var start time.Duration // of the victim before
+	for i := range n {
+		early := time.Duration(0)
+		if i%4 == 3 {
+			early = start
+		}
+		acks, took := runVictim(t, dir, early)
+		if early == 0 {
+			start = took
+		}
 		rep, err := Verify(dir)
 		require.NoError(t, err)
 		if rep.Torn > 0 {
@@ -153,26 +161,41 @@ func killed(t *testing.T, n int) {
 	t.Logf("%d kills, %d acknowledged, %d torn tails, %d events, %d ended as unknown", n, acked, torn, rep.Head.Size, rep.Kinds[CommandUnknown])
 }
 
-func runVictim(t *testing.T, dir string) (acks []string) {
+// runVictim kills a process at a random moment while it writes, or before early has
+// passed, and returns what it had acknowledged and how long it took to begin.
+func runVictim(t *testing.T, dir string, early time.Duration) (acks []string, start time.Duration) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "AUDIT_TEST_VICTIM="+dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
+	began := time.Now()
 	require.NoError(t, cmd.Start())
+	kill := func(within time.Duration) {
+		timer := time.AfterFunc(rand.N(within), func() { _ = cmd.Process.Kill() })
+		t.Cleanup(func() { timer.Stop() })
+	}
 	lines := bufio.NewScanner(out)
-	require.True(t, lines.Scan(), "the victim did not start")
-	require.Equal(t, "ready", lines.Text())
-	timer := time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
+	if early > 0 {
+		kill(early)
+	}
+	if lines.Scan() {
+		require.Equal(t, "ready", lines.Text())
+		start = time.Since(began)
+	} else {
+		require.Positive(t, early, "the victim did not start")
+	}
+	if early == 0 {
+		kill(60 * time.Millisecond)
+	}
 	for lines.Scan() {
 		if a, ok := strings.CutSuffix(lines.Text(), "."); ok { // a whole line
 			acks = append(acks, a)
 		}
 	}
 	require.Error(t, cmd.Wait(), "it was killed")
-	return acks
+	return acks, start
 }
 
 // victim records until it is killed, and says what is safe once it is.
