@@ -81,7 +81,7 @@ type Done struct {
 //	POST /sealed         a Deed "erase" with "before"
 //
 // Who did what to which session is an event of its own, on stable storage before
-// it is done. To end a session is the exception: it ends also if the journal
+// it is done, and so is who asked for the open sessions (audit.read). To end a session is the exception: it ends also if the journal
 // cannot record who ended it, which the answer then says.
 func (c *Custody) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
@@ -137,6 +137,9 @@ func (c *Custody) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 	if r.Method == http.MethodGet && part == "sessions" && id == "" {
 		if err := may(SeeSessions); err != nil {
 			return nil, err
+		}
+		if err := c.Journal.own(r.Context(), Event{Kind: JournalRead, Identity: identityOf(who), Remote: Text(r.RemoteAddr), Journal: &About{What: "the open sessions"}}); err != nil {
+			return nil, refuse(http.StatusServiceUnavailable, "the journal cannot record that you read it")
 		}
 		return map[string][]OpenSession{"sessions": c.open()}, nil
 	}

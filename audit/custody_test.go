@@ -91,10 +91,14 @@ func TestTerminate(t *testing.T) {
 	require.Equal(t, "the session was ended by bob: ticket 4711", denied.Reason)
 	require.NoError(t, all[3].Context().Err())
 
-	// A journal that fails keeps nobody from cutting somebody off.
+	// A journal that fails keeps nobody from cutting somebody off, but what it cannot
+	// record is not read.
 	d.mu.Lock()
 	d.syncErr = syscall.EIO
 	d.mu.Unlock()
+	code, body = ask("see", http.MethodGet, "/sessions", Deed{})
+	require.Equal(t, 503, code)
+	require.NotContains(t, body, "alice")
 	code, body = ask("bob", http.MethodPost, "/sessions/cccccc", why)
 	require.Equal(t, 503, code)
 	require.Contains(t, body, "cannot record")
@@ -103,8 +107,12 @@ func TestTerminate(t *testing.T) {
 	code, _ = ask("bob", http.MethodGet, "/sessions", Deed{})
 	require.Equal(t, 403, code)
 
-	i := slices.IndexFunc(events(t, dir), func(e Event) bool { return e.Kind == SessionTerminated })
+	i := slices.IndexFunc(events(t, dir), func(e Event) bool { return e.Kind == JournalRead })
 	e := events(t, dir)[i]
+	require.EqualValues(t, "see", e.Identity.Subject)
+	require.EqualValues(t, "the open sessions", e.Journal.What)
+	i = slices.IndexFunc(events(t, dir), func(e Event) bool { return e.Kind == SessionTerminated })
+	e = events(t, dir)[i]
 	require.EqualValues(t, "bob", e.Identity.Subject)
 	require.Equal(t, "33333333-bbbbbb", e.Journal.Session)
 	require.EqualValues(t, "ticket 4711", e.Journal.What)

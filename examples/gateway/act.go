@@ -15,7 +15,7 @@ import (
 const sessionsHelp = `
 Lists who is at which target right now, oldest first. You log in as for 'gateway
 approvals', and have to be in a group that 'sessions: {see: [...]}' in the
-configuration names.
+configuration names. That you asked is an event of the journal.
 `
 
 const terminateHelp = `
