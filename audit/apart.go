@@ -16,8 +16,9 @@ import (
 
 // An Archive has segments that were moved away from a journal's directory.
 type Archive interface {
-	// Segments returns the names of the files that it has.
-	Segments(ctx context.Context) ([]string, error)
+	// Segments returns the names of the files that it has, and with each what tells
+	// it from another that had this name before, or will have: its version.
+	Segments(ctx context.Context) (map[string]string, error)
 	// Open opens one of them.
 	Open(ctx context.Context, file string) (io.ReadCloser, error)
 }
@@ -31,13 +32,13 @@ func (v *verifier) together(ctx context.Context, segs []segment) ([]segment, err
 	if err != nil {
 		return nil, err
 	}
-	for _, file := range files {
+	for file, version := range files {
 		n, err := strconv.ParseUint(strings.TrimSuffix(file, segmentSuffix), 10, 64)
 		if err != nil || n == 0 || segmentFile(n) != file {
 			return nil, fmt.Errorf("the archive has a segment of the name %q", file)
 		}
 		if !slices.ContainsFunc(segs, func(s segment) bool { return s.number == n }) {
-			segs = append(segs, segment{number: n, path: segmentPath(v.dir, n), fetch: func() (*os.File, error) { return v.download(ctx, file) }})
+			segs = append(segs, segment{number: n, path: segmentPath(v.dir, n), version: version, fetch: func() (*os.File, error) { return v.download(ctx, file) }})
 		}
 	}
 	slices.SortFunc(segs, func(a, b segment) int {

@@ -78,6 +78,10 @@
 // leaf may be larger than they can hold and stands in its segment. What a power
 // failure spoils of the tiles is made again from the leaves.
 //
+// Verifying a large journal takes minutes; with [Trust.Resume] it can be interrupted.
+// The file is then believed to say what was read before, so it belongs to whoever
+// verifies and is kept apart from the journal.
+//
 // # Recordings
 //
 // A recording of a terminal or a command is a file of its own ([Asciicast]), whose

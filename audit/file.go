@@ -101,6 +101,8 @@ type segment struct {
 	number uint64
 	path   string
 	fetch  func() (*os.File, error) // nil: it is at path
+
+	version string // of what fetch gets
 }
 
 func segmentFile(number uint64) string { return fmt.Sprintf("%010d%s", number, segmentSuffix) }

@@ -71,7 +71,7 @@ func ExampleVerifyRecordings() {
 	if err := j.Close(); err != nil {
 		log.Fatal(err)
 	}
-	r, err := audit.VerifyRecordings(context.Background(), dir, recordings)
+	r, err := audit.VerifyRecordings(context.Background(), dir, recordings, nil)
 	fmt.Println(r.Whole, len(r.Missing), len(r.Damages), err)
 	// Output: 0 0 0 <nil>
 }

@@ -197,8 +197,9 @@ type RecordingReport struct {
 // VerifyRecordings checks the recordings in dir against the journal in
 // journalDir: each chunk that it knows, and that nothing is behind the last one
 // but what a crash has left. A bad file does not keep others from being checked;
-// the error is about the journal. Verify the journal first.
-func VerifyRecordings(ctx context.Context, journalDir, dir string) (r RecordingReport, err error) {
+// the error is about the journal. Verify the journal first. Progress, if not nil, is
+// told how many of its events have been read, now and then.
+func VerifyRecordings(ctx context.Context, journalDir, dir string, progress func(read uint64)) (r RecordingReport, err error) {
 	type state struct {
 		next            int64
 		closed, bad, no bool
@@ -206,6 +207,9 @@ func VerifyRecordings(ctx context.Context, journalDir, dir string) (r RecordingR
 	files := map[string]*state{}
 	err = Tail(ctx, journalDir, 0, false, func(e Event) error {
 		c := e.Recording
+		if progress != nil && (c != nil || e.Seq%1024 == 0) {
+			progress(e.Seq)
+		}
 		if c == nil {
 			return nil
 		}

@@ -58,7 +58,9 @@ func TestRecordingsAreInTheJournal(t *testing.T) {
 	}
 	require.Len(t, chunks, 3)
 	require.True(t, chunks[2].Last)
-	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	told := uint64(0)
+	r, err := VerifyRecordings(t.Context(), jdir, dir, func(n uint64) { told = n })
+	require.Positive(t, told)
 	require.NoError(t, err)
 	require.Equal(t, RecordingReport{Whole: 1}, r)
 
@@ -73,13 +75,13 @@ func TestRecordingsAreInTheJournal(t *testing.T) {
 		"replaced": bytes.Repeat([]byte("x"), len(good)),
 	} {
 		require.NoError(t, os.WriteFile(path, bad, 0o600))
-		r, err := VerifyRecordings(t.Context(), jdir, dir)
+		r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
 		require.NoError(t, err)
 		require.Len(t, r.Damages, 1, name)
 		require.Zero(t, r.Whole)
 	}
 	require.NoError(t, os.Remove(path))
-	r, err = VerifyRecordings(t.Context(), jdir, dir)
+	r, err = VerifyRecordings(t.Context(), jdir, dir, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{"s1/2.cast"}, r.Missing)
 }
@@ -95,7 +97,7 @@ func TestRecordingAfterACrash(t *testing.T) {
 	require.NoError(t, j.Sync(t.Context(), j.End()))
 	crash(j)
 	require.NoError(t, openTest(t, jdir, Options{}).Close())
-	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
 	require.NoError(t, err)
 	require.Equal(t, RecordingReport{Open: 1}, r)
 	path := filepath.Join(dir, "s1", "2.cast")
@@ -103,7 +105,7 @@ func TestRecordingAfterACrash(t *testing.T) {
 	require.NoError(t, err)
 	b[100] ^= 1
 	require.NoError(t, os.WriteFile(path, b, 0o600))
-	r, err = VerifyRecordings(t.Context(), jdir, dir)
+	r, err = VerifyRecordings(t.Context(), jdir, dir, nil)
 	require.NoError(t, err)
 	require.Len(t, r.Damages, 1)
 }
@@ -135,7 +137,7 @@ func TestSealedRecording(t *testing.T) {
 	require.Error(t, u.Recording(&clear, bytes.NewReader(b), "s1", 3))
 
 	require.NoError(t, j.Sync(t.Context(), j.End()))
-	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
 	require.NoError(t, err)
 	require.Equal(t, 1, r.Whole, "what is hashed is what is in the file: no key is needed")
 	require.NoError(t, os.Remove(filepath.Join(jdir, sealedDir, "s1.age")))

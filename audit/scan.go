@@ -231,26 +231,39 @@ type tail struct {
 // process died there.
 func walk(segs []segment, visit func(*frame) error, damaged func(Damage) error) (t tail, err error) {
 	w := walker{visit: visit, damaged: damaged}
-	for i, s := range segs {
-		if i > 0 && s.number != segs[i-1].number+1 {
-			what := fmt.Sprintf("segments %d to %d are missing", segs[i-1].number+1, s.number-1)
-			if err := w.damage(s, 0, 0, what); err != nil {
-				return w.tail, err
-			}
-		}
-		if err := w.read(s, i == len(segs)-1); err != nil {
-			return w.tail, err
-		}
-	}
-	return w.tail, nil
+	return w.walk(segs, 0)
 }
 
 type walker struct {
 	tail
 	visit   func(*frame) error
 	damaged func(Damage) error
-	linked  bool // the frame before is known to be the one before
+	behind  func() error // nil, or called behind each segment but the last
+	linked  bool         // the frame before is known to be the one before
 	scratch []byte
+}
+
+// walk reads segs but for the first done, which w has read before.
+func (w *walker) walk(segs []segment, done int) (tail, error) {
+	for i := done; i < len(segs); i++ {
+		s, last := segs[i], i == len(segs)-1
+		if i > 0 && s.number != segs[i-1].number+1 {
+			what := fmt.Sprintf("segments %d to %d are missing", segs[i-1].number+1, s.number-1)
+			if err := w.damage(s, 0, 0, what); err != nil {
+				return w.tail, err
+			}
+		}
+		if err := w.one(s, last); err != nil {
+			return w.tail, err
+		}
+		if w.behind == nil || last {
+			continue
+		}
+		if err := w.behind(); err != nil {
+			return w.tail, err
+		}
+	}
+	return w.tail, nil
 }
 
 func (w *walker) damage(s segment, off, skipped int64, what string) error {
@@ -258,7 +271,8 @@ func (w *walker) damage(s segment, off, skipped int64, what string) error {
 	return w.damaged(Damage{File: filepath.Base(s.path), Segment: s.number, Offset: off, Skipped: skipped, What: what})
 }
 
-func (w *walker) read(s segment, last bool) error {
+// one reads s.
+func (w *walker) one(s segment, last bool) error {
 	r, err := openReader(s)
 	if err != nil {
 		return err

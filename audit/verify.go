@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -40,6 +41,9 @@ type Report struct {
 	// are elsewhere and [Trust.Apart] accepts that. Beyond is how many of those
 	// that the checkpoint covers are behind the last that was read.
 	First, Beyond uint64
+
+	// Resumed is what was not read again; nil: all was.
+	Resumed *Resumed
 
 	// Checkpoint is the newest one in the directory, if it was signed with one
 	// of the keys. Nobody without the key has made the events that it covers.
@@ -90,6 +94,18 @@ type Trust struct {
 
 	// Progress, if not nil, is told how many events are verified, now and then.
 	Progress func(verified uint64)
+
+	// Resume, if not empty, is a file that keeps how far Verify has got until it
+	// is done, so that one that was interrupted goes on there. It is believed: it
+	// may not be in the journal's directory, nor be one that others can write. What
+	// was read before an interruption is not read again but for the tiles, as long
+	// as nothing says that it has changed: the segments have the size, the times and
+	// the number of their files, or the version that the Archive tells, and what is
+	// to be trusted is the same. Else Verify begins anew. So of what was read before,
+	// the answer says how it was then: see [Resumed].
+	Resume string
+
+	often bool // Resume is written behind each segment: for tests
 }
 
 // Verify is [Trust.Verify] for whoever knows heads and no key.
@@ -137,6 +153,13 @@ type verifier struct {
 
 	survey *survey      // nil if there is no checkpoint
 	known  []Checkpoint // to be met by it
+
+	// For Resume.
+	since  time.Time // when reading began
+	saved  time.Time
+	before int     // damages that were found before
+	stamps []stamp // of the segments
+	read   int     // how many of them
 }
 
 func (v *verifier) damaged(d Damage) error {
@@ -167,24 +190,36 @@ func (v *verifier) verify(ctx context.Context) error {
 		return errNoSegments
 	}
 	v.rep.Segments = len(segs)
-	if n := segs[0].number; n != 1 && v.Apart && v.survey != nil && v.rep.Checkpoint != nil {
-		if err := v.skip(segs[0]); err != nil {
-			return err
-		}
-	} else if n != 1 {
-		v.damages = append(v.damages, Damage{What: fmt.Sprintf("segments 1 to %d are missing", n-1)})
-	}
-	t, err := walk(segs, func(f *frame) error {
+	v.since, v.saved, v.before = time.Now().UTC(), time.Now(), len(v.damages)
+	w := walker{visit: func(f *frame) error {
 		if v.rep.Kinds[f.head.kind]++; f.head.seq%1024 == 0 {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
+			if err := interrupted(ctx); err != nil {
+				return err
 			}
 			if v.Progress != nil {
 				v.Progress(f.head.seq)
 			}
 		}
 		return v.frame(f)
-	}, v.damaged)
+	}, damaged: v.damaged}
+	w.behind = func() error { return v.stop(&w) }
+	if err := v.stampAll(segs); err != nil {
+		return err
+	}
+	done, err := v.takeUp(&w, segs)
+	if err != nil {
+		return err
+	}
+	if n := segs[0].number; done > 0 {
+		// What is missing before them was seen then.
+	} else if n != 1 && v.Apart && v.survey != nil && v.rep.Checkpoint != nil {
+		if err := v.skip(segs[0]); err != nil {
+			return err
+		}
+	} else if n != 1 {
+		v.damages = append(v.damages, Damage{What: fmt.Sprintf("segments 1 to %d are missing", n-1)})
+	}
+	t, err := w.walk(segs, done)
 	if err != nil {
 		return err
 	}
@@ -209,7 +244,10 @@ func (v *verifier) verify(ctx context.Context) error {
 			v.damages = append(v.damages, Damage{What: fmt.Sprintf("leaf %d, which the known head of size %d ends with, is missing", h.Size-1, h.Size)})
 		}
 	}
-	return v.meet(t.origin)
+	if err := v.meet(t.origin); err != nil {
+		return err
+	}
+	return v.over()
 }
 
 func (v *verifier) frame(f *frame) error {

@@ -155,7 +155,7 @@ func TestArchive(t *testing.T) {
 	require.NoError(t, w.copy(s).Fetch(t.Context(), back, false))
 	_, err = apart.Verify(t.Context(), back)
 	require.NoError(t, err)
-	recs, err := audit.VerifyRecordings(t.Context(), back, filepath.Join(back, "recordings"))
+	recs, err := audit.VerifyRecordings(t.Context(), back, filepath.Join(back, "recordings"), nil)
 	require.NoError(t, err)
 	require.Empty(t, recs.Damages)
 	b, err := os.ReadFile(filepath.Join(back, "recordings", "s1", "2.cast"))

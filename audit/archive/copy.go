@@ -35,13 +35,14 @@ func Journals(ctx context.Context, s store.Store) (ids []string, err error) {
 }
 
 // Segments implements [audit.Archive].
-func (c Copy) Segments(ctx context.Context) (files []string, err error) {
+func (c Copy) Segments(ctx context.Context) (map[string]string, error) {
+	files := map[string]string{}
 	for o, err := range c.Store.List(ctx, c.Origin+"/") {
 		if err != nil {
 			return nil, err
 		}
 		if name := strings.TrimPrefix(o.Name, c.Origin+"/"); !strings.Contains(name, "/") && strings.HasSuffix(name, ".journal") {
-			files = append(files, name)
+			files[name] = fmt.Sprintf("%d %s", o.Size, o.Version)
 		}
 	}
 	return files, nil

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Dir is a store in a folder, which is made when the first object comes: each
@@ -129,7 +130,7 @@ func (d dir) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 				return nil
 			}
 			st, err := e.Info()
-			if err == nil && !yield(Info{name, st.Size()}, nil) {
+			if err == nil && !yield(Info{name, st.Size(), st.ModTime().UTC().Format(time.RFC3339Nano)}, nil) {
 				return fs.SkipAll
 			}
 			return err

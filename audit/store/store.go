@@ -52,8 +52,9 @@ func NewBody(r io.ReadSeeker) (Body, error) {
 
 // An Info says what [Store.List] found.
 type Info struct {
-	Name string
-	Size int64
+	Name    string
+	Size    int64
+	Version string // another when the object was put again, or changed
 }
 
 // CheckName refuses names that are not the same everywhere: a name is a relative

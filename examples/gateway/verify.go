@@ -35,6 +35,11 @@ it covers was not even rewritten by somebody with the gateway's key. With -store
 segments that were moved away ('audit archive') are read from the store; in place
 of DIR, a store itself can be checked. With -apart, what was moved away may be
 missing, as long as a checkpoint proves its place. ` + storeHelp + `
+
+With -resume, a file of your own outside of DIR keeps how far it has got, so that
+the same command goes on where it was interrupted; it begins anew if anything has
+changed. Of what was read before, it then says how it was: the line 'resumed' says
+when. The file is believed, so keep it as you keep the public key.
 `
 
 // keys collects the flags -key: public keys, or files that hold one.
@@ -107,15 +112,19 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	quorum := fs.Int("quorum", 0, "how many of the witnesses have to have cosigned; 0 is all")
 	from := fs.String("store", "", "where the segments are that are not here: dir:PATH or s3://BUCKET/PREFIX")
 	apart := fs.Bool("apart", false, "segments may have been moved away, if a checkpoint proves their place")
+	resume := fs.String("resume", "", "the `file` that keeps how far it has got, until it is done")
 	fs.Var(&checkpoints, "checkpoint", "a `file` with a checkpoint from earlier; may be given several times")
 	rest, err := parse(fs, args, 0, 1)
 	if err != nil {
 		return err
 	}
-	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart, Progress: p.progress("verified %d events")}
+	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart, Resume: *resume, Progress: p.progress("verified %d events")}
 	dir, rep, err := verifyAt(ctx, trust, rest, *path, *from)
 	var damage *audit.DamageError
 	if err != nil && !errors.As(err, &damage) {
+		if ctx.Err() != nil && *resume == "" {
+			err = fmt.Errorf("%w (with -resume it would go on there)", err)
+		}
 		return err
 	}
 	var b strings.Builder
@@ -138,6 +147,9 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 		fmt.Fprintf(&b, "gap       %s at offset %d, %d bytes, accepted by the operator: %s\n", g.File, g.Offset, g.Skipped, oneLine(g.What, 120))
 	}
 	fmt.Fprintf(&b, "head      %s\n", formatHead(rep.Head))
+	if r := rep.Resumed; r != nil {
+		fmt.Fprintf(&b, "resumed   the first %d events, in %s, were read from %s on, and have not changed since\n", r.Events, count(r.Segments, "segment"), r.Since.UTC().Format("2006-01-02 15:04:05"))
+	}
 	if rep.First > 0 {
 		fmt.Fprintf(&b, "apart     the first %s: what is here is in its place behind them\n", count(int(rep.First), "event"))
 	}
@@ -171,7 +183,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 		fmt.Fprintf(&b, "verified  every event is as it was written%s\n", against)
 	}
 	if *recordings != "" {
-		r, rerr := audit.VerifyRecordings(ctx, dir, *recordings)
+		r, rerr := audit.VerifyRecordings(ctx, dir, *recordings, p.progress("checked the recordings up to event %d"))
 		fmt.Fprintf(&b, "recorded  %d whole, %d without an end, %d missing\n", r.Whole, r.Open, len(r.Missing))
 		for _, d := range r.Damages {
 			fmt.Fprintf(&b, "DAMAGED   recording %s at offset %d: %s\n", oneLine(d.File, 200), d.Offset, oneLine(d.What, 200))

@@ -128,7 +128,7 @@ func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[store.Info, 
 				yield(store.Info{}, b.wrap("list", prefix, o.Err))
 				return
 			}
-			if !yield(store.Info{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size}, nil) {
+			if !yield(store.Info{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size, Version: o.ETag + " " + o.LastModified.UTC().Format(time.RFC3339Nano)}, nil) {
 				return
 			}
 		}

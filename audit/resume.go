@@ -1,0 +1,344 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Resumed says what a verification did not read again, because one that was
+// interrupted had done so, and nothing has changed since.
+type Resumed struct {
+	Since    time.Time // when that began to read
+	Segments int
+	Events   uint64
+}
+
+// saveEvery is how much work an interruption undoes at most, beside a segment.
+const saveEvery = time.Second
+
+// maxResume bounds the file of a verification that was interrupted.
+const maxResume = 256 << 20
+
+// resumeVersion is that of what the file holds.
+const resumeVersion = 1
+
+// A stopped is how far a verification had got: what it knew behind a segment.
+type stopped struct {
+	Version int       `json:"version"`
+	Trust   string    `json:"trust"` // a hash of what it was to be held against
+	Since   time.Time `json:"since"`
+	Read    []stamp   `json:"read"` // the segments
+
+	// The walk.
+	Frames    uint64 `json:"frames"`
+	Seq       uint64 `json:"seq"`
+	Chain     string `json:"chain"`
+	Kind      Kind   `json:"kind"`
+	Origin    string `json:"origin"`
+	OpenSince uint64 `json:"open_since"`
+	Linked    bool   `json:"linked"`
+
+	// What was found.
+	First   uint64          `json:"first"`
+	Kinds   map[Kind]uint64 `json:"kinds"`
+	Bytes   int64           `json:"bytes"`
+	Damages []Damage        `json:"damages,omitempty"`
+	Gaps    [][2]int64      `json:"gaps,omitempty"`  // segment, offset
+	Heads   []uint64        `json:"heads,omitempty"` // sizes of those that are not met yet
+
+	// The tree.
+	Size  uint64               `json:"size"`
+	Edge  [][]tlog.Hash        `json:"edge,omitempty"`
+	Roots map[uint64]tlog.Hash `json:"roots,omitempty"`
+}
+
+// fresh is how young a file's times may not be: what is changed in the moment in
+// which they are looked at need not have others.
+const fresh = 2 * time.Second
+
+// A stamp tells a segment from what it is when something was changed.
+type stamp struct {
+	Number   uint64 `json:"number"`
+	Size     int64  `json:"size"`
+	Modified int64  `json:"modified"`          // ns
+	Changed  int64  `json:"changed,omitempty"` // the same as the system says it: nobody can set it
+	File     uint64 `json:"file,omitempty"`    // the system's number of the file
+	Archived string `json:"archived,omitempty"`
+}
+
+// stampAll looks at the segments, before they are read.
+func (v *verifier) stampAll(segs []segment) error {
+	if v.Resume == "" {
+		return nil
+	}
+	for _, s := range segs {
+		at := stamp{Number: s.number, Archived: s.version}
+		if s.fetch == nil {
+			st, err := os.Stat(s.path)
+			if err != nil {
+				return err
+			}
+			at.Size, at.Modified = st.Size(), st.ModTime().UnixNano()
+			at.Changed, at.File = changedAt(st)
+			if time.Since(time.Unix(0, max(at.Modified, at.Changed))) < fresh && !v.often {
+				at.Size = -1 // it will not be this when it is looked at again
+			}
+		}
+		v.stamps = append(v.stamps, at)
+	}
+	return nil
+}
+
+// asked is a hash of what t knows, which what was found depends on.
+func (t *Trust) asked() string {
+	names := func(keys []note.Verifier) (list []string) {
+		for _, k := range keys {
+			list = append(list, fmt.Sprintf("%s+%08x", k.Name(), k.KeyHash()))
+		}
+		return list
+	}
+	b, err := json.Marshal([]any{t.Heads, names(t.Keys), t.Checkpoints, names(t.Witnesses), t.Quorum, t.Apart, t.Archive != nil})
+	if err != nil {
+		return ""
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+// takeUp goes on where a verification was interrupted, and returns how many of
+// segs it had read. It begins anew if anything is not as it was then.
+func (v *verifier) takeUp(w *walker, segs []segment) (done int, err error) {
+	if v.Resume == "" {
+		return 0, nil
+	}
+	if err := v.apartFrom(v.Resume); err != nil {
+		return 0, err
+	}
+	s, err := readStopped(v.Resume)
+	if err != nil || s == nil || !v.unchanged(s, segs) {
+		return 0, err
+	}
+	v.since, v.read = s.Since, len(s.Read)
+	v.rep.Resumed = &Resumed{s.Since, len(s.Read), s.Seq + 1}
+	v.rep.First, v.rep.Kinds, v.rep.Bytes = s.First, s.Kinds, s.Bytes
+	v.damages = append(v.damages, s.Damages...)
+	for _, g := range s.Gaps {
+		v.gaps[place{uint64(g[0]), g[1]}] = true
+	}
+	for size := range v.heads {
+		if !slices.Contains(s.Heads, size) {
+			delete(v.heads, size)
+		}
+	}
+	if v.survey != nil {
+		v.survey.tree.size, v.survey.tree.edge = s.Size, s.Edge
+		for size := range v.survey.roots {
+			v.survey.roots[size] = s.Roots[size]
+		}
+	}
+	w.tail = tail{frames: s.Frames, seq: s.Seq, kind: s.Kind, origin: s.Origin, segment: s.Read[len(s.Read)-1].Number, since: s.OpenSince}
+	_, _ = hex.Decode(w.chain[:], []byte(s.Chain)) // unchanged has seen that it can
+	w.linked = s.Linked
+	return len(s.Read), nil
+}
+
+// unchanged reports whether s is of this journal, asked the same, and everything
+// that it has read is as it was.
+func (v *verifier) unchanged(s *stopped, segs []segment) bool {
+	chain, err := hex.DecodeString(s.Chain)
+	if err != nil || len(chain) != sha256.Size || s.Version != resumeVersion || s.Trust == "" || s.Trust != v.asked() ||
+		len(s.Read) == 0 || len(s.Read) >= len(segs) || s.Kinds == nil || s.Frames == 0 {
+		return false
+	}
+	if !slices.Equal(v.stamps[:len(s.Read)], s.Read) {
+		return false
+	}
+	if v.survey == nil {
+		return true
+	}
+	c := v.rep.Checkpoint
+	if c == nil || s.Size != s.Seq+1 {
+		return false
+	}
+	for _, known := range v.known { // of what was behind it then, the root is still to come
+		if _, had := s.Roots[known.Size]; known.Size <= s.Size && !had && !(v.Apart && known.Size <= s.First) {
+			return false
+		}
+	}
+	return v.tilesMeet(s, c.Size)
+}
+
+// tilesMeet reports whether the full tiles of the first s.Size events are those of
+// the tree that s has the edge of: they are small, and read again.
+func (v *verifier) tilesMeet(s *stopped, covered uint64) bool {
+	from, to := s.First/tileWidth, s.Size/tileWidth
+	if to*tileWidth > covered {
+		return false // nothing promises the last of them
+	}
+	above, err := treeAt(v.dir, from*tileWidth)
+	if err != nil {
+		return false
+	}
+	t := tree{size: from, full: func(t tlog.Tile, hashes []tlog.Hash) error {
+		t.L++
+		b, err := readTile(v.dir, t)
+		if err == nil && string(b) != string(appendHashes(nil, hashes)) {
+			err = errors.New("not the tile of those below it")
+		}
+		return err
+	}}
+	if len(above.edge) > 1 {
+		t.edge = above.edge[1:]
+	}
+	for n := from; n < to; n++ {
+		b, err := readTile(v.dir, tlog.Tile{H: tileHeight, L: 0, N: int64(n), W: tileWidth})
+		if err != nil {
+			return false
+		}
+		hashes := make([]tlog.Hash, tileWidth)
+		for i := range hashes {
+			copy(hashes[i][:], b[i*tlog.HashSize:])
+		}
+		if t.add(subtree(hashes)) != nil {
+			return false
+		}
+	}
+	edge := s.Edge
+	if len(edge) > 0 {
+		edge = edge[1:]
+	}
+	return slices.EqualFunc(trim(t.edge), trim(edge), slices.Equal)
+}
+
+// trim leaves out levels at the top that have nothing.
+func trim(edge [][]tlog.Hash) [][]tlog.Hash {
+	for len(edge) > 0 && len(edge[len(edge)-1]) == 0 {
+		edge = edge[:len(edge)-1]
+	}
+	return edge
+}
+
+// stop notes how far the walk has got, behind a segment, now and then.
+func (v *verifier) stop(w *walker) error {
+	v.read++
+	if v.Resume == "" {
+		return nil
+	}
+	if time.Since(v.saved) < saveEvery && !v.often {
+		return nil
+	}
+	v.saved = time.Now()
+	out := stopped{Version: resumeVersion, Trust: v.asked(), Since: v.since, Read: v.stamps[:v.read], Frames: w.frames, Seq: w.seq, Chain: w.chain.String(), Kind: w.kind,
+		Origin: w.origin, OpenSince: w.tail.since, Linked: w.linked, First: v.rep.First, Kinds: v.rep.Kinds, Bytes: v.rep.Bytes, Damages: v.damages[v.before:]}
+	for g := range v.gaps {
+		out.Gaps = append(out.Gaps, [2]int64{int64(g.segment), g.offset})
+	}
+	for size := range v.heads {
+		out.Heads = append(out.Heads, size)
+	}
+	if v.survey != nil {
+		out.Size, out.Edge, out.Roots = v.survey.tree.size, v.survey.tree.edge, map[uint64]tlog.Hash{}
+		for size, root := range v.survey.roots {
+			if size <= out.Size && root != (tlog.Hash{}) {
+				out.Roots[size] = root
+			}
+		}
+	}
+	return writeStopped(v.Resume, &out)
+}
+
+// apartFrom is an error if the file is inside of the journal's directory, where
+// those who are to be held to the journal write.
+func (v *verifier) apartFrom(file string) error {
+	real := func(path string) string {
+		if abs, err := filepath.Abs(path); err == nil {
+			path = abs
+		}
+		if linked, err := filepath.EvalSymlinks(path); err == nil {
+			path = linked
+		}
+		return path
+	}
+	in, err := filepath.Rel(real(v.dir), real(filepath.Dir(file)))
+	if err == nil && in != ".." && !strings.HasPrefix(in, ".."+string(filepath.Separator)) {
+		return fmt.Errorf("%s is in the journal's directory: what is to be trusted has to be elsewhere", file)
+	}
+	return nil
+}
+
+// readStopped returns what a file has, or nil if there is none or it cannot be
+// understood. It is an error if another than its owner, who asks, could have
+// written it: it would be believed.
+func readStopped(file string) (*stopped, error) {
+	st, err := os.Lstat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || othersWrite(st) {
+		return nil, fmt.Errorf("%s could have been written by others: it is not taken up; remove it", file)
+	}
+	b, err := readAtMost(file, maxResume)
+	if err != nil {
+		return nil, err
+	}
+	var s stopped
+	if strictly(b, &s) != nil {
+		return nil, nil
+	}
+	return &s, nil
+}
+
+func writeStopped(file string, s *stopped) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.new") // for its owner only
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+// over removes the file: what was verified to its end is verified anew the next
+// time.
+func (v *verifier) over() error {
+	if v.Resume == "" {
+		return nil
+	}
+	if err := os.Remove(v.Resume); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// interrupted returns ctx's cause if it has ended.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
