@@ -91,6 +91,9 @@ type Exporter struct {
 	// MaxRejected bounds the file of rejected events, in bytes: 64 MiB if 0.
 	MaxRejected int64
 
+	// Progress, if not nil, is told the number of the next event, after each batch.
+	Progress func(next uint64)
+
 	Logger *slog.Logger // nil: slog.Default()
 
 	wait func(ctx context.Context, d time.Duration) error // nil: the clock's
@@ -226,7 +229,13 @@ func (x *Exporter) send(ctx context.Context, at *position, events []audit.Event)
 		return err
 	}
 	at.Next = events[len(events)-1].Seq + 1
-	return x.keep(*at)
+	if err := x.keep(*at); err != nil {
+		return err
+	}
+	if x.Progress != nil {
+		x.Progress(at.Next)
+	}
+	return nil
 }
 
 // deliver returns when events are where they belong, or among the rejected ones.

@@ -90,10 +90,12 @@ func TestEverythingArrives(t *testing.T) {
 	}
 	s := &moody{fails: 5, err: errors.New("dead")}
 	var pauses []time.Duration
-	x := &Exporter{Dir: dir, Sink: s, Cursor: cursor, Every: time.Hour, Logger: quiet, wait: func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }}
+	sent := uint64(0)
+	x := &Exporter{Dir: dir, Sink: s, Cursor: cursor, Every: time.Hour, Logger: quiet, Progress: func(next uint64) { sent = next }, wait: func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }}
 	require.NoError(t, x.Run(t.Context(), false))
 	n := seqs(s.got)
 	require.Len(t, n, all)
+	require.EqualValues(t, all, sent)
 	require.Len(t, pauses, 5)
 	require.Greater(t, pauses[4], pauses[0], "a sink that is dead is not hurried")
 

@@ -60,7 +60,8 @@ func (p *program) auditExport(ctx context.Context, fs *flag.FlagSet, args []stri
 	if err != nil {
 		return err
 	}
-	x := &export.Exporter{Dir: dir, Cursor: *cursor, Texts: *texts, Every: *every, Logger: slog.New(slog.NewTextHandler(p.stderr, nil))}
+	x := &export.Exporter{Dir: dir, Cursor: *cursor, Texts: *texts, Every: *every, Logger: slog.New(slog.NewTextHandler(p.stderr, nil)),
+		Progress: p.progress("sent all before event %d")}
 	s, isStore, err := openStore(rest[0])
 	switch {
 	case err != nil:
