@@ -195,7 +195,7 @@ func TestRecordingDoesNotWaitForTheDisk(t *testing.T) {
 	require.NoError(t, cast.Close(protocol.Outcome{Status: protocol.StatusOK}))
 	require.ErrorIs(t, cast.Close(protocol.Outcome{}), os.ErrClosed)
 	require.NoError(t, j.Close())
-	r, err := VerifyRecordings(t.Context(), jdir, dir)
+	r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
 	require.NoError(t, err)
 	require.Equal(t, RecordingReport{Whole: 1}, r)
 }
