@@ -335,14 +335,20 @@ func (m *masking) touches(op *protocol.Operation) bool {
 }
 
 // moves reports whether op may give tables that it does not name another
-// schema, or bring data under a name of its own choice from another server,
-// which may be this one.
+// schema, bring data under a name of its own choice from another server, which may be
+// this one, or change PostgreSQL's catalog itself, and so give anything any name and
+// code.
 func (m *masking) moves(op *protocol.Operation) bool {
 	switch op.Verb {
 	case "alter schema", "alter extension", "create foreign table", "alter foreign table", "import foreign schema", "alter server":
 		return true
 	}
-	return false
+	return op.Access.Has(changes) && slices.ContainsFunc(op.Objects, func(o protocol.Object) bool {
+		if !strings.Contains("."+o.Name, ".pg_catalog.") {
+			return false
+		}
+		return o.Access.Has(protocol.Write) && o.Kind != "function" || o.Access.Has(protocol.Schema) && strings.HasPrefix(string(op.Verb), "alter ")
+	})
 }
 
 // defined returns a rule of a table whose definition op changes in a way that

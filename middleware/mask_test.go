@@ -224,6 +224,18 @@ func TestMaskRefuses(t *testing.T) {
 		"create another table": {with(op("create table", protocol.Schema, "", ""), func(o *protocol.Operation) {
 			o.Objects = []protocol.Object{{Kind: "table", Name: "public.orders", Access: protocol.Schema}}
 		}), "", false},
+		"write into the catalog": {with(op("update", rw, "pg_catalog.pg_attribute.attname", "pg_catalog.pg_attribute.attname"), func(o *protocol.Operation) {
+			o.Objects = []protocol.Object{{Kind: "table", Name: "pg_catalog.pg_attribute", Access: rw}}
+		}), "changes definitions", false},
+		"rename a table of the catalog": {with(op("alter table", protocol.Schema, "", ""), func(o *protocol.Operation) {
+			o.Objects = []protocol.Object{{Kind: "table", Name: "shop.pg_catalog.pg_attribute", Access: protocol.Schema}}
+		}), "changes definitions", false},
+		"a function that writes": {with(op("select", rw, "", ""), func(o *protocol.Operation) {
+			o.Objects = []protocol.Object{{Kind: "function", Name: "pg_catalog.setval", Access: protocol.Write}}
+		}), "", false},
+		"vacuum the catalog": {with(op("vacuum", protocol.Schema, "", ""), func(o *protocol.Operation) {
+			o.Objects = []protocol.Object{{Kind: "table", Name: "pg_catalog.pg_attribute", Access: protocol.Schema}}
+		}), "", false},
 		"drop a ruled table": {op("drop table", protocol.Schema, "", "public.customers.*"), "", false},
 		"begin":              {with(op("begin", protocol.Control, "?", ""), func(o *protocol.Operation) { o.Shape = 0 }), "", false},
 		"function":           {op("select", protocol.Read|protocol.Execute, "?", ""), "", false},

@@ -54,6 +54,19 @@ func (p *pass) renameBelow(rv *pg.RangeVar) {
 	}
 }
 
+// partFrom notes that a table, or a column of it, no longer comes from what it came
+// from: the tables above, which may be known for what is in it, are changed with it.
+func (p *pass) partFrom(rv *pg.RangeVar) {
+	r, proven := p.relation(rv.GetSchemaname(), rv.GetRelname())
+	if r == nil || !proven {
+		p.notKnown("which tables are above " + rv.GetRelname() + " is not known")
+		return
+	}
+	for _, a := range p.catalog().Ancestors(r) {
+		p.object(a.KindName(), a.Schema+"."+a.Name, protocol.Schema)
+	}
+}
+
 // definition analyses the commands that change definitions, privileges or the
 // server. ok is false for anything else.
 func (p *pass) definition(n *pg.Node) (verb protocol.Verb, ok bool) {
@@ -245,6 +258,8 @@ func (p *pass) alterTable(x *pg.AlterTableStmt) {
 		case pg.AlterTableType_AT_ChangeOwner, pg.AlterTableType_AT_EnableRowSecurity, pg.AlterTableType_AT_DisableRowSecurity,
 			pg.AlterTableType_AT_ForceRowSecurity, pg.AlterTableType_AT_NoForceRowSecurity:
 			p.access |= protocol.Admin
+		case pg.AlterTableType_AT_DropInherit, pg.AlterTableType_AT_DetachPartition, pg.AlterTableType_AT_DetachPartitionFinalize, pg.AlterTableType_AT_DropExpression:
+			p.partFrom(x.Relation)
 		case pg.AlterTableType_AT_DropColumn, pg.AlterTableType_AT_AlterColumnType, pg.AlterTableType_AT_AddColumn:
 			p.access |= protocol.Write
 			if x.Relation != nil {

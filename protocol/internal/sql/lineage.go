@@ -103,8 +103,13 @@ func appendGenerated(list []protocol.Source, r *Relation, i int) []protocol.Sour
 
 // family returns the ancestors and descendants of r, without r.
 func (c *Catalog) family(r *Relation) []*Relation {
-	up := c.reach(r, func(k *Relation) []uint32 { return k.Parents })
-	return append(up, c.Descendants(r)...)
+	return append(c.Ancestors(r), c.Descendants(r)...)
+}
+
+// Ancestors returns the tables that r inherits from or is a partition of, at any
+// height.
+func (c *Catalog) Ancestors(r *Relation) []*Relation {
+	return c.reach(r, func(k *Relation) []uint32 { return k.Parents })
 }
 
 // Descendants returns the partitions of r and the tables that inherit from it,
