@@ -153,7 +153,9 @@
 // application/octet-stream; taps on bytes see each message as a stream of its own,
 // both ways. Compression is not negotiated then, pings of the target are answered
 // by the gateway, and its reason for closing is left out. What is refused ends the
-// WebSocket with 1008. Without taps its bytes are copied.
+// WebSocket with 1008, and what RFC 6455 does not allow with the status that it has for
+// that, whichever side sent it: the client is told, and the target's connection closed.
+// Without taps its bytes are copied.
 //
 // # What is refused
 //

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -21,6 +23,7 @@ const (
 	wsClose, wsPing, wsPong  = 8, 9, 10
 
 	wsProtocolError   = 1002
+	wsBadText         = 1007
 	wsPolicyViolation = 1008
 	wsTooLarge        = 1009
 )
@@ -65,7 +68,16 @@ type webSocket struct {
 
 	mu    sync.Mutex // guards pings, and what is written to the target: whole frames
 	pings [][]byte   // of the client, unanswered
+
+	broken atomic.Pointer[error] // nothing is passed on any more, for this reason
+	told   bool                  // the client was
+	gone   chan struct{}         // closed with the webSocket
+	close  sync.Once
 }
+
+// lingers is how long a client that was told why a WebSocket ends may take to end
+// its side: what it still sends would else destroy what it was told.
+const lingers = time.Second
 
 // webSocket shows the messages of an upgraded connection to the steps.
 func (q *request) webSocket(res *http.Response) error {
@@ -76,7 +88,7 @@ func (q *request) webSocket(res *http.Response) error {
 	if !ok {
 		return errors.New("httpproxy: an upgraded connection that cannot be written to")
 	}
-	w := &webSocket{ReadWriteCloser: rwc, q: q, docs: map[string]protocol.DocFunc{}}
+	w := &webSocket{ReadWriteCloser: rwc, q: q, docs: map[string]protocol.DocFunc{}, gone: make(chan struct{})}
 	w.in = frames{masked: true, limit: q.c.s.maxDocument(), message: w.sent, control: w.fromClient}
 	w.out = frames{limit: q.c.s.maxDocument(), message: w.came, control: w.fromTarget}
 	res.Body, q.socket = w, w
@@ -109,19 +121,35 @@ func (w *webSocket) feed(f *frames, b []byte) error {
 	return err
 }
 
-// Write takes what the client sends, and sends on whole frames.
+// Write takes what the client sends, and sends on whole frames. Behind what cannot
+// be sent on nothing is: Read tells the client why.
 func (w *webSocket) Write(b []byte) (int, error) {
+	if w.broken.Load() != nil {
+		return len(b), nil
+	}
 	err := w.feed(&w.in, b)
 	if len(w.in.out) > 0 {
-		if werr := w.write(w.in.out); err == nil {
-			err = werr
+		if werr := w.write(w.in.out); werr != nil {
+			return 0, werr
 		}
 		w.in.out = again(w.in.out)
 	}
 	if err != nil {
-		return 0, err
+		w.breaks(err) // which wakes Read
 	}
 	return len(b), nil
+}
+
+// breaks has nothing passed on any more.
+func (w *webSocket) breaks(err error) {
+	w.broken.CompareAndSwap(nil, &err)
+	_ = w.ReadWriteCloser.Close()
+}
+
+// Close implements io.Closer.
+func (w *webSocket) Close() error {
+	w.close.Do(func() { close(w.gone) })
+	return w.ReadWriteCloser.Close()
 }
 
 func (w *webSocket) write(frames []byte) error {
@@ -135,17 +163,29 @@ func (w *webSocket) write(frames []byte) error {
 // reason of the gateway's ends with a frame that says so.
 func (w *webSocket) Read(b []byte) (int, error) {
 	for len(w.out.out) == w.out.read {
+		if w.told {
+			select {
+			case <-w.gone:
+			case <-time.After(lingers):
+			}
+		}
 		if w.err != nil {
 			return 0, w.err
 		}
 		w.out.out, w.out.read = again(w.out.out), 0
 		n, err := w.ReadWriteCloser.Read(b)
-		ferr := w.feed(&w.out, b[:n])
+		var ferr error
+		if broken := w.broken.Load(); broken != nil {
+			ferr = *broken
+		} else {
+			ferr = w.feed(&w.out, b[:n])
+		}
 		if ferr == nil {
 			w.err = err
 			continue
 		}
-		w.err = ferr
+		w.breaks(ferr)
+		w.err, w.told = ferr, true
 		code, reason := uint16(wsPolicyViolation), protocol.Reason(ferr)
 		var e *wsError
 		if errors.As(ferr, &e) {
@@ -384,6 +424,14 @@ func (f *frames) end() error {
 	if f.op >= wsClose {
 		payload := f.payload
 		f.payload, f.closed = f.payload[:0], f.op == wsClose
+		if f.closed && len(payload) > 0 {
+			switch code := binary.BigEndian.Uint16(payload); {
+			case code < 1000 || code > 1014 && code < 3000 || code > 4999 || code >= 1004 && code <= 1006: // RFC 6455, section 7.4
+				return wsBad("the status code %d", code)
+			case !utf8.Valid(payload[2:]):
+				return &wsError{wsBadText, errText}
+			}
+		}
 		return f.control(f.op, payload)
 	}
 	if !f.final {
@@ -392,7 +440,7 @@ func (f *frames) end() error {
 	kind, all := f.kind, f.all
 	f.kind, f.all = 0, again(f.all)
 	if kind == wsText && !utf8.Valid(all) {
-		return wsBad("a text that is not UTF-8")
+		return &wsError{wsBadText, errText}
 	}
 	message, err := f.message(kind, all)
 	if err != nil {

@@ -203,7 +203,7 @@ func TestWebSocketEvasions(t *testing.T) {
 		"a long ping":               {"", "\x89\x7e\x00\xff" + strings.Repeat(hidden, 17), "\x88\x02\x03\xea"},
 		"an opcode of nobody":       {"", frame(0x83, hidden), "\x88\x02\x03\xea"},
 		"a control of nobody":       {"", frame(0x8b, hidden), "\x88\x02\x03\xea"},
-		"not UTF-8":                 {"", frame(0x81, doc+"\xff"), "\x88\x02\x03\xea"},
+		"not UTF-8":                 {"", frame(0x81, doc+"\xff"), "\x88\x02\x03\xef"},
 		"cut off":                   {"", frame(0x81, doc)[:20], ""},
 		"no end":                    {"", frame(0x01, doc), ""},
 	} {
