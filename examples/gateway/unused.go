@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport-dev/gateway/audit"
@@ -14,17 +15,18 @@ import (
 
 const unusedHelp = `
 Compares the configuration with the journal in DIR, by default the journal of
-the configuration, and names what the journal knows no use of: targets, rules
-and static identities. A right that nobody uses is one to take away.
+the configuration, and names what the journal knows no use of: targets, rules,
+lifts of masks and static identities. A right that nobody uses is one to take away.
 
 A rule counts as used when it decided, added to a risk, or covers a column that
-was read. Where several rules permit one operation, the journal names the one
+was read; a lift, when by its approval an operation went through whose values came
+in the clear. Where several rules permit one operation, the journal names the one
 that decided.
 `
 
 // An item is something of a configuration that may be used or not.
 type item struct {
-	what string // "target", "rule", "identity"
+	what string // "target", "rule", "lift", "identity"
 	name string // as it is printed
 	used func(*audit.Event) bool
 }
@@ -70,13 +72,14 @@ func (p *program) unused(_ context.Context, fs *flag.FlagSet, args []string) err
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(p.stdout, "%d of %d targets, rules and static identities were not used\n", len(left), all)
+	_, err = fmt.Fprintf(p.stdout, "%d of %d targets, rules, lifts and static identities were not used\n", len(left), all)
 	return err
 }
 
 // rules is what unused understands of a step's settings.
 type rules struct {
 	Rules    []rule `yaml:"rules"`
+	Lifts    []rule `yaml:"lifts"`
 	Tokens   []rule `yaml:"tokens"`
 	Accounts []rule `yaml:"accounts"`
 }
@@ -116,6 +119,9 @@ func items(f *config.File) ([]item, error) {
 			}
 			out = append(out, item{"rule", s.Name + " " + r.Name, used})
 		}
+		for _, l := range n.Lifts {
+			out = append(out, item{"lift", s.Name + " " + l.Name, liftedBy(l.Name)})
+		}
 		for _, t := range append(n.Tokens, n.Accounts...) {
 			out = append(out, item{"identity", t.Subject, func(e *audit.Event) bool {
 				for id := e.Identity; id != nil; id = id.OnBehalfOf {
@@ -145,6 +151,14 @@ func decidedBy(step, rule string) func(*audit.Event) bool {
 			}
 		}
 		return false
+	}
+}
+
+// liftedBy reports operations that went through with masks lifted by that lift.
+func liftedBy(lift string) func(*audit.Event) bool {
+	return func(e *audit.Event) bool {
+		return e.Action != nil && len(e.Action.Lifts) > 0 && e.Decision != nil && e.Decision.Effect == "allow" &&
+			slices.ContainsFunc(e.Decision.Grants, func(g audit.Grant) bool { return string(g.Rule) == lift })
 	}
 }
 
