@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -120,7 +121,14 @@ func (r *running) keepEvidence(ctx context.Context, pages map[string]http.Handle
 		}
 	}
 	if s.Reader.EraseAfter > 0 {
-		e.tasks.Go(func() { r.retire(ctx, e.journal, s.Reader.EraseAfter) })
+		after := s.Reader.EraseAfter
+		tick := time.NewTicker(time.Hour)
+		e.tasks.Go(func() {
+			defer tick.Stop()
+			retire(ctx, tick.C, r.log, func() (erased, held int, err error) {
+				return e.journal.EraseBefore(ctx, time.Now().Add(-after), nil, "older than erase_after, "+after.String())
+			})
+		})
 	}
 	return e, nil
 }
@@ -140,22 +148,21 @@ func (s *readerSettings) open(ctx context.Context, dir string) (*sqlite.Index, e
 	return sqlite.Open(ctx, s.Index, dir)
 }
 
-// retire erases what is sealed of sessions that are old enough, each hour.
-func (r *running) retire(ctx context.Context, j *audit.Journal, after time.Duration) {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
+// retire erases what is sealed of sessions that are old enough, at once and with
+// each tick, until ctx ends.
+func retire(ctx context.Context, tick <-chan time.Time, log *slog.Logger, erase func() (erased, held int, err error)) {
 	for {
-		erased, held, err := j.EraseBefore(ctx, time.Now().Add(-after), nil, "older than erase_after, "+after.String())
+		erased, held, err := erase()
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			r.log.Error("what is sealed could not be erased", "error", err, "erased", erased)
+			log.Error("what is sealed could not be erased", "error", err, "erased", erased)
 		case erased > 0:
-			r.log.Info("what was sealed is erased: it was old enough", "sessions", erased, "held", held)
+			log.Info("what was sealed is erased: it was old enough", "sessions", erased, "held", held)
 		}
 		select {
-		case <-tick.C:
+		case <-tick:
 		case <-ctx.Done():
 			return
 		}
