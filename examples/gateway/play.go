@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -23,7 +24,9 @@ import (
 const playHelp = `
 Plays what a step recordings has kept: a file in the format asciicast, version 2
 or 3, or all recordings of a session, whose id is given as a whole or by its last
-digits, as 'gateway tail' shows them. The error stream of a command without a
+digits, as 'gateway tail' shows them. Of a session without recordings, such as one
+of a database, the journal is played: what was asked for, when, what was decided and
+what came of it; -statements plays that of any session. The error stream of a command without a
 terminal goes to standard error. With -follow what is recorded is shown while it
 is, of a session also the recordings that are still to come, until the command is
 interrupted. Sealed recordings are played with -identity.
@@ -31,6 +34,8 @@ interrupted. Sealed recordings are played with -identity.
 What would make the terminal answer or change its settings (titles, clipboard,
 questions) is left out, since whoever was recorded may have meant the viewer. With
 -raw nothing is, and what was no text comes out byte for byte.
+
+When it is interrupted it says with which -recording and -from it goes on there.
 `
 
 // maxEvent bounds a line of a recording: a chunk of 32 KiB of which each byte is
@@ -48,6 +53,8 @@ type player struct {
 	from      time.Duration // how far into a recording pauses begin
 	follow    bool
 	unseal    *audit.Unsealer // nil: what is played is in the clear
+
+	at time.Duration // how far into the recording it is
 }
 
 func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) error {
@@ -55,14 +62,19 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	dir := fs.String("dir", "", "the `directory` of the recordings")
 	speed := fs.Float64("speed", 1, "play so many `times` as fast")
 	idle := fs.Duration("idle", 0, "make no pause longer than this, such as 2s; 0 keeps all")
-	from := fs.Duration("from", 0, "show the first so much, such as 10m, without pauses")
+	from := fs.Duration("from", 0, "show the first so much, such as 10m, without pauses; of a session, of the first recording that is played")
+	number := fs.Int("recording", 1, "of a session, begin with the recording of this `number`")
 	follow := fs.Bool("follow", false, "show what is there at once, and then what comes until the end")
 	raw := fs.Bool("raw", false, "leave out nothing")
+	statements := fs.Bool("statements", false, "play the journal of a session, not its recordings")
 	identity := identityFlag(fs)
-	journal := fs.String("journal", "", "the `directory` of the journal that a sealed recording is of; by default that of the configuration")
+	journal := fs.String("journal", "", "the `directory` of the journal; by default that of the configuration")
 	rest, err := parse(fs, args, 1, 1)
 	if err != nil {
 		return err
+	}
+	if *number < 1 {
+		return usagef("-recording must be 1 or more")
 	}
 	if *speed <= 0 || math.IsInf(*speed, 0) || math.IsNaN(*speed) || *idle < 0 {
 		return usagef("-speed must be more than 0, and -idle not less")
@@ -72,6 +84,14 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 		pl.out, pl.errs = &tame{w: p.stdout}, &tame{w: p.stderr}
 	}
 	files, err := recordings(rest[0], *dir, *path)
+	if !isFile(rest[0]) && (*statements || errors.Is(err, errNoRecording)) {
+		if *journal == "" {
+			if *journal, err = stepDir(*path, "record"); err != nil {
+				return fmt.Errorf("%w (name the journal with -journal)", err)
+			}
+		}
+		return p.playJournal(ctx, pl, *journal, rest[0], *identity)
+	}
 	if err != nil {
 		return err
 	}
@@ -86,7 +106,7 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 			return err
 		}
 	}
-	for i := 0; ; i++ {
+	for i := *number - 1; ; i++ {
 		for whole && *follow && i == len(files) {
 			if err := pause(ctx); err != nil {
 				return nil // whoever watched has seen enough
@@ -107,8 +127,12 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 			if *follow && errors.Is(err, context.Canceled) {
 				return nil
 			}
+			if ctx.Err() != nil {
+				_, _ = fmt.Fprintf(p.stderr, "\n[interrupted: -recording %d -from %s goes on here]\n", i+1, pl.at.Truncate(time.Millisecond))
+			}
 			return err
 		}
+		pl.from = 0 // the next one is played from its begin
 	}
 }
 
@@ -116,6 +140,8 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 func isFile(arg string) bool {
 	return strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".cast")
 }
+
+var errNoRecording = errors.New("there is no recording")
 
 // recordings returns the files that arg means.
 func recordings(arg, dir, config string) ([]string, error) {
@@ -125,10 +151,13 @@ func recordings(arg, dir, config string) ([]string, error) {
 	if dir == "" {
 		var err error
 		if dir, err = stepDir(config, "recordings"); err != nil {
-			return nil, fmt.Errorf("%w (name the recording's file, or the directory with -dir)", err)
+			return nil, fmt.Errorf("%w: %w (name the recording's file, or the directory with -dir)", errNoRecording, err)
 		}
 	}
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", errNoRecording, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -140,13 +169,13 @@ func recordings(arg, dir, config string) ([]string, error) {
 	}
 	switch {
 	case len(found) == 0:
-		return nil, fmt.Errorf("there is no recording of session %q in %s", arg, dir)
+		return nil, fmt.Errorf("%w of session %q in %s", errNoRecording, arg, dir)
 	case len(found) > 1:
 		return nil, fmt.Errorf("%q is the end of %d sessions: %s", arg, len(found), strings.Join(found, ", "))
 	}
 	files, err := filepath.Glob(filepath.Join(dir, found[0], "*.cast"))
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("there is no recording of session %q in %s", arg, dir)
+		err = fmt.Errorf("%w of session %q in %s", errNoRecording, arg, dir)
 	}
 	number := func(f string) int {
 		n, _ := strconv.Atoi(strings.TrimSuffix(filepath.Base(f), ".cast")) // another name comes first
@@ -175,7 +204,7 @@ func (pl *player) play(ctx context.Context, path string) error {
 		return fmt.Errorf("%s: this is no asciicast of version 2 or 3", path)
 	}
 	var at float64 // of the event before, in version 2
-	left := pl.from.Seconds()
+	pl.at = 0
 	for n := 2; ; n++ {
 		line, err := r.next()
 		if err == io.EOF {
@@ -196,12 +225,7 @@ func (pl *player) play(ctx context.Context, path string) error {
 		if head.Version == 2 {
 			seconds, at = seconds-at, seconds
 		}
-		if left -= seconds; left >= 0 {
-			seconds = 0
-		} else {
-			seconds, left = min(seconds, -left), 0
-		}
-		if err := pl.wait(ctx, seconds); err != nil {
+		if err := pl.pass(ctx, seconds); err != nil {
 			return err
 		}
 		switch code {
@@ -255,6 +279,21 @@ func noEOF(err error) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// pass makes the pause before an event, unless that is before -from.
+func (pl *player) pass(ctx context.Context, seconds float64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	at := pl.at + time.Duration(min(max(seconds, 0), math.MaxInt32)*float64(time.Second))
+	if at > pl.from {
+		if err := pl.wait(ctx, min(seconds, (at-pl.from).Seconds())); err != nil {
+			return err
+		}
+	}
+	pl.at = at
+	return nil
 }
 
 // wait makes the pause before an event.

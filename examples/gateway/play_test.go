@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/audit/audittest"
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
 func played(t *testing.T, cast string, args ...string) (out, errs string, code int) {
@@ -42,6 +46,15 @@ func TestPlay(t *testing.T) {
 	out, _, code = played(t, long, "-from", "2500h")
 	require.Equal(t, "abc", out)
 	require.Zero(t, code)
+	// Whoever interrupts it is told how to go on.
+	ctx, cancel := context.WithCancel(t.Context())
+	var o, e strings.Builder
+	file := filepath.Join(t.TempDir(), "a.cast")
+	require.NoError(t, os.WriteFile(file, []byte(`{"version":3}`+"\n"+`[1.5, "o", "a"]`+"\n"+`[9000000, "o", "b"]`+"\n"), 0o600))
+	p := &program{strings.NewReader(""), writerFunc(func(b []byte) { o.Write(b); cancel() }), &e}
+	require.Equal(t, 1, p.main(ctx, []string{"play", "-speed", "100", file}))
+	require.Equal(t, "a", o.String())
+	require.Contains(t, e.String(), "-recording 1 -from 1.5s goes on here")
 	for name, cast := range map[string]string{"another file": "{}\n", "nothing": "", "no event": `{"version":3}` + "\n[1]\n", "a long line": `{"version":3}` + "\n" + strings.Repeat("x", 5<<20)} {
 		_, errs, code := played(t, cast)
 		require.Equal(t, 1, code, name)
@@ -50,6 +63,54 @@ func TestPlay(t *testing.T) {
 	_, errs, code = played(t, v3, "-idle", "-1s")
 	require.Equal(t, exitUsage, code, errs)
 }
+
+// A session of a database has no recordings: what is played is what the journal has.
+func TestPlayJournal(t *testing.T) {
+	w := audittest.NewWorld(t)
+	w.Story()
+	alice := w.Session("alice", "orders", protocol.Human)
+	c := w.Open(alice)
+	op := w.Op(alice, "select", "select email,\n\tname \x1b]0;title\x07\nfrom customers", protocol.Read)
+	op.Args = []protocol.Arg{{Text: "Lovelace"}}
+	w.Pure(op, protocol.StatusOK, 3)
+	w.End(c, protocol.StatusOK, 0)
+	w.Close()
+	play := func(args ...string) (string, string, int) {
+		var o, e strings.Builder
+		p := &program{strings.NewReader(""), &o, &e}
+		code := p.main(t.Context(), append([]string{"play", "-speed", "1000", "-idle", "1ms", "-dir", filepath.Join(t.TempDir(), "none"), "-journal", w.Dir}, args...))
+		return o.String(), e.String(), code
+	}
+	out, errs, code := play("session-1")
+	require.Zero(t, code, errs)
+	require.Regexp(t, `(?s)session opened.*select email from customers.*ok, 3 rows.*HELD +update orders.*ALLOW.*approved by bob.*ok, 1 row.*session closed`, out)
+	require.NotContains(t, out, "drop table")
+	out, errs, code = play(alice.ID, "-follow")
+	require.Zero(t, code, errs)
+	require.Contains(t, out, "\n        select email,\n            name ")
+	require.Contains(t, out, "\n        from customers\n")
+	require.NotContains(t, out, "\x1b")
+	_, errs, code = play("session-99")
+	require.Equal(t, 1, code)
+	require.Contains(t, errs, "not in the journal")
+
+	// A pause is made, and can be interrupted.
+	ctx, cancel := context.WithCancel(t.Context())
+	var e strings.Builder
+	n := 0
+	p := &program{strings.NewReader(""), writerFunc(func([]byte) {
+		if n++; n == 3 {
+			cancel()
+		}
+	}), &e}
+	require.Equal(t, 1, p.main(ctx, []string{"play", "-speed", "1000", "-statements", "-dir", t.TempDir(), "-journal", w.Dir, "session-1"}))
+	require.Equal(t, 3, n)
+	require.Regexp(t, `-from [0-9]+s goes on here`, e.String())
+}
+
+type writerFunc func([]byte)
+
+func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 
 // Whoever was recorded does not rule the terminal of whoever looks.
 func TestPlayIsTame(t *testing.T) {
