@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,7 @@ type RecordingConfig struct {
 	Dir string `yaml:"dir"` // where recordings go; see [audit.CreateAsciicast]
 
 	// Verbs are the operations that are recorded; empty means shell and exec. Of
-	// HTTP they are methods in lower case, and websocket. With forward and accept
+	// databases they are statements, such as select, whose rows are kept. Of HTTP they are methods in lower case, and websocket. With forward and accept
 	// the bytes of forwarded connections are kept, too, as they are; how many there
 	// were is in the journal in any case.
 	Verbs []protocol.Verb `yaml:"verbs"`
@@ -40,11 +41,12 @@ type RecordingConfig struct {
 
 // Recordings returns the step that keeps the streams of operations, such as
 // shells and commands, as asciicasts, one file for each. What is not text, as bytes with
-// a NUL show, is kept as it is, except on a terminal. What a client sees has been written to the file
+// a NUL show, is kept as it is, except on a terminal; a row is a line, its values apart
+// by tabs, and what is in a binary format in hexadecimal behind \x. What a client sees has been written to the file
 // before; if that fails, the operation ends, and if the file cannot be completed,
 // its record says so and the session ends. It never allows anything, and does not
 // replace [Record]: it stands behind what masks, and keeps what is left of the
-// streams then. An operation of Verbs whose streams cannot be seen is refused.
+// streams then. An operation of Verbs whose streams or rows cannot be seen is refused.
 func Recordings(c RecordingConfig) Step {
 	s := Step{Name: "recordings", Role: RoleKeeps}
 	switch {
@@ -71,21 +73,26 @@ func Recordings(c RecordingConfig) Step {
 func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, error) {
 	// Made when the first stream begins: what is refused leaves no file.
 	var cast *audit.Asciicast
-	err := op.OnBytes(func(st protocol.Stream) (protocol.BytesFunc, error) {
+	begin := func() error {
+		if cast != nil {
+			return nil
+		}
+		var j *audit.Journal
+		var err error
+		if c.Journal != nil {
+			if j, err = c.Journal(); err != nil {
+				return err
+			}
+		}
+		cast, err = audit.CreateAsciicast(c.Dir, op, c.Max, j)
+		return err
+	}
+	bytes := op.OnBytes(func(st protocol.Stream) (protocol.BytesFunc, error) {
 		if st.Kind != "" && len(c.Kinds) > 0 && !globAny(c.Kinds, st.Kind) || st.In && !c.Input {
 			return nil, nil
 		}
-		if cast == nil {
-			var j *audit.Journal
-			var err error
-			if c.Journal != nil {
-				if j, err = c.Journal(); err != nil {
-					return nil, err
-				}
-			}
-			if cast, err = audit.CreateAsciicast(c.Dir, op, c.Max, j); err != nil {
-				return nil, err
-			}
+		if err := begin(); err != nil {
+			return nil, err
 		}
 		a := cast
 		add := a.Input
@@ -105,6 +112,18 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 		}
 		return func(b []byte, _ bool) ([]byte, error) { return b, add(b) }, nil
 	})
+	rows := op.OnRows(func(cols []protocol.Column) (protocol.RowFunc, error) {
+		if err := begin(); err != nil {
+			return nil, err
+		}
+		return recordRows(cast, cols)
+	})
+	err := bytes
+	if errors.Is(err, protocol.ErrShape) {
+		err = rows
+	} else if err == nil && !errors.Is(rows, protocol.ErrShape) {
+		err = rows
+	}
 	if errors.Is(err, protocol.ErrShape) {
 		return protocol.Deny("this cannot be recorded, and has to be"), nil
 	}
@@ -125,9 +144,58 @@ func (c *RecordingConfig) record(op *protocol.Operation) (protocol.Decision, err
 	return protocol.Pass, err
 }
 
+// recordRows returns what adds each row of a result to a, behind a line with the
+// names of its columns.
+func recordRows(a *audit.Asciicast, cols []protocol.Column) (protocol.RowFunc, error) {
+	var line []byte
+	for i := range cols {
+		line = appendCell(line, i, []byte(cols[i].Name), false)
+	}
+	if err := a.Output(append(line, "\r\n"...), false); err != nil {
+		return nil, err
+	}
+	return func(row [][]byte) error {
+		line = line[:0]
+		for i, v := range row {
+			line = appendCell(line, i, v, i < len(cols) && cols[i].Binary)
+		}
+		line = append(line, "\r\n"...)
+		return a.Output(line, false)
+	}, nil
+}
+
+// appendCell appends a value as COPY writes it, so that a line is a row.
+func appendCell(dst []byte, i int, v []byte, binary bool) []byte {
+	if i > 0 {
+		dst = append(dst, '\t')
+	}
+	switch {
+	case v == nil:
+		return append(dst, `\N`...)
+	case binary:
+		return hex.AppendEncode(append(dst, `\x`...), v)
+	}
+	for _, c := range v {
+		switch c {
+		case '\\':
+			dst = append(dst, `\\`...)
+		case '\t':
+			dst = append(dst, `\t`...)
+		case '\n':
+			dst = append(dst, `\n`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
 // RecordingKind is the kind "recordings" for configuration files:
 //
 //	recordings: {dir: /var/lib/sallyport/recordings, journal: /var/lib/sallyport/audit}
+//	recordings: {dir: /var/lib/sallyport/rows, verbs: [select, shell, exec]}
 //	recordings: {dir: /var/lib/sallyport/bodies, verbs: [post, put], kinds: [application/json], input: true}
 //
 // With journal, the directory of a step record with a journal from set, the

@@ -2,12 +2,17 @@ package middleware_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/middlewaretest"
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
@@ -34,4 +39,35 @@ func ExampleRecordingKind() {
 	steps, err := load("steps: [{recordings: {dir: /var/lib/sallyport/recordings, input: true}}]", middleware.RecordingKind(nil))
 	fmt.Println(steps[0].Name, err)
 	// Output: recordings <nil>
+}
+
+// The rows of a statement are kept as they are shown: behind what masks.
+func TestRecordedRows(t *testing.T) {
+	dir := t.TempDir()
+	step := middleware.Recordings(middleware.RecordingConfig{Dir: dir, Verbs: []protocol.Verb{"select"}})
+	op := &protocol.Operation{ID: 3, Verb: "select", Shape: protocol.Rows, Text: "select id, name, raw from t",
+		Session: &protocol.SessionInfo{ID: "s-1", Identity: &protocol.Identity{Subject: "alice"}, Resource: protocol.Resource{Name: "orders"}}}
+	in := [][][]byte{{[]byte("1"), []byte("a\tb\\\r\n"), {1, 255}}, {[]byte("2"), nil, nil}}
+	out, err := middlewaretest.Rows(step, op, []protocol.Column{{Name: "id"}, {Name: "name"}, {Name: "raw", Binary: true}}, in)
+	require.NoError(t, err)
+	require.Equal(t, in, out)
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*.cast"))
+	require.NoError(t, err)
+	require.Len(t, files, 1)
+	b, err := os.ReadFile(files[0])
+	require.NoError(t, err)
+	var kept strings.Builder
+	for line := range strings.Lines(string(b)) {
+		var code, data string
+		var at float64
+		if json.Unmarshal([]byte(line), &[]any{&at, &code, &data}) == nil && code == "o" {
+			kept.WriteString(data)
+		}
+	}
+	require.Equal(t, "id\tname\traw\r\n1\ta\\tb\\\\\\r\\n\t\\x01ff\r\n2\t\\N\t\\N\r\n", kept.String())
+
+	// What has rows that nobody can see is not recorded, and so refused.
+	d, err := step.Operation(t.Context(), &protocol.Operation{Verb: "select"})
+	require.NoError(t, err)
+	require.Equal(t, protocol.DenyEffect, d.Effect)
 }
