@@ -218,7 +218,7 @@ func TestResumeMutations(t *testing.T) {
 	require.NoError(t, err)
 	r := rand.New(rand.NewPCG(3, 3))
 	resumed := 0
-	for range max(*mutationCount/20, 1) {
+	for range max(*mutationCount/20, 10) {
 		interrupt(t, trust, dir)
 		path := segs[r.IntN(len(segs))].path
 		was := must(os.ReadFile(path))
