@@ -46,7 +46,7 @@ func (p *pass) written(it *item, names []string) {
 
 // triggers notes what the triggers of a table do about what is done to its rows.
 func (p *pass) triggers(rel *sql.Relation) {
-	if rel.Triggers != "" && len(rel.Code) == 0 {
+	if rel.Rules || rel.Triggers != "" && len(rel.Code) == 0 {
 		p.runs("trigger", rel.Schema+"."+rel.Name)
 		p.effects.code = true
 	}

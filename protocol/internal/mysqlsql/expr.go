@@ -22,7 +22,12 @@ func (p *pass) expr(n ast.Node, s *scope) sql.Value {
 			return p.use(p.st.params)
 		}
 		return known
-	case ast.ValueExpr, *ast.DefaultExpr, *ast.MaxValueExpr, *ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *ast.TrimDirectionExpr:
+	case *ast.DefaultExpr:
+		if n.Name != nil { // computed anew, from other columns of the row or from variables
+			p.notKnown("what the default of a column is computed from is not known")
+		}
+		return known
+	case ast.ValueExpr, *ast.MaxValueExpr, *ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *ast.TrimDirectionExpr:
 		return known
 	case *ast.ColumnNameExpr:
 		return p.column(n.Name, s)

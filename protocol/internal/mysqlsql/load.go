@@ -23,7 +23,7 @@ const maxRows = 5_000_000
 
 const (
 	tablesQuery  = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES"
-	columnsQuery = "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION FROM information_schema.COLUMNS ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+	columnsQuery = "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION, COLUMN_DEFAULT FROM information_schema.COLUMNS ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
 	viewsQuery   = "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS"
 	triggerQuery = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION, SQL_MODE, ACTION_STATEMENT FROM information_schema.TRIGGERS"
 	routineQuery = "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SQL_MODE, ROUTINE_DEFINITION FROM information_schema.ROUTINES"
@@ -45,7 +45,7 @@ func (a *Analyzer) Load(ctx context.Context, q Querier, st State) (*sql.Catalog,
 		row   func(v []string)
 	}{
 		{tablesQuery, 4, l.table},
-		{columnsQuery, 4, l.column},
+		{columnsQuery, 5, l.column},
 		{viewsQuery, 3, l.view},
 		{triggerQuery, 6, l.trigger},
 		{routineQuery, 5, l.routine},
@@ -101,7 +101,7 @@ type loader struct {
 	routines  map[[3]string]*routine
 }
 
-// A generated column is computed from others of its row.
+// A generated column is computed from others of its row, always or by default.
 type generated struct {
 	r    *sql.Relation
 	i    int
@@ -156,10 +156,14 @@ func (l *loader) column(v []string) {
 		return
 	}
 	r.Columns = append(r.Columns, sql.Column{Num: int16(len(r.Columns) + 1), Name: v[2]})
-	if v[3] == "" {
-		return
+	switch text := v[4]; {
+	case v[3] != "":
+		l.generated = append(l.generated, generated{r, len(r.Columns) - 1, v[3]})
+	case strings.Contains(text, "@`"), strings.Contains(text, "@@"): // a user's variable is written with its quotes
+		r.Rules = true
+	case strings.Contains(text, "`"): // computed from other columns of the row
+		l.generated = append(l.generated, generated{r, len(r.Columns) - 1, text})
 	}
-	l.generated = append(l.generated, generated{r, len(r.Columns) - 1, v[3]})
 }
 
 func (l *loader) view(v []string) {

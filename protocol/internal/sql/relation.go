@@ -40,6 +40,7 @@ type Relation struct {
 
 	// Rules says that somebody defined rules which rewrite what is written to
 	// the relation: it may return anything, even where its text returns nothing.
+	// So does MySQL's default that reads a variable: it may write anything.
 	Rules bool
 
 	// Policies says that row security calls functions that may change the

@@ -429,3 +429,12 @@ dark SHOW TABLES WHERE EXTRACTVALUE(1, CONCAT('~', (SELECT email FROM people LIM
 dark DO EXTRACTVALUE(1, CONCAT('~', (SELECT email FROM people LIMIT 1)))
 dark CALL towns_of((SELECT EXTRACTVALUE(1, CONCAT('~', email)) FROM people LIMIT 1))
 dark SELECT * FROM people LIMIT 1 INTO @a, @b, @c, @d, @e, @f, @g, @h ;; SELECT @a, @b, @c, @d, @e, @f
+
+-- defaults that read variables, or other columns of the row
+dark CALL mail_out(1,@m) ;; CREATE TABLE dt (id INT, s VARCHAR(100) DEFAULT (@m)) ;; INSERT INTO dt (id) VALUES (1) ;; SELECT s FROM dt ;; DROP TABLE dt
+dark CREATE TABLE dt2 (id INT, s VARCHAR(100) DEFAULT (@m)) ;; CALL mail_out(1,@m) ;; INSERT INTO dt2 (id) VALUES (1) ;; SELECT s FROM dt2 ;; DROP TABLE dt2
+dark CALL mail_out(1,@m) ;; CREATE TABLE dt3 (id INT, s VARCHAR(100)) ;; ALTER TABLE dt3 ALTER s SET DEFAULT (@m) ;; INSERT INTO dt3 (id) VALUES (1) ;; SELECT s FROM dt3 ;; DROP TABLE dt3
+dark CALL mail_out(1,@m) ;; CREATE TABLE dt5 (id INT, s VARCHAR(100) DEFAULT (concat(@m,''))) ;; INSERT INTO dt5 VALUES (1, DEFAULT) ;; SELECT s FROM dt5 ;; DROP TABLE dt5
+dark CREATE TABLE dt6 (id INT, s VARCHAR(100) DEFAULT (@m)) ;; INSERT INTO dt6 (id) SELECT 1 ;; CALL mail_out(1,@m) ;; SELECT DEFAULT(s) FROM dt6 ;; DROP TABLE dt6
+dark CREATE TABLE dt7 (id INT, s VARCHAR(100) DEFAULT (@m)) ;; CALL mail_out(1,@m) ;; INSERT INTO dt7 (id) VALUES (1) RETURNING s ;; DROP TABLE dt7
+clear CREATE TABLE dt14 (id INT, s VARCHAR(100) DEFAULT 'a@b.c', at TIMESTAMP DEFAULT CURRENT_TIMESTAMP) ;; INSERT INTO dt14 (id) VALUES (1) ;; UPDATE dt14 SET s = DEFAULT ;; SELECT id, s FROM dt14 ;; DROP TABLE dt14
