@@ -95,6 +95,7 @@ func (k *catalog) rest() {
 
 func (k *catalog) disconnect() {
 	if k.conn != nil {
+		k.conn.quit()
 		k.conn.close()
 		k.conn.r.Release()
 		k.conn = nil

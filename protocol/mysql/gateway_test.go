@@ -160,3 +160,22 @@ func (r *rig) run(t testing.TB, program, stdin string, args ...string) (string, 
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
+
+// A client that says good-bye ends the target's connection in the same way: servers
+// count, and log, those that end without.
+func TestGoodbyeReachesTheTarget(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	aborted := func() string {
+		out, err := r.db.Exec(t.Context(), "SHOW GLOBAL STATUS LIKE 'Aborted_clients'")
+		require.NoError(t, err)
+		return out
+	}
+	before := aborted()
+	for range 5 {
+		db := r.connect(t)
+		var n int
+		require.NoError(t, db.QueryRow("SELECT COUNT(*) FROM customers").Scan(&n))
+		require.NoError(t, db.Close())
+	}
+	require.Never(t, func() bool { return aborted() != before }, 500*time.Millisecond, 100*time.Millisecond)
+}

@@ -87,11 +87,14 @@ func (c *session) serve(ps *protocol.Session) (err error) {
 	c.r = wire.NewReader(c.client)
 	defer c.r.Release()
 	defer c.t.r.Release()
-	if err = protocol.Guard(c.loop); errors.Is(err, errDetached) {
+	switch err = protocol.Guard(c.loop); {
+	case errors.Is(err, errDetached):
 		err = <-c.left
 		for _, h := range c.held {
 			h.withdraw(protocol.ErrClientGone)
 		}
+	case errors.Is(err, serve.ErrGoodbye): // between two commands
+		c.t.quit()
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return cause

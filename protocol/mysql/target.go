@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -107,6 +108,14 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 	}
 	t.r = wire.NewReader(t.conn)
 	return t, nil
+}
+
+// quit says good-bye, as a client does that means to end: a target counts and logs
+// connections that end without. Nothing may be under way.
+func (t *target) quit() {
+	_ = t.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	t.seq = 0
+	_ = t.write([]byte{mysql.COM_QUIT}) // it is gone: then there is nobody to tell
 }
 
 // close ends the connection.
