@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/httpproxy"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 )
 
 var versions = map[string]bool{"HTTP/1.1": false, "HTTP/2": true}
@@ -421,6 +422,7 @@ func TestRecorded(t *testing.T) {
 
 // TestRealClients: curl, Python's requests and http.client, Node's fetch.
 func TestRealClients(t *testing.T) {
+	require.NoError(t, servers.InstallTools(t.Context(), os.Stderr, []string{"curl", "python3", "node"}, "curl", "python3", "python3-requests", "nodejs"))
 	r := newRig(t, rigConfig{})
 	_, port, _ := strings.Cut(r.addr, ":")
 	url := "https://app.gw.test:" + port

@@ -288,13 +288,8 @@ func TestTargetTLS(t *testing.T) {
 
 // TestNginx: a foreign server as the target.
 func TestNginx(t *testing.T) {
-	path, err := exec.LookPath("nginx")
-	if err != nil {
-		path = "/usr/sbin/nginx"
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatal("install nginx: apt-get install nginx-light")
-	}
+	require.NoError(t, servers.InstallTools(t.Context(), os.Stderr, []string{"/usr/sbin/nginx"}, "nginx-light"))
+	const path = "/usr/sbin/nginx"
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o755))
 	port, err := servers.FreePort()
