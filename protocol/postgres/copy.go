@@ -76,7 +76,7 @@ func (bk *back) copyOut(r *run, body []byte) error {
 	if err != nil {
 		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "the result cannot be shown", Err: err}
 	}
-	if f == nil && (r.stmt == nil || r.stmt.Copy == nil) && r.x().WantsRows() {
+	if f == nil && (r.stmt == nil || r.stmt.Copy == nil) && r.looksAtRows() {
 		return hidden(errors.New("it comes where a step was to see rows"))
 	}
 	r.bytes = f
