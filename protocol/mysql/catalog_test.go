@@ -79,8 +79,9 @@ func (c *catalogTarget) serve(conn net.Conn) {
 		case strings.Contains(text, "TABLE_TYPE"):
 			rows = [][]string{{"d", "t", "BASE TABLE", "InnoDB"}}
 		case strings.Contains(text, "COLUMN_NAME"):
+			width = 5
 			for _, name := range columns {
-				rows = append(rows, []string{"d", "t", name, ""})
+				rows = append(rows, []string{"d", "t", name, "", ""})
 			}
 		}
 		say([]byte{byte(width)})
