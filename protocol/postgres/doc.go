@@ -116,6 +116,10 @@
 // streamed. Changes of definitions that go past the gateway are noticed within
 // a few seconds, or at once where the target's description of a result shows
 // them: that ends the session, since the result is not what was decided about.
+// A statement that waits at the target for a lock, while somebody changes what a
+// view that it reads stands for, runs with the new definition and is masked by
+// the old one: who may define views over masked columns should do it when nobody
+// reads them, or under another name first.
 // Changes within the open transaction make names unknown, which counts as the
 // worst, until it ends. Nothing is known of temporary tables and views of the
 // session, which count as the worst too; a name without a schema may mean one of
