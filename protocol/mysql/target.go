@@ -111,7 +111,7 @@ func (s *Server) connectTarget(ctx context.Context, r protocol.Resource, dial fu
 }
 
 // quit says good-bye, as a client does that means to end: a target counts and logs
-// connections that end without. Nothing may be under way.
+// connections that end without. What is under way is lost, as when it is closed.
 func (t *target) quit() {
 	_ = t.conn.SetWriteDeadline(time.Now().Add(time.Second))
 	t.seq = 0

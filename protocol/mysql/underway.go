@@ -18,19 +18,24 @@ type changing struct {
 	runs map[*run]struct{}
 }
 
-// begin notes those of first and what follows it, before they are sent.
+// begin notes those of first and what follows it, before they are sent. What changes
+// nothing, which is most of what there is, takes no lock that sessions share.
 func (ch *changing) begin(first *run) {
-	ch.mu.Lock()
-	defer ch.mu.Unlock()
 	for r := first; r != nil; r = r.next {
 		if r.stmt.Changes {
-			if ch.runs == nil {
-				ch.runs = map[*run]struct{}{}
-			}
-			ch.runs[r] = struct{}{}
-			ch.n.Store(int64(len(ch.runs)))
+			ch.note(r)
 		}
 	}
+}
+
+func (ch *changing) note(r *run) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if ch.runs == nil {
+		ch.runs = map[*run]struct{}{}
+	}
+	ch.runs[r] = struct{}{}
+	ch.n.Store(int64(len(ch.runs)))
 }
 
 // end notes that they have ended.
