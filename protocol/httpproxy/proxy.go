@@ -421,7 +421,12 @@ func (q *request) forward(ctx context.Context) error {
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	q.stop = stop
-	p.ServeHTTP(newWriter(q.w, q.c), q.in.WithContext(q.target.traced(asking)))
+	w := newWriter(q.w, q.c)
+	func() {
+		defer w.cut()
+		p.ServeHTTP(w, q.in.WithContext(q.target.traced(asking)))
+		w.whole = true
+	}()
 	if failed != nil { // which tells of the target too
 		if err := q.release(ctx); err != nil {
 			return err
@@ -555,6 +560,8 @@ type writer struct {
 	http.ResponseWriter
 	c     *conn
 	timer *time.Timer // nil for HTTP/1.1, whose connection has a deadline
+	begun bool        // the head is written
+	whole bool        // so is the rest
 }
 
 func newWriter(w http.ResponseWriter, c *conn) *writer {
@@ -593,7 +600,16 @@ func (w *writer) watch() (stop func()) {
 // response (103) is left out: nobody has looked at it.
 func (w *writer) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
+		w.begun = status >= 200
 		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// cut passes on what the target sent of a response that does not come to its
+// end: net/http forgets what it has kept when a handler panics.
+func (w *writer) cut() {
+	if w.begun && !w.whole {
+		_ = w.FlushError() // the connection is closed, whether the client was there or not
 	}
 }
 

@@ -508,3 +508,35 @@ func TestReleaseWaits(t *testing.T) {
 		require.NotContains(t, all, "103")
 	}
 }
+
+// TestCutOff: what a target sent before it broke off is shown, as without the
+// gateway: the head too, though nothing follows it.
+func TestCutOff(t *testing.T) {
+	r := newRig(t, rigConfig{handler: func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Told", "yes")
+		if r.URL.Path == "/counted" {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, "told")
+		}
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}})
+	for _, http2 := range []bool{false, true} {
+		client := r.client(http2)
+		defer client.CloseIdleConnections()
+		for path, want := range map[string]string{"/head": "", "/counted": "told"} {
+			for range 20 {
+				req, err := http.NewRequestWithContext(t.Context(), "GET", "https://app.gw.test"+path, nil)
+				require.NoError(t, err)
+				req.Header.Set("Authorization", "Bearer "+r.token)
+				res, err := client.Do(req)
+				require.NoError(t, err, "HTTP/2: %t, %s", http2, path)
+				require.Equal(t, "yes", res.Header.Get("X-Told"))
+				b, err := io.ReadAll(res.Body)
+				require.Error(t, err)
+				_ = res.Body.Close()
+				require.Equal(t, want, string(b))
+			}
+		}
+	}
+}
