@@ -177,8 +177,7 @@ func (j *Journal) flush() error {
 	if shared {
 		// Sealing changes a frame in two steps, and between them it must not
 		// be the only one there is.
-		var err error
-		if batch, err = copyShared(j.spare[:0], batch); err != nil {
+		if err := touch(func() { batch = append(j.spare[:0], batch...) }); err != nil {
 			return j.fail(fmt.Errorf("journal %s: %w", j.dir, err))
 		}
 		j.spare = nil

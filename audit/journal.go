@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -371,39 +370,23 @@ func (j *Journal) session(s *protocol.SessionInfo) *sessionState {
 
 // add appends one frame. body is the leaf behind its number, or nil if it is
 // to be encoded in place.
-func (j *Journal) add(l *leaf, st *sessionState, body []byte) (_ Position, err error) {
+func (j *Journal) add(l *leaf, st *sessionState, body []byte) (Position, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if err := j.room(); err != nil {
 		return 0, err
 	}
-	start := len(j.buf)
-	done := false
-	defer func() {
-		if done {
-			return
+	p, err := j.frame(func(b []byte) []byte {
+		b = appendHead(b, j.next)
+		if body != nil {
+			return append(b, body...)
 		}
-		j.buf = j.buf[:start] // after an error, or a panic in the encoding
-		if v := recover(); isFault(v) {
-			err = j.fail(fmt.Errorf("journal %s: the file %s cannot be used: %v", j.dir, pendingFile, v))
-		} else if v != nil {
-			panic(v)
-		}
-	}()
-	j.buf = append(j.buf, make([]byte, headerSize)...)
-	j.buf = appendHead(j.buf, j.next)
-	if body != nil {
-		j.buf = append(j.buf, body...)
-	} else {
 		l.facts = &j.facts
-		j.buf = l.append(j.buf)
+		return l.append(b)
+	})
+	if err != nil {
+		return 0, err
 	}
-	if n := len(j.buf) - start - headerSize; n > maxLeaf {
-		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, maxLeaf)
-	}
-	done = true
-	p := j.added(start)
 	if st != nil {
 		st.last.Store(uint64(p)) // in order, because the lock is held
 	}
@@ -416,6 +399,32 @@ func (j *Journal) add(l *leaf, st *sessionState, body []byte) (_ Position, err e
 		}
 	}
 	return p, nil
+}
+
+// frame appends one frame, whose leaf put appends, with mu held. The buffer may
+// be shared memory: if that is not there any more, the journal's use ends.
+func (j *Journal) frame(put func([]byte) []byte) (Position, error) {
+	start, shared, done := len(j.buf), false, false
+	defer func() {
+		if !done {
+			j.buf = j.buf[:start] // after an error, or a panic in the encoding
+		}
+	}()
+	if err := touch(func() {
+		j.buf = put(append(j.buf, make([]byte, headerSize)...))
+		setLen(j.buf[start:])
+		if shared = j.pending.holds(j.buf); shared {
+			j.pending.mark(j.buf[start:])
+		}
+	}); err != nil {
+		return 0, j.fail(fmt.Errorf("journal %s: %w", j.dir, err))
+	}
+	if n := len(j.buf) - start - headerSize; n > maxLeaf {
+		return 0, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, n, maxLeaf)
+	}
+	done = true
+	j.added(start, shared)
+	return Position(j.next), nil
 }
 
 // room makes sure that the buffer can take another frame, in the segment that
@@ -445,16 +454,13 @@ func (j *Journal) room() error {
 	return nil
 }
 
-// added accounts for the frame at start, with mu held.
-func (j *Journal) added(start int) Position {
-	setLen(j.buf[start:])
+// added accounts for the frame at start, which is in shared memory or not, with
+// mu held.
+func (j *Journal) added(start int, shared bool) {
 	j.next++
 	j.segSize += int64(len(j.buf) - start)
-	if j.pending.holds(j.buf) {
-		j.pending.mark(j.buf[start:])
-		if j.written.Load() >= j.loose {
-			j.kept.Store(j.next)
-		}
+	if shared && j.written.Load() >= j.loose {
+		j.kept.Store(j.next)
 	}
 	switch {
 	case len(j.buf) > pendingHalf/2 && !j.hurried:
@@ -464,7 +470,6 @@ func (j *Journal) added(start int) Position {
 		j.armed = true
 		j.timer.Reset(lazyFlush)
 	}
-	return Position(j.next)
 }
 
 // oldest returns the segment in which the oldest open session began, or the
@@ -499,11 +504,8 @@ func (j *Journal) appendEvent(e Event) error {
 	if err != nil {
 		return err
 	}
-	start := len(j.buf)
-	j.buf = append(j.buf, make([]byte, headerSize)...)
-	j.buf = append(j.buf, leaf...)
-	j.added(start)
-	return nil
+	_, err = j.frame(func(b []byte) []byte { return append(b, leaf...) })
+	return err
 }
 
 // encode returns e as a leaf.

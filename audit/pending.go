@@ -39,7 +39,10 @@ func newPending(d disk, dir, origin string) *pending {
 	if err != nil {
 		return nil
 	}
-	clear(mem) // what an earlier process left is settled
+	if touch(func() { clear(mem) }) != nil { // what an earlier process left is settled
+		_ = unmap()
+		return nil
+	}
 	return &pending{path: path, owner: ownerOf(origin), mem: mem, unmap: unmap}
 }
 
@@ -73,18 +76,19 @@ func (p *pending) close(written bool) {
 	}
 }
 
-// copyShared appends src, which is shared memory, to dst. Memory that can no
-// longer be read, because the file was cut or its disk fails, is an error.
-func copyShared(dst, src []byte) (_ []byte, err error) {
+// touch runs f, which uses shared memory. Memory that is not there any more,
+// because the file was cut or its disk fails, is an error.
+func touch(f func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if v := recover(); isFault(v) {
-			err = fmt.Errorf("the file %s cannot be read: %v", pendingFile, v)
+			err = fmt.Errorf("the file %s cannot be used: %v", pendingFile, v)
 		} else if v != nil {
 			panic(v)
 		}
 	}()
-	return append(dst, src...), nil
+	f()
+	return nil
 }
 
 // isFault reports whether v is the panic of an access to memory that is not

@@ -212,18 +212,49 @@ func TestMoreThanPendingHolds(t *testing.T) {
 	require.EqualValues(t, 5, rep.Kinds[CommandDecided])
 }
 
+// Whoever touches shared memory that is gone is told, and the process lives on.
 func TestSharedMemoryThatFails(t *testing.T) {
-	dir := t.TempDir()
-	j := openTest(t, dir, Options{})
-	requireShared(t, j)
-	a := newActor(t, j, "s1")
-	a.connect()
-	require.NoError(t, os.Truncate(filepath.Join(dir, pendingFile), 0))
-	op := a.op("select", "1")
-	_, err := j.Record(&protocol.Event{Kind: protocol.Decided, Session: a.s, Op: op, Decision: protocol.Allow("x")}, Detail{})
-	require.ErrorContains(t, err, "pending cannot be used")
-	require.ErrorIs(t, j.Flush(t.Context(), 1), err)
-	require.Error(t, j.Close())
+	for name, touch := range map[string]func(t *testing.T, a *actor, gone func()) error{
+		"an event": func(_ *testing.T, a *actor, gone func()) error {
+			gone()
+			_, err := a.j.Record(&protocol.Event{Kind: protocol.Decided, Session: a.s, Op: a.op("select", "1"), Decision: protocol.Allow("x")}, Detail{})
+			return err
+		},
+		"a recording": func(t *testing.T, a *actor, gone func()) error {
+			c, err := CreateAsciicast(t.TempDir(), a.op("exec", "ls"), 1<<20, a.j)
+			require.NoError(t, err)
+			gone()
+			return c.Close(protocol.Outcome{Status: protocol.StatusOK})
+		},
+		"a hold": func(t *testing.T, a *actor, gone func()) error {
+			gone()
+			return a.j.note(t.Context(), SealHeld, a.s.ID, nil, "x")
+		},
+		"a segment": func(_ *testing.T, a *actor, gone func()) error {
+			gone()
+			a.j.mu.Lock()
+			defer a.j.mu.Unlock()
+			return a.j.beginSegment(1)
+		},
+		"what waits": func(t *testing.T, a *actor, gone func()) error {
+			a.connect()
+			gone()
+			return a.j.Sync(t.Context(), a.j.End())
+		},
+		"its end": func(_ *testing.T, a *actor, gone func()) error {
+			gone()
+			return a.j.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			j := openTest(t, dir, Options{})
+			requireShared(t, j)
+			err := touch(t, newActor(t, j, "s1"), func() { require.NoError(t, os.Truncate(filepath.Join(dir, pendingFile), 0)) })
+			require.ErrorContains(t, err, "the file pending cannot be used")
+			require.Error(t, j.Flush(t.Context(), 1), "its use has ended")
+		})
+	}
 }
 
 func FuzzPending(f *testing.F) {
