@@ -47,7 +47,7 @@ type Asciicast struct {
 // nobody waits until more than 8 MiB are behind; a disk that fails ends it.
 //
 // If j is not nil, what is recorded is hashed into it, chunk by chunk, as
-// recording.chunk events, each behind its bytes: see [VerifyRecordings]. If j seals what clients send in
+// recording.chunk events, each behind its bytes: see [Trust.Recordings]. If j seals what clients send in
 // op's session, it seals the recording too: see [Unsealer.Recording]. A journal
 // that fails ends the recording.
 func CreateAsciicast(dir string, op *protocol.Operation, max int64, j *Journal) (*Asciicast, error) {

@@ -26,8 +26,8 @@ func requireShared(t *testing.T, j *Journal) {
 	}
 }
 
-// recorded returns how many leaves are in segments.
-func recorded(t *testing.T, dir string) int {
+// leavesIn returns how many leaves are in segments.
+func leavesIn(t *testing.T, dir string) int {
 	t.Helper()
 	segs, err := segments(dir)
 	require.NoError(t, err)
@@ -76,7 +76,7 @@ func TestPendingIsWrittenByTheNextProcess(t *testing.T) {
 			end := j.End()
 			require.NoError(t, j.Flush(t.Context(), end))
 			crash(j)
-			written := recorded(t, dir)
+			written := leavesIn(t, dir)
 			require.Less(t, written, int(end))
 			require.Len(t, events(t, dir), int(end))
 
@@ -85,7 +85,7 @@ func TestPendingIsWrittenByTheNextProcess(t *testing.T) {
 			lost, err := settlePending(half, o.withDefaults())
 			require.NoError(t, err)
 			require.Zero(t, lost)
-			require.Equal(t, int(end), recorded(t, half))
+			require.Equal(t, int(end), leavesIn(t, half))
 
 			for _, dir := range []string{dir, half} {
 				k := openTest(t, dir, o)

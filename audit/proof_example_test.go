@@ -60,7 +60,7 @@ func ExampleParseQuery() {
 }
 
 // Recordings are checked against the journal that they were hashed into.
-func ExampleVerifyRecordings() {
+func ExampleTrust_Verify_recordings() {
 	dir, recordings := tempDir(), tempDir()
 	defer os.RemoveAll(dir)
 	defer os.RemoveAll(recordings)
@@ -71,9 +71,9 @@ func ExampleVerifyRecordings() {
 	if err := j.Close(); err != nil {
 		log.Fatal(err)
 	}
-	r, err := audit.VerifyRecordings(context.Background(), dir, recordings, nil)
-	fmt.Println(r.Whole, len(r.Missing), len(r.Damages), err)
-	// Output: 0 0 0 <nil>
+	rep, err := audit.Trust{Recordings: recordings}.Verify(context.Background(), dir)
+	fmt.Println(rep.Recordings.Whole, len(rep.Recordings.Missing), err)
+	// Output: 0 0 <nil>
 }
 
 // Who has a private key that a journal seals to reads the statements in it;

@@ -3,7 +3,6 @@ package audit
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -11,9 +10,6 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -184,96 +180,6 @@ func (l *recordingLog) close() {
 	for l.writing {
 		l.changed.Wait()
 	}
-}
-
-// A RecordingReport is what [VerifyRecordings] found.
-type RecordingReport struct {
-	Whole   int      // recordings that are there to their end
-	Open    int      // that have no end yet, or whose gateway crashed: what is there is as it was recorded
-	Missing []string // of which there is no file: moved away, or removed
-	Damages []Damage // what is not as it was recorded
-}
-
-// VerifyRecordings checks the recordings in dir against the journal in
-// journalDir: each chunk that it knows, and that nothing is behind the last one
-// but what a crash has left. A bad file does not keep others from being checked;
-// the error is about the journal. Verify the journal first. Progress, if not nil, is
-// told how many of its events have been read, now and then.
-func VerifyRecordings(ctx context.Context, journalDir, dir string, progress func(read uint64)) (r RecordingReport, err error) {
-	type state struct {
-		next            int64
-		closed, bad, no bool
-	}
-	files := map[string]*state{}
-	err = Tail(ctx, journalDir, 0, false, func(e Event) error {
-		c := e.Recording
-		if progress != nil && (c != nil || e.Seq%1024 == 0) {
-			progress(e.Seq)
-		}
-		if c == nil {
-			return nil
-		}
-		s := files[c.File]
-		if s == nil {
-			s = &state{}
-			files[c.File] = s
-		}
-		if s.bad || s.no {
-			return nil
-		}
-		what := ""
-		switch err := checkChunk(dir, c); {
-		case errors.Is(err, fs.ErrNotExist):
-			s.no = true
-			r.Missing = append(r.Missing, c.File)
-		case err != nil:
-			what = err.Error()
-		case c.From != s.next:
-			what = fmt.Sprintf("a chunk begins at %d, the one before it ends at %d", c.From, s.next)
-		}
-		if what != "" {
-			s.bad = true
-			r.Damages = append(r.Damages, Damage{File: c.File, Offset: c.From, What: what})
-		}
-		s.next, s.closed = c.From+c.Size, c.Last
-		return nil
-	})
-	for name, s := range files {
-		switch {
-		case s.bad || s.no:
-		case !s.closed:
-			r.Open++
-		default:
-			if st, err := os.Stat(filepath.Join(dir, filepath.FromSlash(name))); err != nil || st.Size() != s.next {
-				r.Damages = append(r.Damages, Damage{File: name, Offset: s.next, What: "there are bytes behind the end"})
-				continue
-			}
-			r.Whole++
-		}
-	}
-	return r, err
-}
-
-func checkChunk(dir string, c *Recording) error {
-	if !filepath.IsLocal(filepath.FromSlash(c.File)) || c.From < 0 || c.Size < 0 {
-		return errors.New("the chunk is of no recording")
-	}
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(c.File)))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, io.NewSectionReader(f, c.From, c.Size))
-	switch {
-	case err != nil:
-		return err
-	case n < c.Size:
-		return fmt.Errorf("%d bytes are missing", c.Size-n)
-	case hex.EncodeToString(h.Sum(nil)) != c.SHA256:
-		return errors.New("it is not what was recorded")
-	}
-	return nil
 }
 
 // maxLine bounds a line of a sealed recording.

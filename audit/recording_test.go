@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,10 +60,10 @@ func TestRecordingsAreInTheJournal(t *testing.T) {
 	require.Len(t, chunks, 3)
 	require.True(t, chunks[2].Last)
 	told := uint64(0)
-	r, err := VerifyRecordings(t.Context(), jdir, dir, func(n uint64) { told = n })
+	rep, err := Trust{Recordings: dir, Progress: func(n uint64) { told = n }}.Verify(t.Context(), jdir)
 	require.Positive(t, told)
 	require.NoError(t, err)
-	require.Equal(t, RecordingReport{Whole: 1}, r)
+	require.Equal(t, &RecordingReport{Whole: 1}, rep.Recordings)
 
 	path := filepath.Join(dir, "s1", "2.cast")
 	good, err := os.ReadFile(path)
@@ -75,15 +76,28 @@ func TestRecordingsAreInTheJournal(t *testing.T) {
 		"replaced": bytes.Repeat([]byte("x"), len(good)),
 	} {
 		require.NoError(t, os.WriteFile(path, bad, 0o600))
-		r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
-		require.NoError(t, err)
+		r, bad := verifyRecordings(t, jdir, dir)
 		require.Len(t, r.Damages, 1, name)
+		require.Equal(t, r.Damages, bad)
 		require.Zero(t, r.Whole)
 	}
 	require.NoError(t, os.Remove(path))
-	r, err = VerifyRecordings(t.Context(), jdir, dir, nil)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "s1", "3.cast"), good, 0o600))
+	r, bad := verifyRecordings(t, jdir, dir)
+	require.Empty(t, bad)
+	require.Equal(t, RecordingReport{Missing: []string{"s1/2.cast"}, Unknown: []string{"s1/3.cast"}}, r)
+}
+
+// verifyRecordings returns what is found, and the damages that the error names.
+func verifyRecordings(t *testing.T, jdir, dir string) (RecordingReport, []Damage) {
+	t.Helper()
+	rep, err := Trust{Recordings: dir}.Verify(t.Context(), jdir)
+	var d *DamageError
+	if errors.As(err, &d) {
+		return *rep.Recordings, d.Damages
+	}
 	require.NoError(t, err)
-	require.Equal(t, []string{"s1/2.cast"}, r.Missing)
+	return *rep.Recordings, nil
 }
 
 // A crash leaves what was recorded until then, as it was recorded.
@@ -97,16 +111,14 @@ func TestRecordingAfterACrash(t *testing.T) {
 	require.NoError(t, j.Sync(t.Context(), j.End()))
 	crash(j)
 	require.NoError(t, openTest(t, jdir, Options{}).Close())
-	r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
-	require.NoError(t, err)
+	r, _ := verifyRecordings(t, jdir, dir)
 	require.Equal(t, RecordingReport{Open: 1}, r)
 	path := filepath.Join(dir, "s1", "2.cast")
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	b[100] ^= 1
 	require.NoError(t, os.WriteFile(path, b, 0o600))
-	r, err = VerifyRecordings(t.Context(), jdir, dir, nil)
-	require.NoError(t, err)
+	r, _ = verifyRecordings(t, jdir, dir)
 	require.Len(t, r.Damages, 1)
 }
 
@@ -137,8 +149,7 @@ func TestSealedRecording(t *testing.T) {
 	require.Error(t, u.Recording(&clear, bytes.NewReader(b), "s1", 3))
 
 	require.NoError(t, j.Sync(t.Context(), j.End()))
-	r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
-	require.NoError(t, err)
+	r, _ := verifyRecordings(t, jdir, dir)
 	require.Equal(t, 1, r.Whole, "what is hashed is what is in the file: no key is needed")
 	require.NoError(t, os.Remove(filepath.Join(jdir, sealedDir, "s1.age")))
 	require.ErrorIs(t, NewUnsealer(jdir, id).Recording(&clear, bytes.NewReader(b), "s1", 2), ErrErased)
@@ -195,8 +206,7 @@ func TestRecordingDoesNotWaitForTheDisk(t *testing.T) {
 	require.NoError(t, cast.Close(protocol.Outcome{Status: protocol.StatusOK}))
 	require.ErrorIs(t, cast.Close(protocol.Outcome{}), os.ErrClosed)
 	require.NoError(t, j.Close())
-	r, err := VerifyRecordings(t.Context(), jdir, dir, nil)
-	require.NoError(t, err)
+	r, _ := verifyRecordings(t, jdir, dir)
 	require.Equal(t, RecordingReport{Whole: 1}, r)
 }
 

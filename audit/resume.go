@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,9 +25,11 @@ type Resumed struct {
 	Since    time.Time // when that began to read
 	Segments int
 	Events   uint64
+	Chunks   int // of recordings, that were not compared with their files again
 }
 
-// saveEvery is how much work an interruption undoes at most, beside a segment.
+// saveEvery is how much work an interruption undoes at most, beside a segment. Of
+// the time, a twentieth goes into saving at most.
 const saveEvery = time.Second
 
 // maxResume bounds the file of a verification that was interrupted.
@@ -63,20 +66,36 @@ type stopped struct {
 	Size  uint64               `json:"size"`
 	Edge  [][]tlog.Hash        `json:"edge,omitempty"`
 	Roots map[uint64]tlog.Hash `json:"roots,omitempty"`
+
+	// The recordings.
+	Files  []stoppedFile  `json:"files,omitempty"`
+	Chunks []stoppedChunk `json:"chunks,omitempty"`
 }
 
 // fresh is how young a file's times may not be: what is changed in the moment in
 // which they are looked at need not have others.
 const fresh = 2 * time.Second
 
-// A stamp tells a segment from what it is when something was changed.
+// A stamp tells a file from what it is when something was changed. The zero stamp
+// tells nothing.
 type stamp struct {
-	Number   uint64 `json:"number"`
-	Size     int64  `json:"size"`
-	Modified int64  `json:"modified"`          // ns
-	Changed  int64  `json:"changed,omitempty"` // the same as the system says it: nobody can set it
-	File     uint64 `json:"file,omitempty"`    // the system's number of the file
+	Number   uint64 `json:"number,omitempty"` // of a segment
+	Size     int64  `json:"size,omitempty"`
+	Modified int64  `json:"modified,omitempty"` // ns
+	Changed  int64  `json:"changed,omitempty"`  // the same as the system says it: nobody can set it
+	File     uint64 `json:"file,omitempty"`     // the system's number of the file
 	Archived string `json:"archived,omitempty"`
+}
+
+// stampOf returns the stamp of a file, or none if it is too young, unless any says
+// that it may be.
+func stampOf(st fs.FileInfo, any bool) stamp {
+	s := stamp{Size: st.Size(), Modified: st.ModTime().UnixNano()}
+	s.Changed, s.File = changedAt(st)
+	if !any && time.Since(time.Unix(0, max(s.Modified, s.Changed))) < fresh {
+		return stamp{}
+	}
+	return s
 }
 
 // stampAll looks at the segments, before they are read.
@@ -85,18 +104,17 @@ func (v *verifier) stampAll(segs []segment) error {
 		return nil
 	}
 	for _, s := range segs {
-		at := stamp{Number: s.number, Archived: s.version}
+		at := stamp{Archived: s.version}
 		if s.fetch == nil {
 			st, err := os.Stat(s.path)
 			if err != nil {
 				return err
 			}
-			at.Size, at.Modified = st.Size(), st.ModTime().UnixNano()
-			at.Changed, at.File = changedAt(st)
-			if time.Since(time.Unix(0, max(at.Modified, at.Changed))) < fresh && !v.often {
+			if at = stampOf(st, v.often); at == (stamp{}) {
 				at.Size = -1 // it will not be this when it is looked at again
 			}
 		}
+		at.Number = s.number
 		v.stamps = append(v.stamps, at)
 	}
 	return nil
@@ -110,7 +128,7 @@ func (t *Trust) asked() string {
 		}
 		return list
 	}
-	b, err := json.Marshal([]any{t.Heads, names(t.Keys), t.Checkpoints, names(t.Witnesses), t.Quorum, t.Apart, t.Archive != nil})
+	b, err := json.Marshal([]any{t.Heads, names(t.Keys), t.Checkpoints, names(t.Witnesses), t.Quorum, t.Apart, t.Archive != nil, t.Recordings})
 	if err != nil {
 		return ""
 	}
@@ -124,16 +142,34 @@ func (v *verifier) takeUp(w *walker, segs []segment) (done int, err error) {
 	if v.Resume == "" {
 		return 0, nil
 	}
-	if err := v.apartFrom(v.Resume); err != nil {
-		return 0, err
+	for _, dir := range []string{v.dir, v.Recordings} {
+		if err := apartFrom(v.Resume, dir); err != nil {
+			return 0, err
+		}
 	}
 	s, err := readStopped(v.Resume)
-	if err != nil || s == nil || !v.unchanged(s, segs) {
+	if err != nil || s == nil || s.Version != resumeVersion || s.Trust == "" || s.Trust != v.asked() {
 		return 0, err
 	}
+	if v.recordings != nil {
+		for _, c := range s.Chunks {
+			v.recordings.read[c.Recording] = c.Stamp // whatever the journal is now
+		}
+		if len(s.Chunks) > 0 {
+			v.since = s.Since
+		}
+	}
+	if !v.unchanged(s, segs) {
+		return 0, nil
+	}
 	v.since, v.read = s.Since, len(s.Read)
-	v.rep.Resumed = &Resumed{s.Since, len(s.Read), s.Seq + 1}
-	v.rep.First, v.rep.Kinds, v.rep.Bytes = s.First, s.Kinds, s.Bytes
+	v.stopped = *s
+	v.stopped.Files, v.stopped.Chunks = nil, nil
+	v.rep.Resumed = &Resumed{Since: s.Since, Segments: len(s.Read), Events: s.Seq + 1}
+	if v.recordings != nil {
+		v.recordings.takeUp(s)
+	}
+	v.rep.First, v.rep.Kinds, v.rep.Bytes = s.First, maps.Clone(s.Kinds), s.Bytes
 	v.damages = append(v.damages, s.Damages...)
 	for _, g := range s.Gaps {
 		v.gaps[place{uint64(g[0]), g[1]}] = true
@@ -144,7 +180,7 @@ func (v *verifier) takeUp(w *walker, segs []segment) (done int, err error) {
 		}
 	}
 	if v.survey != nil {
-		v.survey.tree.size, v.survey.tree.edge = s.Size, s.Edge
+		v.survey.tree.size, v.survey.tree.edge = s.Size, cloneEdge(s.Edge)
 		for size := range v.survey.roots {
 			v.survey.roots[size] = s.Roots[size]
 		}
@@ -159,11 +195,10 @@ func (v *verifier) takeUp(w *walker, segs []segment) (done int, err error) {
 // that it has read is as it was.
 func (v *verifier) unchanged(s *stopped, segs []segment) bool {
 	chain, err := hex.DecodeString(s.Chain)
-	if err != nil || len(chain) != sha256.Size || s.Version != resumeVersion || s.Trust == "" || s.Trust != v.asked() ||
-		len(s.Read) == 0 || len(s.Read) >= len(segs) || s.Kinds == nil || s.Frames == 0 {
+	if err != nil || len(chain) != sha256.Size || len(s.Read) == 0 || len(s.Read) >= len(segs) || s.Kinds == nil || s.Frames == 0 {
 		return false
 	}
-	if !slices.Equal(v.stamps[:len(s.Read)], s.Read) {
+	if !slices.Equal(v.stamps[:len(s.Read)], s.Read) || v.recordings != nil && !v.recordings.unchanged(s) {
 		return false
 	}
 	if v.survey == nil {
@@ -231,38 +266,63 @@ func trim(edge [][]tlog.Hash) [][]tlog.Hash {
 	return edge
 }
 
-// stop notes how far the walk has got, behind a segment, now and then.
+// stop notes how far the walk has got, behind a segment.
 func (v *verifier) stop(w *walker) error {
 	v.read++
 	if v.Resume == "" {
 		return nil
 	}
-	if time.Since(v.saved) < saveEvery && !v.often {
-		return nil
-	}
-	v.saved = time.Now()
-	out := stopped{Version: resumeVersion, Trust: v.asked(), Since: v.since, Read: v.stamps[:v.read], Frames: w.frames, Seq: w.seq, Chain: w.chain.String(), Kind: w.kind,
-		Origin: w.origin, OpenSince: w.tail.since, Linked: w.linked, First: v.rep.First, Kinds: v.rep.Kinds, Bytes: v.rep.Bytes, Damages: v.damages[v.before:]}
+	v.stopped = stopped{Since: v.since, Read: v.stamps[:v.read], Frames: w.frames, Seq: w.seq, Chain: w.chain.String(), Kind: w.kind,
+		Origin: w.origin, OpenSince: w.tail.since, Linked: w.linked, First: v.rep.First, Kinds: maps.Clone(v.rep.Kinds), Bytes: v.rep.Bytes, Damages: v.damages[v.before:]}
 	for g := range v.gaps {
-		out.Gaps = append(out.Gaps, [2]int64{int64(g.segment), g.offset})
+		v.stopped.Gaps = append(v.stopped.Gaps, [2]int64{int64(g.segment), g.offset})
 	}
 	for size := range v.heads {
-		out.Heads = append(out.Heads, size)
+		v.stopped.Heads = append(v.stopped.Heads, size)
 	}
-	if v.survey != nil {
-		out.Size, out.Edge, out.Roots = v.survey.tree.size, v.survey.tree.edge, map[uint64]tlog.Hash{}
-		for size, root := range v.survey.roots {
-			if size <= out.Size && root != (tlog.Hash{}) {
-				out.Roots[size] = root
+	if t := v.survey; t != nil {
+		v.stopped.Size, v.stopped.Edge, v.stopped.Roots = t.tree.size, cloneEdge(t.tree.edge), map[uint64]tlog.Hash{}
+		for size, root := range t.roots {
+			if size <= t.tree.size && root != (tlog.Hash{}) {
+				v.stopped.Roots[size] = root
 			}
 		}
 	}
-	return writeStopped(v.Resume, &out)
+	if v.recordings != nil {
+		v.recordings.settle()
+	}
+	return v.save()
 }
 
-// apartFrom is an error if the file is inside of the journal's directory, where
-// those who are to be held to the journal write.
-func (v *verifier) apartFrom(file string) error {
+func cloneEdge(edge [][]tlog.Hash) (c [][]tlog.Hash) {
+	for _, level := range edge {
+		c = append(c, slices.Clone(level))
+	}
+	return c
+}
+
+// save writes down how far the verification has got, now and then.
+func (v *verifier) save() error {
+	if v.Resume == "" || time.Since(v.saved) < v.pause && !v.often {
+		return nil
+	}
+	begin := time.Now()
+	out := v.stopped
+	out.Version, out.Trust, out.Since = resumeVersion, v.asked(), v.since
+	if v.recordings != nil {
+		v.recordings.stop(&out)
+	}
+	err := writeStopped(v.Resume, &out)
+	v.saved, v.pause = time.Now(), max(saveEvery, 20*time.Since(begin))
+	return err
+}
+
+// apartFrom is an error if the file is inside of a directory of the journal or its
+// recordings, where those who are to be held to them write.
+func apartFrom(file, dir string) error {
+	if dir == "" {
+		return nil
+	}
 	real := func(path string) string {
 		if abs, err := filepath.Abs(path); err == nil {
 			path = abs
@@ -272,9 +332,9 @@ func (v *verifier) apartFrom(file string) error {
 		}
 		return path
 	}
-	in, err := filepath.Rel(real(v.dir), real(filepath.Dir(file)))
+	in, err := filepath.Rel(real(dir), real(filepath.Dir(file)))
 	if err == nil && in != ".." && !strings.HasPrefix(in, ".."+string(filepath.Separator)) {
-		return fmt.Errorf("%s is in the journal's directory: what is to be trusted has to be elsewhere", file)
+		return fmt.Errorf("%s is in the journal's directory or among its recordings: what is to be trusted has to be elsewhere", file)
 	}
 	return nil
 }
@@ -306,7 +366,7 @@ func readStopped(file string) (*stopped, error) {
 
 func writeStopped(file string, s *stopped) error {
 	b, err := json.Marshal(s)
-	if err != nil {
+	if err != nil || len(b) > maxResume { // what was written before is behind, and true
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.new") // for its owner only

@@ -45,6 +45,9 @@ type Report struct {
 	// Resumed is what was not read again; nil: all was.
 	Resumed *Resumed
 
+	// Recordings is what was found of [Trust.Recordings]; nil if there are none.
+	Recordings *RecordingReport
+
 	// Checkpoint is the newest one in the directory, if it was signed with one
 	// of the keys. Nobody without the key has made the events that it covers.
 	Checkpoint *Checkpoint
@@ -92,6 +95,12 @@ type Trust struct {
 	// is not there is a damage.
 	Apart bool
 
+	// Recordings, if not empty, is the folder of the recordings, of which each chunk
+	// that the journal has is compared with its file, and nothing may be behind the
+	// last one but what a crash has left. A bad file does not keep others from being
+	// checked. One that is not there was moved away, or removed: the Report names it.
+	Recordings string
+
 	// Progress, if not nil, is told how many events are verified, now and then.
 	Progress func(verified uint64)
 
@@ -101,8 +110,9 @@ type Trust struct {
 	// was read before an interruption is not read again but for the tiles, as long
 	// as nothing says that it has changed: the segments have the size, the times and
 	// the number of their files, or the version that the Archive tells, and what is
-	// to be trusted is the same. Else Verify begins anew. So of what was read before,
-	// the answer says how it was then: see [Resumed].
+	// to be trusted is the same. Else Verify begins anew. Of recordings, what has
+	// changed is read again. So of what was read before, the answer says how it was
+	// then: see [Resumed].
 	Resume string
 
 	often bool // Resume is written behind each segment: for tests
@@ -116,11 +126,14 @@ func Verify(dir string, known ...Head) (Report, error) {
 // Verify checks the journal in dir, or in a copy of it: each frame, the numbers
 // of the leaves, the chain, the segments, the checkpoint, the tiles, and that
 // the journal holds what t knows. It changes nothing and takes no lock. The
-// error is a [DamageError] if the journal is not what was written; the Report is
-// complete even then.
+// error is a [DamageError] if the journal, or a recording, is not what was written;
+// the Report is complete even then.
 func (t Trust) Verify(ctx context.Context, dir string) (Report, error) {
 	rep := Report{Kinds: map[Kind]uint64{}}
-	v := verifier{Trust: t, dir: dir, rep: &rep, heads: map[uint64]Head{}, gaps: map[place]bool{}}
+	v := verifier{Trust: t, dir: dir, rep: &rep, heads: map[uint64]Head{}, gaps: map[place]bool{}, pause: saveEvery}
+	if t.Recordings != "" {
+		v.recordings = &recordings{dir: t.Recordings, files: map[string]*recorded{}, open: map[string]*recorded{}, keeps: t.Resume != "", often: t.often, read: map[Recording]stamp{}}
+	}
 	if err := v.verify(ctx); err != nil {
 		return rep, fmt.Errorf("journal %s: %w", dir, err)
 	}
@@ -131,6 +144,9 @@ func (t Trust) Verify(ctx context.Context, dir string) (Report, error) {
 		} else {
 			bad = append(bad, d)
 		}
+	}
+	if rep.Recordings != nil {
+		bad = append(bad, rep.Recordings.Damages...)
 	}
 	if len(bad) > 0 {
 		return rep, &DamageError{dir, bad}
@@ -154,12 +170,16 @@ type verifier struct {
 	survey *survey      // nil if there is no checkpoint
 	known  []Checkpoint // to be met by it
 
+	recordings *recordings // nil if they are not asked about
+
 	// For Resume.
-	since  time.Time // when reading began
-	saved  time.Time
-	before int     // damages that were found before
-	stamps []stamp // of the segments
-	read   int     // how many of them
+	since   time.Time // when reading began
+	saved   time.Time
+	pause   time.Duration // between saving and saving
+	before  int           // damages that were found before
+	stamps  []stamp       // of the segments
+	read    int           // how many of them
+	stopped stopped       // behind the last of these
 }
 
 func (v *verifier) damaged(d Damage) error {
@@ -192,7 +212,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	v.rep.Segments = len(segs)
 	v.since, v.saved, v.before = time.Now().UTC(), time.Now(), len(v.damages)
 	w := walker{visit: func(f *frame) error {
-		if v.rep.Kinds[f.head.kind]++; f.head.seq%1024 == 0 {
+		if v.rep.Kinds[f.head.kind]++; f.head.seq%1024 == 0 || f.head.kind == RecordingChunk {
 			if err := interrupted(ctx); err != nil {
 				return err
 			}
@@ -235,7 +255,16 @@ func (v *verifier) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.leaves(func([]byte) bool { v.rep.Pending++; return true })
+	u.leaves(func(leaf []byte) bool {
+		v.rep.Pending++
+		if v.recordings != nil {
+			err = v.recorded(leaf)
+		}
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
 	v.rep.Closed, v.rep.Torn = t.kind == JournalClosed && t.torn == 0 && v.rep.Pending == 0 && v.rep.Beyond == 0, t.torn
 	for _, h := range v.Heads {
 		if h.Origin != t.origin {
@@ -247,7 +276,26 @@ func (v *verifier) verify(ctx context.Context) error {
 	if err := v.meet(t.origin); err != nil {
 		return err
 	}
+	if r := v.recordings; r != nil {
+		v.rep.Recordings = r.report()
+		if r.again > 0 {
+			if v.rep.Resumed == nil {
+				v.rep.Resumed = &Resumed{Since: v.since}
+			}
+			v.rep.Resumed.Chunks = r.again
+		}
+	}
 	return v.over()
+}
+
+// recorded checks what a leaf says of a recording, if it does.
+func (v *verifier) recorded(leaf []byte) error {
+	e, err := ParseEvent(leaf)
+	if err != nil || e.Recording == nil {
+		return err
+	}
+	v.recordings.chunk(e.Recording, v.rep.First > 0)
+	return v.save()
 }
 
 func (v *verifier) frame(f *frame) error {
@@ -261,6 +309,11 @@ func (v *verifier) frame(f *frame) error {
 			return errors.New("an audit.gap event that names no place")
 		}
 		v.gaps[place{e.Journal.Segment, e.Journal.Offset}] = true
+	}
+	if f.head.kind == RecordingChunk && v.recordings != nil {
+		if err := v.recorded(f.leaf); err != nil {
+			return err
+		}
 	}
 	if h, ok := v.heads[f.head.seq+1]; ok {
 		delete(v.heads, h.Size)
