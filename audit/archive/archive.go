@@ -20,6 +20,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -51,6 +52,10 @@ type Archive struct {
 	// reads the journal, such as an exporter, has not had yet: it and what is
 	// behind it stays.
 	Needed func() (uint64, error)
+
+	// Progress, if not nil, is told how many bytes were uploaded in this round, now
+	// and then.
+	Progress func(uploaded uint64)
 
 	Logger *slog.Logger // nil: slog.Default()
 
@@ -96,7 +101,8 @@ type Result struct {
 }
 
 // Round uploads what is sealed and covered by the newest checkpoint, and removes
-// what may go. What fails does not keep the rest from going on.
+// what may go. What fails does not keep the rest from going on. One that is
+// interrupted is taken up by the next: what is in the store is not uploaded again.
 func (a *Archive) Round(ctx context.Context) (Result, error) {
 	r, err := a.begin(ctx)
 	if err != nil {
@@ -123,7 +129,8 @@ type round struct {
 	sealed  []audit.Segment
 	covered uint64 // events that the store's checkpoint covers
 	damaged map[uint64]bool
-	looked  bool // stored is of this round
+	looked  bool   // stored is of this round
+	sent    uint64 // bytes that were uploaded
 }
 
 func (a *Archive) begin(ctx context.Context) (*round, error) {
@@ -337,9 +344,35 @@ const putTime = 15 * time.Minute
 func (r *round) put(ctx context.Context, name string, b store.Body) error {
 	ctx, cancel := context.WithTimeout(ctx, putTime)
 	defer cancel()
+	if r.Progress != nil {
+		b.ReadSeeker = &counted{b.ReadSeeker, 0, func(n uint64) { r.Progress(r.sent + n) }}
+	}
 	if err := r.Store.Put(ctx, r.origin+"/"+name, b); err != nil {
 		return err
 	}
+	r.sent += uint64(b.Size)
 	r.stored[name] = b.Size
 	return nil
+}
+
+// A counted says how much of it was read.
+type counted struct {
+	io.ReadSeeker
+	n    uint64
+	told func(uint64)
+}
+
+// Read implements io.Reader.
+func (c *counted) Read(b []byte) (int, error) {
+	n, err := c.ReadSeeker.Read(b)
+	c.n += uint64(n)
+	c.told(c.n)
+	return n, err
+}
+
+// Seek implements io.Seeker.
+func (c *counted) Seek(offset int64, whence int) (int64, error) {
+	at, err := c.ReadSeeker.Seek(offset, whence)
+	c.n = uint64(max(at, 0))
+	return at, err
 }

@@ -84,7 +84,7 @@ func (w *world) copy(s store.Store) Copy {
 	ids, err := Journals(w.t.Context(), s)
 	require.NoError(w.t, err)
 	require.Len(w.t, ids, 1)
-	return Copy{s, ids[0]}
+	return Copy{Store: s, Origin: ids[0]}
 }
 
 func segmentsIn(t *testing.T, dir string) []string {
@@ -262,6 +262,113 @@ func TestCrashesWhileUploading(t *testing.T) {
 		require.EqualValues(t, 25, rep.Kinds[audit.SessionClosed])
 	}
 	require.Greater(t, n, 5)
+}
+
+// A round that is interrupted, wherever, is taken up by the next: in the end the
+// store has what it has after one that was not, and nothing was uploaded twice.
+func TestInterrupted(t *testing.T) {
+	w := newWorld(t)
+	j := w.open()
+	w.sessions(j, 40)
+	require.NoError(t, j.Close())
+	whole := store.Dir(t.TempDir())
+	a := w.archive(whole)
+	a.Keep = 0
+	total := uint64(0)
+	a.Progress = func(n uint64) { require.GreaterOrEqual(t, n, total); total = n }
+	want, err := a.Round(t.Context())
+	require.NoError(t, err)
+	require.Greater(t, total, uint64(8<<10))
+	for from := range uint64(8) {
+		s := store.Dir(t.TempDir())
+		var got Result
+		sent, rounds := uint64(0), 0
+		for ; ; rounds++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			a := w.archive(s)
+			a.Keep = 0
+			now, stop := uint64(0), total/8*(3+from%5)+from
+			a.Progress = func(n uint64) {
+				if now = n; n > stop {
+					cancel()
+				}
+			}
+			res, err := a.Round(ctx)
+			cancel()
+			got.Segments, got.Recordings, sent = got.Segments+res.Segments, got.Recordings+res.Recordings, sent+now
+			if err == nil {
+				break
+			}
+			require.ErrorIs(t, err, context.Canceled)
+			require.Less(t, rounds, 20, "%d of %d", stop, total)
+		}
+		require.Positive(t, rounds)
+		require.Equal(t, want.Segments, got.Segments)
+		require.Equal(t, want.Recordings, got.Recordings)
+		require.Equal(t, objects(t, whole), objects(t, s))
+		_, err := w.copy(s).Verify(t.Context(), w.trust())
+		require.NoError(t, err)
+	}
+}
+
+func objects(t *testing.T, s store.Store) map[string]int64 {
+	t.Helper()
+	all := map[string]int64{}
+	for o, err := range s.List(t.Context(), "") {
+		require.NoError(t, err)
+		all[o.Name] = o.Size
+	}
+	return all
+}
+
+// Verifying what is in a store can be interrupted while the proofs are fetched and
+// while the events are read; what was fetched is not fetched again.
+func TestInterruptedVerification(t *testing.T) {
+	w := newWorld(t)
+	s := store.Dir(w.bucket)
+	j := w.open()
+	w.sessions(j, 40)
+	require.NoError(t, j.Close())
+	_, err := w.archive(s).Round(t.Context())
+	require.NoError(t, err)
+	want, err := w.copy(s).Verify(t.Context(), w.trust())
+	require.NoError(t, err)
+	trust := w.trust()
+	trust.Resume = filepath.Join(t.TempDir(), "resume")
+	proofs := trust.Resume + ".proofs"
+	ctx, cancel := context.WithCancel(t.Context())
+	c := w.copy(counting{s, func(string) {}})
+	c.Progress = func(uint64) { cancel() }
+	_, err = c.Verify(ctx, trust)
+	require.ErrorIs(t, err, context.Canceled)
+	require.DirExists(t, proofs)
+
+	ctx, cancel = context.WithCancel(t.Context())
+	c.Progress, trust.Progress = nil, func(uint64) { cancel() }
+	_, err = c.Verify(ctx, trust)
+	require.ErrorIs(t, err, context.Canceled)
+
+	trust.Progress = nil
+	c.Store = counting{s, func(name string) { require.NotContains(t, name, "/tile/") }}
+	rep, err := c.Verify(t.Context(), trust)
+	require.NoError(t, err)
+	rep.Resumed = nil
+	require.Equal(t, want, rep)
+	require.NoDirExists(t, proofs)
+}
+
+// A counting store tells what it is asked for.
+type counting struct {
+	store.Store
+	got func(name string)
+}
+
+func (c counting) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	c.got(name)
+	return c.Store.Get(ctx, name)
 }
 
 // What was changed on the disk before it was uploaded stays there, with an

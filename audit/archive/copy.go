@@ -19,6 +19,10 @@ import (
 type Copy struct {
 	Store  store.Store
 	Origin string // the journal's id
+
+	// Progress, if not nil, is told by Fetch how many objects are there, of which
+	// some may have been fetched before.
+	Progress func(fetched uint64)
 }
 
 // Journals returns the ids of the journals in a store.
@@ -55,8 +59,10 @@ func (c Copy) Open(ctx context.Context, file string) (io.ReadCloser, error) {
 
 // Fetch copies what is in the store of the journal to dir: all of it, or, if
 // proofs is true, the checkpoint and the tiles only, which are small:
-// some 33 bytes for an event. What is in dir already, of the same size, is not fetched again.
+// some 33 bytes for an event. What is in dir already, of the same size, is not
+// fetched again, so one that is interrupted can be taken up.
 func (c Copy) Fetch(ctx context.Context, dir string, proofs bool) error {
+	n := uint64(0)
 	for o, err := range c.Store.List(ctx, c.Origin+"/") {
 		if err != nil {
 			return err
@@ -67,6 +73,9 @@ func (c Copy) Fetch(ctx context.Context, dir string, proofs bool) error {
 		}
 		if err := c.fetch(ctx, dir, name, o.Size); err != nil {
 			return fmt.Errorf("archive: %s: %w", name, err)
+		}
+		if n++; c.Progress != nil {
+			c.Progress(n)
 		}
 	}
 	return nil
@@ -108,14 +117,25 @@ func (c Copy) fetch(ctx context.Context, dir, name string, size int64) error {
 
 // Verify checks the journal in the store by what t knows, without a copy of its
 // segments: proofs are fetched to a folder that is removed afterwards, and the
-// segments one after the other. The last events that the checkpoint covers may
+// segments one after the other. With [audit.Trust.Resume], that folder is its name
+// and ".proofs", and stays when Verify is interrupted; what is in it is held against
+// the events and the checkpoint, and need not be believed. The last events that the checkpoint covers may
 // be in segments that are not sealed yet: see [audit.Report].
 func (c Copy) Verify(ctx context.Context, t audit.Trust) (audit.Report, error) {
-	dir, err := os.MkdirTemp("", "journal")
+	dir, err := t.Resume+".proofs", error(nil)
+	if t.Resume != "" {
+		err = os.MkdirAll(dir, 0o700)
+	} else {
+		dir, err = os.MkdirTemp("", "journal")
+	}
 	if err != nil {
 		return audit.Report{}, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() {
+		if t.Resume == "" || ctx.Err() == nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
 	if err := c.Fetch(ctx, dir, true); err != nil {
 		return audit.Report{}, err
 	}

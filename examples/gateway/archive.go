@@ -23,6 +23,9 @@ only when the exporter of that cursor has sent them. The newest segment and what
 the next start needs stay. The index keeps what it has taken from them, but cannot
 be rebuilt from them any more.
 
+When it is interrupted, the same command goes on there: what the store has is not
+uploaded again.
+
 'verify -store TO' then checks the journal with what is in the store, and
 'verify TO' the store alone. Keys of sealed sessions are not copied: a copy would
 outlive what was erased.
@@ -66,6 +69,9 @@ func (p *program) auditArchive(ctx context.Context, fs *flag.FlagSet, args []str
 		}
 		return needed, nil
 	}
+	if show := p.progress("uploaded %d MiB"); show != nil {
+		a.Progress = func(n uint64) { show(n >> 20) }
+	}
 	if *follow {
 		if err := a.Run(ctx); !errors.Is(err, context.Canceled) {
 			return err
@@ -76,6 +82,9 @@ func (p *program) auditArchive(ctx context.Context, fs *flag.FlagSet, args []str
 	res, err := a.Round(ctx)
 	_, perr := fmt.Fprintf(p.stdout, "uploaded  %s, %s, in %s\nremoved   %s\nbehind    %s\n", count(res.Segments, "segment"), count(res.Recordings, "recording"),
 		time.Since(start).Round(time.Millisecond), count(res.Removed, "file"), count(int(res.Behind), "event"))
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w (the same command goes on there)", err)
+	}
 	return errors.Join(err, perr)
 }
 

@@ -19,7 +19,11 @@ func (p *program) playJournal(ctx context.Context, pl *player, dir, session, ide
 		return err
 	}
 	of, last := "", time.Time{}
+	looked := p.progress("looked for the session in %d events")
 	err = audit.Tail(ctx, dir, 0, pl.follow, func(e audit.Event) error {
+		if of == "" && looked != nil {
+			looked(e.Seq)
+		}
 		if e.Session == "" || !ofSession(&e, session) {
 			return nil
 		}

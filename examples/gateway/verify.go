@@ -123,7 +123,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 		return err
 	}
 	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart, Recordings: *recordings, Resume: *resume, Progress: p.progress("verified %d events")}
-	dir, rep, err := verifyAt(ctx, trust, rest, *path, *from)
+	dir, rep, err := verifyAt(ctx, trust, rest, *path, *from, p.progress("fetched %d proofs"))
 	var damage *audit.DamageError
 	if err != nil && !errors.As(err, &damage) {
 		if ctx.Err() != nil && *resume == "" {
@@ -204,8 +204,8 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 }
 
 // verifyAt verifies the journal that the arguments name: a folder, with what is
-// missing from it in the store from, or a store.
-func verifyAt(ctx context.Context, trust audit.Trust, args []string, config, from string) (dir string, rep audit.Report, err error) {
+// missing from it in the store from, or a store, whose proofs are fetched first.
+func verifyAt(ctx context.Context, trust audit.Trust, args []string, config, from string, fetched func(uint64)) (dir string, rep audit.Report, err error) {
 	if len(args) > 0 {
 		s, ok, err := openStore(args[0])
 		if err != nil {
@@ -216,6 +216,7 @@ func verifyAt(ctx context.Context, trust audit.Trust, args []string, config, fro
 			if err != nil {
 				return "", rep, err
 			}
+			c.Progress = fetched
 			rep, err = c.Verify(ctx, trust)
 			return args[0] + " (journal " + c.Origin + ")", rep, err
 		}
