@@ -21,7 +21,7 @@ func TestArchiveOnTheCommandLine(t *testing.T) {
 	out := func(want int, args ...string) string {
 		t.Helper()
 		var o, e strings.Builder
-		p := &program{strings.NewReader(""), &o, &e}
+		p := &program{stdin: strings.NewReader(""), stdout: &o, stderr: &e}
 		require.Equal(t, want, p.main(t.Context(), args), "%v\n%s%s", args, o.String(), e.String())
 		return o.String() + e.String()
 	}
@@ -39,7 +39,7 @@ func TestArchiveOnTheCommandLine(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done, ready := make(chan int), make(chan string, 1)
 	go func() {
-		p := &program{strings.NewReader(""), sends(ready), &strings.Builder{}}
+		p := &program{stdin: strings.NewReader(""), stdout: sends(ready), stderr: &strings.Builder{}}
 		done <- p.main(ctx, []string{"audit", "witness", "-key", "gateway.pub", "-key-file", "witness.key", "-listen", "127.0.0.1:0", "seen"})
 	}()
 	line := <-ready

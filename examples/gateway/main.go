@@ -21,6 +21,7 @@ import (
 type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	told           func(uint64) // nil, or what is told of progress in place of a terminal
 }
 
 // A command is a subcommand.
@@ -83,7 +84,7 @@ func main() { os.Exit(realMain()) }
 func realMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p := &program{os.Stdin, os.Stdout, os.Stderr}
+	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	return p.main(ctx, os.Args[1:])
 }
 

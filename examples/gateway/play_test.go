@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ func played(t *testing.T, cast string, args ...string) (out, errs string, code i
 	file := filepath.Join(t.TempDir(), "a.cast")
 	require.NoError(t, os.WriteFile(file, []byte(cast), 0o600))
 	var o, e strings.Builder
-	p := &program{strings.NewReader(""), &o, &e}
+	p := &program{stdin: strings.NewReader(""), stdout: &o, stderr: &e}
 	code = p.main(t.Context(), append(append([]string{"play", "-speed", "1000"}, args...), file))
 	return o.String(), e.String(), code
 }
@@ -51,7 +52,7 @@ func TestPlay(t *testing.T) {
 	var o, e strings.Builder
 	file := filepath.Join(t.TempDir(), "a.cast")
 	require.NoError(t, os.WriteFile(file, []byte(`{"version":3}`+"\n"+`[1.5, "o", "a"]`+"\n"+`[9000000, "o", "b"]`+"\n"), 0o600))
-	p := &program{strings.NewReader(""), writerFunc(func(b []byte) { o.Write(b); cancel() }), &e}
+	p := &program{stdin: strings.NewReader(""), stdout: writerFunc(func(b []byte) { o.Write(b); cancel() }), stderr: &e}
 	require.Equal(t, 1, p.main(ctx, []string{"play", "-speed", "100", file}))
 	require.Equal(t, "a", o.String())
 	require.Contains(t, e.String(), "-recording 1 -from 1.5s goes on here")
@@ -77,7 +78,7 @@ func TestPlayJournal(t *testing.T) {
 	w.Close()
 	play := func(args ...string) (string, string, int) {
 		var o, e strings.Builder
-		p := &program{strings.NewReader(""), &o, &e}
+		p := &program{stdin: strings.NewReader(""), stdout: &o, stderr: &e}
 		code := p.main(t.Context(), append([]string{"play", "-speed", "1000", "-idle", "1ms", "-dir", filepath.Join(t.TempDir(), "none"), "-journal", w.Dir}, args...))
 		return o.String(), e.String(), code
 	}
@@ -98,14 +99,20 @@ func TestPlayJournal(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var e strings.Builder
 	n := 0
-	p := &program{strings.NewReader(""), writerFunc(func([]byte) {
+	p := &program{stdin: strings.NewReader(""), stdout: writerFunc(func([]byte) {
 		if n++; n == 3 {
 			cancel()
 		}
-	}), &e}
+	}), stderr: &e}
 	require.Equal(t, 1, p.main(ctx, []string{"play", "-speed", "1000", "-statements", "-dir", t.TempDir(), "-journal", w.Dir, "session-1"}))
 	require.Equal(t, 3, n)
 	require.Regexp(t, `-from [0-9]+s goes on here`, e.String())
+	from := regexp.MustCompile(`-from [0-9]+s`).FindString(e.String())
+	whole, _, code := play("-statements", "session-1")
+	require.Zero(t, code)
+	rest, errs, code := play("-statements", "-from", strings.TrimPrefix(from, "-from "), "session-1")
+	require.Zero(t, code, errs)
+	require.Equal(t, whole, rest, "what was seen, and the rest")
 }
 
 type writerFunc func([]byte)

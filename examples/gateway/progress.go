@@ -10,6 +10,9 @@ import (
 // progress returns what is told how far long work has got. It shows that on the
 // terminal, if standard error is one, a few times a second; a script sees nothing.
 func (p *program) progress(format string) func(uint64) {
+	if p.told != nil {
+		return p.told
+	}
 	f, ok := p.stderr.(*os.File)
 	if !ok {
 		return nil

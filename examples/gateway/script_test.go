@@ -166,7 +166,7 @@ func TestExampleConfiguration(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "gateway.yaml"), text, 0o600))
 	t.Chdir(dir)
 	var out, errs strings.Builder
-	p := &program{strings.NewReader(""), &out, &errs}
+	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
 	require.Zero(t, p.main(t.Context(), []string{"check", "-config", "gateway.yaml"}), errs.String())
 	require.Equal(t, "gateway.yaml: ok: 1 listener, 1 target, 8 steps\n", out.String())
 }
