@@ -48,6 +48,10 @@ func (x *Exporter) batches(ctx context.Context, from uint64, follow bool, f func
 	return <-tailed
 }
 
+// linger is how long a batch waits at least: the events of a journal that is ahead
+// of its sink come one after the other, and would go so.
+const linger = 20 * time.Millisecond
+
 // A batcher puts events together.
 type batcher struct {
 	x       *Exporter
@@ -70,43 +74,26 @@ func (b *batcher) fill(ctx context.Context) bool {
 		}
 		b.add(p)
 	}
-	var late <-chan time.Time
-	if b.x.Every > 0 {
-		t := time.NewTimer(b.x.Every)
-		defer t.Stop()
-		late = t.C
-	}
+	late := time.NewTimer(max(b.x.Every, linger))
+	defer late.Stop()
 	for len(b.events) < b.x.Batch {
-		p, ok := b.take(ctx, late)
-		if !ok {
-			break
+		select {
+		case p, ok := <-b.parcels:
+			if !ok {
+				return true
+			}
+			if b.size+p.size > b.x.Bytes {
+				b.next = &p
+				return true
+			}
+			b.add(p)
+		case <-late.C:
+			return true
+		case <-ctx.Done():
+			return true
 		}
-		if b.size+p.size > b.x.Bytes {
-			b.next = &p
-			break
-		}
-		b.add(p)
 	}
 	return true
-}
-
-// take returns the next event if it comes in time.
-func (b *batcher) take(ctx context.Context, late <-chan time.Time) (p parcel, ok bool) {
-	if late == nil {
-		select {
-		case p, ok = <-b.parcels:
-			return p, ok
-		default:
-			return p, false
-		}
-	}
-	select {
-	case p, ok = <-b.parcels:
-		return p, ok
-	case <-late:
-	case <-ctx.Done():
-	}
-	return p, false
 }
 
 func (b *batcher) add(p parcel) {

@@ -84,8 +84,8 @@ type Exporter struct {
 	Batch int  // events that are sent at once, at most: 100 if 0
 	Bytes int  // about so many bytes of them, at most: 2 MiB if 0
 
-	// Every is how long a batch waits to become full. 0 sends what is there at
-	// once; a sink that makes a file of each batch wants minutes.
+	// Every is how long a batch waits to become full. 0 sends what is there,
+	// after some milliseconds; a sink that makes a file of each batch wants minutes.
 	Every time.Duration
 
 	// MaxRejected bounds the file of rejected events, in bytes: 64 MiB if 0.

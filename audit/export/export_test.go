@@ -18,6 +18,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -226,48 +227,101 @@ func TestWebhook(t *testing.T) {
 	require.ErrorContains(t, (&Webhook{URL: srv.URL}).Send(t.Context(), "o", []audit.Event{{}}), "no secret")
 }
 
-// The server reads what rsyslog and others read: octet counts.
+// A syslogServer reads what rsyslog and others read, octet counts, and closes a
+// connection when it has read it to its end.
+type syslogServer struct {
+	net.Listener
+	got chan string
+	// dies reads a connection itself, and reports whether it did.
+	dies func(net.Conn) bool
+}
+
+func newSyslogServer(t *testing.T) *syslogServer {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	return &syslogServer{l, make(chan string, 1000), nil}
+}
+
+func (s *syslogServer) serve() {
+	for {
+		c, err := s.Accept()
+		if err != nil {
+			return
+		}
+		if s.dies != nil && s.dies(c) {
+			continue
+		}
+		r := bufio.NewReader(c)
+		for {
+			size, err := r.ReadString(' ')
+			if err != nil {
+				break
+			}
+			n, err := strconv.Atoi(strings.TrimSpace(size))
+			if err != nil || n > 1<<20 {
+				break
+			}
+			b := make([]byte, n)
+			if _, err := io.ReadFull(r, b); err != nil {
+				break
+			}
+			s.got <- string(b)
+		}
+		_ = c.Close()
+	}
+}
+
 func TestSyslog(t *testing.T) {
 	dir := t.TempDir()
 	filled(t, dir, 5)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	got := make(chan string, 100)
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			r := bufio.NewReader(c)
-			for {
-				size, err := r.ReadString(' ')
-				if err != nil {
-					break
-				}
-				n, err := strconv.Atoi(strings.TrimSpace(size))
-				if err != nil || n > 1<<20 {
-					break
-				}
-				b := make([]byte, n)
-				if _, err := io.ReadFull(r, b); err != nil {
-					break
-				}
-				got <- string(b)
-			}
-		}
-	}()
-	s := &Syslog{Addr: l.Addr().String(), Host: "gw 1"}
-	defer s.Close()
-	x := &Exporter{Dir: dir, Sink: s, Cursor: filepath.Join(t.TempDir(), "c"), Logger: quiet}
+	l := newSyslogServer(t)
+	go l.serve()
+	x := &Exporter{Dir: dir, Sink: &Syslog{Addr: l.Addr().String(), Host: "gw 1"}, Cursor: filepath.Join(t.TempDir(), "c"), Logger: quiet}
 	require.NoError(t, x.Run(t.Context(), false))
 	for range 2 {
-		<-got
+		<-l.got
 	}
-	m := <-got
+	m := <-l.got
 	require.Regexp(t, `^<109>1 2026-03-01T12:00:00\.123456Z gw-1 sallyport - command\.decided \[meta sequenceId="3"\] CEF:0\|Sallyport\|gateway\|1\|command\.decided\|command\.decided update\|5\|externalId=[^:]+:2 rt=1772366400123 `, m)
 	require.NotContains(t, m, "hunter")
+}
+
+// What a server had in its buffers when it died is sent again, however it died.
+func TestSyslogServerThatDies(t *testing.T) {
+	dir := t.TempDir()
+	filled(t, dir, 5)
+	for name, die := range map[string]func(net.Conn){
+		"before it has read": func(c net.Conn) { _ = c.Close() },
+		"in the middle":      func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 100)); _ = c.Close() },
+		"without a word": func(c net.Conn) {
+			_, _ = io.ReadFull(c, make([]byte, 100))
+			_ = c.(*net.TCPConn).SetLinger(0)
+			_ = c.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newSyslogServer(t)
+			deaths := 0
+			l.dies = func(c net.Conn) bool {
+				if deaths++; deaths > 2 {
+					return false
+				}
+				die(c)
+				return true
+			}
+			go l.serve()
+			x := &Exporter{Dir: dir, Sink: &Syslog{Addr: l.Addr().String()}, Cursor: filepath.Join(t.TempDir(), "c"), Logger: quiet,
+				wait: func(context.Context, time.Duration) error { return nil }}
+			require.NoError(t, x.Run(t.Context(), false))
+			_ = l.Close()
+			seen := map[string]bool{}
+			for len(l.got) > 0 {
+				seen[regexp.MustCompile(`externalId=\S+`).FindString(<-l.got)] = true
+			}
+			require.Len(t, seen, count(t, dir))
+		})
+	}
 }
 
 // golden are events of all kinds that go through every format.

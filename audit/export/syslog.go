@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -15,25 +16,28 @@ import (
 
 // A Syslog is a sink that sends messages of RFC 5424, each behind its length as
 // RFC 5425 has it, over TLS or TCP. Their text is CEF unless Format says
-// otherwise. Syslog has no acknowledgement: what was written to a connection
-// that then broke may be lost, and only the numbers of the events tell.
+// otherwise.
+//
+// Syslog has no acknowledgement, and what was written to a connection may still
+// be in the memory of either machine when the server dies. So each batch has a
+// connection of its own, which ends with it: a server closes it when it has read
+// all, and that is what Send waits for. After a connection that ends otherwise the
+// batch is sent again.
 type Syslog struct {
 	Addr   string
 	TLS    *tls.Config // nil: TCP without TLS
 	Host   string      // HOSTNAME; "": this machine's name
 	Format Format      // nil: [CEF]
-
-	conn net.Conn
 }
 
-// How long a connection may take to be made, and a batch to be written.
+// How long a connection may take to be made, and a batch to be written and read.
 const (
-	dialTime  = 10 * time.Second
-	writeTime = 30 * time.Second
+	dialTime = 10 * time.Second
+	readTime = 30 * time.Second
 )
 
 // Send implements [Sink].
-func (s *Syslog) Send(ctx context.Context, origin string, events []audit.Event) (err error) {
+func (s *Syslog) Send(ctx context.Context, origin string, events []audit.Event) error {
 	var b []byte
 	for i := range events {
 		m, err := s.message(origin, &events[i])
@@ -43,35 +47,41 @@ func (s *Syslog) Send(ctx context.Context, origin string, events []audit.Event) 
 		b = append(strconv.AppendInt(b, int64(len(m)), 10), ' ')
 		b = append(b, m...)
 	}
-	if s.conn == nil {
-		d := &net.Dialer{Timeout: dialTime}
-		if s.TLS != nil {
-			s.conn, err = (&tls.Dialer{NetDialer: d, Config: s.TLS}).DialContext(ctx, "tcp", s.Addr)
-		} else {
-			s.conn, err = d.DialContext(ctx, "tcp", s.Addr)
-		}
-		if err != nil {
-			s.conn = nil
-			return err
-		}
+	var c interface {
+		net.Conn
+		CloseWrite() error
 	}
-	if err = s.conn.SetWriteDeadline(time.Now().Add(writeTime)); err == nil {
-		_, err = s.conn.Write(b)
-	}
+	d := &net.Dialer{Timeout: dialTime}
+	conn, err := d.DialContext(ctx, "tcp", s.Addr)
 	if err != nil {
-		_ = s.Close() // half a message may have been written
+		return err
 	}
-	return err
-}
-
-// Close closes the connection; the next Send makes another.
-func (s *Syslog) Close() error {
-	if s.conn == nil {
-		return nil
+	defer conn.Close()
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return fmt.Errorf("syslog: %s is not reached over TCP", s.Addr)
 	}
-	err := s.conn.Close()
-	s.conn = nil
-	return err
+	if c = tcp; s.TLS != nil {
+		conf := s.TLS.Clone()
+		if conf.ServerName == "" {
+			conf.ServerName, _, _ = net.SplitHostPort(s.Addr)
+		}
+		c = tls.Client(conn, conf)
+	}
+	if err := conn.SetDeadline(time.Now().Add(readTime)); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	if _, err := c.Write(b); err != nil {
+		return err
+	}
+	if err := c.CloseWrite(); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, c); err != nil { // to its end
+		return fmt.Errorf("syslog: %s: nobody knows whether it has read all: %w", s.Addr, err)
+	}
+	return taken(ctx, tcp)
 }
 
 // facility 13 is that of audit messages.

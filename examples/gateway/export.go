@@ -23,7 +23,8 @@ Sends the events of the journal in DIR, by default the journal of the
 configuration, to TO: '-' is the standard output, file:PATH a file of lines,
 syslog+tls://HOST:PORT or syslog+tcp://HOST:PORT a server of RFC 5424,
 otlp+https://HOST:PORT/v1/logs an OpenTelemetry collector, and https://... a
-webhook that takes batches of CloudEvents. A store gets a file of each batch,
+webhook that takes batches of CloudEvents. A syslog server says that it has read
+a batch by closing its connection, of which each batch has one. A store gets a file of each batch,
 below folders for day and hour: gzipped lines, or Parquet with -format parquet.
 ` + storeHelp + `
 
@@ -80,6 +81,9 @@ func (p *program) auditExport(ctx context.Context, fs *flag.FlagSet, args []stri
 	default:
 		if x.Sink, err = p.sink(rest[0], f, *ca); err != nil {
 			return err
+		}
+		if _, ok := x.Sink.(*export.Syslog); ok {
+			x.Batch = 1000 // for a connection each
 		}
 	}
 	if c, ok := x.Sink.(io.Closer); ok {
