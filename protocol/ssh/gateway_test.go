@@ -149,8 +149,10 @@ func newRig(t testing.TB, c rigConfig) *rig {
 	if server == nil {
 		server = &ssh.Server{}
 	}
-	hk := hostKey(t)
-	server.HostKeys = []xssh.Signer{hk}
+	if server.HostKeys == nil {
+		server.HostKeys = []xssh.Signer{hostKey(t)}
+	}
+	hk := server.HostKeys[0]
 	secret := r.sshd.Credentials.Secret
 	if !c.secret.Empty() {
 		secret = c.secret
