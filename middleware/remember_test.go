@@ -200,7 +200,7 @@ func TestRememberingEnds(t *testing.T) {
 // Every field of an operation is a fact, or one that no steady condition may
 // look at.
 func TestEveryFieldIsAFactOrNot(t *testing.T) {
-	facts := []string{"Session", "Verb", "Access", "Pure", "Bounded", "Objects", "Reads", "ReadsKnown", "Returned", "Writes", "Fingerprint", "Why", "Shape", "Prepare", "Risk", "RiskWhy"}
+	facts := []string{"Session", "Verb", "Access", "Pure", "Bounded", "Objects", "Reads", "ReadsKnown", "Returned", "Writes", "Inferred", "InferredKnown", "Fingerprint", "Why", "Shape", "Prepare", "Risk", "RiskWhy"}
 	loose := []string{"ID", "Text", "Args", "Behind", "Columns", "State", "Raw", "Detail", "RunsEarly", "InTx", "NoWait", "Terminal", "Unmask", "Lifts", "MayRestrict"}
 	typ := reflect.TypeFor[protocol.Operation]()
 	for i := range typ.NumField() {

@@ -16,7 +16,7 @@ func TestFacts(t *testing.T) {
 	make := func() *protocol.Operation {
 		return &protocol.Operation{Verb: "select", Access: protocol.Read, Fingerprint: "f", Reads: []protocol.ColumnRef{column},
 			Returned: []protocol.ColumnRef{column},
-			Objects:  []protocol.Object{{Kind: "table", Name: "t"}}, Writes: []protocol.ColumnRef{column}}
+			Objects:  []protocol.Object{{Kind: "table", Name: "t"}}, Writes: []protocol.ColumnRef{column}, Inferred: []protocol.Inference{{ColumnRef: column}}}
 	}
 	op := make()
 	facts := op.Facts()

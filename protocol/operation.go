@@ -131,14 +131,22 @@ type Operation struct {
 	// a TRUNCATE are not bounded. What only reads or adds is.
 	Bounded bool
 
-	Objects     []Object
-	Reads       []ColumnRef // base columns read, conditions included; complete if ReadsKnown
-	ReadsKnown  bool        // Reads is proven complete
-	Returned    []ColumnRef // of Reads, those proven to go into the result and conditions only, and not into what a change writes
-	Writes      []ColumnRef // base columns changed, as far as known
-	Columns     []Column    // predicted columns of the result, with their sources; nil if unknown
-	Fingerprint string      // equal for statements that differ only in literals; "" if there is none
-	Why         string      // why the operation is Opaque, for people
+	Objects    []Object
+	Reads      []ColumnRef // base columns read, conditions included; complete if ReadsKnown
+	ReadsKnown bool        // Reads is proven complete
+	Returned   []ColumnRef // of Reads, those proven to go into the result and conditions only, and not into what a change writes
+	Writes     []ColumnRef // base columns changed, as far as known
+
+	// Inferred are the base columns of whose values the operation tells without
+	// showing them, such as by a condition: each with every way in which it does.
+	// What the target's own constraints, triggers and policies tell is not among
+	// them. InferredKnown says that the list is proven complete.
+	Inferred      []Inference
+	InferredKnown bool
+
+	Columns     []Column // predicted columns of the result, with their sources; nil if unknown
+	Fingerprint string   // equal for statements that differ only in literals; "" if there is none
+	Why         string   // why the operation is Opaque, for people
 
 	Shape Shape
 

@@ -1,5 +1,7 @@
 package mysqlsql
 
+import "github.com/sallyport-dev/gateway/protocol/internal/sql"
+
 // Marks that stand for literals in a shape. A valid text holds no control
 // characters outside of quotations and space.
 const (
@@ -22,7 +24,7 @@ func appendShape(dst []byte, text string, escapes, ansi bool) (shape []byte, ok 
 	before := ""     // the token before, if it was a word
 	open := true     // a string that follows is a value, and no name
 	strings := false // the token before was a string
-	ordinal := false // a number stands for an item: ORDER BY 2
+	var ordinals sql.Ordinals
 	for {
 		from := l.pos
 		k := l.next()
@@ -38,7 +40,7 @@ func appendShape(dst []byte, text string, escapes, ansi bool) (shape []byte, ok 
 			}
 			continue
 		case kindNumber:
-			if m := markOf(tok); ordinal || m == 0 {
+			if m := markOf(tok); ordinals.Here() || m == 0 {
 				dst = append(dst, tok...)
 			} else {
 				dst = append(dst, m)
@@ -64,9 +66,11 @@ func appendShape(dst []byte, text string, escapes, ansi bool) (shape []byte, ok 
 		}
 		switch {
 		case k == kindWord:
-			ordinal = len(tok) == 2 && foldEqual(tok, "by")
-		case k != kindNumber && !(k == kindSymbol && (tok[0] == ',' || tok[0] == '(' || tok[0] == ')')):
-			ordinal = false
+			ordinals.Word(tok)
+		case k == kindSymbol:
+			ordinals.Symbol(tok[0])
+		default:
+			ordinals.Other()
 		}
 		open = k == kindSymbol && tok[0] != ')' && tok[0] != '?'
 		strings = k == kindString

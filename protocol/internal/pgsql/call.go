@@ -27,10 +27,11 @@ func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Valu
 	}
 	p.arguments(x, vals)
 	beside, ordered := p.each(x.AggOrder, s)
+	p.tells.Tell(beside, protocol.HowOrder, x)
 	if x.AggWithinGroup {
 		args, beside = join(args, beside), constant(0) // the values aggregated are those ordered
 	}
-	beside = join(beside, p.expr(x.AggFilter, s))
+	beside = join(beside, p.condition(x.AggFilter, s))
 	if w := x.Over; w != nil {
 		beside = join(beside, p.window(w, s))
 	}
@@ -39,6 +40,7 @@ func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Valu
 		t.typ = ordered[0].Type
 	}
 	p.stateFunction(x)
+	p.calls(x, t, vals, s)
 	out = through(args, t.edge, t.typ)
 	if len(beside.Sources) > 0 || !beside.Known {
 		out = join(out, through(beside, protocol.EdgeAggregate, 0))
@@ -88,9 +90,12 @@ func (p *pass) arguments(x *pg.FuncCall, vals []sql.Value) {
 // window analyses the definition of a window.
 func (p *pass) window(w *pg.WindowDef, s *scope) sql.Value {
 	v := p.exprs(w.PartitionClause, s)
-	v = join(v, p.exprs(w.OrderClause, s))
-	v = join(v, p.expr(w.StartOffset, s))
-	v = join(v, p.expr(w.EndOffset, s))
+	p.tells.Tell(v, protocol.HowGroup, w)
+	by := p.exprs(w.OrderClause, s)
+	p.tells.Tell(by, protocol.HowOrder, w)
+	frame := join(p.expr(w.StartOffset, s), p.expr(w.EndOffset, s))
+	p.tells.Tell(frame, protocol.HowComputed, w)
+	v = join(join(v, by), frame)
 	for _, name := range []string{w.Name, w.Refname} {
 		if named, ok := s.windows[name]; ok && name != "" {
 			v = join(v, named)
@@ -104,6 +109,7 @@ type meaning struct {
 	edge    protocol.Edge
 	unknown bool // the result may hold anything
 	counts  bool // it is the aggregate count
+	total   bool // what it yields tells no more than its masked values do
 	typ     uint32
 }
 
@@ -167,6 +173,7 @@ func (p *pass) builtinFunction(b sql.Builtin, types []uint32) meaning {
 		p.notKnown("function " + b.Name + " may show data from anywhere")
 	}
 	m := meaning{edge: t.edge, unknown: t.leaks, counts: b.Aggregate && b.Name == "count", typ: b.Returns}
+	m.total = t.pure && !t.leaks && p.total(b.Name, types)
 	switch b.Name {
 	case "first_value", "last_value", "nth_value", "lag", "lead", "max", "min":
 		if len(types) > 0 {

@@ -83,6 +83,9 @@ func testCatalog() *sql.Catalog {
 			sql.Builtin{Name: "set_config", Volatility: 'v'}, sql.Builtin{Name: "current_setting", Volatility: 's'}, sql.Builtin{Name: "pg_terminate_backend", Volatility: 'v'},
 			sql.Builtin{Name: "query_to_xml", Volatility: 'v'}, sql.Builtin{Name: "table_to_xml", Volatility: 's'}, sql.Builtin{Name: "regexp_match", Volatility: 'i'}, sql.Builtin{Name: "like_escape", Volatility: 'i'},
 			sql.Builtin{Name: "timezone", Volatility: 's'}, sql.Builtin{Name: "date_part", Volatility: 's'}, sql.Builtin{Name: "extract", Volatility: 's'}, sql.Builtin{Name: "percentile_disc", Volatility: 'i', Aggregate: true},
+			sql.Builtin{Name: "left", Volatility: 'i'}, sql.Builtin{Name: "substr", Volatility: 'i'}, sql.Builtin{Name: "substring", Volatility: 'i'}, sql.Builtin{Name: "starts_with", Volatility: 'i'},
+			sql.Builtin{Name: "ascii", Volatility: 'i'}, sql.Builtin{Name: "repeat", Volatility: 'i'}, sql.Builtin{Name: "similar_to_escape", Volatility: 'i'}, sql.Builtin{Name: "pg_sleep", Volatility: 'v'},
+			sql.Builtin{Name: "rank", Volatility: 'i', Window: true}, sql.Builtin{Name: "string_to_table", Volatility: 'i', Set: true},
 		),
 	}
 	return sql.New(s, ExpandView)

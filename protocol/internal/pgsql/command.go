@@ -199,6 +199,9 @@ func (p *pass) nested(n *pg.Node, runs bool) *Statement {
 		p.reads.add(ref)
 	}
 	p.resolved = p.resolved || st.Resolved
+	if runs {
+		p.tells.Add(st.Inferred, st.InferredKnown)
+	}
 	if inner.unknown != "" {
 		p.notKnown(inner.unknown)
 	}
@@ -266,6 +269,7 @@ func (p *pass) explain(x *pg.ExplainStmt) protocol.Verb {
 	}
 	p.impure = p.mistrust
 	in := p.nested(x.Query, analyze)
+	p.tells.Add(in.Inferred, in.InferredKnown) // by how many rows it expects
 	p.access |= protocol.Read
 	if !analyze {
 		// Planning may run what is immutable and constant.

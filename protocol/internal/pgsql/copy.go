@@ -123,7 +123,7 @@ func (p *pass) copyTable(x *pg.CopyStmt) {
 		}
 		s := &scope{}
 		s.add(one(it))
-		p.expr(x.WhereClause, s)
+		p.condition(x.WhereClause, s)
 		return
 	}
 	p.access |= protocol.Read

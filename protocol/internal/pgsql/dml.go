@@ -130,10 +130,10 @@ func (p *pass) insert(x *pg.InsertStmt, s *scope) rowset {
 		excluded := *it
 		excluded.name, excluded.schema = "excluded", ""
 		conflict.items = []*item{it, &excluded}
-		p.exprs(c.Infer.GetIndexElems(), own)
-		p.expr(c.Infer.GetWhereClause(), own)
+		p.tellConflict(x, it, own)
+		p.condition(c.Infer.GetWhereClause(), own)
 		p.assignments(c.TargetList, it, x.Relation, conflict)
-		p.expr(c.WhereClause, conflict)
+		p.condition(c.WhereClause, conflict)
 	}
 	return p.returning(x.ReturningList, own)
 }
@@ -174,7 +174,7 @@ func (p *pass) update(x *pg.UpdateStmt, s *scope) rowset {
 	s.add(one(it))
 	p.from(x.FromClause, s)
 	p.assignments(x.TargetList, it, x.Relation, s)
-	p.expr(x.WhereClause, s)
+	p.condition(x.WhereClause, s)
 	p.bounded = p.bounded && limits(x.WhereClause)
 	return p.returning(x.ReturningList, s)
 }
@@ -186,7 +186,7 @@ func (p *pass) delete(x *pg.DeleteStmt, s *scope) rowset {
 	p.write(it, x.Relation, "")
 	s.add(one(it))
 	p.from(x.UsingClause, s)
-	p.expr(x.WhereClause, s)
+	p.condition(x.WhereClause, s)
 	p.bounded = p.bounded && limits(x.WhereClause)
 	return p.returning(x.ReturningList, s)
 }
@@ -199,7 +199,7 @@ func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
 	// RETURNING * shows the source's columns first.
 	s.add(f)
 	s.add(one(it))
-	p.expr(x.JoinCondition, s)
+	p.condition(x.JoinCondition, s)
 	joined := limits(x.JoinCondition)
 	for _, n := range x.MergeWhenClauses {
 		w := n.GetMergeWhenClause()
@@ -208,7 +208,7 @@ func (p *pass) merge(x *pg.MergeStmt, s *scope) rowset {
 			p.runs("MERGE is not understood")
 			continue
 		}
-		p.expr(w.Condition, s)
+		p.condition(w.Condition, s)
 		if w.CommandType == pg.CmdType_CMD_UPDATE || w.CommandType == pg.CmdType_CMD_DELETE {
 			// What no source row matches, the join condition does not limit.
 			matched := joined && w.MatchKind == pg.MergeMatchKind_MERGE_WHEN_MATCHED

@@ -54,11 +54,11 @@ func (p *pass) common(list ...sql.Value) uint32 {
 	return out
 }
 
-// choice analyses a list of which one is the value.
-func (p *pass) choice(s *scope, list ...*pg.Node) sql.Value {
-	out, vals := p.each(list, s)
+// choice analyses a list of which one is the value, and returns what each is too.
+func (p *pass) choice(s *scope, list ...*pg.Node) (out sql.Value, vals []sql.Value) {
+	out, vals = p.each(list, s)
 	p.beside(false, vals...)
-	return through(out, protocol.EdgeTransform, p.common(vals...))
+	return through(out, protocol.EdgeTransform, p.common(vals...)), vals
 }
 
 // each analyses a list and returns what is computed from all of it and the
@@ -112,15 +112,19 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	case *pg.Node_AExpr:
 		return p.operation(x.AExpr, s)
 	case *pg.Node_BoolExpr:
-		v, vals := p.each(x.BoolExpr.Args, s)
-		for i := range vals {
-			p.alone(vals[i])
+		v := constant(0)
+		for _, arg := range x.BoolExpr.Args {
+			c := p.condition(arg, s)
+			p.alone(c)
+			v = join(v, c)
 		}
 		return through(v, protocol.EdgeTransform, boolOID)
 	case *pg.Node_NullTest:
-		return p.transform(boolOID, s, x.NullTest.Arg)
+		v := p.expr(x.NullTest.Arg, s)
+		p.tells.Tell(v, protocol.HowNull, n)
+		return through(v, protocol.EdgeTransform, boolOID)
 	case *pg.Node_BooleanTest:
-		return p.transform(boolOID, s, x.BooleanTest.Arg)
+		return through(p.condition(x.BooleanTest.Arg, s), protocol.EdgeTransform, boolOID)
 	case *pg.Node_TypeCast:
 		return p.typeCast(x.TypeCast, s)
 	case *pg.Node_CollateClause:
@@ -134,11 +138,16 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	case *pg.Node_CaseExpr:
 		return p.caseExpr(x.CaseExpr, s)
 	case *pg.Node_CoalesceExpr:
-		return p.choice(s, x.CoalesceExpr.Args...)
+		v, vals := p.choice(s, x.CoalesceExpr.Args...)
+		for i := range vals[:max(len(vals), 1)-1] { // what is behind is computed if they are NULL
+			p.tells.Tell(vals[i], protocol.HowNull, n)
+		}
+		return v
 	case *pg.Node_MinMaxExpr:
-		return p.choice(s, x.MinMaxExpr.Args...)
+		v, _ := p.choice(s, x.MinMaxExpr.Args...)
+		return v
 	case *pg.Node_AArrayExpr:
-		v := p.choice(s, x.AArrayExpr.Elements...)
+		v, _ := p.choice(s, x.AArrayExpr.Elements...)
 		v.Type = p.arrayOf(v.Type)
 		return v
 	case *pg.Node_RowExpr:
@@ -148,7 +157,9 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	case *pg.Node_AIndirection:
 		return p.indirection(x.AIndirection, s)
 	case *pg.Node_AIndices:
-		return p.transform(0, s, x.AIndices.Lidx, x.AIndices.Uidx)
+		v := p.transform(0, s, x.AIndices.Lidx, x.AIndices.Uidx)
+		p.tells.Tell(v, protocol.HowComputed, n)
+		return v
 	case *pg.Node_SqlvalueFunction, *pg.Node_GroupingFunc:
 		return constant(0)
 	case *pg.Node_ResTarget:
@@ -165,12 +176,17 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	case *pg.Node_IndexElem:
 		return p.expr(x.IndexElem.Expr, s)
 	case *pg.Node_XmlExpr:
-		return through(join(p.exprs(x.XmlExpr.NamedArgs, s), p.exprs(x.XmlExpr.Args, s)), protocol.EdgeTransform, 0)
+		v := through(join(p.exprs(x.XmlExpr.NamedArgs, s), p.exprs(x.XmlExpr.Args, s)), protocol.EdgeTransform, 0)
+		p.tells.Tell(v, protocol.HowComputed, n)
+		return v
 	case *pg.Node_XmlSerialize:
 		p.castTo(x.XmlSerialize.TypeName)
-		return p.transform(0, s, x.XmlSerialize.Expr)
+		v := p.transform(0, s, x.XmlSerialize.Expr)
+		p.tells.Tell(v, protocol.HowComputed, n)
+		return v
 	}
 	if v, ok := p.jsonExpr(n, s); ok {
+		p.tells.Tell(v, protocol.HowComputed, n)
 		return v
 	}
 	p.notKnown("an expression is not understood")
@@ -227,6 +243,7 @@ func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
 		ok = p.operatorNamed("", "<=", lt, 0) && ok
 		ok = p.operatorNamed("", "<", lt, 0) && p.operatorNamed("", ">", lt, 0) && ok
 		out.Known, out.Type = out.Known && ok, boolOID
+		p.compares(x, l, r, out, s)
 		return out
 	case pg.A_Expr_Kind_AEXPR_IN, pg.A_Expr_Kind_AEXPR_OP_ANY, pg.A_Expr_Kind_AEXPR_OP_ALL:
 		rt = p.elementOf(x.Rexpr, rt)
@@ -246,6 +263,7 @@ func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
 	case op == "||" && (p.common(l, r) == textOID || lt == rt && p.elementType(lt) != 0):
 		out.Type = p.common(l, r)
 	}
+	p.compares(x, l, r, out, s)
 	return out
 }
 
@@ -329,6 +347,9 @@ func (p *pass) typeCast(x *pg.TypeCast, s *scope) sql.Value {
 	if !ok {
 		out.Known = false
 	}
+	if edge != protocol.EdgeIdentity && !shows(typ) {
+		p.tells.Tell(v, protocol.HowComputed, x) // it may fail
+	}
 	return out
 }
 
@@ -377,9 +398,15 @@ func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
 	out := join(arg, def)
 	for _, n := range x.Args {
 		if w := n.GetCaseWhen(); w != nil {
-			cond := p.expr(w.Expr, s)
-			if x.Arg != nil && !p.operatorNamed("", "=", arg.Type, cond.Type) {
-				out.Known = false
+			var cond sql.Value
+			if x.Arg == nil {
+				cond = p.condition(w.Expr, s)
+			} else {
+				cond = p.expr(w.Expr, s)
+				p.tells.Compare(p.operand(x.Arg, arg, s), p.operand(w.Expr, cond, s), protocol.HowEquality, n)
+				if !p.operatorNamed("", "=", arg.Type, cond.Type) {
+					out.Known = false
+				}
 			}
 			out = join(out, cond)
 			conds = append(conds, cond)
@@ -412,6 +439,7 @@ func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
 	for _, n := range x.Indirection {
 		switch {
 		case n.GetAIndices() != nil:
+			p.tells.Tell(v, protocol.HowComputed, n) // there may be no such element
 			v = join(v, p.expr(n, s))
 			if typ = p.elementType(typ); n.GetAIndices().IsSlice {
 				typ = 0
@@ -522,6 +550,7 @@ func (p *pass) subLink(x *pg.SubLink, s *scope) sql.Value {
 		return through(v, protocol.EdgeTransform, boolOID)
 	}
 	names := x.OperName
+	p.tellSublink(x, test, out)
 	elem := uint32(0)
 	if len(out.cols) == 1 {
 		elem = out.cols[0].val.Type

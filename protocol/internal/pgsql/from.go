@@ -16,6 +16,9 @@ type source struct {
 
 func one(it *item) source { return source{items: []*item{it}, rowset: it.rowset} }
 
+// table reports whether f is one table as it is.
+func (f *source) table() bool { return len(f.items) == 1 && stored(f.items[0]) }
+
 // from analyses the entries of FROM in order; each may look at the ones before
 // it as far as LATERAL allows.
 func (p *pass) from(list []*pg.Node, s *scope) {
@@ -39,8 +42,7 @@ func (p *pass) fromItem(n *pg.Node, s *scope) source {
 		return p.rangeFunction(x.RangeFunction, s)
 	case *pg.Node_RangeTableSample:
 		f := p.fromItem(x.RangeTableSample.Relation, s)
-		p.exprs(x.RangeTableSample.Args, s)
-		p.expr(x.RangeTableSample.Repeatable, s)
+		p.tells.Tell(join(p.exprs(x.RangeTableSample.Args, s), p.expr(x.RangeTableSample.Repeatable, s)), protocol.HowComputed, n)
 		if m := last(x.RangeTableSample.Method); m != "system" && m != "bernoulli" || len(p.functions("", m)) > 0 {
 			p.runs("sampling method " + m + " is not built in")
 		}
@@ -104,6 +106,9 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 	p.object(kind, name, a)
 	r, proven := p.relation(rv.Schemaname, rv.Relname)
 	it := &item{name: rv.Relname, rel: r}
+	if r == nil || !proven {
+		p.tells.Lost() // it may be a view, with conditions of whatever kind
+	}
 	switch {
 	case r == nil:
 		it.open = true
@@ -148,6 +153,7 @@ func (p *pass) readable(r *sql.Relation) {
 		p.notKnown("view " + r.Schema + "." + r.Name + ": " + x.Why)
 	}
 	p.reads.addAll(x.Reads)
+	p.tells.Add(x.Inferred, x.InferredKnown)
 	if r.Kind == sql.MaterializedView {
 		return // its rows are stored: reading them runs nothing
 	}
@@ -221,6 +227,7 @@ func (p *pass) joinExpr(x *pg.JoinExpr, s *scope) source {
 			v.Known = false
 		}
 		merged = append(merged, col{name, v})
+		p.tells.Compare(sql.Operand{Value: lv, Base: l.table()}, sql.Operand{Value: rv, Base: r.table()}, protocol.HowEquality, x)
 	}
 	out.cols = append(out.cols, merged...)
 	for _, side := range []source{l, r} {
@@ -236,11 +243,12 @@ func (p *pass) joinExpr(x *pg.JoinExpr, s *scope) source {
 		}
 		p.notKnown("a NATURAL JOIN has a side that is not known")
 		p.notPure("a NATURAL JOIN has a side that is not known")
+		p.tells.Lost()
 	}
 	if x.Quals != nil {
 		on := s.outside()
 		on.add(out)
-		p.expr(x.Quals, on)
+		p.condition(x.Quals, on)
 	}
 	if a := x.JoinUsingAlias; a != nil {
 		out.items = append(out.items, &item{name: a.Aliasname, rowset: rowset{cols: merged, open: out.open}})
@@ -276,6 +284,7 @@ func (p *pass) rangeFunction(x *pg.RangeFunction, s *scope) source {
 			v, args = p.calling(call, s)
 		} else {
 			v = p.expr(parts[0], s)
+			p.tells.Tell(v, protocol.HowComputed, parts[0])
 		}
 		rows, scalar := p.functionRows(parts[0], v, args, defs, s)
 		it.cols = append(it.cols, rows.cols...)

@@ -103,9 +103,11 @@ func (p *pass) jsonTable(x *pg.JsonTable, s *scope) source {
 				t, ok := p.castTo(c.TypeName)
 				cv.Known, cv.Type = cv.Known && ok, t
 			}
+			p.tells.Tell(cv, protocol.HowComputed, n)
 			it.cols = append(it.cols, col{c.Name, cv})
 		}
 	}
+	p.tells.Tell(v, protocol.HowComputed, x)
 	columns(x.Columns)
 	p.alias(it, x.Alias)
 	return one(it)
@@ -127,6 +129,7 @@ func (p *pass) xmlTable(x *pg.RangeTableFunc, s *scope) source {
 			t, ok := p.castTo(c.TypeName)
 			cv.Known, cv.Type = cv.Known && ok, t
 		}
+		p.tells.Tell(cv, protocol.HowComputed, n)
 		it.cols = append(it.cols, col{c.Colname, cv})
 	}
 	p.alias(it, x.Alias)

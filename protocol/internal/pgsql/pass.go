@@ -38,6 +38,7 @@ type facts struct {
 	unknown string // why the reads are not complete
 	reads   *refs
 	writes  *refs
+	tells   *sql.Inferences
 	kept    *refs // what goes into what is written, of reads
 	keptAny bool  // all of reads may
 	objects []protocol.Object
@@ -113,7 +114,7 @@ func (p *pass) catalog() *sql.Catalog {
 }
 
 func (p *pass) reset() {
-	p.facts = facts{reads: &refs{}, writes: &refs{}, kept: &refs{}, bounded: true, impure: p.mistrust}
+	p.facts = facts{reads: &refs{}, writes: &refs{}, kept: &refs{}, tells: &sql.Inferences{}, bounded: true, impure: p.mistrust}
 }
 
 // step counts work and reports whether there may be more.
@@ -206,6 +207,7 @@ func (p *pass) finish(verb protocol.Verb) Statement {
 		s.Access = protocol.Opaque
 	}
 	s.Returned = p.returned(&s)
+	s.Inferred, s.InferredKnown = p.tells.Sorted(), p.tells.Known() && !s.Access.Has(protocol.Execute|protocol.Opaque)
 	switch verb {
 	case "select", "values", "table", "show", "explain":
 		s.Pure = p.impure == "" && s.Access == protocol.Read

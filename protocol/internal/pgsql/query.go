@@ -55,13 +55,17 @@ func (p *pass) arm(x *pg.SelectStmt, outer *scope) rowset {
 		return p.values(x, s)
 	}
 	p.from(x.FromClause, s)
-	p.expr(x.WhereClause, s)
+	p.condition(x.WhereClause, s)
 	p.windows(x.WindowClause, s)
 	out := p.targets(x.TargetList, s)
-	p.exprs(distinctOn(x.DistinctClause), s)
-	p.named(x.GroupClause, s, out)
-	p.expr(x.HavingClause, s)
-	p.named(x.SortClause, s, out)
+	if on := distinctOn(x.DistinctClause); len(on) > 0 {
+		p.named(on, s, out, protocol.HowGroup)
+	} else if len(x.DistinctClause) > 0 {
+		p.tellRows(out, protocol.HowGroup, x)
+	}
+	p.named(x.GroupClause, s, out, protocol.HowGroup)
+	p.condition(x.HavingClause, s)
+	p.named(x.SortClause, s, out, protocol.HowOrder)
 	p.limits(x, s)
 	return out
 }
@@ -79,14 +83,25 @@ func distinctOn(list []*pg.Node) []*pg.Node {
 }
 
 func (p *pass) limits(x *pg.SelectStmt, s *scope) {
-	p.alone(p.expr(x.LimitCount, s))
-	p.alone(p.expr(x.LimitOffset, s))
+	for _, n := range []*pg.Node{x.LimitCount, x.LimitOffset} {
+		v := p.expr(n, s)
+		p.alone(v)
+		p.tells.Tell(v, protocol.HowComputed, x)
+	}
 }
 
-// named analyses ORDER BY and GROUP BY, whose plain names may be those of
-// output columns.
-func (p *pass) named(list []*pg.Node, s *scope, out rowset) {
+// named analyses ORDER BY, GROUP BY and DISTINCT ON, whose plain names may be those
+// of output columns, and numbers their places.
+func (p *pass) named(list []*pg.Node, s *scope, out rowset, how protocol.How) {
 	for _, n := range list {
+		if g := n.GetGroupingSet(); g != nil {
+			p.named(g.Content, s, out, how)
+			continue
+		}
+		if r := n.GetRowExpr(); r != nil && how == protocol.HowGroup {
+			p.named(r.Args, s, out, how)
+			continue
+		}
 		inner := n
 		if sb := n.GetSortBy(); sb != nil {
 			inner = sb.Node
@@ -94,16 +109,25 @@ func (p *pass) named(list []*pg.Node, s *scope, out rowset) {
 				p.operator(sb.UseOp, 0, 0)
 			}
 		}
+		if i := position(inner); i > 0 {
+			if i <= len(out.cols) {
+				p.tells.Tell(out.cols[i-1].val, how, n)
+			}
+			if out.open {
+				p.tells.Lost()
+			}
+			continue
+		}
 		if c := inner.GetColumnRef(); c != nil && len(c.Fields) == 1 {
 			if v, ok := find(out.cols, last(c.Fields)); ok {
-				p.use(v)
+				p.tells.Tell(p.use(v), how, n)
 				// It may be the input column of that name as well.
 				if _, ok := find(s.cols, last(c.Fields)); !ok {
 					continue
 				}
 			}
 		}
-		p.expr(inner, s)
+		p.tells.Tell(p.expr(inner, s), how, n)
 	}
 }
 
@@ -144,8 +168,12 @@ func (p *pass) setOperation(x *pg.SelectStmt, s *scope) rowset {
 	if out.open {
 		p.notKnown("a set operation has a side whose columns are not known")
 	}
+	if x.Op != pg.SetOperation_SETOP_UNION || !x.All {
+		p.tellRows(l, protocol.HowList, x)
+		p.tellRows(r, protocol.HowList, x)
+	}
 	t := &scope{parent: s.parent, with: s.with, cols: out.cols, open: out.open}
-	p.named(x.SortClause, t, out)
+	p.named(x.SortClause, t, out, protocol.HowOrder)
 	p.limits(x, s)
 	return out
 }
@@ -177,7 +205,7 @@ func (p *pass) values(x *pg.SelectStmt, s *scope) rowset {
 		out.cols = append(out.cols, col{fmt.Sprintf("column%d", i+1), v})
 	}
 	t := &scope{parent: s.parent, with: s.with, cols: out.cols}
-	p.named(x.SortClause, t, out)
+	p.named(x.SortClause, t, out, protocol.HowOrder)
 	p.limits(x, s)
 	return out
 }
@@ -333,6 +361,7 @@ func (p *pass) renamed(c *pg.CommonTableExpr, rows rowset) rowset {
 	rows.cols = cols
 	if c.SearchClause != nil || c.CycleClause != nil {
 		rows.open = true // they add columns
+		p.tells.Lost()
 		p.expr(c.CycleClause.GetCycleMarkValue(), &scope{})
 		p.expr(c.CycleClause.GetCycleMarkDefault(), &scope{})
 	}

@@ -139,7 +139,7 @@ func (p *pass) argument(st *Statement, typ uint32) {
 	if p.catalog() != nil {
 		st.Access |= protocol.Execute
 	}
-	st.ReadsKnown = false
+	st.ReadsKnown, st.InferredKnown = false, false
 	st.Effect.Flags |= RunsCode // it may be a domain, whose constraints run
 }
 

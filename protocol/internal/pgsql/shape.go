@@ -1,6 +1,11 @@
 package pgsql
 
-import "math"
+import (
+	"math"
+	"unsafe"
+
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
+)
 
 // Marks that stand for literals in a shape. A valid text holds no control
 // characters outside of literals and quoted names: the shape keeps quoted
@@ -22,6 +27,7 @@ const maxShaped = 64 << 10
 func appendShape(dst, text []byte) (shape []byte, ok bool) {
 	l := lexer{text: text}
 	afterString := false // white space may follow
+	ordinals := sql.Ordinals{Ends: endsOrdinals}
 	for {
 		from := l.pos
 		k := l.next()
@@ -35,7 +41,7 @@ func appendShape(dst, text []byte) (shape []byte, ok bool) {
 			continue
 		case kindNumber:
 			switch {
-			case typmod(dst):
+			case ordinals.Here(), typmod(dst):
 				dst = append(dst, text[from:l.pos]...)
 			case integer(text[from:l.pos]):
 				dst = append(dst, markInteger)
@@ -52,6 +58,7 @@ func appendShape(dst, text []byte) (shape []byte, ok bool) {
 				dst = append(dst, markString)
 			}
 			afterString = true
+			ordinals.Other()
 			continue
 		case kindUnclear:
 			return dst, false
@@ -60,16 +67,30 @@ func appendShape(dst, text []byte) (shape []byte, ok bool) {
 				return dst, false
 			}
 			dst = append(dst, text[from])
+			ordinals.Symbol(text[from])
+			afterString = false
+			continue
 		case kindWord:
 			if hasUescape(text[from:l.pos]) {
 				return dst, false
 			}
 			dst = append(dst, text[from:l.pos]...)
+			ordinals.Word(unsafe.String(&text[from], l.pos-from)) // which is not kept
+			afterString = false
+			continue
 		default:
 			dst = append(dst, text[from:l.pos]...)
 		}
 		afterString = false
+		ordinals.Other()
 	}
+}
+
+// endsOrdinals reports whether a reserved word ends a list in which numbers may stand
+// for columns.
+func endsOrdinals(w string) bool {
+	b := unsafe.Slice(unsafe.StringData(w), len(w))
+	return foldEqual(b, "offset") || foldEqual(b, "fetch") || foldEqual(b, "window")
 }
 
 // integer reports whether a number is one of 31 bits, without a point or an

@@ -46,6 +46,11 @@ type Statement struct {
 	// conditions only, and not into what a change of data writes.
 	Returned []protocol.ColumnRef
 
+	// Inferred are the columns of whose values the statement tells without showing
+	// them. InferredKnown says that the list is complete.
+	Inferred      []protocol.Inference
+	InferredKnown bool
+
 	// Writes are the columns that are written; "*" stands for whole rows.
 	Writes []protocol.ColumnRef
 

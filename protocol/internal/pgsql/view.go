@@ -34,6 +34,7 @@ func ExpandView(c *sql.Catalog, r *sql.Relation, chain []uint32) *sql.Expansion 
 	if out.Why == "" {
 		out.Why = p.unknown
 	}
+	out.Inferred, out.InferredKnown = p.tells.Sorted(), p.tells.Known() && !p.access.Has(protocol.Execute|protocol.Opaque)
 	for _, ref := range p.reads.sorted() {
 		out.Reads = append(out.Reads, protocol.Source{ColumnRef: ref, Edge: protocol.EdgeTransform})
 	}

@@ -27,6 +27,9 @@ type Expansion struct {
 	Access     protocol.Access
 	Objects    []protocol.Object
 	Why        string // why it is not pure or not known
+
+	Inferred      []protocol.Inference
+	InferredKnown bool
 }
 
 // maxChain bounds how deep views may stand on views.

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Masked are the columns whose values hold marks.
@@ -53,6 +54,10 @@ CREATE FUNCTION mail_of(int) RETURNS text LANGUAGE sql STABLE AS 'SELECT email F
 CREATE FUNCTION those() RETURNS SETOF people LANGUAGE sql STABLE AS 'SELECT * FROM people';
 ANALYZE;
 `
+
+// Other is Schema with other values in the columns that are masked: NULL in the same
+// places, and else of other lengths, in another order, and alike where they were not.
+var Other = strings.NewReplacer(mail, "'a' || repeat('Kx', 9 - n / 3)", ssn, "'9' || n", pay, "17 - n * 2.25", "30211-01-01' + n", "1970-03-01' - n", "30212-01-01' + n", "1970-03-01'").Replace(Schema)
 
 // Shows reports whether a value of a result, as text, shows a mark, however it
 // was changed as long as one letter or the greater part of a number is left.
