@@ -66,6 +66,20 @@ func decodeBinding(c *cursor, count int, types []byte, sent func(i int) ([]byte,
 	return b, nil
 }
 
+// numbers reports whether one of the arguments is no text: compared with a text it
+// counts as a number or a moment, and so does the text.
+func (b *binding) numbers() bool {
+	for i := range b.values {
+		switch b.types[2*i] {
+		case mysql.MYSQL_TYPE_NULL, mysql.MYSQL_TYPE_VARCHAR, mysql.MYSQL_TYPE_VAR_STRING, mysql.MYSQL_TYPE_STRING,
+			mysql.MYSQL_TYPE_TINY_BLOB, mysql.MYSQL_TYPE_BLOB, mysql.MYSQL_TYPE_MEDIUM_BLOB, mysql.MYSQL_TYPE_LONG_BLOB:
+		default:
+			return true
+		}
+	}
+	return false
+}
+
 // args returns the arguments as people read them.
 func (b *binding) args() []protocol.Arg {
 	args := make([]protocol.Arg, len(b.values))

@@ -239,6 +239,9 @@ func (c *session) execute(body []byte) error {
 	}
 	r := c.executionRun(p)
 	r.op.Args, r.op.Raw = b.args(), b.values
+	if r.stmt.Numbers != nil && b.numbers() {
+		r.op.Inferred = r.stmt.Numbers
+	}
 	for i := range b.names {
 		if i >= p.params {
 			r.op.Args[i].Text = b.names[i] + "=" + r.op.Args[i].Text

@@ -67,6 +67,7 @@ func (c *session) describe(r *run, text string) {
 	st := r.stmt
 	r.op = protocol.Operation{Verb: st.Verb, Text: text, Access: st.Access, Pure: st.Pure, Bounded: st.Bounded,
 		Objects: st.Objects, Reads: st.Reads, ReadsKnown: st.ReadsKnown, Returned: st.Returned, Writes: st.Writes, Columns: st.Columns,
+		Inferred: st.Inferred, InferredKnown: st.InferredKnown,
 		Behind: st.Behind, Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st, Unmask: sql.Unmask(text),
 		State: c.tracker.key(), InTx: c.status&statusInTx != 0}
 }
@@ -160,6 +161,7 @@ func covers(op *protocol.Operation, stmt *mysqlsql.Statement) bool {
 	return stmt.Verb == op.Verb && stmt.Access&^op.Access == 0 && stmt.Shape&^op.Shape == 0 &&
 		(stmt.Pure || !op.Pure) && (stmt.Bounded || !op.Bounded) &&
 		(stmt.ReadsKnown && among(stmt.Reads, op.Reads) || !op.ReadsKnown) && among(stmt.Writes, op.Writes) && among(op.Returned, stmt.Returned) &&
+		(stmt.InferredKnown && !slices.ContainsFunc(stmt.Inferred, func(i protocol.Inference) bool { return !slices.Contains(op.Inferred, i) }) || !op.InferredKnown) &&
 		!slices.ContainsFunc(stmt.Objects, func(o protocol.Object) bool {
 			return !slices.ContainsFunc(op.Objects, func(have protocol.Object) bool {
 				return have.Kind == o.Kind && have.Name == o.Name && o.Access&^have.Access == 0

@@ -24,7 +24,8 @@ func (s *Server) Analyze(ctx context.Context, ps *protocol.Session, text string)
 	for i := range script.Statements {
 		stmt := &script.Statements[i]
 		ops = append(ops, &protocol.Operation{Verb: stmt.Verb, Text: texts[i], Access: stmt.Access, Pure: stmt.Pure, Bounded: stmt.Bounded,
-			Objects: stmt.Objects, Reads: stmt.Reads, ReadsKnown: stmt.ReadsKnown, Writes: stmt.Writes, Columns: stmt.Columns,
+			Objects: stmt.Objects, Reads: stmt.Reads, ReadsKnown: stmt.ReadsKnown, Returned: stmt.Returned, Writes: stmt.Writes, Columns: stmt.Columns,
+			Inferred: stmt.Inferred, InferredKnown: stmt.InferredKnown,
 			Fingerprint: stmt.Fingerprint, Why: stmt.Why, Shape: stmt.Shape})
 	}
 	return ops, err

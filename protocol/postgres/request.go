@@ -78,6 +78,7 @@ func covers(op *protocol.Operation, stmt *pgsql.Statement) bool {
 	return stmt.Verb == op.Verb && stmt.Access&^op.Access == 0 && stmt.Shape&^op.Shape == 0 &&
 		(stmt.Pure || !op.Pure) && (stmt.Bounded || !op.Bounded) &&
 		(stmt.ReadsKnown && among(stmt.Reads, op.Reads) || !op.ReadsKnown) && among(stmt.Writes, op.Writes) && among(op.Returned, stmt.Returned) &&
+		(stmt.InferredKnown && !slices.ContainsFunc(stmt.Inferred, func(i protocol.Inference) bool { return !slices.Contains(op.Inferred, i) }) || !op.InferredKnown) &&
 		!slices.ContainsFunc(stmt.Objects, func(o protocol.Object) bool {
 			return !slices.ContainsFunc(op.Objects, func(have protocol.Object) bool {
 				return have.Kind == o.Kind && have.Name == o.Name && o.Access&^have.Access == 0

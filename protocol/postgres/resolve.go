@@ -90,6 +90,7 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 	*r = run{stmt: facts, op: protocol.Operation{Args: args,
 		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
 		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Returned: facts.Returned, Writes: facts.Writes,
+		Inferred: facts.Inferred, InferredKnown: facts.InferredKnown,
 		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape, Unmask: sql.Unmask(text),
 	}}
 	if facts.Copy != nil && facts.Copy.Client() && !f.copyLegible(before) {
@@ -133,9 +134,10 @@ func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) (fa
 	m.Access |= stmt.Access &^ protocol.Opaque
 	m.Objects = append(slices.Clip(m.Objects), stmt.Objects...)
 	m.Pure = m.Pure && stmt.Access&^(protocol.Opaque|protocol.Read) == 0
+	m.InferredKnown = m.InferredKnown && !m.Access.Has(protocol.Execute)
 	if !stmt.ArgsKnown {
 		m.Access |= protocol.Opaque
-		m.Pure, m.ReadsKnown, m.Columns, m.Why = false, false, nil, stmt.Why
+		m.Pure, m.ReadsKnown, m.InferredKnown, m.Columns, m.Why = false, false, false, nil, stmt.Why
 	}
 	return &m, is.text
 }

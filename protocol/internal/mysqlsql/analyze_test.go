@@ -15,7 +15,11 @@ func shop(a *Analyzer) *State {
 	table := func(oid uint32, name string, columns ...string) *sql.Relation {
 		r := &sql.Relation{OID: sql.FirstUserOID + oid, Schema: "shop", Name: name, Kind: sql.Table}
 		for i, c := range columns {
-			r.Columns = append(r.Columns, sql.Column{Num: int16(i + 1), Name: c})
+			typ := uint32(typeText)
+			if c == "id" || c == "customer" {
+				typ = typeNumber
+			}
+			r.Columns = append(r.Columns, sql.Column{Num: int16(i + 1), Name: c, Type: typ})
 		}
 		return r
 	}

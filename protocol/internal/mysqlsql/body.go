@@ -494,10 +494,13 @@ func (b *body) read() {
 		p.access |= protocol.Execute
 		p.notPure(b.why)
 		p.notKnown(b.why)
+		p.tells.Lost()
 		p.setsState, p.changes = true, true
 		p.effects.code, p.effects.lost = true, true
 		return
 	}
+	// What its variables hold decides what it does.
+	p.tells.Tell(p.everything(), protocol.HowComputed, b)
 	// Which of the statements run is not followed: none may have.
 	for name := range p.effects.prepares {
 		p.effects.prepares[name] = nil

@@ -1,9 +1,12 @@
 package mysqlsql
 
 import (
+	"slices"
+
 	"github.com/pingcap/tidb/pkg/parser/ast"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
 
 // statement says what one statement does.
@@ -38,8 +41,12 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 		if n.FileLocRef == ast.FileLocServerOrRemote {
 			p.access |= protocol.Admin // it reads a file of the server's
 		}
-		p.written(p.table(n.Table, protocol.Write), nil)
+		it := p.table(n.Table, protocol.Write)
+		p.written(it, nil)
 		p.notKnown("what the file holds is not known")
+		if n.FileLocRef == ast.FileLocClient || n.OnDuplicate != ast.OnDuplicateKeyHandlingError {
+			p.tellConflict(it, nil, false, n)
+		}
 	case *ast.CallStmt:
 		s.Verb, s.Shape, s.Many = "call", protocol.Rows, true
 		name := n.Procedure.FnName.O
@@ -143,6 +150,12 @@ func (p *pass) finish(s Statement) Statement {
 	s.Objects, s.Writes = p.objects, p.writes
 	s.Reads, s.ReadsKnown = p.reads.Refs(), p.unknown == ""
 	s.Returned = p.returned(&s)
+	s.Inferred, s.InferredKnown = p.tells.Sorted(), p.tells.Known() && s.Access&protocol.Opaque == 0
+	if more := p.numbers.Sorted(); more != nil {
+		more = append(more, s.Inferred...)
+		slices.SortFunc(more, sql.CompareInference)
+		s.Numbers = slices.Compact(more)
+	}
 	s.SetsState = s.SetsState || p.setsState
 	s.Why = first(p.unknown, p.impure)
 	s.Changes = s.Changes || p.changes
@@ -184,6 +197,7 @@ func (p *pass) runs(kind, name string) {
 	p.setsState = true
 	p.object(kind, name, protocol.Execute)
 	p.notPure(kind + " " + name + " is not known to be harmless")
+	p.tells.Lost()
 	p.notKnown("what " + kind + " " + name + " reads is not known")
 }
 

@@ -94,6 +94,9 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 			return r
 		})
 	}
+	if n.IsReplace || n.IgnoreErr || len(n.OnDuplicate) > 0 {
+		p.tellConflict(it, names, len(n.Lists) == 1, n)
+	}
 	for _, a := range n.OnDuplicate {
 		names = append(names, a.Column.Name.L)
 		p.keepIn(it, a.Column.Name.L, func() sql.Value { return p.expr(a.Expr, in) })
@@ -155,7 +158,7 @@ func (p *pass) update(n *ast.UpdateStmt, s *Statement) {
 		}
 		p.keepIn(owner, a.Column.Name.L, func() sql.Value { return p.expr(a.Expr, in) })
 	}
-	p.expr(n.Where, in)
+	p.condition(n.Where, in)
 	p.tail(n.Order, n.Limit, in)
 	for _, it := range in.items {
 		if names := written[it]; names != nil {
@@ -199,7 +202,7 @@ func (p *pass) delete(n *ast.DeleteStmt, s *Statement) {
 	} else {
 		p.missing("the table")
 	}
-	p.expr(n.Where, in)
+	p.condition(n.Where, in)
 	p.tail(n.Order, n.Limit, in)
 	s.Bounded = bounded(n.Where)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/opcode"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
@@ -38,50 +39,39 @@ func (p *pass) expr(n ast.Node, s *scope) sql.Value {
 	case *ast.SetCollationExpr:
 		return p.expr(n.Expr, s)
 	case *ast.BinaryOperationExpr:
-		return p.computed(s, n.L, n.R)
+		return p.binary(n, s)
 	case *ast.UnaryOperationExpr:
-		return p.computed(s, n.V)
-	case *ast.BetweenExpr:
-		return p.computed(s, n.Expr, n.Left, n.Right)
-	case *ast.IsNullExpr:
-		return p.computed(s, n.Expr)
-	case *ast.IsTruthExpr:
-		return p.computed(s, n.Expr)
-	case *ast.PatternInExpr:
-		v := p.computed(s, n.List...)
-		v = join(v, p.computed(s, n.Expr))
-		if n.Sel != nil {
-			v = join(v, through(p.expr(n.Sel, s), protocol.EdgeTransform))
+		if n.Op == opcode.Not || n.Op == opcode.Not2 {
+			return through(p.condition(n.V, s), protocol.EdgeTransform)
 		}
-		return v
+		return p.told(s, protocol.HowComputed, n, n.V)
+	case *ast.BetweenExpr:
+		return p.told(s, protocol.HowRange, n, n.Expr, n.Left, n.Right)
+	case *ast.IsNullExpr:
+		return p.told(s, protocol.HowNull, n, n.Expr)
+	case *ast.IsTruthExpr:
+		return through(p.condition(n.Expr, s), protocol.EdgeTransform)
+	case *ast.PatternInExpr:
+		return p.in(n, s)
 	case *ast.PatternLikeOrIlikeExpr:
-		return p.computed(s, n.Expr, n.Pattern)
+		return p.told(s, protocol.HowPattern, n, n.Expr, n.Pattern)
 	case *ast.PatternRegexpExpr:
-		return p.computed(s, n.Expr, n.Pattern)
+		return p.told(s, protocol.HowPattern, n, n.Expr, n.Pattern)
 	case *ast.RowExpr:
 		return p.computed(s, n.Values...)
 	case *ast.PositionExpr: // a number that stands for an item of the select list
 		return known
 	case *ast.CaseExpr:
-		v := known
-		if n.Value != nil {
-			v = p.computed(s, n.Value)
-		}
-		for _, w := range n.WhenClauses {
-			v = join(v, p.computed(s, w.Expr, w.Result))
-		}
-		if n.ElseClause != nil {
-			v = join(v, p.computed(s, n.ElseClause))
-		}
-		return v
+		return p.cases(n, s)
 	case *ast.FuncCastExpr:
-		return p.computed(s, n.Expr)
+		return p.told(s, protocol.HowComputed, n, n.Expr)
 	case *ast.MatchAgainst:
-		v := p.computed(s, n.Against)
+		v := p.expr(n.Against, s)
 		for _, c := range n.ColumnNames {
-			v = join(v, through(p.column(c, s), protocol.EdgeTransform))
+			v = join(v, p.column(c, s))
 		}
-		return v
+		p.tells.Tell(v, protocol.HowPattern, n)
+		return through(v, protocol.EdgeTransform)
 	case *ast.SubqueryExpr:
 		r := p.query(n.Query, s)
 		v := sql.Value{Known: !r.open}
@@ -93,23 +83,31 @@ func (p *pass) expr(n ast.Node, s *scope) sql.Value {
 		p.expr(n.Sel, s)
 		return known
 	case *ast.CompareSubqueryExpr:
-		return join(p.computed(s, n.L), through(p.expr(n.R, s), protocol.EdgeTransform))
+		how := comparingBy(n.Op)
+		if how == protocol.HowEquality {
+			how = protocol.HowList
+		}
+		v := join(p.expr(n.L, s), p.expr(n.R, s))
+		p.tells.Tell(v, how, n)
+		return through(v, protocol.EdgeTransform)
 	case *ast.VariableExpr:
 		return p.variable(n, s)
 	case *ast.AggregateFuncExpr:
 		return p.aggregate(n, s)
 	case *ast.WindowFuncExpr:
-		v := p.computed(s, n.Args...)
+		v := p.plain(s, n.Args...)
+		p.aggregates(n.Name, n.Distinct, v, n.Args, n)
 		p.window(&n.Spec, s)
 		if strings.EqualFold(n.Name, "count") {
 			return known
 		}
-		return v
+		return through(v, protocol.EdgeTransform)
 	case *ast.FuncCallExpr:
 		return p.call(n, s)
 	case *ast.JSONSumCrc32Expr:
-		return p.computed(s, n.Expr)
+		return p.told(s, protocol.HowComputed, n, n.Expr)
 	}
+	p.tells.Lost()
 	p.notPure("a form of expression that is not known here")
 	p.notKnown("a form of expression that is not known here")
 	return sql.Value{}
@@ -117,10 +115,26 @@ func (p *pass) expr(n ast.Node, s *scope) sql.Value {
 
 // computed returns what is computed from all of list.
 func (p *pass) computed(s *scope, list ...ast.ExprNode) sql.Value {
+	return through(p.plain(s, list...), protocol.EdgeTransform)
+}
+
+// plain returns what depends on all of list, which is the value itself if there is
+// one.
+func (p *pass) plain(s *scope, list ...ast.ExprNode) sql.Value {
+	if len(list) == 1 {
+		return p.expr(list[0], s)
+	}
 	v := known
 	for _, e := range list {
 		v = join(v, p.expr(e, s))
 	}
+	return v
+}
+
+// told returns what is computed from all of list, which the statement tells of.
+func (p *pass) told(s *scope, how protocol.How, at any, list ...ast.ExprNode) sql.Value {
+	v := p.plain(s, list...)
+	p.tells.Tell(v, how, at)
 	return through(v, protocol.EdgeTransform)
 }
 
@@ -187,32 +201,32 @@ func (p *pass) insertID() sql.Value {
 }
 
 func (p *pass) aggregate(n *ast.AggregateFuncExpr, s *scope) sql.Value {
-	v := p.computed(s, n.Args...)
+	v := p.plain(s, n.Args...)
+	p.aggregates(n.F, n.Distinct, v, n.Args, n)
 	if n.Order != nil {
 		for _, by := range n.Order.Items {
-			p.expr(by.Expr, s)
+			p.tells.Tell(p.expr(by.Expr, s), protocol.HowOrder, n)
 		}
 	}
 	if strings.EqualFold(n.F, ast.AggFuncCount) {
 		return known
 	}
-	return through(v, protocol.EdgeAggregate)
+	return through(through(v, protocol.EdgeTransform), protocol.EdgeAggregate)
 }
 
 func (p *pass) window(n *ast.WindowSpec, s *scope) {
 	if n.PartitionBy != nil {
 		for _, by := range n.PartitionBy.Items {
-			p.expr(by.Expr, s)
+			p.tells.Tell(p.expr(by.Expr, s), protocol.HowGroup, n)
 		}
 	}
 	if n.OrderBy != nil {
 		for _, by := range n.OrderBy.Items {
-			p.expr(by.Expr, s)
+			p.tells.Tell(p.expr(by.Expr, s), protocol.HowOrder, n)
 		}
 	}
 	if n.Frame != nil {
-		p.expr(n.Frame.Extent.Start.Expr, s)
-		p.expr(n.Frame.Extent.End.Expr, s)
+		p.tells.Tell(join(p.expr(n.Frame.Extent.Start.Expr, s), p.expr(n.Frame.Extent.End.Expr, s)), protocol.HowComputed, n)
 	}
 }
 
@@ -221,13 +235,13 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 	name := n.FnName.L
 	if n.Schema.L == "" && !p.stored(name) {
 		if _, ok := harmless[name]; ok {
-			return p.computed(s, n.Args...)
+			return p.builtin(n, s)
 		}
 		if name == "last_insert_id" {
 			if len(n.Args) == 0 {
 				return p.insertID()
 			}
-			v := p.computed(s, n.Args...)
+			v := p.told(s, protocol.HowComputed, n, n.Args...)
 			p.access |= protocol.Control
 			p.notPure(name + " keeps its argument")
 			p.effects.insertID = p.effects.insertID.Merge(v.Sources)
@@ -245,7 +259,7 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 				} else if c, ok := a.(*ast.ColumnNameExpr); ok && i == 0 {
 					p.object("sequence", p.name(&ast.TableName{Schema: c.Name.Table, Name: c.Name.Name}), access)
 				} else {
-					p.expr(a, s)
+					p.told(s, protocol.HowComputed, n, a)
 				}
 			}
 			return known
@@ -253,7 +267,7 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 		if _, ok := locking[name]; ok {
 			p.access |= protocol.Control
 			p.notPure(name + " takes or gives back a lock")
-			p.computed(s, n.Args...)
+			p.told(s, protocol.HowComputed, n, n.Args...)
 			return known
 		}
 	}
@@ -273,12 +287,29 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 		return p.use(join(through(v, protocol.EdgeOpaque), p.does(r, "function", r.schema+"."+r.name, v)))
 	}
 	p.effects.code = true
+	p.tells.Lost()
 	p.object("function", full, protocol.Execute)
 	p.access |= protocol.Execute
 	p.setsState = true
 	p.notPure("function " + full + " is not known to be harmless")
 	p.notKnown("what function " + full + " reads is not known")
 	return sql.Value{}
+}
+
+// builtin is a call of a function that changes nothing.
+func (p *pass) builtin(n *ast.FuncCallExpr, s *scope) sql.Value {
+	vals, all := make([]sql.Value, len(n.Args)), known
+	for i, a := range n.Args {
+		if i == 0 && n.FnName.L == "if" {
+			vals[i] = p.condition(a, s)
+		} else {
+			vals[i] = p.expr(a, s)
+		}
+		all = join(all, vals[i])
+	}
+	p.calls(n, vals, s)
+	all.Type = 0
+	return through(all, protocol.EdgeTransform)
 }
 
 // stored reports whether somebody has defined a function of that name, in any

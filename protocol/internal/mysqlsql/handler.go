@@ -55,9 +55,14 @@ func (p *pass) handlerForm(r *reading) Statement {
 				r.expression(list[i:])
 				break
 			}
+			if i > 0 { // by an index, whose columns are not known
+				p.tellRows(&it.rowset, protocol.HowRange, it)
+			}
 		}
 		if r.accept("WHERE") {
-			r.expression(r.until("LIMIT"))
+			if n := r.parsed(r.until("LIMIT")); n != nil {
+				p.condition(n, in)
+			}
 		}
 		r.until()
 		p.base = base

@@ -21,8 +21,10 @@ type pass struct {
 	impure    string // why it may change something
 	unknown   string // why not all that it reads is known
 	reads     sql.Sources
-	kept      sql.Sources // what goes into what is written, of reads
-	keptAny   bool        // all of reads may
+	tells     sql.Inferences
+	numbers   sql.Inferences // if an argument is no text
+	kept      sql.Sources    // what goes into what is written, of reads
+	keptAny   bool           // all of reads may
 	objects   []protocol.Object
 	writes    []protocol.ColumnRef
 	setsState bool
@@ -81,7 +83,11 @@ func (p *pass) use(v sql.Value) sql.Value {
 
 // join returns what depends on both values.
 func join(a, b sql.Value) sql.Value {
-	return sql.Value{Known: a.Known && b.Known, Sources: a.Sources.Merge(b.Sources)}
+	out := sql.Value{Known: a.Known && b.Known, Sources: a.Sources.Merge(b.Sources)}
+	if a.Type == b.Type {
+		out.Type = a.Type
+	}
+	return out
 }
 
 func through(v sql.Value, e protocol.Edge) sql.Value {
@@ -259,12 +265,14 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 	if t := p.temp(schema, name); t != nil {
 		it.rel, it.cols, it.open = t.rel, t.cols, t.maybe
 		if t.maybe {
+			p.tells.Lost()
 			p.missing("temporary table " + name)
 		}
 		return it
 	}
 	if rel == nil || p.st.Memory != nil && p.st.Memory.lost {
 		it.open = true
+		p.tells.Lost() // it may be a view, with conditions of whatever kind
 		p.missing("table " + schema + "." + name)
 		return it
 	}
@@ -272,13 +280,16 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 	case rel.Unproven != "":
 		p.notPure(rel.Unproven)
 		p.notKnown(rel.Unproven)
+		p.tells.Lost()
 	case rel.Kind == sql.View:
 		x := p.catalog.Expansion(rel, p.chain)
+		p.tells.Add(x.Inferred, x.InferredKnown)
 		if p.reads = p.reads.Merge(x.Reads); !x.ReadsKnown {
 			p.notKnown("view " + schema + "." + name + ": " + x.Why)
 		}
 		if x.Access&protocol.Execute != 0 && p.hidden(x.Objects) != "" {
 			it.open = true
+			p.tells.Lost()
 			p.notKnown("view " + schema + "." + name + ": " + p.hidden(x.Objects))
 		}
 		if !x.Pure {

@@ -41,6 +41,10 @@ func (p *pass) setOperation(n *ast.SetOprSelectList, s *scope) *rowset {
 			out = &rowset{open: r.open, cols: append([]col(nil), r.cols...)}
 			continue
 		}
+		if !unionAll(arm) {
+			p.tellRows(out, protocol.HowList, n)
+			p.tellRows(r, protocol.HowList, n)
+		}
 		if len(r.cols) != len(out.cols) || r.open {
 			out.open = true
 		}
@@ -62,12 +66,11 @@ func (p *pass) setOperation(n *ast.SetOprSelectList, s *scope) *rowset {
 func (p *pass) tail(order *ast.OrderByClause, limit *ast.Limit, s *scope) {
 	if order != nil {
 		for _, by := range order.Items {
-			p.expr(by.Expr, s)
+			p.by(by.Expr, s, protocol.HowOrder)
 		}
 	}
 	if limit != nil {
-		p.expr(limit.Count, s)
-		p.expr(limit.Offset, s)
+		p.tells.Tell(join(p.expr(limit.Count, s), p.expr(limit.Offset, s)), protocol.HowComputed, limit)
 	}
 }
 
@@ -218,14 +221,17 @@ func (p *pass) selectStmt(n *ast.SelectStmt, outer *scope) *rowset {
 		}
 	}
 	s.alias = out.cols
-	p.expr(n.Where, s)
+	p.condition(n.Where, s)
+	if n.Distinct {
+		p.tellRows(out, protocol.HowGroup, n)
+	}
 	if n.GroupBy != nil {
 		for _, by := range n.GroupBy.Items {
-			p.expr(by.Expr, s)
+			p.by(by.Expr, s, protocol.HowGroup)
 		}
 	}
 	if n.Having != nil {
-		p.expr(n.Having.Expr, s)
+		p.condition(n.Having.Expr, s)
 	}
 	for i := range n.WindowSpecs {
 		p.window(&n.WindowSpecs[i], s)
@@ -367,8 +373,21 @@ func (p *pass) joined(n *ast.Join, s *scope) {
 		s.cols = append(append([]col(nil), before...), p.merged(n, left, right)...)
 	}
 	if n.On != nil {
-		p.expr(n.On.Expr, s)
+		p.condition(n.On.Expr, s)
 	}
+}
+
+// unionAll reports whether an arm of a set operation is added to those before it
+// without being compared with them.
+func unionAll(arm ast.Node) bool {
+	var op *ast.SetOprType
+	switch n := arm.(type) {
+	case *ast.SelectStmt:
+		op = n.AfterSetOperator
+	case *ast.SetOprSelectList:
+		op = n.AfterSetOperator
+	}
+	return op != nil && *op == ast.UnionAll
 }
 
 // merged returns what * stands for of a join whose common columns are one. Where
@@ -388,7 +407,7 @@ func (p *pass) merged(n *ast.Join, left, right []col) []col {
 	all := known
 	for _, c := range append(append([]col(nil), left...), right...) {
 		if common[c.name] {
-			p.use(c.val)
+			p.tells.Tell(p.use(c.val), protocol.HowList, n)
 		}
 		all = join(all, c.val)
 	}
@@ -457,7 +476,7 @@ func expandView(a *Analyzer, base State) sql.Expand {
 		p := newPass(a, &st)
 		p.chain = chain
 		rows := p.query(stmts[0], nil)
-		x := &sql.Expansion{Reads: p.reads, ReadsKnown: p.unknown == "", Pure: p.impure == "", Access: p.access, Objects: p.objects,
+		x := &sql.Expansion{Inferred: p.tells.Sorted(), InferredKnown: p.tells.Known(), Reads: p.reads, ReadsKnown: p.unknown == "", Pure: p.impure == "", Access: p.access, Objects: p.objects,
 			Why: first(p.impure, p.unknown)}
 		if rows.open {
 			return x

@@ -35,6 +35,9 @@ type work struct {
 	unbounded bool
 	lost      bool // it leaves more behind than is followed
 	insertID  sql.Sources
+
+	inferred []protocol.Inference
+	quiet    bool // that is all it tells
 }
 
 // maxCalls bounds how deep routines are followed that call each other.
@@ -93,7 +96,7 @@ func (p *pass) analyse(r *routine) *work {
 		before = q.assigned
 	}
 	w := &work{access: q.access, reads: q.reads, writes: q.writes, objects: q.objects, unknown: q.unknown, setsState: q.setsState,
-		changes: q.changes, unbounded: q.unbounded, insertID: q.effects.insertID}
+		changes: q.changes, unbounded: q.unbounded, insertID: q.effects.insertID, inferred: q.tells.Sorted(), quiet: q.tells.Known()}
 	w.lost = q.effects.lost || q.effects.code || q.effects.creates != nil || len(q.effects.drops)+len(q.effects.prepares)+len(q.effects.handlers) > 0
 	for name := range q.assigned {
 		w.sets = append(w.sets, name)
@@ -137,6 +140,10 @@ func (p *pass) does(r *routine, kind, name string, args sql.Value) sql.Value {
 	}
 	if unknown != "" {
 		p.notKnown(kind + " " + name + ": " + unknown)
+	}
+	if kind != "trigger" { // it runs for whatever is done to its table
+		p.tells.Add(w.inferred, w.quiet && unknown == "")
+		p.tells.Tell(args, protocol.HowComputed, r)
 	}
 	p.setsState, p.changes, p.unbounded = p.setsState || w.setsState, p.changes || w.changes, p.unbounded || w.unbounded
 	p.effects.insertID = p.effects.insertID.Merge(w.insertID)

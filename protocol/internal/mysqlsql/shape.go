@@ -179,7 +179,7 @@ func (s *Script) size() int {
 	n := 128
 	for i := range s.Statements {
 		st := &s.Statements[i]
-		n += 512 + ref*(len(st.Reads)+len(st.Returned)+len(st.Writes)) + object*len(st.Objects) + len(st.Why) + len(st.Behind)
+		n += 560 + source*(len(st.Inferred)+len(st.Numbers)) + ref*(len(st.Reads)+len(st.Returned)+len(st.Writes)) + object*len(st.Objects) + len(st.Why) + len(st.Behind)
 		for k := range st.Columns {
 			n += column + len(st.Columns[k].Name) + source*len(st.Columns[k].Sources)
 		}

@@ -50,7 +50,7 @@ func (p *pass) show(n *ast.ShowStmt, s *Statement) {
 	if n.DBName != "" {
 		p.object("database", n.DBName, protocol.Read)
 	}
-	p.expr(n.Where, &scope{parent: p.base, open: p.unknown != "", shows: true})
+	p.condition(n.Where, &scope{parent: p.base, open: p.unknown != "", shows: true})
 }
 
 // columnsOf returns columns that show nothing of anybody's data, and one more

@@ -44,6 +44,14 @@ type Statement struct {
 	// conditions only, and not into what a change writes.
 	Returned []protocol.ColumnRef
 
+	// Inferred are the columns of whose values the statement tells without showing
+	// them. InferredKnown says that the list is complete.
+	Inferred      []protocol.Inference
+	InferredKnown bool
+
+	// Numbers is Inferred if one of the arguments is no text; nil: the same.
+	Numbers []protocol.Inference
+
 	// Writes are the columns that are written; "*" stands for whole rows.
 	Writes []protocol.ColumnRef
 
@@ -85,23 +93,23 @@ func Unclear(why string) *Statement {
 
 // Use is what USE does.
 func Use(database string) *Statement {
-	return &Statement{Verb: "use", Access: protocol.Control, Bounded: true, ReadsKnown: true, SetsState: true, Fingerprint: "use",
+	return &Statement{Verb: "use", Access: protocol.Control, Bounded: true, ReadsKnown: true, InferredKnown: true, SetsState: true, Fingerprint: "use",
 		Objects: []protocol.Object{{Kind: "database", Name: database, Access: protocol.Control}}}
 }
 
 // Reset is what COM_RESET_CONNECTION does.
 func Reset() *Statement {
-	return &Statement{Verb: "reset connection", Access: protocol.Control, Bounded: true, ReadsKnown: true, SetsState: true,
+	return &Statement{Verb: "reset connection", Access: protocol.Control, Bounded: true, ReadsKnown: true, InferredKnown: true, SetsState: true,
 		Fingerprint: "reset connection"}
 }
 
 // ShowColumns is what COM_FIELD_LIST does.
 func ShowColumns(database, table string) *Statement {
-	return &Statement{Verb: "show columns", Access: protocol.Read, Pure: true, Bounded: true, ReadsKnown: true, Fingerprint: "show columns",
+	return &Statement{Verb: "show columns", Access: protocol.Read, Pure: true, Bounded: true, ReadsKnown: true, InferredKnown: true, Fingerprint: "show columns",
 		Objects: []protocol.Object{{Kind: "table", Name: database + "." + table, Access: protocol.Read}}}
 }
 
 // ServerStatus is what COM_STATISTICS does.
 func ServerStatus() *Statement {
-	return &Statement{Verb: "show status", Access: protocol.Read, Pure: true, Bounded: true, ReadsKnown: true, Fingerprint: "show status"}
+	return &Statement{Verb: "show status", Access: protocol.Read, Pure: true, Bounded: true, ReadsKnown: true, InferredKnown: true, Fingerprint: "show status"}
 }

@@ -90,8 +90,11 @@ func (t *Inferences) Sorted() []protocol.Inference {
 	for i := range t.set {
 		out = append(out, i)
 	}
-	slices.SortFunc(out, func(a, b protocol.Inference) int {
-		return cmp.Or(CompareRef(a.ColumnRef, b.ColumnRef), cmp.Compare(a.How, b.How))
-	})
+	slices.SortFunc(out, CompareInference)
 	return out
+}
+
+// CompareInference orders inferences by column and how.
+func CompareInference(a, b protocol.Inference) int {
+	return cmp.Or(CompareRef(a.ColumnRef, b.ColumnRef), cmp.Compare(a.How, b.How))
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Masked are the columns whose values hold marks.
@@ -39,6 +40,18 @@ var Schema = []string{
 	"CREATE FUNCTION shout(t VARCHAR(200)) RETURNS VARCHAR(200) DETERMINISTIC RETURN UPPER(t)",
 	"CREATE FUNCTION mail_of(i INT) RETURNS VARCHAR(80) READS SQL DATA RETURN (SELECT email FROM people WHERE id = i)",
 	"CREATE FUNCTION name_of(i INT) RETURNS VARCHAR(80) READS SQL DATA RETURN (SELECT name FROM people WHERE id = i)",
+}
+
+// Other is Schema with other values in the columns that are masked: NULL in the same
+// places, and else of other lengths, in another order, and alike where they were not.
+var Other = other()
+
+func other() (out []string) {
+	r := strings.NewReplacer(mail, "CONCAT('a', REPEAT('Kx', 9 - FLOOR(seq / 3)))", ssn, "CONCAT('9', seq)", pay, "17 - seq * 2.25", "'9021-01-01', INTERVAL seq DAY", "'1970-03-01', INTERVAL -seq DAY")
+	for _, s := range Schema {
+		out = append(out, r.Replace(s))
+	}
+	return out
 }
 
 // Shows reports whether a value of a result, as text, shows a mark, however it
