@@ -40,6 +40,10 @@ type Rule struct {
 	// of the plainest value of its type: whether there is a value is hidden as well.
 	Nulls bool
 
+	// Inference says what statements may tell of the values of Columns without showing
+	// them; by default anything.
+	Inference Inference
+
 	Transform Transform
 }
 
@@ -78,6 +82,7 @@ func Compile(rules ...Rule) (*Set, error) {
 			return nil, fmt.Errorf("mask rule %s: there are two rules of this name", r.Name)
 		}
 		seen[r.Name] = true
+		r.Inference, _ = ParseInference(string(r.Inference)) // "allow" too
 		r.Columns = append([]string(nil), r.Columns...)
 		r.Fields = append([]string(nil), r.Fields...)
 		r.Detect = append([]string(nil), r.Detect...)
@@ -115,8 +120,13 @@ func (r *Rule) check() error {
 		return errors.New("has no name")
 	case len(r.Columns) == 0 && len(r.Fields) == 0 && len(r.Detect) == 0 && len(r.Custom) == 0:
 		return errors.New("names no columns, no fields and nothing to detect")
+	case r.Inference != AllowInference && (len(r.Columns) == 0 || r.Transform == Show()):
+		return errors.New("inference is about columns that are masked")
 	case r.Transform == nil:
 		return errors.New("has no transform: say what takes the values' place, such as redact")
+	}
+	if _, err := ParseInference(string(r.Inference)); err != nil {
+		return err
 	}
 	// A transform that makes no sense is found now rather than by the first
 	// query.

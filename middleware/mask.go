@@ -46,6 +46,12 @@ type MaskConfig struct {
 	Lifts  []MaskLift
 	Broker *approval.Broker
 
+	// Inference says who allows what a rule with [mask.ApproveInference] wants approved,
+	// and is needed if there is one. The operation is held, and runs once after their
+	// yes, with its result masked. Name and Reason may be empty. What When does not
+	// pick is refused.
+	Inference ApproveRule
+
 	// Shadow, if it is not nil, is told at the end of each operation how many values
 	// the step would have masked, by rule, and why it would have refused the
 	// operation; nothing is masked or refused. It is for trying rules, and is called
@@ -126,7 +132,10 @@ func newMasking(c MaskConfig) (m *masking, err error) {
 		}
 	}
 	m.broker = c.Broker
-	m.lifts, err = newMaskLifts(c)
+	if m.lifts, err = newMaskLifts(c); err != nil {
+		return m, err
+	}
+	m.inference, err = newInference(c)
 	return m, err
 }
 
@@ -143,6 +152,7 @@ type masking struct {
 	lifts        []maskLift
 	broker       *approval.Broker
 	lifting      *lifting // of this operation, if its client asks for it
+	inference    approveRule
 }
 
 // changes are the classes of access that can carry values elsewhere.
@@ -178,12 +188,34 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return m.watch(op, hit)
 	}
 	d, t := m.decide(op, hit)
+	var clear []protocol.ColumnRef // if what is asked for is allowed
 	if op.Unmask != "" && d.Effect == protocol.NoOpinion && t.rows != nil {
+		_, _, clear, _ = m.liftable(op)
 		if ask, lifted, ok := m.lift(op, t); ok {
+			if told := m.infer(op, hit, clear); ask.Effect == protocol.HoldEffect && told.Effect != protocol.NoOpinion {
+				return alsoTells(told), nil
+			}
 			return ask, lifted.register(op)
 		}
 	}
+	d, t = m.tell(op, hit, clear, d, t)
 	return d, t.register(op)
+}
+
+// tell says what becomes of op, decided as d with t, for what it tells of masked
+// columns without showing them.
+func (m *masking) tell(op *protocol.Operation, hit *mask.Rule, clear []protocol.ColumnRef, d protocol.Decision, t maskTaps) (protocol.Decision, maskTaps) {
+	if d.Effect != protocol.NoOpinion || op.Restricted() {
+		return d, t
+	}
+	told := m.infer(op, hit, clear)
+	switch {
+	case told.Effect == protocol.NoOpinion:
+		return d, t
+	case told.Effect == protocol.DenyEffect && !op.ReadsKnown && m.restrict(op): // the target keeps masked columns out of it
+		return protocol.Pass, restrictedTaps
+	}
+	return told, t
 }
 
 // maskTaps are what an operation's result goes through; nil is nothing.

@@ -37,6 +37,8 @@ type MaskExplanation struct {
 	Refused string        `json:"refused,omitempty"` // why it may not run
 	Rule    string        `json:"rule,omitempty"`    // that refuses it
 	Values  []MaskedValue `json:"values,omitempty"`
+
+	Inferred []MaskedInference `json:"inferred,omitempty"` // what it tells of masked columns without showing them
 }
 
 // A MaskEffect says what becomes of a value.
@@ -52,10 +54,15 @@ const (
 
 // A MaskedValue is a column of a result, a member of a document or a stream.
 type MaskedValue struct {
-	Name   string       `json:"name"`
-	From   []string     `json:"from,omitempty"`   // where it comes from, and how: "public.t.c (identity)"
-	Labels []string     `json:"labels,omitempty"` // of those columns
-	Effect MaskEffect   `json:"effect"`
+	Name   string     `json:"name"`
+	From   []string   `json:"from,omitempty"`   // where it comes from, and how: "public.t.c (identity)"
+	Labels []string   `json:"labels,omitempty"` // of those columns
+	Effect MaskEffect `json:"effect"`
+
+	// Inference is what the rule lets statements tell of the values without showing
+	// them, see [mask.Inference]; "" where none is masked.
+	Inference string `json:"inference,omitempty"`
+
 	Rule   string       `json:"rule,omitempty"` // that decides
 	With   string       `json:"with,omitempty"` // what it does, see [mask.Describe]
 	Why    string       `json:"why"`
@@ -170,7 +177,11 @@ func (e *MaskExplainer) explain(about string, op *protocol.Operation, one func(*
 	if op.ReadsKnown {
 		hit = m.read(op)
 	}
-	d, _ := m.decide(op, hit)
+	d, t := m.decide(op, hit)
+	if one == nil {
+		x.Inferred = m.inferred(op, hit, nil)
+		d, _ = m.tell(op, hit, nil, d, t)
+	}
 	if d.Effect == protocol.DenyEffect {
 		x.Refused, x.Rule = d.Reason, d.Rule
 	}
@@ -238,6 +249,11 @@ func (e *MaskExplainer) column(m *masking, op *protocol.Operation, c *protocol.C
 		if rule, exact := m.ruleOf(c); !exact {
 			v.Effect, v.Rule, v.With = MaskHides, rule.Name, mask.Describe(t)
 			v.Why = "it is computed from what rule " + rule.Name + " is about, or from columns of different rules"
+		}
+	}
+	for i := range e.c.Rules {
+		if r := &e.c.Rules[i]; r.Name == v.Rule && v.Effect != MaskShows {
+			v.Inference = r.Inference.String()
 		}
 	}
 	if v.Rule != "" && c.Known && v.Effect != MaskShows {

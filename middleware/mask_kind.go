@@ -38,6 +38,10 @@ import (
 //	      groups: [dba]          # for whom the rule is there: except_groups, identities, targets, claims: {purpose: [support]}
 //	      with: show             # not masked, whatever the rules behind it say
 //	    - {name: people, labels: ["pii.*"], with: redact, nulls: true}
+//	    - name: ssn
+//	      columns: ["*.*.ssn"]
+//	      with: redact
+//	      inference: equality    # what statements may tell of it by conditions and the like: allow, equality, approve, block
 //	  lifts:                     # what people may show in the clear for one query; see MaskConfig.Lifts
 //	    - name: support-case
 //	      rules: [contact]
@@ -46,6 +50,11 @@ import (
 //	      need: 1
 //	      for: 10m
 //	      reason: support cases
+//	  inference:                 # who allows what a rule with "inference: approve" wants approved; see MaskConfig.Inference
+//	    approvers: {groups: [privacy]}
+//	    groups: [analysts]       # who may ask; by default everybody
+//	    need: 1
+//	    for: 10m
 //	  labels: {pii.name: [public.customers.name, "*.*.full_name"]}
 //	  shadow: false              # true: only counts, in the log, what it would do
 //	  pass_kinds: ["text/css", "image/*"]      # documents that hold none of these; see MaskConfig
@@ -140,6 +149,9 @@ func readMask(decode func(into any) error) (MaskConfig, error) {
 	for i := range c.Lifts {
 		mc.Lifts = append(mc.Lifts, c.Lifts[i].lift())
 	}
+	if l := c.Inference; l != nil {
+		mc.Inference = l.rule()
+	}
 	if groups := c.ExceptGroups; len(groups) > 0 {
 		mc.Except = func(op *protocol.Operation) bool {
 			return op.Session != nil && op.Session.Identity != nil && op.Session.Identity.InGroup(groups...)
@@ -149,8 +161,13 @@ func readMask(decode func(into any) error) (MaskConfig, error) {
 }
 
 func (l *maskLiftSettings) lift() MaskLift {
-	out := MaskLift{ApproveRule: ApproveRule{Name: l.Name, Groups: l.Approvers.Groups, Users: l.Approvers.Users, Need: l.Need, For: l.For,
-		Reason: l.Reason, AutoDenyInTx: l.AutoDenyInTx}, Rules: l.Rules}
+	out := MaskLift{ApproveRule: l.Asks.rule(), Rules: l.Rules}
+	out.Name = l.Name
+	return out
+}
+
+func (l *maskApproval) rule() ApproveRule {
+	out := ApproveRule{Groups: l.Approvers.Groups, Users: l.Approvers.Users, Need: l.Need, For: l.For, Reason: l.Reason, AutoDenyInTx: l.AutoDenyInTx}
 	if groups := l.Groups; len(groups) > 0 {
 		out.When = If(func(op *protocol.Operation) (bool, error) {
 			return op.Session != nil && op.Session.Identity != nil && op.Session.Identity.InGroup(groups...), nil
@@ -166,6 +183,9 @@ func (r *maskRule) rule(labels mask.Labels) (mask.Rule, error) {
 		return rule, err
 	}
 	rule.Columns = append(rule.Columns, columns...)
+	if rule.Inference, err = mask.ParseInference(r.Inference); err != nil {
+		return rule, err
+	}
 	switch {
 	case r.null:
 		rule.Transform = mask.Null()
@@ -214,11 +234,17 @@ type maskSettings struct {
 	ExceptGroups []string            `yaml:"except_groups"`
 	AllowDerived bool                `yaml:"allow_derived"`
 	Lifts        []maskLiftSettings  `yaml:"lifts"`
+	Inference    *maskApproval       `yaml:"inference"`
 }
 
 type maskLiftSettings struct {
-	Name      string   `yaml:"name"`
-	Rules     []string `yaml:"rules"`
+	Name  string       `yaml:"name"`
+	Rules []string     `yaml:"rules"`
+	Asks  maskApproval `yaml:",inline"`
+}
+
+// maskApproval says who may ask for something, and who allows it.
+type maskApproval struct {
 	Groups    []string `yaml:"groups"`
 	Approvers struct {
 		Groups []string `yaml:"groups"`
@@ -231,13 +257,16 @@ type maskLiftSettings struct {
 }
 
 type maskRule struct {
-	Name    string    `yaml:"name"`
-	Columns []string  `yaml:"columns"`
-	Fields  []string  `yaml:"fields"`
-	Detect  []string  `yaml:"detect"`
-	Labels  []string  `yaml:"labels"`
-	Nulls   bool      `yaml:"nulls"`
-	With    *maskWith `yaml:"with"`
+	Name    string   `yaml:"name"`
+	Columns []string `yaml:"columns"`
+	Fields  []string `yaml:"fields"`
+	Detect  []string `yaml:"detect"`
+	Labels  []string `yaml:"labels"`
+	Nulls   bool     `yaml:"nulls"`
+
+	Inference string `yaml:"inference"`
+
+	With *maskWith `yaml:"with"`
 
 	Groups       []string                `yaml:"groups"`
 	ExceptGroups []string                `yaml:"except_groups"`

@@ -27,21 +27,25 @@ func (c *maskCounts) refuse(reason string) {
 	c.mu.Unlock()
 }
 
-// watch is decide in shadow: what it registers changes nothing.
+// watch is decide and tell in shadow: what it registers changes nothing.
 func (m *masking) watch(op *protocol.Operation, hit *mask.Rule) (protocol.Decision, error) {
 	c := &maskCounts{masked: map[string]int{}}
 	counting := *m
 	counting.counts = c
 	d, t := counting.decide(op, hit)
+	d, t = counting.tell(op, hit, nil, d, t)
 	op.OnEnd(func(protocol.Outcome) error {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		m.shadow(op, c.masked, c.refused)
 		return nil
 	})
-	if d.Effect == protocol.DenyEffect {
+	switch d.Effect {
+	case protocol.DenyEffect:
 		c.refuse(d.Reason)
 		return protocol.Pass, nil
+	case protocol.HoldEffect:
+		c.refuse("needs approval: " + d.Reason)
 	}
 	t = t.watched(c)
 	return protocol.Pass, t.register(op)

@@ -19,6 +19,7 @@ type RiskScores struct {
 	Execute      int // 30: runs code whose effect cannot be seen here
 	Opaque       int // 50: could not be analysed
 	Sensitive    int // 40: reads a column of RiskConfig.Sensitive
+	Inference    int // 20: tells of such a column without showing it, by more than whether it equals one value
 	UnknownReads int // 15: what it reads could not be determined, and Sensitive is not empty
 	FirstSeen    int // 20: this identity has not run this on this target before
 }
@@ -105,7 +106,7 @@ func (s RiskScores) withDefaults() RiskScores {
 		def   int
 	}{
 		{&s.Unbounded, 40}, {&s.Schema, 30}, {&s.Admin, 40}, {&s.Execute, 30}, {&s.Opaque, 50},
-		{&s.Sensitive, 40}, {&s.UnknownReads, 15}, {&s.FirstSeen, 20},
+		{&s.Sensitive, 40}, {&s.Inference, 20}, {&s.UnknownReads, 15}, {&s.FirstSeen, 20},
 	} {
 		if *f.score == 0 {
 			*f.score = f.def
@@ -152,6 +153,9 @@ func (r *risk) operation(_ context.Context, op *protocol.Operation) (protocol.De
 	if len(r.sensitive) > 0 {
 		if hits := r.sensitiveReads(op); len(hits) > 0 {
 			add(r.scores.Sensitive, "reads sensitive columns: "+strings.Join(hits, ", "))
+			if told := r.sensitiveInferred(op); len(told) > 0 {
+				add(r.scores.Inference, "tells of sensitive columns without showing them: "+strings.Join(told, ", "))
+			}
 		} else if !op.ReadsKnown && a != protocol.Control {
 			add(r.scores.UnknownReads, "may read sensitive columns: what it reads could not be determined")
 		}
@@ -217,4 +221,23 @@ func (r *risk) sensitiveReads(op *protocol.Operation) []string {
 		}
 	}
 	return hits
+}
+
+// sensitiveInferred returns the first few sensitive columns of which op tells more
+// than whether there is a value and whether it equals one that whoever asks knows.
+func (r *risk) sensitiveInferred(op *protocol.Operation) []string {
+	const most = 5
+	var told []string
+	for i := range op.Inferred {
+		c := &op.Inferred[i]
+		if c.How == protocol.HowNull || c.How == protocol.HowEquality ||
+			!slices.ContainsFunc(r.sensitive, func(p ColumnPattern) bool { return p.Matches(c.ColumnRef) }) {
+			continue
+		}
+		if len(told) == most {
+			return append(told, "...")
+		}
+		told = append(told, c.String())
+	}
+	return told
 }

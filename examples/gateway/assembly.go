@@ -160,7 +160,7 @@ func (a *assembly) brokerOf(c *configuration) (*approval.Broker, error) {
 // maskKind keeps what masks there are, to be explained.
 func (a *assembly) maskKind(c *configuration) middleware.Kind {
 	return middleware.MaskKind(func(m *middleware.MaskConfig) error {
-		if len(m.Lifts) > 0 {
+		if m.NeedsBroker() {
 			b, err := a.brokerOf(c)
 			if err != nil {
 				return err

@@ -320,6 +320,10 @@ func writeExplained(b *strings.Builder, x *middleware.MaskExplanation) {
 	if x.Refused != "" {
 		line("refused  %s%s", x.Refused, before(" (rule ", x.Rule)+strings.Repeat(")", min(len(x.Rule), 1)))
 	}
+	for i := range x.Inferred {
+		t := &x.Inferred[i]
+		line("tells    of %s without showing it (%s): %s, by rule %s (inference: %s)", t.Column, t.How, t.Effect, t.Rule, t.Policy)
+	}
 	for i := range x.Values {
 		v := &x.Values[i]
 		how := string(v.Effect)
@@ -339,6 +343,9 @@ func writeExplained(b *strings.Builder, x *middleware.MaskExplanation) {
 		}
 		for _, l := range v.Looks {
 			line("    looks for: %s", l)
+		}
+		if v.Inference != "" && v.Inference != "allow" {
+			line("    inference: %s", v.Inference)
 		}
 		if len(v.Lifts) > 0 {
 			line("    may be shown after approval: by lift %s, to a query that begins with /* unmask: why */", strings.Join(v.Lifts, ", "))

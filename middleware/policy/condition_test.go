@@ -26,6 +26,7 @@ func operation() *protocol.Operation {
 		Args:    []protocol.Arg{{Text: "Rome"}},
 		Objects: []protocol.Object{{Kind: "table", Name: "public.customers", Access: protocol.Write}},
 		Reads:   []protocol.ColumnRef{{Schema: "public", Table: "customers", Column: "email"}}, ReadsKnown: true,
+		Inferred: []protocol.Inference{{ColumnRef: protocol.ColumnRef{Schema: "public", Table: "customers", Column: "email"}, How: protocol.HowRange}}, InferredKnown: true,
 		Writes:      []protocol.ColumnRef{{Schema: "public", Table: "customers", Column: "city"}},
 		Fingerprint: "f00d", Risk: 40, RiskWhy: []string{"changes rows without a condition"},
 	}
@@ -69,6 +70,8 @@ func TestConditions(t *testing.T) {
 		`"public.customers.email" in operation.reads && operation.reads_known`:                       true,
 		`operation.writes == ["public.customers.city"]`:                                              true,
 		`operation.reads.exists(c, glob(c, "*.email"))`:                                              true,
+		`operation.inferred.exists(i, i.column == "public.customers.email" && i.how == "range")`:     true,
+		`operation.inferred.all(i, i.how == "equality") || !operation.inferred_known`:                false,
 		`operation.mayRead("public.customers.email")`:                                                true,
 		`operation.mayRead("public.customers.phone")`:                                                false,
 		`operation.fingerprint == "f00d" && operation.risk >= 40`:                                    true,

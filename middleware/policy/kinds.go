@@ -189,6 +189,7 @@ type riskScores struct {
 	Execute      int `yaml:"execute"`
 	Opaque       int `yaml:"opaque"`
 	Sensitive    int `yaml:"sensitive"`
+	Inference    int `yaml:"inference"`
 	UnknownReads int `yaml:"unknown_reads"`
 	FirstSeen    int `yaml:"first_seen"`
 }

@@ -113,12 +113,14 @@ steps:
 `)
 	require.NoError(t, err)
 	op := operation()
+	op.Inferred = nil
 	op.Risk, op.RiskWhy = 0, nil
 	require.Equal(t, "deny_at", ask(t, s, op).Rule)
 	require.Equal(t, 75, op.Risk)
 	require.Equal(t, []string{"changes data, and no condition limits how much",
 		"reads sensitive columns: public.customers.email", "from psql"}, op.RiskWhy)
 	op = operation()
+	op.Inferred = nil
 	op.Risk, op.Bounded = 0, true
 	require.Equal(t, protocol.Pass, ask(t, s, op))
 	require.Equal(t, 35, op.Risk)

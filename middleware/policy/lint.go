@@ -89,7 +89,7 @@ func isOperation(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIden
 
 // facts are the fields of an operation that are the same for all that do the
 // same in one session.
-var facts = []string{"verb", "access", "pure", "bounded", "prepare", "objects", "reads", "reads_known", "writes", "fingerprint", "why", "risk", "risk_why"}
+var facts = []string{"verb", "access", "pure", "bounded", "prepare", "objects", "reads", "reads_known", "inferred", "inferred_known", "writes", "fingerprint", "why", "risk", "risk_why"}
 
 // cheapFunctions make nothing longer than what they look at.
 var cheapFunctions = []string{

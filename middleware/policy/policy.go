@@ -26,7 +26,11 @@
 // is an identity; has(identity.on_behalf_of) says whether there is one.
 // operation.access has the fields read, write, schema, admin, execute, control
 // and opaque. operation.objects is a list of objects with kind, name and
-// access; reads and writes are lists of "schema.table.column". session.remote
+// access; reads and writes are lists of "schema.table.column". operation.inferred is
+// a list of columns of whose values the operation tells without showing them, such as
+// by WHERE: each has a column and a how, which is "null", "equality", "list", "join",
+// "group", "order", "range", "pattern", "computed" or "unknown"; it is complete if
+// operation.inferred_known. session.remote
 // is the client's IP address without the port. operation.prepare says that a
 // statement is only being prepared; it is asked about again when it runs.
 //

@@ -22,9 +22,13 @@ var (
 	toolType      = newToolType()
 	targetType    = newTargetType()
 	sessionType   = newSessionType()
+	inferenceDesc = newObjectType("Inference", map[string]*fieldType{
+		"column": stringField(func(i *protocol.Inference) string { return i.ColumnRef.String() }),
+		"how":    stringField(func(i *protocol.Inference) string { return i.How.String() }),
+	})
 	operationType = newOperationType()
 
-	objectTypes = []*objectType{accessType, objectDesc, identityType, toolType, targetType, sessionType, operationType}
+	objectTypes = []*objectType{accessType, objectDesc, inferenceDesc, identityType, toolType, targetType, sessionType, operationType}
 )
 
 var stringList = types.NewListType(types.StringType)
@@ -98,6 +102,8 @@ func wrap(v any) (ref.Val, bool) {
 		return object{toolType, v}, true
 	case *protocol.Object:
 		return object{objectDesc, v}, true
+	case *protocol.Inference:
+		return object{inferenceDesc, v}, true
 	case protocol.Access:
 		return object{accessType, v}, true
 	}
@@ -190,8 +196,12 @@ func newOperationType() *objectType {
 		"args": field(stringList, func(o oper) []protocol.Arg { return o.Args }, func(a []protocol.Arg) any {
 			return newList(a, func(a *protocol.Arg) ref.Val { return types.String(a.Text) })
 		}),
-		"reads":  field(stringList, func(o oper) []protocol.ColumnRef { return o.Reads }, columnNames),
-		"writes": field(stringList, func(o oper) []protocol.ColumnRef { return o.Writes }, columnNames),
+		"reads": field(stringList, func(o oper) []protocol.ColumnRef { return o.Reads }, columnNames),
+		"inferred": field(types.NewListType(inferenceDesc.cel), func(o oper) []protocol.Inference { return o.Inferred }, func(is []protocol.Inference) any {
+			return newList(is, func(x *protocol.Inference) ref.Val { return object{inferenceDesc, x} })
+		}),
+		"inferred_known": boolField(func(o oper) bool { return o.InferredKnown }),
+		"writes":         field(stringList, func(o oper) []protocol.ColumnRef { return o.Writes }, columnNames),
 		"objects": field(types.NewListType(objectDesc.cel), func(o oper) []protocol.Object { return o.Objects }, func(os []protocol.Object) any {
 			return newList(os, func(x *protocol.Object) ref.Val { return object{objectDesc, x} })
 		}),
