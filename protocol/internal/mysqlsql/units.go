@@ -119,6 +119,7 @@ func (p *pass) parted(u *unit, s Statement) Statement {
 		s.Shape, s.Columns = 0, nil
 	}
 	if u.part.analyse {
+		p.tells.Tell(p.everything(), protocol.HowComputed, u)
 		s.Columns = nil
 	}
 	if x, ok := u.node.(*ast.ExplainStmt); ok && plainFormat(x.Format) && (u.part.runs || u.part.more != "") {
