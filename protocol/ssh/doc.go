@@ -151,5 +151,7 @@
 // that closes a channel before its command has ended does not hear its exit
 // status any more. The client's error stream and the target's are passed on;
 // other extended data, which nothing uses, is not. GSSAPI and host-based logins
-// are not offered, and clients do not hear of the target's other host keys.
+// are not offered, and clients do not hear of the target's other host keys. The
+// version that clients hear begins as OpenSSH's does, since many ask for less, or
+// in another form, where it does not; the target's own is not known by then.
 package ssh

@@ -18,9 +18,11 @@ import (
 // typing included.
 const nextProof = time.Minute
 
-// serverVersion is what clients hear first. In its comment some look for OpenSSH, to
-// know in which order a link's two paths go (PROTOCOL, 4.1): most targets have that.
-const serverVersion = "SSH-2.0-Sallyport (SFTP as OpenSSH)"
+// serverVersion is what clients hear first, before anybody knows their target. Many
+// ask for nothing of OpenSSH's where it does not begin as OpenSSH's does, and send a
+// link's two paths in the other order (PROTOCOL, 4.1): most targets are that. The
+// number is one for which no client knows an error to be mended.
+const serverVersion = "SSH-2.0-OpenSSH_9.9 Sallyport"
 
 // A handshake is a client's login. Its callbacks run one after the other, on
 // the goroutine that serves the connection.
