@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	xssh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -183,6 +184,57 @@ func TestWhatIsRefusedByDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "a b\n", string(out))
 	require.Contains(t, r.ops.ended(t, "exec", "echo $LC_TEST").state, `env "LC_TEST"="a b"`)
+}
+
+// A wroteConn tells that something was written.
+type wroteConn struct {
+	net.Conn
+	wrote chan struct{}
+}
+
+// Write implements net.Conn.
+func (c *wroteConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	select {
+	case c.wrote <- struct{}{}:
+	default:
+	}
+	return n, err
+}
+
+// TestNoMoreSessions: ssh opens its session and says in the same breath that it
+// opens no more. The one is served, and no other.
+func TestNoMoreSessions(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	for range 10 {
+		nc, err := net.Dial("tcp", r.addr)
+		require.NoError(t, err)
+		w := &wroteConn{nc, make(chan struct{}, 1)}
+		conn, chans, reqs, err := xssh.NewClientConn(w, r.addr, &xssh.ClientConfig{User: "alice@web1", Auth: []xssh.AuthMethod{xssh.PublicKeys(r.key(t))}, HostKeyCallback: xssh.InsecureIgnoreHostKey()})
+		require.NoError(t, err)
+		c := xssh.NewClient(conn, chans, reqs)
+		select {
+		case <-w.wrote:
+		default:
+		}
+		opened := make(chan error, 1)
+		go func() {
+			_, reqs, err := conn.OpenChannel("session", nil)
+			if err == nil {
+				go xssh.DiscardRequests(reqs)
+			}
+			opened <- err
+		}()
+		<-w.wrote
+		_, _, err = conn.SendRequest("no-more-sessions@openssh.com", false, nil)
+		require.NoError(t, err)
+		require.NoError(t, <-opened)
+		_, _, err = conn.SendRequest("no-more-sessions@openssh.com", true, nil)
+		require.NoError(t, err)
+		_, err = c.NewSession()
+		require.ErrorContains(t, err, "the client wanted no more sessions")
+		require.NoError(t, c.Close())
+	}
 }
 
 func TestChannelsAreBounded(t *testing.T) {

@@ -113,7 +113,8 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handle
 		return err
 	}
 	defer func() { hs.sess.Close(orderly(err)) }()
-	c := &session{srv: s, ps: hs.sess, client: sc, target: hs.target.conn, limits: hs.limits, env: hs.target.env, agent: hs.target.agent, lines: hs.target.lines, listens: map[string]*listen{}}
+	c := &session{srv: s, ps: hs.sess, client: sc, target: hs.target.conn, limits: hs.limits, env: hs.target.env, agent: hs.target.agent, lines: hs.target.lines, listens: map[string]*listen{},
+		noMore: make(chan struct{}), opened: make(chan struct{})}
 	c.calls.s = c
 	return protocol.Guard(func() error { return c.serve(chans, reqs, hs.target.chans, hs.target.reqs) })
 }

@@ -28,9 +28,11 @@ type session struct {
 	channels int
 	draining bool
 	lost     error                 // the target's connection has ended
-	closed   bool                  // no-more-sessions: the client opens no further ones
 	running  map[*channel]struct{} // on which something runs
 	lent     int                   // channels for which the client's agent is lent
+
+	noMore chan struct{} // the client opens no further session channels
+	opened chan struct{} // closed when it opens no channels at all any more
 
 	listening sync.Mutex
 	listens   map[string]*listen // under listening, by address
@@ -54,12 +56,7 @@ func (s *session) serve(chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request, t
 		}
 		return nil
 	})
-	s.ps.Go(func() error {
-		for nc := range chans {
-			s.admit(nc, s.fromClient)
-		}
-		return nil
-	})
+	s.ps.Go(func() error { s.fromClients(chans); return nil })
 	s.ps.Go(func() error {
 		s.targetGone(s.target.Wait())
 		return nil
@@ -145,16 +142,41 @@ func (s *session) drain() {
 	}
 }
 
+// fromClients admits the channels that the client opens. Between them and global
+// requests the library keeps no order: those that came before no-more-sessions, as
+// the one that ssh opens right before it, are waiting when that is handled.
+func (s *session) fromClients(chans <-chan ssh.NewChannel) {
+	defer close(s.opened)
+	closed := false
+	admit := func(nc ssh.NewChannel) {
+		if closed && nc.ChannelType() == "session" {
+			_ = nc.Reject(ssh.Prohibited, "the client wanted no more sessions")
+			return
+		}
+		s.admit(nc, s.fromClient)
+	}
+	for {
+		select {
+		case nc, ok := <-chans:
+			if !ok {
+				return
+			}
+			admit(nc)
+		case <-s.noMore:
+			for range len(chans) {
+				if nc, ok := <-chans; ok {
+					admit(nc)
+				}
+			}
+			closed = true
+		}
+	}
+}
+
 // fromClient serves a channel that the client opens.
 func (s *session) fromClient(nc ssh.NewChannel) error {
 	switch nc.ChannelType() {
 	case "session":
-		s.mu.Lock()
-		closed := s.closed
-		s.mu.Unlock()
-		if closed {
-			return nc.Reject(ssh.Prohibited, "the client wanted no more sessions")
-		}
 		return s.serveChannel(nc)
 	case "direct-tcpip":
 		return s.directTCP(nc)
@@ -203,9 +225,10 @@ func (s *session) globals(reqs <-chan *ssh.Request) error {
 		case "cancel-streamlocal-forward@openssh.com":
 			s.cancelUnix(r)
 		case "no-more-sessions@openssh.com":
-			s.mu.Lock()
-			s.closed = true
-			s.mu.Unlock()
+			select {
+			case s.noMore <- struct{}{}:
+			case <-s.opened:
+			}
 			reply(r, true, nil)
 		default: // keepalive@openssh.com too: any answer shows life
 			reply(r, false, nil)
