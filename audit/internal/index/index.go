@@ -32,7 +32,7 @@ import (
 var Schema string
 
 // Version is that of [Schema].
-const Version = 2
+const Version = 3
 
 // A Dialect is what databases differ in.
 type Dialect struct {

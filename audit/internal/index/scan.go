@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 
 	"github.com/sallyport-dev/gateway/audit"
@@ -130,6 +131,10 @@ func (s *scan) fill(ctx context.Context) error {
 	return nil
 }
 
+// someTerms is up to how many terms are looked for one by one. To go through all
+// that a bucket has of a name takes as long as to find some tens of them.
+const someTerms = 30
+
 // having returns the entries in buckets that have a term of f; only the buckets
 // in which something was found before, if that is not nil.
 func (s *scan) having(ctx context.Context, f filter, in []uint64, before map[uint64]*bitmap) (map[uint64]*bitmap, error) {
@@ -140,33 +145,41 @@ func (s *scan) having(ctx context.Context, f filter, in []uint64, before map[uin
 			ids = append(ids, int64(b))
 		}
 	}
-	const most = 500 // terms in one question
-	for len(f) > 0 {
-		n := min(most, len(f))
-		args := append([]any{s.id}, ids...)
-		for _, t := range f[:n] {
-			args = append(args, int64(t))
-		}
-		f = f[n:]
-		if err := s.x.each(ctx, "select bucket, docs from posting where source = ? and bucket in (?"+strings.Repeat(", ?", len(ids)-1)+
-			") and term in (?"+strings.Repeat(", ?", n-1)+")", args, func(read func(...any) error) error {
-			var id uint64
-			var set []byte
-			if err := read(&id, &set); err != nil {
-				return err
-			}
-			m := found[id]
-			if m == nil {
-				m = &bitmap{}
-				found[id] = m
-			}
-			m.or(set)
-			return nil
-		}); err != nil {
-			return nil, err
-		}
+	args := append([]any{s.id}, ids...)
+	ask := func(which string, wanted func(term) bool, terms ...any) error {
+		return s.x.each(ctx, "select bucket, term, docs from posting where source = ? and bucket in (?"+strings.Repeat(", ?", len(ids)-1)+") and "+which,
+			append(args[:len(args):len(args)], terms...), func(read func(...any) error) error {
+				var id uint64
+				var t term
+				var set sql.RawBytes
+				if err := read(&id, &t, &set); err != nil || !wanted(t) {
+					return err
+				}
+				m := found[id]
+				if m == nil {
+					m = &bitmap{}
+					found[id] = m
+				}
+				m.or(set)
+				return nil
+			})
 	}
-	return found, nil
+	if len(f.terms) > someTerms {
+		wanted := map[term]bool{}
+		for _, t := range f.terms {
+			wanted[t] = true
+		}
+		first, last := termsOf(f.name)
+		return found, ask("term between ? and ?", func(t term) bool { return wanted[t] }, int64(first), int64(last))
+	}
+	if len(f.terms) == 0 {
+		return found, nil
+	}
+	var terms []any
+	for _, t := range f.terms {
+		terms = append(terms, int64(t))
+	}
+	return found, ask("term in (?"+strings.Repeat(", ?", len(terms)-1)+")", func(term) bool { return true }, terms...)
 }
 
 // within leaves in m the entries of blocks that have some of the times that are

@@ -123,8 +123,11 @@ func (x *Index) scans(ctx context.Context, q audit.Query) (list []*scan, err err
 	}), nil
 }
 
-// A filter holds for entries that have one of its terms.
-type filter []term
+// A filter holds for entries that have one of its terms, which are of one name.
+type filter struct {
+	name  string
+	terms []term
+}
 
 // maxPattern is how many values a pattern may stand for.
 const maxPattern = 10_000
@@ -137,7 +140,7 @@ func (x *Index) filters(ctx context.Context, q audit.Query) (list []filter, err 
 		}
 		v = lower(audit.Text(v))
 		if !strings.Contains(v, "*") || name == approval && v == "*" || !listed[name] {
-			list = append(list, filter{termOf(name, v)})
+			list = append(list, filter{name, []term{termOf(name, v)}})
 			return nil
 		}
 		f, err := x.pattern(ctx, name, v)
@@ -146,7 +149,7 @@ func (x *Index) filters(ctx context.Context, q audit.Query) (list []filter, err 
 	}
 	if q.Text != "" {
 		n := len(list)
-		words.Each(q.Text, func(w string) { list = append(list, filter{termOf(word, w)}) })
+		words.Each(q.Text, func(w string) { list = append(list, filter{word, []term{termOf(word, w)}}) })
 		if len(list) == n {
 			return nil, fmt.Errorf("%w: text: there is no word in it", audit.ErrQuery)
 		}
@@ -158,17 +161,17 @@ func (x *Index) filters(ctx context.Context, q audit.Query) (list []filter, err 
 		}
 	}
 	if q.Session != "" {
-		list = append(list, filter{termOf(session, q.Session)})
+		list = append(list, filter{session, []term{termOf(session, q.Session)}})
 	}
 	if q.Kind != "" {
-		list = append(list, filter{termOf(kind, string(q.Kind))})
+		list = append(list, filter{kind, []term{termOf(kind, string(q.Kind))}})
 	}
 	if q.MinRisk > 0 {
-		f := filter{}
+		f := filter{name: risk}
 		if err := x.each(ctx, "select value from value where name = ? and value >= ?", []any{risk, fmt.Sprintf("%010d", q.MinRisk)}, func(scan func(...any) error) error {
 			var v string
 			err := scan(&v)
-			f = append(f, termOf(risk, v))
+			f.terms = append(f.terms, termOf(risk, v))
 			return err
 		}); err != nil {
 			return nil, err
@@ -176,25 +179,25 @@ func (x *Index) filters(ctx context.Context, q audit.Query) (list []filter, err 
 		list = append(list, f)
 	}
 	if len(list) == 0 {
-		list = append(list, filter{termOf(whole, "")})
+		list = append(list, filter{whole, []term{termOf(whole, "")}})
 	}
-	slices.SortStableFunc(list, func(a, b filter) int { return cmp.Compare(len(a), len(b)) }) // a pattern is many rows
+	slices.SortStableFunc(list, func(a, b filter) int { return cmp.Compare(len(a.terms), len(b.terms)) }) // a pattern is many rows
 	return list, nil
 }
 
 // pattern returns the terms that a pattern stands for.
 func (x *Index) pattern(ctx context.Context, name, v string) (f filter, err error) {
-	f = filter{}
+	f = filter{name: name}
 	like := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, `*`, `%`).Replace(v)
 	from, _, _ := strings.Cut(v, "*")
 	err = x.each(ctx, `select value from value where name = ? and value >= ? and value <= ? and value like ? escape '\' limit ?`,
 		[]any{name, from, from + "\U0010FFFF", like, maxPattern + 1}, func(scan func(...any) error) error {
 			var v string
 			err := scan(&v)
-			f = append(f, termOf(name, v))
+			f.terms = append(f.terms, termOf(name, v))
 			return err
 		})
-	if err == nil && len(f) > maxPattern {
+	if err == nil && len(f.terms) > maxPattern {
 		err = fmt.Errorf("%w: %s: the pattern stands for more than %d values", audit.ErrQuery, name, maxPattern)
 	}
 	return f, err

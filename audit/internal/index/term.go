@@ -13,14 +13,24 @@ import (
 
 // A term is something that an entry can be found by: a name, such as "who", with
 // a value in lower case. It is known by a hash that nobody can make two values
-// for, so that no table has to say which number stands for which.
+// for, so that no table has to say which number stands for which. Its first four
+// bits stand for the name: so the terms of one name are side by side in a bucket,
+// and a pattern that stands for many values finds them by going through these.
 type term int64
 
 func termOf(name, value string) term {
 	var buf [128]byte
 	b := append(append(append(buf[:0], name...), 0), value...)
 	h := sha256.Sum256(b)
-	return term(binary.LittleEndian.Uint64(h[:]))
+	return term(numbers[name]<<nameShift | binary.LittleEndian.Uint64(h[:])>>(64-nameShift))
+}
+
+const nameShift = 60
+
+// termsOf returns the first and the last term that a name can have.
+func termsOf(name string) (first, last term) {
+	n := numbers[name] << nameShift
+	return term(n), term(n | (1<<nameShift - 1))
 }
 
 // The names of terms. Those in listed can be asked for by a pattern: their values
@@ -42,6 +52,10 @@ const (
 	risk     = "risk"
 	word     = "word"
 )
+
+// numbers are what the names stand for in a database: they are not changed.
+var numbers = map[string]uint64{whole: 0, who: 1, target: 2, verb: 3, access: 4, object: 5, column: 6, tool: 7, outcome: 8, approval: 9, rule: 10,
+	session: 11, kind: 12, risk: 13, word: 14}
 
 var listed = map[string]bool{who: true, target: true, verb: true, access: true, object: true, column: true, tool: true, approval: true, rule: true, risk: true}
 
