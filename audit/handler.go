@@ -28,7 +28,8 @@ type Reader struct {
 
 // ServeHTTP answers GET with a [Page] as JSON. The parameters are the fields of
 // a [Query] as [QueryFields] names them; with format=csv the answer is
-// [WriteCSV]'s, and the header Next-Cursor has the next page's cursor. Who asked
+// [WriteCSV]'s, and the header Next-Cursor has the next page's cursor. As long as
+// there is a cursor there may be more, also behind a page that is short. Who asked
 // for what is an event of its own, audit.read, on stable storage before the
 // first byte of the answer: what cannot be recorded is not answered.
 func (rd *Reader) ServeHTTP(w http.ResponseWriter, r *http.Request) {

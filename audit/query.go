@@ -53,8 +53,10 @@ type Entry struct {
 type Page struct {
 	Entries []Entry `json:"entries"`
 
-	// Next is the cursor of the page behind this one, or "". Pages do not
-	// overlap and miss nothing, whatever is recorded between two questions.
+	// Next is the cursor of the page behind this one, or "" at the end. Pages do
+	// not overlap and miss nothing, whatever is recorded between two questions. A
+	// page that takes long to fill may have fewer entries than were asked for, or
+	// none, and still not be the last.
 	Next string `json:"next,omitempty"`
 
 	// Indexed is how many of the journal's events the index knew when it

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -153,10 +154,18 @@ func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []strin
 	if err != nil {
 		return err
 	}
-	for first := true; ; first = false {
+	limit, looked := cmp.Or(q.Limit, 100), p.progress("looked back to event %d")
+	for first, n := true, 0; ; first = false {
+		if q.Limit = limit - n; *all {
+			q.Limit = limit
+		}
 		page, err := x.Search(ctx, q)
 		if err != nil {
 			return err
+		}
+		n += len(page.Entries)
+		if at, err := strconv.ParseUint(page.Next, 10, 64); err == nil && looked != nil { // a fleet's names each journal
+			looked(at)
 		}
 		for i := range page.Entries {
 			if err := open(&page.Entries[i].Event); err != nil {
@@ -169,7 +178,7 @@ func (p *program) auditQuery(ctx context.Context, fs *flag.FlagSet, args []strin
 		if q.Cursor = page.Next; q.Cursor == "" {
 			return nil
 		}
-		if !*all {
+		if !*all && n >= limit {
 			_, err := fmt.Fprintf(p.stderr, "there are more: -cursor %s goes on, -all prints all\n", q.Cursor)
 			return err
 		}

@@ -57,6 +57,7 @@ type Index struct {
 	source *source // what is known of the journal in memory; nil: it is in the database only
 
 	origin atomic.Pointer[string] // the journal's id; nil: not read yet
+	most   int                    // maxWork, but for tests
 
 	// Progress, if not nil, is told how many events of the journal are indexed
 	// after each batch. Set it before Update or Follow is called.
@@ -68,7 +69,7 @@ type Index struct {
 // New returns an index in db of the journal in dir; without a dir it can only be
 // asked. It takes db over.
 func New(ctx context.Context, db *sql.DB, d Dialect, dir string) (*Index, error) {
-	x := &Index{dir: dir, db: db, d: d}
+	x := &Index{dir: dir, db: db, d: d, most: maxWork}
 	c, err := db.Conn(ctx)
 	if err == nil {
 		err = errors.Join(d.Prepare(ctx, c), c.Close())
@@ -114,7 +115,8 @@ func (x *Index) sql(query string) string {
 	}
 }
 
-// Rebuild makes the index of the journal anew.
+// Rebuild makes the index of the journal anew. One that is interrupted is taken up
+// by Update.
 func (x *Index) Rebuild(ctx context.Context) error {
 	if err := x.forget(ctx); err != nil {
 		return fmt.Errorf("%s: %w", x.name(), err)

@@ -24,8 +24,14 @@ type scan struct {
 	looked bool     // left is known
 	left   []uint64 // buckets that are still to be read, newest first
 	width  int      // how many are read at once
-	queue  []uint64
-	times  map[uint64]bool // of the buckets in which times have to be looked at
+	most   int      // work for one page
+	work   int      // that was done
+	tired  bool     // that is most, and nothing more was found
+
+	reached uint64 // from which on all buckets were read
+
+	queue []uint64
+	times map[uint64]bool // of the buckets in which times have to be looked at
 
 	later  map[uint64][]uint64 // of the entries that were read: their later events
 	blocks map[uint64]*block   // with the events of these
@@ -39,12 +45,22 @@ type block struct {
 // maxWidth bounds the buckets that are read at once.
 const maxWidth = 64
 
+// What a page may cost: one is about what it takes to find a row, some 10 us. What
+// is asked for may be anywhere, or nowhere, and each of its filters frequent: then
+// a page ends before it is full, and the next goes on.
+const (
+	maxWork   = 25_000
+	rowWork   = 5 // rows that follow one another, for one
+	entryWork = 20
+)
+
 // step moves to the next entry.
 func (s *scan) step(ctx context.Context) error {
 	for {
 		for len(s.queue) > 0 {
 			id := s.queue[0]
 			s.queue = s.queue[1:]
+			s.work += entryWork
 			e, err := s.entry(ctx, id)
 			if err != nil {
 				return err
@@ -59,8 +75,13 @@ func (s *scan) step(ctx context.Context) error {
 				return err
 			}
 		}
+		s.head = nil
 		if len(s.left) == 0 {
-			s.head = nil
+			s.before = 0
+			return nil
+		}
+		if s.tired = s.work >= s.most; s.tired {
+			s.before = min(s.before, s.reached)
 			return nil
 		}
 		if err := s.fill(ctx); err != nil {
@@ -85,8 +106,8 @@ func (s *scan) bounds() (since, until int64) {
 func (s *scan) look(ctx context.Context) error {
 	since, until := s.bounds()
 	s.looked, s.times = true, map[uint64]bool{}
-	return s.x.each(ctx, "select id, low, high from bucket where source = ? and id <= ? and high >= ? and low <= ? order by id desc",
-		[]any{s.id, int64(s.before >> bucketBits), since, until}, func(read func(...any) error) error {
+	return s.x.each(ctx, "select id, low, high from bucket where source = ? and id < ? and high >= ? and low <= ? order by id desc",
+		[]any{s.id, int64((s.before + bucketSize - 1) >> bucketBits), since, until}, func(read func(...any) error) error {
 			var id uint64
 			var low, high int64
 			err := read(&id, &low, &high)
@@ -100,7 +121,9 @@ func (s *scan) look(ctx context.Context) error {
 func (s *scan) fill(ctx context.Context) error {
 	now := s.left[:min(s.width, len(s.left))]
 	s.left = s.left[len(now):]
-	s.width = min(2*s.width, maxWidth)
+	before := s.work
+	s.reached = now[len(now)-1] << bucketBits
+	defer func() { s.width = min(2*s.width, maxWidth, max(1, s.most/4*len(now)/max(1, s.work-before))) }()
 	var found map[uint64]*bitmap
 	for _, f := range s.filters {
 		have, err := s.having(ctx, f, now, found)
@@ -145,13 +168,15 @@ func (s *scan) having(ctx context.Context, f filter, in []uint64, before map[uin
 			ids = append(ids, int64(b))
 		}
 	}
-	args := append([]any{s.id}, ids...)
+	args, rows := append([]any{s.id}, ids...), 0
+	defer func() { s.work += rows / rowWork }()
 	ask := func(which string, wanted func(term) bool, terms ...any) error {
 		return s.x.each(ctx, "select bucket, term, docs from posting where source = ? and bucket in (?"+strings.Repeat(", ?", len(ids)-1)+") and "+which,
 			append(args[:len(args):len(args)], terms...), func(read func(...any) error) error {
 				var id uint64
 				var t term
 				var set sql.RawBytes
+				rows++
 				if err := read(&id, &t, &set); err != nil || !wanted(t) {
 					return err
 				}
@@ -179,6 +204,7 @@ func (s *scan) having(ctx context.Context, f filter, in []uint64, before map[uin
 	for _, t := range f.terms {
 		terms = append(terms, int64(t))
 	}
+	s.work += len(ids) * len(terms)
 	return found, ask("term in (?"+strings.Repeat(", ?", len(terms)-1)+")", func(term) bool { return true }, terms...)
 }
 

@@ -40,7 +40,7 @@ func (x *Index) search(ctx context.Context, q audit.Query) (p audit.Page, err er
 	}
 	for _, s := range scans {
 		p.Indexed += s.next
-		s.filters = filters
+		s.filters, s.most = filters, max(1, x.most/len(scans))
 		if err := s.step(ctx); err != nil {
 			return p, err
 		}
@@ -54,10 +54,11 @@ func (x *Index) search(ctx context.Context, q audit.Query) (p audit.Page, err er
 				best = s
 			}
 		}
-		if best == nil {
+		tired := slices.ContainsFunc(scans, func(s *scan) bool { return s.tired }) // nobody knows what comes next
+		if best == nil && !tired {
 			return p, nil
 		}
-		if len(p.Entries) == limit {
+		if len(p.Entries) == limit || tired {
 			p.Next = cursor(scans, len(scans) == 1 && !x.d.Shared)
 			return p, nil
 		}
