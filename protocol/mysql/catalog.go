@@ -46,7 +46,7 @@ type catalog struct {
 	state    mysqlsql.State              // views are expanded in it
 	connect  atomic.Pointer[connectFunc] // with the newest credentials
 	used     atomic.Bool                 // since the last poll
-	changing changing
+	changes  sql.Changes
 
 	// Nothing of this is touched but between loads and by load itself.
 	conn    *target
@@ -54,7 +54,7 @@ type catalog struct {
 	unused  int // polls since the last use
 	last    *sql.Catalog
 	counted mysqlsql.Counters // before it was read
-	changes int64             // known of when it was
+	known   int64             // changes that were when it was
 	moved   time.Time         // when a change was last known of, or counted
 	whole   time.Time         // when it was last read
 	took    time.Duration     // and how long that took
@@ -162,7 +162,7 @@ func (k *catalog) read(ctx context.Context) (c *sql.Catalog, err error) {
 		began := time.Now()
 		counters := k.analyzer.Count(ctx, k.conn, k.state)
 		changes := k.Changes()
-		if k.last == nil || changes != k.changes || !counters.Same(k.counted) {
+		if k.last == nil || changes != k.known || !counters.Same(k.counted) {
 			k.moved = began
 		} else if age := began.Sub(k.whole); age < 20*k.took || age < catalogWhole && began.Sub(k.moved) > catalogWhole {
 			// Nobody has begun to change anything: what is counted when it begins may
@@ -173,7 +173,7 @@ func (k *catalog) read(ctx context.Context) (c *sql.Catalog, err error) {
 		if c, err = k.analyzer.Load(ctx, k.conn, k.state); err != nil {
 			return err
 		}
-		k.counted, k.changes, k.whole, k.took = counters, changes, began, time.Since(began)
+		k.counted, k.known, k.whole, k.took = counters, changes, began, time.Since(began)
 		if k.last == nil || k.last.Key() != c.Key() {
 			k.last = c // else what was computed from the last one holds
 		}

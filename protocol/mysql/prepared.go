@@ -180,7 +180,7 @@ func (c *session) executionRun(p *preparedStatement) *run {
 		return c.runOf(p, mysqlsql.Unclear("several statements in one"))
 	}
 	r := c.runOf(p, &script.Statements[0])
-	r.basis = basis{script, p.in, text, 0}
+	r.basis = basis{script, p.in, text, 0, c.ended}
 	return r
 }
 
@@ -254,8 +254,7 @@ func (c *session) execute(body []byte) error {
 	if err != nil {
 		return c.refuse(err)
 	}
-	c.catalog.changing.begin(r)
-	defer c.changed(r)
+	defer c.changed(r, c.beginChange(r))
 	if err := c.sendExecution(p, &b, flags&^paramsAvailable, iterations, attributes); err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package mysql
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 
@@ -54,7 +53,7 @@ func (c *session) newRuns(script *mysqlsql.Script, text string) *run {
 	var first *run
 	last := &first
 	for i := range script.Statements {
-		r := &run{stmt: &script.Statements[i], basis: basis{script, c.tracker.reading(), text, i}}
+		r := &run{stmt: &script.Statements[i], basis: basis{script, c.tracker.reading(), text, i, c.ended}}
 		c.describe(r, text)
 		*last = r
 		last = &r.next
@@ -65,11 +64,16 @@ func (c *session) newRuns(script *mysqlsql.Script, text string) *run {
 // describe fills the operation of r with what is known of its statement.
 func (c *session) describe(r *run, text string) {
 	st := r.stmt
-	r.op = protocol.Operation{Verb: st.Verb, Text: text, Access: st.Access, Pure: st.Pure, Bounded: st.Bounded,
-		Objects: st.Objects, Reads: st.Reads, ReadsKnown: st.ReadsKnown, Returned: st.Returned, Writes: st.Writes, Columns: st.Columns,
-		Inferred: st.Inferred, InferredKnown: st.InferredKnown,
-		Behind: st.Behind, Fingerprint: st.Fingerprint, Why: st.Why, Shape: st.Shape, Detail: st, Unmask: sql.Unmask(text),
-		State: c.tracker.key(), InTx: c.status&statusInTx != 0}
+	r.op = protocol.Operation{Text: text, Detail: st, Unmask: sql.Unmask(text), State: c.tracker.key(), InTx: c.status&statusInTx != 0}
+	setFacts(&r.op, st)
+}
+
+// setFacts fills op with what is known of st.
+func setFacts(op *protocol.Operation, st *mysqlsql.Statement) {
+	op.Verb, op.Access, op.Pure, op.Bounded, op.Shape = st.Verb, st.Access, st.Pure, st.Bounded, st.Shape
+	op.Objects, op.Reads, op.ReadsKnown, op.Returned, op.Writes, op.Columns = st.Objects, st.Reads, st.ReadsKnown, st.Returned, st.Writes, st.Columns
+	op.Inferred, op.InferredKnown = st.Inferred, st.InferredKnown
+	op.Behind, op.Fingerprint, op.Why = st.Behind, st.Fingerprint, st.Why
 }
 
 // ask decides first and what follows it together, and makes their records safe
@@ -144,7 +148,7 @@ func (c *session) rewritten(first *run) error {
 		}
 		script := c.analyze([]byte(text))
 		if len(script.Statements) == 1 && covers(&r.op, &script.Statements[0]) {
-			r.stmt, r.basis = &script.Statements[0], basis{script, c.tracker.reading(), text, 0}
+			r.stmt, r.basis = &script.Statements[0], basis{script, c.tracker.reading(), text, 0, c.ended}
 			return nil
 		}
 		return &protocol.DeniedError{Step: "mysql", Reason: "a step rewrites this statement into one that does more than was decided about",
@@ -155,18 +159,9 @@ func (c *session) rewritten(first *run) error {
 
 // covers reports whether all that stmt does is among the facts of op.
 func covers(op *protocol.Operation, stmt *mysqlsql.Statement) bool {
-	among := func(list, all []protocol.ColumnRef) bool {
-		return !slices.ContainsFunc(list, func(c protocol.ColumnRef) bool { return !slices.Contains(all, c) })
-	}
-	return stmt.Verb == op.Verb && stmt.Access&^op.Access == 0 && stmt.Shape&^op.Shape == 0 &&
-		(stmt.Pure || !op.Pure) && (stmt.Bounded || !op.Bounded) &&
-		(stmt.ReadsKnown && among(stmt.Reads, op.Reads) || !op.ReadsKnown) && among(stmt.Writes, op.Writes) && among(op.Returned, stmt.Returned) &&
-		(stmt.InferredKnown && !slices.ContainsFunc(stmt.Inferred, func(i protocol.Inference) bool { return !slices.Contains(op.Inferred, i) }) || !op.InferredKnown) &&
-		!slices.ContainsFunc(stmt.Objects, func(o protocol.Object) bool {
-			return !slices.ContainsFunc(op.Objects, func(have protocol.Object) bool {
-				return have.Kind == o.Kind && have.Name == o.Name && o.Access&^have.Access == 0
-			})
-		})
+	var now protocol.Operation
+	setFacts(&now, stmt)
+	return sql.Covers(op, &now)
 }
 
 // send sends packets to the target and awaits an answer to the command, whose
@@ -314,8 +309,7 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	case first.op.Rewritten() != "":
 		raw, text = nil, []byte(first.op.Rewritten())
 	}
-	c.catalog.changing.begin(first)
-	defer c.changed(first)
+	defer c.changed(first, c.beginChange(first))
 	if raw != nil {
 		err = c.send(raw, c.seq)
 	} else {
@@ -333,14 +327,11 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 
 // changed notes, after it ran, what first has left behind, and that it may have
 // changed definitions.
-func (c *session) changed(first *run) {
+func (c *session) changed(first *run, change *sql.Change) {
 	c.tracker.ran(first)
-	for r := first; r != nil; r = r.next {
-		if r.stmt.Changes {
-			c.catalog.Stale() // first: from here on it is known
-			c.catalog.changing.end(first)
-			return
-		}
+	if change != nil {
+		c.catalog.Stale() // first: from here on it is known
+		change.End()
 	}
 }
 

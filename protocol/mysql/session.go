@@ -54,6 +54,7 @@ type session struct {
 	back      relay
 	catalog   *catalog
 	current   func() *sql.Catalog // of catalog
+	ended     int64               // changes of definitions that had, when a text was analysed last
 	version   int                 // of the target
 }
 

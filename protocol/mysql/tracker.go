@@ -120,6 +120,7 @@ func (c *session) analyze(text []byte) *mysqlsql.Script {
 
 // analyzeIn returns what is known about text that the target has read in state r.
 func (c *session) analyzeIn(r reading, text []byte) *mysqlsql.Script {
+	c.ended = c.catalog.changes.Ended()
 	st := c.stateIn(r)
 	return c.srv.analyzer.Analyze(text, &st)
 }

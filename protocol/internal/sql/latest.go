@@ -25,7 +25,10 @@ type Latest struct {
 	loaded atomic.Int64 // wanted at the last load, -1 before the first
 	again  atomic.Int64 // when to load again though no change is known, in Unix ns; 0: not
 
+	asked atomic.Int64 // counts calls of Anew
+
 	mu     sync.Mutex // one loader at a time
+	told   int64      // asked when the last load began that went well
 	fault  time.Time  // when loading failed last
 	closed bool
 }
@@ -68,6 +71,22 @@ func (l *Latest) Current() *Catalog {
 	return l.renew()
 }
 
+// Anew returns a snapshot of what there is from now on, or nil if the definitions
+// cannot be read. Meanwhile whoever asks Current gets the last one. Those who wait at
+// the same time are told together.
+func (l *Latest) Anew() *Catalog {
+	asked := l.asked.Add(1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.told >= asked {
+		return l.now.Load()
+	}
+	if time.Since(l.fault) < loadRetry || l.closed {
+		return nil
+	}
+	return l.renew()
+}
+
 // Renew loads another snapshot, for changes that nobody tells of. Meanwhile whoever
 // asks gets the last one.
 func (l *Latest) Renew() {
@@ -80,7 +99,7 @@ func (l *Latest) Renew() {
 
 // renew loads a snapshot. The caller holds mu.
 func (l *Latest) renew() *Catalog {
-	want := l.wanted.Load()
+	want, asked := l.wanted.Load(), l.asked.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), loadLimit)
 	defer cancel()
 	doubt := l.again.Load() // one that arises meanwhile counts for the next load
@@ -106,6 +125,7 @@ func (l *Latest) renew() *Catalog {
 	}
 	l.again.CompareAndSwap(doubt, again)
 	l.loaded.Store(want)
+	l.told = asked
 	return c
 }
 
