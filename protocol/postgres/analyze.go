@@ -23,10 +23,9 @@ func (s *Server) Analyze(ctx context.Context, ps *protocol.Session, text string)
 	var ops []*protocol.Operation
 	for i := range script.Statements {
 		stmt := &script.Statements[i]
-		ops = append(ops, &protocol.Operation{Verb: stmt.Verb, Text: texts[i], Access: stmt.Access, Pure: stmt.Pure, Bounded: stmt.Bounded,
-			Objects: stmt.Objects, Reads: stmt.Reads, ReadsKnown: stmt.ReadsKnown, Returned: stmt.Returned, Writes: stmt.Writes, Columns: stmt.Columns,
-			Inferred: stmt.Inferred, InferredKnown: stmt.InferredKnown,
-			Fingerprint: stmt.Fingerprint, Why: stmt.Why, Shape: stmt.Shape})
+		op := &protocol.Operation{Text: texts[i]}
+		setFacts(op, stmt)
+		ops = append(ops, op)
 	}
 	return ops, err
 }

@@ -46,6 +46,8 @@ func seen(t *testing.T, hj *pgconn.HijackedConn, n int, msgs ...pgproto3.Fronten
 			fmt.Fprintf(&b, "copy %s", msg.Data)
 		case *pgproto3.ErrorResponse:
 			fmt.Fprintf(&b, "error %s %s\n", msg.Code, msg.Message)
+		case *pgproto3.NoticeResponse:
+			fmt.Fprintf(&b, "notice %s\n", msg.Message)
 		case *pgproto3.CommandComplete:
 			fmt.Fprintf(&b, "%s\n", msg.CommandTag)
 		case *pgproto3.ReadyForQuery:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
@@ -31,6 +32,10 @@ type back struct {
 	pass     int  // bytes of a row or CopyData message that are still to come
 	ahead    int  // bytes of rows from i on that are sampled
 	late     bool // and must not be held any longer
+
+	now       time.Time // when what is looked at came
+	heard     time.Time // when what came before it did
+	withholds bool      // the message that is looked at, see prove
 
 	run     *run // what the data belongs to
 	mode    dataMode
@@ -256,6 +261,10 @@ func (bk *back) begin(typ byte) error {
 	if r == nil {
 		return bk.broken(typ, "rows of an empty query")
 	}
+	if err := bk.prove(e, typ); err != nil {
+		return err
+	}
+	e = bk.head()
 	bk.run = r
 	bk.touch(r)
 	if typ == msgDataRow {
@@ -324,6 +333,10 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		// What stands in a refused message's place cannot succeed.
 		return bk.broken(typ, "not an answer to what was sent")
 	}
+	if err := bk.prove(e, typ); err != nil {
+		return err
+	}
+	e = bk.head()
 	expect := func(kinds ...byte) error {
 		if bytes.IndexByte(kinds, e.kind) < 0 {
 			return bk.broken(typ, fmt.Sprintf("unexpected after %q", e.kind))

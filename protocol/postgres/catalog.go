@@ -53,6 +53,7 @@ type catalog struct {
 	key     catalogKey
 	connect atomic.Pointer[connectFunc] // with the newest credentials
 	used    atomic.Bool                 // since the last poll
+	changes sql.Changes
 
 	// Nothing of this is touched but between loads and by load itself.
 	conn   *target

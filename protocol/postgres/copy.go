@@ -1,13 +1,10 @@
 package postgres
 
 import (
-	"cmp"
 	"errors"
-	"slices"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgcopy"
-	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
@@ -18,42 +15,6 @@ func (f *front) copyLegible(before *earlier) bool {
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
 	return f.c.tracker.ascii && f.c.tracker.settled() && (before == nil || !before.touched)
-}
-
-// copyAgain looks whether the COPYs to the client among the runs still read what
-// they were decided about. The target does not describe their columns, so that a
-// change of definitions that goes past the gateway would not show.
-func (f *front) copyAgain(first *run) error {
-	var before *sql.Catalog
-	for r := first; r != nil; r = r.next {
-		if r.stmt == nil || !r.stmt.Effect.Has(pgsql.CopyOut) {
-			continue
-		}
-		if before == nil {
-			if before = f.state.Catalog; before == nil {
-				return nil // nothing was taken for known
-			}
-			f.c.catalog.Stale()
-			if now := f.c.catalog.current(); now != nil && now.Key() == before.Key() {
-				return nil
-			}
-		}
-		script := f.c.analyze([]byte(cmp.Or(r.op.Rewritten(), r.op.Text)), nil)
-		if len(script.Statements) != 1 || !covers(&r.op, &script.Statements[0]) || !sameColumns(r.stmt.Columns, script.Statements[0].Columns) {
-			return &protocol.DeniedError{Step: "postgres", Reason: "definitions have just changed, and with them what this reads", Hint: "repeat the statement"}
-		}
-	}
-	return nil
-}
-
-// sameColumns reports whether what is known of columns before is true of them now.
-func sameColumns(before, now []protocol.Column) bool {
-	for i := range before {
-		if b := &before[i]; b.Known && (i >= len(now) || !now[i].Known || !slices.Equal(b.Sources, now[i].Sources)) {
-			return false
-		}
-	}
-	return before == nil || len(before) == len(now)
 }
 
 // copyOut begins a COPY to the client: its rows are shown to the taps that look

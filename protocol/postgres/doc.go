@@ -116,10 +116,19 @@
 // streamed. Changes of definitions that go past the gateway are noticed within
 // a few seconds, or at once where the target's description of a result shows
 // them: that ends the session, since the result is not what was decided about.
-// A statement that waits at the target for a lock, while somebody changes what a
-// view that it reads stands for, runs with the new definition and is masked by
-// the old one: who may define views over masked columns should do it when nobody
-// reads them, or under another name first.
+//
+// A statement that waits at the target for a lock, while somebody changes what it
+// reads, runs with the new definitions. So before anything of an answer is shown
+// they are read again, if another session of this gateway has changed some since the
+// statement was decided about, or is changing some, or if the statement was under way
+// for more than a tenth of a second, whoever may have changed some. If it does
+// something else by them, or if they cannot be read, the session ends, and an error or
+// a notice is told without its text. What a statement has written by definitions that
+// changed meanwhile is taken back if that is noticed within an open transaction. Else
+// it stays, and what was copied so is known for what it was to be: who redefines views
+// over masked columns does it best while nobody copies from them. Definitions that
+// change and are put back past the gateway while one statement waits are not noticed.
+//
 // Changes within the open transaction make names unknown, which counts as the
 // worst, until it ends. Nothing is known of temporary tables and views of the
 // session, which count as the worst too; a name without a schema may mean one of

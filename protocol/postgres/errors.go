@@ -148,6 +148,31 @@ func static(fs []field) bool {
 	return found
 }
 
+// withheld returns an error or notice without what it says, unless that is only about
+// the client's own text.
+func withheld(frame []byte) ([]byte, error) {
+	fs, err := decodeFields(frame[5:])
+	if err != nil {
+		return nil, err
+	}
+	if frame[0] == msgErrorResponse && static(fs) {
+		return frame, nil
+	}
+	return appendMessage(nil, frame[0], func(b []byte) []byte {
+		for _, f := range fs {
+			switch f.code {
+			case 'M':
+				f.val = "the text of this message is withheld, since definitions have changed while the statement was under way"
+			case 'S', 'V', 'C':
+			default:
+				continue
+			}
+			b = append(appendText(append(b, f.code), f.val), 0)
+		}
+		return append(b, 0)
+	}), nil
+}
+
 // rewriteFields shows an error or notice to the taps of x and returns the
 // message that the client gets.
 func rewriteFields(x *protocol.Exchange, kind protocol.MessageKind, frame []byte) ([]byte, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -39,6 +40,8 @@ type front struct {
 	parsed   parsed      // by the last Parse
 	unparsed unparsed    // the Parse that a Bind waits with
 	state    pgsql.State // of analyze; kept so that it is not made anew
+	ended    int64       // changes of definitions that had before then
+	at       time.Time   // of then
 }
 
 // unparsed is a Parse that is decided about with the Bind behind it.

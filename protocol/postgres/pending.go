@@ -15,6 +15,7 @@ type run struct {
 	stmt *pgsql.Statement // nil for function calls and the like
 	next *run             // the next statement of the same Query
 
+	basis   basis
 	chained bool   // it is one of several of a Query
 	portal  portal // that its Bind opens
 
@@ -22,11 +23,13 @@ type run struct {
 	bytesIn    atomic.Int64 // COPY data from the client
 	sent       bool         // under session.mu: it is under way
 	unsure     bool         // under session.mu: the tracker counts it
+	changes    bool         // under session.mu: it is one of session.changers
 	gave       *statement   // under session.mu: what a name of SQL means by it
 	gavePortal *portal
 
 	// The target's side only.
 	tag       string // what the target said, while more may follow
+	proven    bool   // the target has read it as it was decided about
 	announced bool   // the taps know the columns of the current result
 	rows      protocol.RowFunc
 	sampling  *protocol.Sampling // nil: rows are not held

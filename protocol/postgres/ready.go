@@ -16,12 +16,14 @@ func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 		bk.replace(b, n, e.refused.append(nil, msgErrorResponse))
 	} else {
 		x := bk.textExchange(e, false)
-		shown := frame
-		if x != nil {
-			var err error
-			if shown, err = tapMessage(x, frame); err != nil {
-				return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "an error cannot be shown", Err: err}
-			}
+		shown, err := bk.unproven(frame)
+		if err == nil && x != nil {
+			shown, err = tapMessage(x, shown)
+		}
+		if err != nil {
+			return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "an error cannot be shown", Err: err}
+		}
+		if &shown[0] != &frame[0] {
 			bk.replace(b, n, shown)
 		} else {
 			bk.keep(n)
@@ -138,6 +140,7 @@ func (bk *back) transactionEnded() {
 	case doubtful:
 		c.catalog.doubt()
 	}
+	c.ends()
 	for name, p := range c.portals.all {
 		if p.pending > 0 {
 			continue

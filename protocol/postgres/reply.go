@@ -59,16 +59,24 @@ func (bk *back) aside(typ byte, b, frame []byte) error {
 		c.tracker.setting(name, value)
 		c.mu.Unlock()
 	}
-	x := bk.textExchange(nil, typ == msgNoticeResponse)
-	if x == nil {
-		bk.keep(len(frame))
-		return nil
+	if typ == msgNoticeResponse {
+		if err := bk.proveNotice(); err != nil {
+			return err
+		}
 	}
-	shown, err := tapMessage(x, frame)
+	x := bk.textExchange(nil, typ == msgNoticeResponse)
+	shown, err := bk.unproven(frame)
+	if err == nil && x != nil {
+		shown, err = tapMessage(x, shown)
+	}
 	if err != nil {
 		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "a message cannot be shown", Err: err}
 	}
-	bk.replace(b, len(frame), shown)
+	if &shown[0] != &frame[0] {
+		bk.replace(b, len(frame), shown)
+	} else {
+		bk.keep(len(frame))
+	}
 	return nil
 }
 
@@ -220,6 +228,10 @@ func (bk *back) over(r *run, ok bool) {
 	}
 	if r.unsure {
 		c.tracker.done(r.stmt, ok)
+	}
+	if r.changes {
+		r.changes = false
+		c.changers--
 	}
 	if r.stmt == nil {
 		return

@@ -5,12 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -45,8 +46,16 @@ func (f *front) ask(first *run) error {
 			return f.unask(first, err)
 		}
 	}
-	if err := f.copyAgain(first); err != nil {
-		return f.unask(first, err)
+	// While it was held. Of a COPY to the client the target does not describe the
+	// columns, so that a change that goes past the gateway would not show.
+	held := time.Since(first.basis.at) > patience
+	for r := first; r != nil; r = r.next {
+		if !held && (r.stmt == nil || !r.stmt.Effect.Has(pgsql.CopyOut)) {
+			continue
+		}
+		if met, doubtful := f.c.doubtful(r, true); doubtful && !f.c.unchanged(r, met) {
+			return f.unask(first, sql.ErrChanged("postgres"))
+		}
 	}
 	return nil
 }
@@ -72,18 +81,17 @@ func (f *front) rewritten(r *run) error {
 
 // covers reports whether all that stmt does is among the facts of op.
 func covers(op *protocol.Operation, stmt *pgsql.Statement) bool {
-	among := func(list, all []protocol.ColumnRef) bool {
-		return !slices.ContainsFunc(list, func(c protocol.ColumnRef) bool { return !slices.Contains(all, c) })
-	}
-	return stmt.Verb == op.Verb && stmt.Access&^op.Access == 0 && stmt.Shape&^op.Shape == 0 &&
-		(stmt.Pure || !op.Pure) && (stmt.Bounded || !op.Bounded) &&
-		(stmt.ReadsKnown && among(stmt.Reads, op.Reads) || !op.ReadsKnown) && among(stmt.Writes, op.Writes) && among(op.Returned, stmt.Returned) &&
-		(stmt.InferredKnown && !slices.ContainsFunc(stmt.Inferred, func(i protocol.Inference) bool { return !slices.Contains(op.Inferred, i) }) || !op.InferredKnown) &&
-		!slices.ContainsFunc(stmt.Objects, func(o protocol.Object) bool {
-			return !slices.ContainsFunc(op.Objects, func(have protocol.Object) bool {
-				return have.Kind == o.Kind && have.Name == o.Name && o.Access&^have.Access == 0
-			})
-		})
+	var now protocol.Operation
+	setFacts(&now, stmt)
+	return sql.Covers(op, &now)
+}
+
+// setFacts fills op with what is known of st.
+func setFacts(op *protocol.Operation, st *pgsql.Statement) {
+	op.Verb, op.Access, op.Pure, op.Bounded, op.Shape = st.Verb, st.Access, st.Pure, st.Bounded, st.Shape
+	op.Objects, op.Reads, op.ReadsKnown, op.Returned, op.Writes, op.Columns = st.Objects, st.Reads, st.ReadsKnown, st.Returned, st.Writes, st.Columns
+	op.Inferred, op.InferredKnown = st.Inferred, st.InferredKnown
+	op.Fingerprint, op.Why = st.Fingerprint, st.Why
 }
 
 // unask takes back runs that were allowed but cannot be sent after all.
@@ -369,6 +377,7 @@ func (f *front) bindTo(s *statement, stmt *pgsql.Statement, m *bindMsg, n int) e
 	p := &portal{}
 	if stmt != nil {
 		r := f.newRun(stmt, s.source, nil)
+		r.basis.of = s
 		p = &r.portal
 		p.stmt, p.run = stmt, r
 		if s.rewritten != "" {
@@ -439,7 +448,7 @@ func (f *front) execute(frame, body []byte) error {
 	}
 	if p.run == nil && p.stmt != nil { // a cursor of SQL: what it reads is an operation each time
 		r := f.newRun(p.stmt, "portal "+p.name, nil)
-		r.op.Verb, r.op.Behind = "fetch", p.source
+		r.op.Verb, r.op.Behind, r.basis = "fetch", p.source, basis{}
 		if err := f.ask(r); err != nil {
 			return f.refuse(msgExecute, len(frame), nil, err)
 		}

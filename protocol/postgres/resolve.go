@@ -57,6 +57,7 @@ func (f *front) earlier() earlier {
 type named struct {
 	stmt *pgsql.Statement
 	text string
+	of   *statement // if it is a prepared statement that does what its text says
 }
 
 func (e *earlier) add(s *pgsql.Statement, text string) {
@@ -65,12 +66,12 @@ func (e *earlier) add(s *pgsql.Statement, text string) {
 		if e.prepared == nil {
 			e.prepared = map[string]named{}
 		}
-		e.prepared[s.Effect.Name] = named{s.Inner, text}
+		e.prepared[s.Effect.Name] = named{s.Inner, text, nil}
 	case s.Effect.Has(pgsql.DeclareCursor):
 		if e.declared == nil {
 			e.declared = map[string]named{}
 		}
-		e.declared[s.Effect.Name] = named{s.Inner, text}
+		e.declared[s.Effect.Name] = named{s.Inner, text, nil}
 	}
 	e.touched = e.touched || e.touches(s)
 }
@@ -81,18 +82,18 @@ func (e *earlier) touches(s *pgsql.Statement) bool { return touches(s) || e.chan
 // newRun returns the run of one statement; before are the statements of the
 // same text before it.
 func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run {
-	facts, behind := f.resolve(stmt, before)
+	facts, is := f.resolve(stmt, before)
 	r := f.c.blank()
 	args := r.op.Args[:0] // memory for those of a Bind
 	if cap(args) > maxArgs {
 		args = nil
 	}
-	*r = run{stmt: facts, op: protocol.Operation{Args: args,
-		Verb: facts.Verb, Text: text, Behind: behind, Access: facts.Access, Pure: facts.Pure, Bounded: facts.Bounded,
-		Objects: facts.Objects, Reads: facts.Reads, ReadsKnown: facts.ReadsKnown, Returned: facts.Returned, Writes: facts.Writes,
-		Inferred: facts.Inferred, InferredKnown: facts.InferredKnown,
-		Columns: facts.Columns, Fingerprint: stmt.Fingerprint, Why: facts.Why, Shape: facts.Shape, Unmask: sql.Unmask(text),
-	}}
+	*r = run{stmt: facts, op: protocol.Operation{Args: args, Text: text, Behind: is.text, Unmask: sql.Unmask(text)}}
+	setFacts(&r.op, facts)
+	r.op.Fingerprint = stmt.Fingerprint
+	if !stmt.Effect.Has(pgsql.Fetch) { // what a cursor reads was settled when it was declared
+		r.basis = basis{state: f.state, ended: f.ended, at: f.at, of: is.of, named: is.text != ""}
+	}
 	if facts.Copy != nil && facts.Copy.Client() && !f.copyLegible(before) {
 		r.op.Shape &^= protocol.Rows
 	}
@@ -103,13 +104,12 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 // resolve returns what stmt does. EXECUTE and FETCH do what the statement does
 // that their name stands for, whose text is behind theirs: an EXECUTE counts as
 // that statement, so that no rule is got round by preparing first.
-func (f *front) resolve(stmt *pgsql.Statement, before *earlier) (facts *pgsql.Statement, behind string) {
+func (f *front) resolve(stmt *pgsql.Statement, before *earlier) (facts *pgsql.Statement, is named) {
 	return f.resolveTo(stmt, before, 8)
 }
 
 // resolveTo is resolve for a chain of EXECUTEs of at most depth.
-func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) (facts *pgsql.Statement, behind string) {
-	var is named
+func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) (facts *pgsql.Statement, is named) {
 	switch {
 	case depth == 0: // a statement that executes itself
 	case stmt.Effect.Has(pgsql.Execute):
@@ -118,14 +118,14 @@ func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) (fa
 		is = f.fetched(stmt.Effect.Name, before)
 	}
 	if is.stmt == nil {
-		return stmt, is.text
+		return stmt, is
 	}
 	m := *is.stmt
 	// What it runs may itself give a name: that counts, not the name it has.
 	m.Effect.Flags |= stmt.Effect.Flags
 	if stmt.Effect.Has(pgsql.Fetch) {
 		m.Verb = stmt.Verb
-		return &m, is.text
+		return &m, is
 	}
 	// Its arguments are computed first.
 	if stmt.Effect.Has(pgsql.SetsState) {
@@ -139,7 +139,7 @@ func (f *front) resolveTo(stmt *pgsql.Statement, before *earlier, depth int) (fa
 		m.Access |= protocol.Opaque
 		m.Pure, m.ReadsKnown, m.InferredKnown, m.Columns, m.Why = false, false, false, nil, stmt.Why
 	}
-	return &m, is.text
+	return &m, is
 }
 
 // executed returns what the prepared statement of that name does now.
@@ -164,17 +164,19 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 		stmt = s.in(f.c.srv.analyzer.Analyze(s.text, &st), nil)
 	} else {
+		state, ended, at := f.state, f.ended, f.at
 		script := f.c.analyze(s.text, &s.reading)
 		stmt = s.in(script, f.state.Catalog)
+		f.state, f.ended, f.at = state, ended, at // of what was analysed before
 	}
 	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
-		return named{stmt, text}
+		return named{stmt, text, s}
 	}
-	stmt, behind := f.resolveTo(stmt, nil, depth-1)
-	if behind == "" {
-		return named{stmt, text}
+	stmt, is := f.resolveTo(stmt, nil, depth-1)
+	if is.text == "" {
+		return named{stmt, text, nil}
 	}
-	return named{stmt, text + "\n" + behind}
+	return named{stmt, text + "\n" + is.text, nil}
 }
 
 // fetched returns what the cursor of that name reads.
@@ -185,7 +187,7 @@ func (f *front) fetched(name string, before *earlier) named {
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
 	if p := f.c.portals.get(nameKey(name)); p != nil {
-		return named{p.stmt, p.source}
+		return named{p.stmt, p.source, nil}
 	}
 	return named{}
 }
@@ -344,6 +346,7 @@ func (c *session) sent(r *run) {
 		c.changing++
 	}
 	r.unsure = c.tracker.sent(r.stmt)
+	c.begins(r)
 	if r.stmt == nil {
 		return
 	}

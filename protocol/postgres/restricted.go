@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
@@ -170,6 +171,7 @@ func (c *session) connectRestricted(r *run) (_ *target, err error) {
 	if t.status != 'I' {
 		return nil, fail(errors.New("it begins in a transaction"))
 	}
+	r.basis.ended, r.basis.at = c.catalog.changes.Ended(), time.Now()
 	c.catalog.Stale() // a view that was made just now counts
 	cat := c.catalog.current()
 	if cat == nil {
@@ -177,6 +179,7 @@ func (c *session) connectRestricted(r *run) (_ *target, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.srv.loginTimeout())
 	defer cancel()
+	r.basis.state.Catalog, r.basis.apart = cat, true
 	if err := proveRestricted(ctx, t, cat, creds.User, r.op.Hides); err != nil {
 		return nil, fail(err)
 	}

@@ -43,6 +43,7 @@ func (bk *back) sample(b []byte) (wait bool) {
 
 // fill reads more of what t answers, for as long as what is held may be.
 func (bk *back) fill(t *target) error {
+	defer func() { bk.heard, bk.now = bk.now, time.Now() }()
 	if bk.ahead == 0 {
 		return t.r.Fill(bk.need)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/serve"
+	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -62,7 +63,9 @@ type session struct {
 	portals    names[portal]
 	over       []*run // to be used again
 	tracker    tracker
-	changing   int // statements under way that may open a transaction or take locks
+	changing   int         // statements under way that may open a transaction or take locks
+	change     *sql.Change // of definitions, by the open transaction or what is under way
+	changers   int         // statements under way that may be part of it
 
 	hold    serve.Hold
 	lookout serve.Lookout
@@ -182,6 +185,10 @@ func (c *session) leave() {
 	}
 	_ = c.t.conn.Close()
 	if c.catalog != nil {
+		if change := c.change; change != nil { // the target may still be at it
+			k := c.catalog
+			time.AfterFunc(catalogPoll, func() { k.Stale(); change.End() })
+		}
 		c.srv.catalogs.Release(c.catalog.key)
 	}
 	if c.cancelKey != nil {
@@ -459,6 +466,7 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 	if replication && isReplicationCommand(text) {
 		return replicationScript
 	}
+	c.front.ended, c.front.at = c.catalog.changes.Ended(), time.Now()
 	if cat {
 		st.Catalog = c.catalog.current()
 	} else {
