@@ -54,6 +54,7 @@ type catalog struct {
 	connect atomic.Pointer[connectFunc] // with the newest credentials
 	used    atomic.Bool                 // since the last poll
 	changes sql.Changes
+	version atomic.Int64 // of what was loaded last
 
 	// Nothing of this is touched but between loads and by load itself.
 	conn   *target
@@ -139,6 +140,7 @@ func (k *catalog) read(ctx context.Context) (c *sql.Catalog, err error) {
 			k.loader.Reconnected()
 		}
 		c, err = k.loader.Load(ctx, k.conn)
+		k.version.Store(k.loader.Changes()) // before anybody gets c
 		return err
 	})
 	return c, err

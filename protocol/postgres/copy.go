@@ -22,7 +22,7 @@ func (f *front) copyLegible(before *earlier) bool {
 func (bk *back) copyOut(r *run, body []byte) error {
 	r.copied = nil
 	if r.stmt != nil && r.stmt.Copy != nil && r.looksAtRows() {
-		cols, err := copyColumns(r.stmt.Copy, body, r.stmt.Columns, bk.c.catalog.Fresh())
+		cols, err := copyColumns(r.stmt.Copy, body, r.stmt.Columns, r.basis.state.Catalog)
 		if err != nil {
 			return bk.broken(msgCopyOutResponse, err.Error())
 		}

@@ -41,6 +41,7 @@ type front struct {
 	unparsed unparsed    // the Parse that a Bind waits with
 	state    pgsql.State // of analyze; kept so that it is not made anew
 	ended    int64       // changes of definitions that had before then
+	version  int64       // of the catalog then, or an older one
 	at       time.Time   // of then
 }
 

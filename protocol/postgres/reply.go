@@ -115,7 +115,11 @@ func (bk *back) rowDescription(e *entry, body []byte) (own bool, err error) {
 	case e.stmt != nil:
 		stmt = e.stmt.stmt
 	}
-	cols, foreseen, err := bk.columns.columns(body, stmt, bk.c.catalog.Fresh())
+	cat := bk.c.catalog.Fresh()
+	if cat == nil && e.run != nil && e.run.proven { // what has changed since is nothing to it
+		cat = e.run.basis.state.Catalog
+	}
+	cols, foreseen, err := bk.columns.columns(body, stmt, cat)
 	if err != nil {
 		return false, bk.broken(msgRowDescription, err.Error())
 	}

@@ -92,7 +92,7 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 	setFacts(&r.op, facts)
 	r.op.Fingerprint = stmt.Fingerprint
 	if !stmt.Effect.Has(pgsql.Fetch) { // what a cursor reads was settled when it was declared
-		r.basis = basis{state: f.state, ended: f.ended, at: f.at, of: is.of, named: is.text != ""}
+		r.basis = basis{state: f.state, ended: f.ended, version: f.version, at: f.at, of: is.of, named: is.text != ""}
 	}
 	if facts.Copy != nil && facts.Copy.Client() && !f.copyLegible(before) {
 		r.op.Shape &^= protocol.Rows
@@ -164,10 +164,10 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 		stmt = s.in(f.c.srv.analyzer.Analyze(s.text, &st), nil)
 	} else {
-		state, ended, at := f.state, f.ended, f.at
+		state, ended, version, at := f.state, f.ended, f.version, f.at
 		script := f.c.analyze(s.text, &s.reading)
 		stmt = s.in(script, f.state.Catalog)
-		f.state, f.ended, f.at = state, ended, at // of what was analysed before
+		f.state, f.ended, f.version, f.at = state, ended, version, at // of what was analysed before
 	}
 	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
 		return named{stmt, text, s}

@@ -171,7 +171,7 @@ func (c *session) connectRestricted(r *run) (_ *target, err error) {
 	if t.status != 'I' {
 		return nil, fail(errors.New("it begins in a transaction"))
 	}
-	r.basis.ended, r.basis.at = c.catalog.changes.Ended(), time.Now()
+	r.basis.ended, r.basis.version, r.basis.at = c.catalog.changes.Ended(), c.catalog.version.Load(), time.Now()
 	c.catalog.Stale() // a view that was made just now counts
 	cat := c.catalog.current()
 	if cat == nil {

@@ -466,7 +466,7 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 	if replication && isReplicationCommand(text) {
 		return replicationScript
 	}
-	c.front.ended, c.front.at = c.catalog.changes.Ended(), time.Now()
+	c.front.ended, c.front.version, c.front.at = c.catalog.changes.Ended(), c.catalog.version.Load(), time.Now()
 	if cat {
 		st.Catalog = c.catalog.current()
 	} else {

@@ -15,12 +15,13 @@ const patience = 100 * time.Millisecond
 
 // A basis is what a run's statement was found to be by.
 type basis struct {
-	state pgsql.State // Catalog nil: nothing that depends on definitions is taken for known
-	ended int64       // changes of definitions that had, before
-	at    time.Time
-	of    *statement // that is executed
-	named bool       // a name in the text stands for another text
-	apart bool       // the restricted login has been proven by it: all of it has to hold
+	state   pgsql.State // Catalog nil: nothing that depends on definitions is taken for known
+	ended   int64       // changes of definitions that had, before
+	version int64       // of the definitions, before
+	at      time.Time
+	of      *statement // that is executed
+	named   bool       // a name in the text stands for another text
+	apart   bool       // the restricted login has been proven by it: all of it has to hold
 }
 
 // begins notes what stmt may change, before it is sent, for other sessions. The caller
@@ -64,16 +65,26 @@ func (c *session) doubtful(r *run, slow bool) (met int, doubtful bool) {
 }
 
 // unchanged reports whether r, of which doubtful has said met, does what was decided
-// about, by what names mean from now on. It waits for the target.
+// about, by what names mean from now on, which is its basis then. It waits for the
+// target.
 func (c *session) unchanged(r *run, met int) bool {
-	if met > 1 {
-		return false // the last may have taken back what another has made
-	}
-	b := &r.basis
 	now := c.catalog.Anew()
 	switch {
 	case now == nil:
 		return false
+	case c.catalog.version.Load() == r.basis.version:
+		return true // nothing has changed, and nothing was taken back
+	case met > 1, !c.holds(r, now): // of several the last may have taken back what another has made
+		return false
+	}
+	r.basis.state.Catalog = now
+	return true
+}
+
+// holds reports whether r does by now what was decided about.
+func (c *session) holds(r *run, now *sql.Catalog) bool {
+	b := &r.basis
+	switch {
 	case now.Key() == b.state.Catalog.Key():
 		return true
 	case b.apart, b.named && b.of == nil:

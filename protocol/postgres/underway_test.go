@@ -72,7 +72,7 @@ func TestAttackDefinitionsChangeWhileAStatementWaits(t *testing.T) {
 	at := func(text string) []pgproto3.FrontendMessage { return list(query(text)) }
 	const read = "select city from places order by id"
 	long := strings.Repeat("x", 70) // of which the target says that it cuts it, before it waits
-	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.When(func(op *protocol.Operation) bool { return op.Session.Tool.Raw != "dba" }, maskCustomers())}})
+	r := newRig(t, rigConfig{steps: []middleware.Step{whoIsNotDBA(maskCustomers())}})
 	pgtest.Exec(t, r.pg, "alter database postgres set search_path = defs, public")
 	for name, c := range map[string]struct {
 		of     string
@@ -153,6 +153,55 @@ func TestAttackDefinitionsChangeWhileAStatementWaits(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestDefinitionsChangeUnderOthers has statements wait behind changes that leave them
+// what they were, and run beside one that is not over.
+func TestDefinitionsChangeUnderOthers(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{whoIsNotDBA(maskCustomers())}})
+	pgtest.Exec(t, r.pg, "alter database postgres set search_path = defs, public")
+	dba, reader := r.connect(t, "&application_name=dba&default_query_exec_mode=simple_protocol"), rawSession(t, r, "")
+	exec := func(text string) {
+		_, err := dba.Exec(t.Context(), text)
+		require.NoError(t, err, text)
+	}
+	exec(strings.Join(definitions, ";\n"))
+	for _, c := range []struct{ change, read, sees string }{
+		{"alter table towns add column more int", "select city from towns where id = 1", "row [Ada Marlowe]"},
+		{"create index on towns (city)", "select city from towns where id = 1", "row [Ada Marlowe]"},
+		{"create or replace view places as select id, name::text as city, email::text as mail, 1 as more from customers", "select city, mail from places order by id", "row [Ada Marlowe ***@example.com]"},
+		{"create table beside (id int); alter table customers add column more int", "select email from customers order by id", "row [***@example.com]"},
+	} {
+		exec("begin; lock table towns, places in access exclusive mode")
+		exec(c.change)
+		say(t, reader, query(c.read))
+		waiting(t, r)
+		exec("commit")
+		require.Contains(t, seen(t, reader, 1), c.sees, c.change)
+	}
+	exec("begin; create or replace view spots as select id, email::text as city from customers; create function lower(x varchar) returns text language sql as 'select 1::text'")
+	require.Contains(t, seen(t, reader, 1, query("select lower(city) from places order by id")), "row [ada marlowe]")
+	exec("rollback")
+	require.Contains(t, seen(t, reader, 1, query("select lower(city) from spots order by id")), "row [ada marlowe]")
+
+	// Changes that are not over are none, however many there are.
+	for i, typ := range []string{"int", "text", "date"} {
+		other := r.connect(t, "&application_name=dba&default_query_exec_mode=simple_protocol")
+		_, err := other.Exec(t.Context(), "begin; create function lower(x varchar, y "+typ+") returns text language sql as 'select 1::text'")
+		require.NoError(t, err)
+		if i == 0 {
+			_, err = other.Exec(t.Context(), "rollback")
+			require.NoError(t, err)
+		}
+	}
+	for _, text := range []string{"select lower(city) from places order by id", "select city from places, pg_sleep(0.2)"} {
+		require.Contains(t, seen(t, reader, 1, query(text)), "row [", text)
+	}
+}
+
+// whoIsNotDBA is step for those who do not come with the tool dba.
+func whoIsNotDBA(step middleware.Step) middleware.Step {
+	return middleware.When(func(op *protocol.Operation) bool { return op.Session.Tool.Raw != "dba" }, step)
 }
 
 // direct connects past the gateway.

@@ -26,6 +26,7 @@ type Loader struct {
 	prepared string       // how the names begin of what follow asks, which is prepared on this connection
 	refused  bool         // it cannot be
 	fulls    int          // how often everything was read
+	changes  int64
 }
 
 // objectRows are the rows that a step has read, by the object they are about.
@@ -83,6 +84,7 @@ func (k *Loader) Load(ctx context.Context, q Querier) (*sql.Catalog, error) {
 		k.seen = seen
 		return k.last, nil
 	}
+	k.changes++
 	k.own.start(l)
 	if err := k.replay(l); err != nil {
 		k.tally = nil
@@ -160,6 +162,10 @@ func (k *Loader) Reconnected() { k.seen, k.tally, k.prepared, k.refused = "", ni
 // Partial reports that the last Load lacks the definitions of views which
 // somebody had locked: they are unknown, and another Load may find them.
 func (k *Loader) Partial() bool { return k.partial }
+
+// Changes returns how many loads may have met another state than the one before: two
+// between which it stays the same have met no change, and none that was taken back.
+func (k *Loader) Changes() int64 { return k.changes }
 
 // Unchanged reports that no definition can have changed since the last Load.
 func (k *Loader) Unchanged(ctx context.Context, q Querier) (bool, error) {

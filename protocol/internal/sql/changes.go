@@ -84,7 +84,8 @@ func (cs *Changes) Ended() int64 { return cs.ended.Load() }
 // Since returns how many changes of other sessions than by there have been since
 // ended was read, those under way included, and how many of them may concern what a
 // statement about objects reads: of two, the second may have put back what the
-// statement did not see.
+// statement has seen. Changes that may be of anything count as one together: code of
+// which nothing is known runs all day on some targets, and hardly ever defines.
 func (cs *Changes) Since(ended int64, by *protocol.SessionInfo, objects []protocol.Object) (all, met int) {
 	if cs.n.Load() == 0 && cs.ended.Load() == ended {
 		return 0, 0
@@ -95,12 +96,17 @@ func (cs *Changes) Since(ended int64, by *protocol.SessionInfo, objects []protoc
 	if now-ended > pastChanges {
 		return pastChanges, pastChanges
 	}
+	anything := 0
 	count := func(c *Change) {
 		if c.by == by {
 			return
 		}
 		all++
-		if c.any || len(objects) == 0 || slices.ContainsFunc(c.objects, func(o protocol.Object) bool {
+		if c.any {
+			anything = 1
+			return
+		}
+		if len(objects) == 0 || slices.ContainsFunc(c.objects, func(o protocol.Object) bool {
 			return !hasColumns(o.Kind) || slices.ContainsFunc(objects, func(have protocol.Object) bool { return base(have.Name) == base(o.Name) })
 		}) {
 			met++
@@ -112,7 +118,7 @@ func (cs *Changes) Since(ended int64, by *protocol.SessionInfo, objects []protoc
 	for c := range cs.begun {
 		count(c)
 	}
-	return all, met
+	return all, met + anything
 }
 
 // hasColumns reports whether objects of a kind are found by their names alone. What
