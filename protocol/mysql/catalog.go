@@ -27,12 +27,14 @@ type catalogKey struct{ target, addr, user, version string }
 type catalogs struct {
 	log *slog.Logger
 	sql.Shared[catalogKey, *catalog]
+	changes sql.Shared[string, *sql.Changes] // of those in one place
 }
 
 func (cs *catalogs) init(log *slog.Logger) {
 	cs.log = log
 	cs.Rest, cs.RestAfter = (*catalog).rest, catalogIdle
-	cs.Close, cs.CloseAfter = (*catalog).close, catalogLinger
+	cs.Close, cs.CloseAfter = func(k *catalog) { k.close(); cs.changes.Release(k.key.addr) }, catalogLinger
+	cs.changes.Close = func(*sql.Changes) {}
 }
 
 type connectFunc func(context.Context) (*target, error)
@@ -46,7 +48,7 @@ type catalog struct {
 	state    mysqlsql.State              // views are expanded in it
 	connect  atomic.Pointer[connectFunc] // with the newest credentials
 	used     atomic.Bool                 // since the last poll
-	changes  sql.Changes
+	changes  *sql.Changes
 
 	// Nothing of this is touched but between loads and by load itself.
 	conn    *target
@@ -63,7 +65,8 @@ type catalog struct {
 func (cs *catalogs) open(key catalogKey, a *mysqlsql.Analyzer, st mysqlsql.State, connect connectFunc) *catalog {
 	k := cs.Open(key, func() *catalog {
 		k := &catalog{key: key, analyzer: a, state: st, unused: catalogUnused}
-		k.Latest = sql.NewLatest(k.load, func(err error) {
+		k.changes = cs.changes.Open(key.addr, func() *sql.Changes { return new(sql.Changes) })
+		k.Latest = sql.NewLatest(k.changes, k.load, func(err error) {
 			cs.log.Warn("the catalog of a target cannot be read: what names in statements mean is not known", "target", key.target, "err", err)
 		})
 		k.Between(func() { k.poll = time.AfterFunc(catalogPoll, k.check) }) // which uses the timer
@@ -161,7 +164,7 @@ func (k *catalog) read(ctx context.Context) (c *sql.Catalog, err error) {
 		}
 		began := time.Now()
 		counters := k.analyzer.Count(ctx, k.conn, k.state)
-		changes := k.Changes()
+		changes := k.Known()
 		if k.last == nil || changes != k.known || !counters.Same(k.counted) {
 			k.moved = began
 		} else if age := began.Sub(k.whole); age < 20*k.took || age < catalogWhole && began.Sub(k.moved) > catalogWhole {

@@ -32,16 +32,21 @@ const (
 // catalogKey says which sessions may share a catalog: those that log in alike.
 type catalogKey struct{ target, addr, user, database string }
 
+// place is where definitions are that sessions share, however they log in.
+type place struct{ addr, database string }
+
 // catalogs are the catalogs of all databases with open sessions.
 type catalogs struct {
 	log *slog.Logger
 	sql.Shared[catalogKey, *catalog]
+	changes sql.Shared[place, *sql.Changes] // of those in one place
 }
 
 func (cs *catalogs) init(log *slog.Logger) {
 	cs.log = log
 	cs.Rest, cs.RestAfter = (*catalog).rest, catalogIdle
-	cs.Close, cs.CloseAfter = (*catalog).close, catalogLinger
+	cs.Close, cs.CloseAfter = func(k *catalog) { k.close(); cs.changes.Release(place{k.key.addr, k.key.database}) }, catalogLinger
+	cs.changes.Close = func(*sql.Changes) {}
 }
 
 type connectFunc func(context.Context) (*target, error)
@@ -53,7 +58,7 @@ type catalog struct {
 	key     catalogKey
 	connect atomic.Pointer[connectFunc] // with the newest credentials
 	used    atomic.Bool                 // since the last poll
-	changes sql.Changes
+	changes *sql.Changes
 	version atomic.Int64 // of what was loaded last
 
 	// Nothing of this is touched but between loads and by load itself.
@@ -66,7 +71,8 @@ type catalog struct {
 func (cs *catalogs) open(key catalogKey, connect connectFunc) *catalog {
 	k := cs.Open(key, func() *catalog {
 		k := &catalog{key: key}
-		k.Latest = sql.NewLatest(k.load, func(err error) {
+		k.changes = cs.changes.Open(place{key.addr, key.database}, func() *sql.Changes { return new(sql.Changes) })
+		k.Latest = sql.NewLatest(k.changes, k.load, func(err error) {
 			cs.log.Warn("the catalog of a target cannot be read: what names in statements mean is not known", "target", key.target, "database", key.database, "err", err)
 		})
 		k.Between(func() { k.poll = time.AfterFunc(catalogPoll, k.check) }) // which uses the timer
@@ -89,7 +95,7 @@ func (k *catalog) close() {
 // only be dropped, renamed or copied while nobody else is connected to it.
 func (k *catalog) rest() {
 	k.Between(k.disconnect)
-	k.Stale() // nobody looks for changes meanwhile
+	k.Doubt(0) // nobody looks for changes meanwhile
 }
 
 func (k *catalog) disconnect() {

@@ -21,10 +21,10 @@ func TestCatalogFault(t *testing.T) {
 	require.Contains(t, log.String(), "a fault")
 	require.Contains(t, log.String(), "target=orders")
 
-	wanted := k.Changes()
+	wanted := k.Known()
 	k.conn = &target{} // has no connection, so that asking it is a fault
 	k.used.Store(true)
 	k.check()
-	require.Greater(t, k.Changes(), wanted, "a check that fails proves nothing")
+	require.Greater(t, k.Known(), wanted, "a check that fails proves nothing")
 	k.conn = nil
 }

@@ -36,13 +36,17 @@ type rigConfig struct {
 	options map[string]string
 	server  *postgres.Server
 	pg      []pgtest.Option
+	targets []gateway.Target  // beside pg
+	on      *servers.Postgres // nil: one of its own, as pg has it
 }
 
 // newRig starts both; everything is allowed but what steps refuse.
 func newRig(t testing.TB, c rigConfig) *rig {
 	t.Helper()
 	r := &rig{dir: t.TempDir()}
-	r.pg = pgtest.Start(t, append([]pgtest.Option{pgtest.Sample()}, c.pg...)...)
+	if r.pg = c.on; r.pg == nil {
+		r.pg = pgtest.Start(t, append([]pgtest.Option{pgtest.Sample()}, c.pg...)...)
+	}
 	token, hash := middleware.NewToken()
 	r.token = token.Reveal()
 	journal, err := audit.Open(r.dir, audit.Options{})
@@ -59,9 +63,9 @@ func newRig(t testing.TB, c rigConfig) *rig {
 	if c.server == nil {
 		c.server = &postgres.Server{AllowPlaintext: true}
 	}
-	r.gateway, err = gateway.New(gateway.Config{Steps: steps, Targets: []gateway.Target{{
+	r.gateway, err = gateway.New(gateway.Config{Steps: steps, Targets: append(c.targets, gateway.Target{
 		Name: "pg", Protocol: "postgres", Addr: r.pg.Addr, User: r.pg.Superuser.User,
-		Secret: gateway.Fixed(r.pg.Superuser.Secret), Options: c.options}}})
+		Secret: gateway.Fixed(r.pg.Superuser.Secret), Options: c.options})})
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

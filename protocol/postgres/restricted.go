@@ -172,8 +172,7 @@ func (c *session) connectRestricted(r *run) (_ *target, err error) {
 		return nil, fail(errors.New("it begins in a transaction"))
 	}
 	r.basis.ended, r.basis.version, r.basis.at = c.catalog.changes.Ended(), c.catalog.version.Load(), time.Now()
-	c.catalog.Stale() // a view that was made just now counts
-	cat := c.catalog.current()
+	cat := c.catalog.Anew() // a view that was made just now counts
 	if cat == nil {
 		return nil, fail(errors.New("the target's catalog cannot be read"))
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
@@ -196,6 +197,27 @@ func TestDefinitionsChangeUnderOthers(t *testing.T) {
 	}
 	for _, text := range []string{"select lower(city) from places order by id", "select city from places, pg_sleep(0.2)"} {
 		require.Contains(t, seen(t, reader, 1, query(text)), "row [", text)
+	}
+}
+
+// TestAttackDefinitionsChangedByAnotherAccount changes definitions with another account
+// of the target's than reads.
+func TestAttackDefinitionsChangedByAnotherAccount(t *testing.T) {
+	other := gateway.Target{Name: "other", Protocol: "postgres", Options: map[string]string{"sslmode": "disable"}}
+	pg := pgtest.Start(t, pgtest.Sample(), pgtest.User("owner", "secret", "scram-sha-256"))
+	other.Addr, other.User, other.Secret = pg.Addr, "owner", gateway.Fixed(protocol.NewSecret("secret"))
+	r := newRig(t, rigConfig{steps: []middleware.Step{whoIsNotDBA(maskCustomers())}, targets: []gateway.Target{other}, on: pg})
+	pgtest.Exec(t, r.pg, "grant create on schema public to owner")
+	dba, err := pgx.Connect(t.Context(), strings.Replace(r.dsn("&application_name=dba&default_query_exec_mode=simple_protocol"), "/pg%2F", "/other%2F", 1))
+	require.NoError(t, err)
+	defer dba.Close(context.Background())
+	reader := rawSession(t, r, "")
+	for _, column := range []string{"name", "email", "name", "email"} {
+		_, err := dba.Exec(t.Context(), "create or replace view spots as select id, "+column+"::text as city from customers")
+		require.NoError(t, err)
+		out := seen(t, reader, 1, query("select city || '' from spots"))
+		require.Contains(t, out, map[string]string{"name": "Ada", "email": "***"}[column])
+		requireClean(t, out)
 	}
 }
 

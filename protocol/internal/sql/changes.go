@@ -9,12 +9,13 @@ import (
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// Changes are the changes of one target's definitions that sessions are about, and
-// those that have ended lately. A statement that the target lets wait for one of them
+// Changes are the changes of definitions in one place that sessions are about, and those
+// that have ended lately, whoever the sessions log in as. A statement that the target lets wait for one of them
 // reads what it has made, which is not what was decided about. The zero Changes is
 // ready. It is safe for concurrent use, and who changes nothing takes no lock that
 // sessions share while nobody else does.
 type Changes struct {
+	known atomic.Int64 // changes that snapshots may lack
 	n     atomic.Int64 // len(begun)
 	ended atomic.Int64 // how many have
 

@@ -58,7 +58,7 @@ func TestChanges(t *testing.T) {
 func TestLatestAnew(t *testing.T) {
 	next := make(chan *Catalog)
 	loads := 0
-	l := NewLatest(func(context.Context) (*Catalog, time.Duration, error) {
+	l := NewLatest(new(Changes), func(context.Context) (*Catalog, time.Duration, error) {
 		loads++
 		return <-next, 0, nil
 	}, func(error) {})

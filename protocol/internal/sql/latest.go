@@ -17,12 +17,12 @@ const (
 // A Latest is the latest snapshot of a target's definitions, read when it is
 // asked for and there may be a newer one. It is safe for use by many goroutines.
 type Latest struct {
-	load   func(context.Context) (c *Catalog, good time.Duration, err error)
-	failed func(error)
+	changes *Changes
+	load    func(context.Context) (c *Catalog, good time.Duration, err error)
+	failed  func(error)
 
 	now    atomic.Pointer[Catalog]
-	wanted atomic.Int64 // counts changes that are known of
-	loaded atomic.Int64 // wanted at the last load, -1 before the first
+	loaded atomic.Int64 // what was known of changes at the last load, -1 before the first
 	again  atomic.Int64 // when to load again though no change is known, in Unix ns; 0: not
 
 	asked atomic.Int64 // counts calls of Anew
@@ -33,17 +33,17 @@ type Latest struct {
 	closed bool
 }
 
-// NewLatest returns one that is read with load. good is how long what load
+// NewLatest returns one of definitions with changes that is read with load. good is how long what load
 // returns serves while no change is known of; 0 means until one is. failed is
 // told why a load failed.
-func NewLatest(load func(context.Context) (c *Catalog, good time.Duration, err error), failed func(error)) *Latest {
-	l := &Latest{load: load, failed: failed}
+func NewLatest(changes *Changes, load func(context.Context) (c *Catalog, good time.Duration, err error), failed func(error)) *Latest {
+	l := &Latest{changes: changes, load: load, failed: failed}
 	l.loaded.Store(-1)
 	return l
 }
 
-// Stale says that definitions have changed.
-func (l *Latest) Stale() { l.wanted.Add(1) }
+// Stale says that definitions have changed, to all who read the same ones.
+func (l *Latest) Stale() { l.changes.known.Add(1) }
 
 // Doubt says that definitions may have changed, about which it is soon enough
 // to ask after d.
@@ -99,7 +99,7 @@ func (l *Latest) Renew() {
 
 // renew loads a snapshot. The caller holds mu.
 func (l *Latest) renew() *Catalog {
-	want, asked := l.wanted.Load(), l.asked.Load()
+	want, asked := l.Known(), l.asked.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), loadLimit)
 	defer cancel()
 	doubt := l.again.Load() // one that arises meanwhile counts for the next load
@@ -139,7 +139,7 @@ func (l *Latest) Ahead() {
 
 // newest returns the last snapshot, if there is no reason to load another.
 func (l *Latest) newest() (c *Catalog, ok bool) {
-	if l.loaded.Load() < l.wanted.Load() {
+	if l.loaded.Load() < l.Known() {
 		return nil, false
 	}
 	if at := l.again.Load(); at != 0 && time.Now().UnixNano() >= at {
@@ -151,14 +151,14 @@ func (l *Latest) newest() (c *Catalog, ok bool) {
 // Fresh returns the snapshot if no change is known that it lacks, else nil. It
 // does not wait.
 func (l *Latest) Fresh() *Catalog {
-	if l.loaded.Load() >= l.wanted.Load() {
+	if l.loaded.Load() >= l.Known() {
 		return l.now.Load()
 	}
 	return nil
 }
 
-// Changes returns how often Stale was called.
-func (l *Latest) Changes() int64 { return l.wanted.Load() }
+// Known returns how many changes are known of.
+func (l *Latest) Known() int64 { return l.changes.known.Load() }
 
 // Between runs f while nothing is loaded.
 func (l *Latest) Between(f func()) {

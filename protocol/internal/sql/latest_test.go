@@ -15,7 +15,7 @@ import (
 func TestLatestTriesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		loads, down := 0, false
-		l := NewLatest(func(context.Context) (*Catalog, time.Duration, error) {
+		l := NewLatest(new(Changes), func(context.Context) (*Catalog, time.Duration, error) {
 			loads++
 			if down {
 				return nil, 0, errors.New("down")
@@ -50,7 +50,7 @@ func TestLatestIsRenewedBeside(t *testing.T) {
 		next := make(chan *Catalog)
 		var l *Latest
 		meanwhile := func() {}
-		l = NewLatest(func(context.Context) (*Catalog, time.Duration, error) {
+		l = NewLatest(new(Changes), func(context.Context) (*Catalog, time.Duration, error) {
 			meanwhile()
 			if c := <-next; c != nil {
 				return c, 0, nil
