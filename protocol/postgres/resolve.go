@@ -257,9 +257,9 @@ func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 		if facts, _ := f.resolve(&script.Statements[i], &before); before.touches(facts) {
 			// What comes later in the same text may mean something else by then;
 			// it is read by the same grammar, since the target reads it at once.
-			st := f.state
+			st := &f.state
 			st.Catalog, st.SearchPath, st.Temp = nil, nil, true
-			return c.srv.analyzer.Analyze(text, &st), nil
+			return c.srv.analyzer.Analyze(text, st), nil
 		}
 	}
 	return script, nil

@@ -171,6 +171,7 @@ func TestDefinitionsChangeUnderOthers(t *testing.T) {
 		{"alter table towns add column more int", "select city from towns where id = 1", "row [Ada Marlowe]"},
 		{"create index on towns (city)", "select city from towns where id = 1", "row [Ada Marlowe]"},
 		{"create or replace view places as select id, name::text as city, email::text as mail, 1 as more from customers", "select city, mail from places order by id", "row [Ada Marlowe ***@example.com]"},
+		{"alter table towns add column most int", "set search_path = defs, public; select city from towns where id = 1", "row [***]"},
 		{"create table beside (id int); alter table customers add column more int", "select email from customers order by id", "row [***@example.com]"},
 	} {
 		exec("begin; lock table towns, places in access exclusive mode")
