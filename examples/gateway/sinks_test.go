@@ -58,8 +58,8 @@ func (s *sink) lives() bool {
 	return s.alive
 }
 
-// Accept implements net.Listener for an HTTP server: it holds what it gets while
-// it only accepts.
+// A holding listener keeps what it gets to itself while its sink
+// only accepts.
 type holding struct {
 	net.Listener
 	s *sink
@@ -248,7 +248,7 @@ steps:
 `, port, target.Listener.Addr(), hash)), 0o600))
 	start := func(log string, args ...string) *exec.Cmd {
 		c := exec.Command("gateway", args...)
-		c.Env = append(os.Environ(), "SALLYPORT_WEBHOOK_SECRET=secret", "AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=secret", "GOMEMLIMIT=off")
+		c.Env = append(os.Environ(), "SALLYPORT_WEBHOOK_SECRET=secret", "AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=secret")
 		f, err := os.Create(log)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = f.Close() })
