@@ -151,6 +151,10 @@ func (p *pass) createTable(r *reading, s Statement, temporary bool) Statement {
 		if r.list[i].is("SELECT", "LIKE", "ENGINE", "UNION", "CONNECTION", "TABLE", "VALUES", "WITH") && !(r.list[i].is("WITH") && i+1 < len(r.list) && r.list[i+1].is("SYSTEM")) {
 			return opaque("a form of CREATE TABLE that is not known here")
 		}
+		if r.list[i].is("REFERENCES") {
+			at := reading{body: body{list: r.list, i: i + 1}}
+			p.tellTable(tableName(at.object()), protocol.HowList)
+		}
 	}
 	p.object("table", p.qualified(schema, name), protocol.Schema)
 	ref, table, _ := p.relation(tableName(schema, name))

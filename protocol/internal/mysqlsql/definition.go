@@ -44,6 +44,7 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 	switch n := n.(type) {
 	case *ast.CreateTableStmt:
 		change("create table", "table", n.Table)
+		p.tellReferred(n)
 		if n.ReferTable != nil {
 			p.object("table", p.name(n.ReferTable), protocol.Read)
 		}
@@ -83,6 +84,8 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 	case *ast.AlterTableStmt:
 		change("alter table", "table", n.Table)
 		p.altered(n.Table)
+		p.tellReferred(n)
+		p.tellTable(n.Table, protocol.HowComputed)
 		for _, spec := range n.Specs {
 			if spec.NewTable != nil {
 				p.object("table", p.name(spec.NewTable), protocol.Schema)
@@ -108,6 +111,9 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		p.access = before | protocol.Write
 		return true
 	case *ast.CreateIndexStmt:
+		if n.KeyType == ast.IndexKeyTypeUnique {
+			p.tellTable(n.Table, protocol.HowComputed) // it may be of the first letters
+		}
 		return change("create index", "table", n.Table)
 	case *ast.DropIndexStmt:
 		return change("drop index", "table", n.Table)

@@ -341,3 +341,28 @@ func (p *pass) aggregates(name string, distinct bool, v sql.Value, args []ast.Ex
 		p.tells.Tell(v, protocol.HowComputed, at)
 	}
 }
+
+// tellTable tells of all columns of a table that a definition is checked against.
+func (p *pass) tellTable(n *ast.TableName, how protocol.How) {
+	_, _, r := p.relation(n)
+	if r == nil {
+		return
+	}
+	for _, v := range p.catalog.Lineage(r, nil) {
+		p.tells.Tell(v, how, n)
+	}
+}
+
+// tellReferred tells of the tables that foreign keys in a definition refer to.
+func (p *pass) tellReferred(n ast.Node) {
+	anywhere(n, func(n ast.Node) bool {
+		r, ok := n.(*ast.ReferenceDef)
+		if c, column := n.(*ast.ColumnOption); column && c.Refer != nil { // which it does not visit
+			r, ok = c.Refer, true
+		}
+		if ok && r.Table != nil {
+			p.tellTable(r.Table, protocol.HowList)
+		}
+		return false
+	})
+}

@@ -120,6 +120,12 @@ func TestInferred(t *testing.T) {
 		{"insert into customers (id, email) values (1, 'x') on duplicate key update name = 'y'", "customers.email:equality customers.id:equality"},
 		{"insert ignore into customers (email) select item from orders", "customers.email:list"},
 		{"replace into customers (id, email) values (1, 'x')", "customers.email:equality customers.id:equality"},
+		// Definitions are checked against what there is.
+		{"create index i on customers (email)", ""},
+		{"create unique index i on customers (email(1))", "customers.email:computed customers.id:computed customers.name:computed"},
+		{"create table t (a varchar(9) references orders (item))", "orders.customer:list orders.id:list orders.item:list"},
+		{"create table t (u inet6, a varchar(9) references orders (item))", "orders.customer:list orders.id:list orders.item:list"},
+		{"create table t (a varchar(9), foreign key (a) references orders (item))", "orders.customer:list orders.id:list orders.item:list"},
 		// Views, and what is not known.
 		{"select contact from contacts where contact = 'x'", "contacts.contact:equality customers.email:equality"},
 		{"select secret(email) from customers", "?"},

@@ -78,6 +78,7 @@ func (p *pass) definition(n *pg.Node) (verb protocol.Verb, ok bool) {
 	}
 	p.effect.Flags |= DDL
 	p.callsIn(n)
+	p.tellDefined(n)
 	return verb, true
 }
 

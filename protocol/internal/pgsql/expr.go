@@ -403,7 +403,7 @@ func (p *pass) caseExpr(x *pg.CaseExpr, s *scope) sql.Value {
 				cond = p.condition(w.Expr, s)
 			} else {
 				cond = p.expr(w.Expr, s)
-				p.tells.Compare(p.operand(x.Arg, arg, s), p.operand(w.Expr, cond, s), protocol.HowEquality, n)
+				p.tells.Compare(p.operand(x.Arg, arg, s), p.operand(w.Expr, cond, s), equality(x.Arg, w.Expr), n)
 				if !p.operatorNamed("", "=", arg.Type, cond.Type) {
 					out.Known = false
 				}

@@ -70,7 +70,36 @@ func (p *pass) compares(x *pg.A_Expr, l, r sql.Value, out sql.Value, s *scope) {
 	case x.Kind == pg.A_Expr_Kind_AEXPR_IN, x.Kind == pg.A_Expr_Kind_AEXPR_OP_ANY, x.Kind == pg.A_Expr_Kind_AEXPR_OP_ALL:
 		how = protocol.HowList
 	}
+	if how == protocol.HowEquality {
+		how = equality(x.Lexpr, x.Rexpr)
+	}
 	p.tells.Compare(left, right, how, x)
+}
+
+// equality is how two expressions are compared that are compared for equality: a
+// collation that the client names may take much for equal.
+func equality(list ...*pg.Node) protocol.How {
+	for _, n := range list {
+		switch n.GetNode().(type) {
+		case nil, *pg.Node_ColumnRef, *pg.Node_AConst, *pg.Node_ParamRef:
+			continue
+		}
+		how := protocol.HowEquality
+		walk(n, func(m any) bool {
+			if c, ok := m.(*pg.CollateClause); ok {
+				switch last(c.Collname) {
+				case "C", "POSIX", "default", "ucs_basic":
+				default:
+					how = protocol.HowPattern
+				}
+			}
+			return how == protocol.HowEquality
+		})
+		if how != protocol.HowEquality {
+			return how
+		}
+	}
+	return protocol.HowEquality
 }
 
 // operand is v, the value of n, as one side of a comparison.
@@ -304,4 +333,52 @@ func (p *pass) tellConflict(x *pg.InsertStmt, it *item, s *scope) {
 	default:
 		p.tellRows(it.rowset, how, c)
 	}
+}
+
+// tellDefined tells of the columns whose values a definition is checked against, or
+// computed from: whether that fails tells of them.
+func (p *pass) tellDefined(n *pg.Node) {
+	tell := func(rv *pg.RangeVar, how protocol.How, names []string) {
+		r, _ := p.relation(rv.GetSchemaname(), rv.GetRelname())
+		if r == nil {
+			return
+		}
+		for i, v := range p.catalog().Lineage(r, p.chain) {
+			if len(names) == 0 || slices.Contains(names, r.Columns[i].Name) {
+				p.tells.Tell(v, how, rv)
+			}
+		}
+	}
+	altered := n.GetAlterTableStmt().GetRelation()
+	walk(n, func(m any) bool {
+		switch x := m.(type) {
+		case *pg.IndexStmt:
+			var names []string
+			how := protocol.HowGroup
+			for _, e := range x.IndexParams {
+				if names = append(names, e.GetIndexElem().GetName()); e.GetIndexElem().GetExpr() != nil {
+					how = protocol.HowComputed
+				}
+			}
+			switch {
+			case x.WhereClause != nil, how == protocol.HowComputed, len(x.ExcludeOpNames) > 0:
+				tell(x.Relation, protocol.HowComputed, nil)
+			case x.Unique:
+				tell(x.Relation, how, names)
+			}
+		case *pg.Constraint:
+			switch x.Contype {
+			case pg.ConstrType_CONSTR_FOREIGN:
+				tell(x.Pktable, protocol.HowList, strs(x.PkAttrs))
+				tell(altered, protocol.HowList, strs(x.FkAttrs))
+			case pg.ConstrType_CONSTR_CHECK, pg.ConstrType_CONSTR_PRIMARY, pg.ConstrType_CONSTR_UNIQUE, pg.ConstrType_CONSTR_EXCLUSION:
+				tell(altered, protocol.HowComputed, nil)
+			}
+		case *pg.AlterTableCmd:
+			if x.Subtype == pg.AlterTableType_AT_AlterColumnType || x.Subtype == pg.AlterTableType_AT_ValidateConstraint {
+				tell(altered, protocol.HowComputed, nil)
+			}
+		}
+		return true
+	})
 }

@@ -145,6 +145,18 @@ func TestInferred(t *testing.T) {
 		{"insert into customers (id, email) values (1, 'x') on conflict (email) do nothing", "customers.email:equality"},
 		{"insert into customers (id, email) values (1, 'x') on conflict do nothing", "customers.email:equality customers.id:equality"},
 		{"insert into customers (id, email) select id, note from orders on conflict (email) do nothing", "customers.email:list"},
+		// Definitions are checked against what there is.
+		{"create index on customers (email)", ""},
+		{"create unique index on customers (email)", "customers.email:group"},
+		{"create index on orders (lower(note))", "orders.customer_id:computed orders.id:computed orders.note:computed orders.tags:computed orders.total:computed"},
+		{"create table t (a text references orders (note))", "orders.note:list"},
+		{"alter table t add foreign key (a) references orders (note)", "orders.note:list"},
+		{"alter table child add check (secret like 'a%')", "app.grand.id:computed app.grand.secret:computed base.id:computed base.secret:computed child.id:computed child.more:computed child.secret:computed"},
+		// A collation may take much for equal.
+		{"select id from customers where email = 'x' collate \"C\"", "customers.email:equality"},
+		{"select id from customers where email = 'x' collate coarse", "customers.email:pattern"},
+		{"select id from customers where email = ('x' collate coarse)::text", "customers.email:pattern"},
+		{"select case email collate coarse when 'x' then 1 end from customers", "customers.email:pattern"},
 		// Views, and what is not known.
 		{"select id from v", "customers.city:equality"},
 		{"select id from v where mail = 'x'", "customers.city:equality customers.email:equality v.mail:equality"},
