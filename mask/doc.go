@@ -25,7 +25,8 @@
 // shown for lack of knowing better.
 //
 // Masking hides values, not their comparisons: who may put a masked column
-// into a condition can find values out by asking often enough.
+// into a condition can find values out by asking often enough. [Rule].Inference says
+// what may be asked, and whoever runs statements keeps to it.
 //
 // # Limits
 //

@@ -100,6 +100,14 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // the last, it returns what it holds. A result is no proof that there is nothing:
 // what must not be seen has a rule that names it.
 //
+// A rule's [mask.Inference] is about what an operation tells of its columns without
+// showing them, see [protocol.Operation.Inferred]: by conditions, joins, groups and
+// orders, by errors and by NULL. Whether there is a value may always be told, unless
+// the rule hides it. With [mask.EqualityInference] an operation may compare a column
+// with one constant or argument, and with a column of another table that is masked as
+// well. An operation of which that is not known is treated as the strictest of the
+// rules says whose columns it may read.
+//
 // Where the target has a restricted login, see [protocol.Operation.Restrict], what
 // would be refused runs under it unmasked, and so does what names no column under a
 // rule and yet returns columns of unknown origin: the target refuses what reads a

@@ -48,3 +48,18 @@ func ExampleMaskKind() {
 	fmt.Println(step.Name, err)
 	// Output: line 3: unknown field "rulez"
 }
+
+// A rule that lets nobody guess: support finds the customer whose number it was told,
+// and nothing more.
+func ExampleMaskWith_inference() {
+	step := middleware.MaskWith(middleware.MaskConfig{Rules: []mask.Rule{{Name: "person", Columns: []string{"*.*.ssn"},
+		Transform: mask.Redact(), Inference: mask.EqualityInference}}})
+
+	// What the connector says about: SELECT name FROM people WHERE ssn LIKE '9%'
+	ssn := protocol.ColumnRef{Schema: "public", Table: "people", Column: "ssn"}
+	_, err := middlewaretest.Ask(step, &protocol.Operation{Verb: "select", Access: protocol.Read, Shape: protocol.Rows,
+		ReadsKnown: true, Reads: []protocol.ColumnRef{ssn},
+		InferredKnown: true, Inferred: []protocol.Inference{{ColumnRef: ssn, How: protocol.HowPattern}}})
+	fmt.Println(protocol.Reason(err))
+	// Output: this statement tells of the values of masked columns without showing them: public.people.ssn (pattern)
+}

@@ -54,21 +54,20 @@ const (
 
 // A MaskedValue is a column of a result, a member of a document or a stream.
 type MaskedValue struct {
-	Name   string     `json:"name"`
-	From   []string   `json:"from,omitempty"`   // where it comes from, and how: "public.t.c (identity)"
-	Labels []string   `json:"labels,omitempty"` // of those columns
-	Effect MaskEffect `json:"effect"`
-
-	// Inference is what the rule lets statements tell of the values without showing
-	// them, see [mask.Inference]; "" where none is masked.
-	Inference string `json:"inference,omitempty"`
-
+	Name   string       `json:"name"`
+	From   []string     `json:"from,omitempty"`   // where it comes from, and how: "public.t.c (identity)"
+	Labels []string     `json:"labels,omitempty"` // of those columns
+	Effect MaskEffect   `json:"effect"`
 	Rule   string       `json:"rule,omitempty"` // that decides
 	With   string       `json:"with,omitempty"` // what it does, see [mask.Describe]
 	Why    string       `json:"why"`
 	Looks  []string     `json:"looks_for,omitempty"` // kinds that detectors look for in what is shown, with their rules
 	Lifts  []string     `json:"lifts,omitempty"`     // of [MaskConfig.Lifts], by which people may show it to this identity
 	Passed []PassedRule `json:"passed_over,omitempty"`
+
+	// Inference is what the rule lets statements tell of the values without showing
+	// them, see [mask.Inference]; "" where none is masked.
+	Inference string `json:"inference,omitempty"`
 }
 
 // A PassedRule is a rule that does not decide about a value, and why.
@@ -80,7 +79,7 @@ type PassedRule struct {
 // Column explains what becomes of the values of a base column, as they are. Parts of
 // its name that are not known are empty.
 func (e *MaskExplainer) Column(c protocol.ColumnRef) MaskExplanation {
-	op := &protocol.Operation{Verb: "select", Access: protocol.Read, Pure: true, Bounded: true, Shape: protocol.Rows, ReadsKnown: true,
+	op := &protocol.Operation{Verb: "select", Access: protocol.Read, Pure: true, Bounded: true, Shape: protocol.Rows, ReadsKnown: true, InferredKnown: true,
 		Reads: []protocol.ColumnRef{c}, Columns: []protocol.Column{{Name: c.Column, Type: 25, TypeName: "text", Known: true,
 			Sources: []protocol.Source{{ColumnRef: c, Edge: protocol.EdgeIdentity}}}}}
 	return e.explain("column "+named(c), op, nil)

@@ -90,7 +90,11 @@
 // of functions, procedures and triggers, as far as the target shows it to the
 // gateway's account. User variables, statements prepared in SQL and temporary
 // tables are followed through the session: what they hold comes from where it
-// came from. What is not understood is opaque, among it whatever is sent in a
+// came from. Operation.Inferred is what a statement tells of columns without showing
+// them, as for PostgreSQL: warnings and the number of changed rows tell as well, a text
+// that is compared with a number is read as one (HowComputed), and a comparison with a
+// variable is one with a list. What routines compare counts, what triggers compare does
+// not. What is not understood is opaque, among it whatever is sent in a
 // sql_mode such as ORACLE. Other modes are followed.
 //
 // The names of a target's tables are read over a connection of the gateway's

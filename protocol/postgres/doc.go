@@ -69,6 +69,18 @@
 // steps as the value, so that nobody finds out a masked value by choosing it for
 // NULL, and a NULL there is masked like a value.
 //
+// # Inference
+//
+// Operation.Inferred is what a statement tells of columns without showing them: what
+// WHERE, HAVING, ON, CASE, FILTER, GROUP BY, ORDER BY, DISTINCT, windows, LIMIT, set
+// operations, ON CONFLICT and MERGE look at, through views, queries within the query and
+// EXPLAIN; and what is computed on its way to a column of the result, unless it yields
+// NULL for NULL only, never fails and takes as long for every value, as upper and ||
+// do. It is not known for code that somebody has defined. Not in it is what the target's
+// own constraints, triggers, policies and statistics tell, nor what a statement's time
+// shows. A comparison counts as one with a single value (HowEquality) where the
+// other side is made of constants and arguments; several of one column are a list.
+//
 // # The restricted login
 //
 // A statement that a mask would refuse, because it cannot be analysed or might put
