@@ -278,3 +278,13 @@ func ExampleFound() {
 	show(mask.Found(mask.Redact(), "email"), "please write to ada@example.com")
 	// Output: "please write to ***"
 }
+
+func ExampleParseInference() {
+	i, err := mask.ParseInference("equality")
+	fmt.Println(i, err)
+	_, err = mask.ParseInference("some")
+	fmt.Println(err)
+	// Output:
+	// equality <nil>
+	// inference: "some" is none of allow, equality, approve, block
+}
