@@ -25,7 +25,9 @@
 // proven to hold counts. Clients with many keys should name the one to use
 // (IdentitiesOnly): whose key it is is asked when the client has signed, so each
 // key that it tries is a failed proof, and [Server].MaxAuthTries of them end the
-// connection.
+// connection. paramiko has one try: it asks for the login anew before the second,
+// which the SSH library takes for an error. Give it one proof (look_for_keys=False,
+// allow_agent=False).
 //
 // Of a certificate the gateway keeps: validity, principals (compared as a whole),
 // source-address, force-command (with which forwards are refused),
