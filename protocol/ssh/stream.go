@@ -12,7 +12,15 @@ import (
 // chunk is how much is copied at once: the largest payload of a packet.
 const chunk = 32 << 10
 
-var chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+// burst is how much is copied at once where much comes. The library opens a peer's
+// window again with each read of more than three chunks, and wakes a reader that
+// waits with each packet.
+const burst = 256 << 10
+
+var (
+	chunks = sync.Pool{New: func() any { return new([chunk]byte) }}
+	bursts = sync.Pool{New: func() any { return new([burst]byte) }}
+)
 
 // pause is how long nothing has to come before a tap hears of it: what it holds
 // back is shown to people that much later.
@@ -34,15 +42,25 @@ type stream struct {
 // counts what it has written. A tap's error is returned as *tapError, or handed to
 // cut if it comes while src is waited for.
 func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.Int64, cut func(error)) error {
-	buf := chunks.Get().(*[chunk]byte)
-	defer chunks.Put(buf)
+	small := chunks.Get().(*[chunk]byte)
+	defer chunks.Put(small)
+	var large *[burst]byte // nil where little comes
+	defer func() {
+		if large != nil {
+			bursts.Put(large)
+		}
+	}()
 	s := &stream{dst: dst, f: f, n: n, cut: cut}
 	if f != nil {
 		s.timer = time.AfterFunc(pause, s.paused)
 		defer s.end()
 	}
 	for {
-		m, rerr := src.Read(buf[:])
+		buf := small[:]
+		if large != nil {
+			buf = large[:]
+		}
+		m, rerr := src.Read(buf)
 		if m > 0 || rerr == io.EOF && f != nil {
 			if err := s.pass(buf[:m], rerr == io.EOF); err != nil {
 				return err
@@ -53,6 +71,13 @@ func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.In
 		}
 		if rerr != nil {
 			return rerr
+		}
+		switch {
+		case m >= chunk && large == nil:
+			large = bursts.Get().(*[burst]byte)
+		case m < chunk && large != nil:
+			bursts.Put(large)
+			large = nil
 		}
 	}
 }
