@@ -57,6 +57,22 @@ func TestOneChannelRunsOneThing(t *testing.T) {
 	}
 }
 
+// A target in C would end the text at the NUL, and take "sftp\x00" for sftp.
+func TestTextsHaveNoNUL(t *testing.T) {
+	r := newRig(t, rigConfig{})
+	c := r.dial(t)
+	for typ, text := range map[string]string{"exec": "echo a\x00b", "subsystem": "sftp\x00"} {
+		ch, reqs, err := c.OpenChannel("session", nil)
+		require.NoError(t, err)
+		go xssh.DiscardRequests(reqs)
+		ok, err := ch.SendRequest(typ, true, payload(text))
+		require.NoError(t, err, typ)
+		require.False(t, ok, typ)
+		require.NoError(t, ch.Close())
+	}
+	require.Equal(t, "other\n", r.ssh(t, "web1", "echo other").out)
+}
+
 // What a target asks for unasked reaches no client.
 func TestTargetThatHelpsItself(t *testing.T) {
 	results := make(chan error, 64)

@@ -312,8 +312,8 @@ func (c *channel) setPty(r *ssh.Request) {
 // operation returns what a request asks for. nil: it cannot be read.
 func (c *channel) operation(r *ssh.Request) *protocol.Operation {
 	var v struct{ Text string }
-	if r.Type != "shell" && (ssh.Unmarshal(r.Payload, &v) != nil || len(v.Text) > maxText) {
-		return nil
+	if r.Type != "shell" && (ssh.Unmarshal(r.Payload, &v) != nil || len(v.Text) > maxText || strings.Contains(v.Text, "\x00")) {
+		return nil // a target in C would end the text at the NUL
 	}
 	state := c.state
 	kind := r.Type
