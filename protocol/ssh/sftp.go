@@ -403,8 +403,13 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 		return write(RemoveDir)
 	case fxpRename:
 		return s.operation(RenameFile, protocol.Write, f.path(), f.path())
-	case fxpSymlink: // OpenSSH sends the link's text first
-		return s.operation(MakeLink, protocol.Write, f.path(), f.path())
+	case fxpSymlink: // OpenSSH sends the link's text first, which begins where the link is
+		text, link := f.path(), f.path()
+		op := s.operation(MakeLink, protocol.Write, text, link)
+		if !path.IsAbs(text) {
+			op.Objects[0].Name = path.Join(path.Dir(op.Objects[1].Name), text)
+		}
+		return op
 	case fxpExtended:
 		return s.extended(f)
 	}

@@ -36,6 +36,21 @@ func TestSFTPPathsAreAbsolute(t *testing.T) {
 	require.True(t, newSFTP(nil).operation(OpenFile, protocol.Read, "x").Access.Has(protocol.Opaque), "the home is not known")
 }
 
+// A link's text begins where the link is, and not in the home folder.
+func TestSFTPLinksBeginWhereTheyAre(t *testing.T) {
+	s := newSFTP(nil)
+	s.home = "/home/alice"
+	for _, c := range [][3]string{{"etc/passwd", "/l", "/etc/passwd"}, {"../x", "a/l", "/home/alice/x"}, {"/etc/passwd", "l", "/etc/passwd"}} {
+		var b []byte
+		for _, p := range c[:2] {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(len(p))), p...)
+		}
+		op := s.names(fxpSymlink, &fields{b: b}, &request{})
+		require.Equal(t, c[2], op.Objects[0].Name)
+		require.Equal(t, protocol.Write, op.Access)
+	}
+}
+
 // A target in C would end the path at the NUL.
 func TestSFTPPathsHaveNoNUL(t *testing.T) {
 	for _, typ := range []byte{fxpOpen, fxpOpendir, fxpStat, fxpRemove, fxpRename, fxpMkdir, fxpSetstat, fxpSymlink, fxpReadlink} {
