@@ -114,7 +114,11 @@ func TestForwardsAreAskedAboutByOneName(t *testing.T) {
 			Path, Reserved string
 			Port           uint32
 		}{path, "", 0}))
-		require.ErrorContains(t, err, "changes are frozen", path)
+		want := "changes are frozen"
+		if strings.Contains(path, "..") { // behind a name that may be a link
+			want = "malformed request"
+		}
+		require.ErrorContains(t, err, want, path)
 	}
 }
 

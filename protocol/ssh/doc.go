@@ -69,7 +69,9 @@
 //	           it is asked about one by one
 //	open, list, stat, setstat, remove, mkdir, rmdir, rename, readlink, link, copy
 //	           of a file. Its object is the absolute path: what the client sent,
-//	           from the account's home folder on, without "..". Reading and writing
+//	           from the account's home folder on, without "..". Where that stands
+//	           behind a name, which may be a link, it is Opaque: /var/run/../tmp is
+//	           /tmp on many systems. Reading and writing
 //	           are part of the open, whose end has the bytes and, if they went in
 //	           order from the start, their SHA-256
 //	scp, rsync, git   a command that is exactly the far end of one of them. A path

@@ -287,7 +287,7 @@ func (a *analysis) redirect(r *syntax.Redirect) {
 		name = "*"
 	} else {
 		if name, ok = clean(name); !ok {
-			a.opaque(whyRelative)
+			a.opaque(whyPath)
 		}
 		if name == "/dev/null" {
 			return
@@ -585,6 +585,10 @@ func transfer(op *protocol.Operation, words []string) {
 		op.Verb, op.Access, op.Why = verb, access, ""
 		op.Objects = []protocol.Object{{Kind: "command", Name: words[0], Access: access}}
 		if verb == Git { // which looks for a repository by rules of its own
+			if climbs(paths[0]) {
+				op.Access |= protocol.Opaque
+				op.Why = whyPath
+			}
 			op.Objects = append(op.Objects, protocol.Object{Kind: "repository", Name: path.Clean(paths[0]), Access: access})
 			return
 		}

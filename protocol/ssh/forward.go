@@ -100,7 +100,7 @@ func tcpOperation(verb protocol.Verb, host string, port uint32) *protocol.Operat
 
 // unixOperation returns a forward to or from a socket; nil: that is none.
 func unixOperation(verb protocol.Verb, socket string) *protocol.Operation {
-	if socket == "" || len(socket) > maxPath || strings.Contains(socket, "\x00") {
+	if socket == "" || len(socket) > maxPath || strings.Contains(socket, "\x00") || climbs(socket) {
 		return nil
 	}
 	return forwardOperation(verb, "socket", socket, path.Clean(socket))

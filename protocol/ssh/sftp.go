@@ -349,11 +349,14 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 func (s *sftp) operation(verb protocol.Verb, access protocol.Access, paths ...string) *protocol.Operation {
 	op := &protocol.Operation{Verb: verb, Text: string(verb) + " " + paths[0], Access: access, Bounded: true}
 	for _, p := range paths {
+		if climbs(p) || !path.IsAbs(p) && s.home == "" {
+			op.Access |= protocol.Opaque
+			op.Why = whyPath
+		}
 		if path.IsAbs(p) {
 			p = path.Clean(p)
-		} else if p = path.Join(s.home, p); s.home == "" {
-			op.Access |= protocol.Opaque
-			op.Why = whyRelative
+		} else {
+			p = path.Join(s.home, p)
 		}
 		op.Objects = append(op.Objects, protocol.Object{Kind: "file", Name: p, Access: access})
 	}
@@ -389,8 +392,14 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 		op := read(ListDir)
 		q.open = &file{path: op.Objects[0].Name}
 		return op
-	case fxpLstat, fxpStat, fxpRealpath:
+	case fxpLstat, fxpStat:
 		return read(StatFile)
+	case fxpRealpath: // by which clients learn where a path leads
+		op := read(StatFile)
+		if s.home != "" {
+			op.Access, op.Why = protocol.Read, ""
+		}
+		return op
 	case fxpReadlink:
 		return read(ReadLink)
 	case fxpSetstat:

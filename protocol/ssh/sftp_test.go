@@ -31,7 +31,7 @@ func TestSFTPPathsAreAbsolute(t *testing.T) {
 		op := s.operation(OpenFile, protocol.Read, in)
 		require.Equal(t, want, op.Objects[0].Name)
 		require.Equal(t, "open "+in, op.Text)
-		require.Equal(t, protocol.Read, op.Access)
+		require.Equal(t, in == "/srv/../etc//./passwd", op.Access.Has(protocol.Opaque), "srv may be a link: "+in)
 	}
 	require.True(t, newSFTP(nil).operation(OpenFile, protocol.Read, "x").Access.Has(protocol.Opaque), "the home is not known")
 }
