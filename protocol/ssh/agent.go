@@ -29,6 +29,7 @@ func agentOperation(verb protocol.Verb) *protocol.Operation {
 // Clients do not wait for the answer, so a terminal is told why it was refused.
 func (c *channel) lendAgent(r *ssh.Request) {
 	refused := func(err error) {
+		c.s.note(err)
 		c.notes += refusal(err, "\r\n")
 		reply(r, false, nil)
 	}

@@ -414,6 +414,7 @@ func (c *channel) start(r *ssh.Request) error {
 // channel. A subsystem is refused as such: its client expects no text.
 func (c *channel) refuse(r *ssh.Request, err error) {
 	defer c.enter(done, nil) // the client's side is closed behind it
+	c.s.note(err)
 	_, _ = c.stderr.Write([]byte(refusal(err, c.nl())))
 	if r.Type == "subsystem" {
 		reply(r, false, nil)

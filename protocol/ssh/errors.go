@@ -43,6 +43,13 @@ func refusal(err error, nl string) string {
 	return "sallyport: " + printable(msg+more, nl) + nl
 }
 
+// note tells the operator why, where the client hears only that something failed.
+func (s *session) note(err error) {
+	if strings.Contains(refusal(err, "\n"), protocol.FixedReason) {
+		s.srv.log.Warn("what a client asked for failed", "session", s.ps.Info().ID, "err", err)
+	}
+}
+
 // printable returns s without what a terminal would obey, but for the line
 // breaks nl.
 func printable(s, nl string) string {

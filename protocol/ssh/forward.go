@@ -189,6 +189,7 @@ func (s *session) connect(nc ssh.NewChannel, to ssh.Conn, op *protocol.Operation
 	defer calls.Wait() // the channel counts for as long as something of it is left
 	x, err := s.ps.Begin(s.ps.Context(), op)
 	if err != nil {
+		s.note(err)
 		_ = nc.Reject(ssh.Prohibited, protocol.Reason(err))
 		return nil
 	}
@@ -202,6 +203,7 @@ func (s *session) connect(nc ssh.NewChannel, to ssh.Conn, op *protocol.Operation
 	in, err := x.Bytes(protocol.Stream{Name: "forward", In: true})
 	back, err2 := x.Bytes(protocol.Stream{Name: "forward"})
 	if out.Err = errors.Join(err, err2); out.Err != nil {
+		s.note(out.Err)
 		_ = nc.Reject(ssh.Prohibited, protocol.FixedReason)
 		return nil
 	}
@@ -348,6 +350,7 @@ func (s *session) listen(r *ssh.Request, op *protocol.Operation, where func(answ
 	op.Shape, op.NoWait = 0, true // answers come in order: others would wait behind this one
 	x, err := s.ps.Begin(s.ps.Context(), op)
 	if err != nil {
+		s.note(err)
 		reply(r, false, nil)
 		return
 	}

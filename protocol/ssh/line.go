@@ -240,6 +240,7 @@ func (l *lines) ask(text string) bool {
 		x.End(protocol.Outcome{Status: protocol.StatusError, Err: err})
 	}
 	if err != nil {
+		l.c.s.note(err)
 		_, _ = l.c.stderr.Write([]byte("\r\n" + refusal(err, "\r\n")))
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/ssh"
 )
 
 // recordings returns the text of the recordings below dir.
@@ -75,12 +77,21 @@ func TestRecordings(t *testing.T) {
 func TestWhatCannotBeRecordedDoesNotRun(t *testing.T) {
 	dir := t.TempDir() + "/file"
 	require.NoError(t, os.WriteFile(dir, nil, 0o600))
-	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Recordings(middleware.RecordingConfig{Dir: dir})}})
+	log, err := os.Create(t.TempDir() + "/log")
+	require.NoError(t, err)
+	defer log.Close()
+	r := newRig(t, rigConfig{server: &ssh.Server{Logger: slog.New(slog.NewTextHandler(log, nil))},
+		steps: []middleware.Step{middleware.Recordings(middleware.RecordingConfig{Dir: dir, Verbs: []protocol.Verb{"exec", "forward"}})}})
 	file := r.dir + "/touched"
 	got := r.ssh(t, "web1", "touch "+file)
 	require.Equal(t, 126, got.code)
 	require.Contains(t, got.err, "the gateway could not process this request")
 	require.NoFileExists(t, file)
+	_, err = r.dial(t).Dial("tcp", r.sshd.Addr)
+	require.ErrorContains(t, err, "the gateway could not process this request")
+	said, err := os.ReadFile(log.Name())
+	require.NoError(t, err)
+	require.Equal(t, 2, strings.Count(string(said), "not a directory"), "its operator, who finds the cause in the log: %s", said)
 }
 
 // TestForwardsAreRecorded: where a policy says so, what goes over forwards is kept

@@ -473,6 +473,7 @@ const maxTold = 50
 // refuse answers a request that was refused. Most clients show their own text
 // for the code, so the reason goes to the error stream too.
 func (s *sftp) refuse(id uint32, err error) error {
+	s.c.s.note(err)
 	text := refusal(err, "\n")
 	if s.told++; s.told <= maxTold {
 		_, _ = s.c.stderr.Write([]byte(text))
