@@ -33,6 +33,9 @@ type Detail struct {
 	// needs [Options.SealTo]: an [Unsealer] reads it, and [Journal.Erase] ends
 	// that. What is hidden stays hidden.
 	Seal bool
+	// Policy tells the rules that decide from those before and behind them, such as
+	// a digest of the file that they are in. Each decision names it.
+	Policy string
 }
 
 func (d *Detail) mac() func(string) []byte {
@@ -90,7 +93,7 @@ func (l *leaf) append(dst []byte) []byte {
 	e := l.event
 	dst = appendTimeKind(dst, e.Time, l.kind)
 	if e.Kind == protocol.LoginRefused {
-		dst = appendLogin(dst, e)
+		dst = appendLogin(dst, e, l.detail.Policy)
 		return append(dst, '}')
 	}
 	dst = append(dst, `,"command":`...)
@@ -101,9 +104,9 @@ func (l *leaf) append(dst []byte) []byte {
 	switch {
 	case l.whole:
 		decision := e.Op.Decision()
-		dst = appendDecision(dst, &decision, e.Op)
+		dst = appendDecision(dst, &decision, e.Op, l.detail.Policy)
 	case !ended:
-		dst = appendDecision(dst, &e.Decision, e.Op)
+		dst = appendDecision(dst, &e.Decision, e.Op, l.detail.Policy)
 	}
 	if ended {
 		dst = appendResult(dst, e)
@@ -311,7 +314,7 @@ func appendTool(dst []byte, t *protocol.Tool) []byte {
 	return append(dst[:n], dst[n+1:]...) // without the first comma
 }
 
-func appendLogin(dst []byte, e *protocol.Event) []byte {
+func appendLogin(dst []byte, e *protocol.Event, policy string) []byte {
 	l := e.Login
 	dst = appendTarget(dst, l.Resource, l.Protocol, "", nil)
 	dst = appendField(dst, `,"user":`, l.User)
@@ -329,6 +332,7 @@ func appendLogin(dst []byte, e *protocol.Event) []byte {
 		dst = appendField(dst, `,"rule":`, denied.Rule)
 		dst = appendField(dst, `,"reason":`, denied.Reason)
 		dst = appendField(dst, `,"ticket":`, denied.Ticket)
+		dst = appendField(dst, `,"policy":`, policy)
 		dst = append(dst, '}')
 	case e.Err != nil:
 		dst = appendField(dst, `,"error":`, e.Err.Error())
@@ -478,7 +482,7 @@ func (l *leaf) appendArg(dst []byte, i int) []byte {
 	return append(dst, '}')
 }
 
-func appendDecision(dst []byte, d *protocol.Decision, op *protocol.Operation) []byte {
+func appendDecision(dst []byte, d *protocol.Decision, op *protocol.Operation, policy string) []byte {
 	dst = append(dst, `,"decision":{"effect":"`...)
 	dst = append(dst, d.Effect.String()...)
 	dst = append(dst, '"')
@@ -486,6 +490,7 @@ func appendDecision(dst []byte, d *protocol.Decision, op *protocol.Operation) []
 	dst = appendField(dst, `,"rule":`, d.Rule)
 	dst = appendField(dst, `,"reason":`, d.Reason)
 	dst = appendField(dst, `,"ticket":`, d.Ticket)
+	dst = appendField(dst, `,"policy":`, policy)
 	if !d.Until.IsZero() {
 		dst = append(dst, `,"until":"`...)
 		dst = appendTime(dst, d.Until)

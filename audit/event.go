@@ -178,7 +178,8 @@ type Decision struct {
 	Rule   Text       `json:"rule,omitempty"`
 	Reason Text       `json:"reason,omitempty"`
 	Ticket Text       `json:"ticket,omitempty"`
-	Until  *time.Time `json:"until,omitempty"` // when a hold ends by itself
+	Policy Text       `json:"policy,omitempty"` // tells the rules from those before and behind them: see [Detail]
+	Until  *time.Time `json:"until,omitempty"`  // when a hold ends by itself
 	Grants []Grant    `json:"grants,omitempty"`
 }
 

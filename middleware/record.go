@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,15 @@ func RecordStrict() RecordOption { return func(r *recorder) { r.strict = true } 
 // RecordDetail sets how much of texts and arguments is kept.
 func RecordDetail(d audit.Detail) RecordOption { return func(r *recorder) { r.detail = d } }
 
+// RecordPolicy lets each decision say by which rules it was made: digest tells them
+// from those before and behind them, such as a hash of the file that they are in.
+func RecordPolicy(digest string) RecordOption { return func(r *recorder) { r.policy = digest } }
+
 type recorder struct {
 	journal *audit.Journal
 	strict  bool
 	detail  audit.Detail
+	policy  string
 }
 
 // Record returns the step that keeps in j who asked for what, what was decided
@@ -47,6 +53,7 @@ func Record(j *audit.Journal, opts ...RecordOption) Step {
 	for _, o := range opts {
 		o(r)
 	}
+	r.detail.Policy = cmp.Or(r.policy, r.detail.Policy)
 	s.Event, s.Commit = r.event, r.commit
 	return s
 }
@@ -122,8 +129,9 @@ func (c *recordSettings) check() error {
 // settings are dir (needed), strict, segment_size and min_free in bytes,
 // segment_age, accept_gap, key_file with a private key as audit.NewKey makes it,
 // old_keys with the public halves of those before it, seal_to with the recipients of age that statements and arguments are sealed to,
-// hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail].
-func RecordKind(set *audit.Set) Kind {
+// hide_args, hide_text and hide_key; see [audit.Options] and [audit.Detail]. More are
+// options of each step of the kind, such as [RecordPolicy].
+func RecordKind(set *audit.Set, more ...RecordOption) Kind {
 	return KindOf("record", func(c recordSettings) (Step, error) {
 		if err := c.check(); err != nil {
 			return Step{}, err
@@ -145,7 +153,7 @@ func RecordKind(set *audit.Set) Kind {
 		if c.Strict {
 			opts = append(opts, RecordStrict())
 		}
-		s := Record(j, opts...)
+		s := Record(j, append(opts, more...)...)
 		s.Close = release
 		return s, nil
 	})

@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"log"
 	"os"
@@ -93,5 +94,23 @@ func ExampleRecordKind() {
 // A configuration is checked without its journal, which a gateway may have open.
 func ExampleDryRecordKind() {
 	fmt.Println(middleware.DryRecordKind().Name)
+	// Output: record
+}
+
+// Decisions say by which rules they were made.
+func ExampleRecordPolicy() {
+	dir, err := os.MkdirTemp("", "journal")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	journal, err := audit.Open(dir, audit.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer journal.Close()
+	rules := []byte("steps: ...")
+	step := middleware.Record(journal, middleware.RecordPolicy(fmt.Sprintf("%x", sha256.Sum256(rules))))
+	fmt.Println(step.Name)
 	// Output: record
 }

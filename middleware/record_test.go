@@ -148,6 +148,29 @@ func TestRecordDetail(t *testing.T) {
 	}
 }
 
+// Whatever was decided, and whenever it is written, says by which rules.
+func TestRecordPolicy(t *testing.T) {
+	dir := t.TempDir()
+	j := openRecordJournal(t, dir)
+	s := recordedSession(t, middleware.Record(j, middleware.RecordPolicy("9f86d0"), middleware.RecordDetail(audit.Detail{HideArgs: true})))
+	for _, pure := range []bool{true, false} {
+		x, err := s.Begin(t.Context(), &protocol.Operation{Verb: "select", Text: "select 1", Pure: pure})
+		require.NoError(t, err)
+		x.End(protocol.Outcome{Status: protocol.StatusOK})
+	}
+	s.Close(nil)
+	require.NoError(t, j.Close())
+	decisions := 0
+	for e, err := range audit.Events(dir) {
+		require.NoError(t, err)
+		if e.Decision != nil {
+			decisions++
+			require.EqualValues(t, "9f86d0", e.Decision.Policy, e.Kind)
+		}
+	}
+	require.Equal(t, 3, decisions, "of the connection, the read and the other")
+}
+
 func TestRecordManySessions(t *testing.T) {
 	dir := t.TempDir()
 	j := openRecordJournal(t, dir)

@@ -77,6 +77,7 @@ func cut(e *audit.Event) int {
 	}
 	if d := e.Decision; d != nil {
 		c.text("reason", &d.Reason)
+		c.text("policy", &d.Policy)
 		d.Grants = list(&c, "grants", d.Grants)
 		for i := range d.Grants {
 			c.text("grants", &d.Grants[i].Reason)

@@ -343,6 +343,9 @@ func (o *ocsfEvent) outcome(e *audit.Event) {
 		if d.Ticket != "" {
 			o.Unmapped["ticket"] = d.Ticket
 		}
+		if d.Policy != "" {
+			o.Unmapped["policy_digest"] = d.Policy
+		}
 		if e.Action != nil && len(e.Action.Lifts) > 0 {
 			o.Unmapped["lifts"] = e.Action.Lifts
 		}

@@ -1,12 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"reflect"
 	"time"
 
@@ -70,6 +71,7 @@ type assembly struct {
 type configuration struct {
 	gateway.Config
 	settings settings
+	digest   string         // of the file, as sha256sum prints it
 	sshLogin *ssh.LoginPage // served at the address of admin; nil: none
 	masks    []middleware.MaskConfig
 	fixed    []any // what a reload cannot change, to be compared
@@ -77,14 +79,13 @@ type configuration struct {
 
 // load reads the file at path and builds what it describes.
 func (a *assembly) load(path string) (*configuration, error) {
-	f, err := os.Open(path)
+	text, err := readSmall(path, 4<<20)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	c := &configuration{}
+	c := &configuration{digest: fmt.Sprintf("%x", sha256.Sum256(text))}
 	kinds := gateway.Kinds{Sections: c.settings.sections(), Servers: []gateway.ServerKind{a.postgresKind(c), a.mysqlKind(c), a.sshKind(c), a.httpKind(c)}, Steps: a.stepKinds(c)}
-	c.Config, err = gateway.Load(f, path, kinds)
+	c.Config, err = gateway.Load(bytes.NewReader(text), path, kinds)
 	if serr := c.settings.check(); serr != nil {
 		err = errors.Join(err, fmt.Errorf("%s: %w", path, serr), closeSteps(c.Steps))
 	}
@@ -124,7 +125,7 @@ func (a *assembly) logger(s *settings) *slog.Logger {
 
 // stepKinds are the steps that a configuration can name.
 func (a *assembly) stepKinds(c *configuration) []middleware.Kind {
-	record := middleware.RecordKind(&a.journals)
+	record := middleware.RecordKind(&a.journals, middleware.RecordPolicy(c.digest))
 	if a.dry {
 		record = middleware.DryRecordKind()
 	}
