@@ -133,8 +133,8 @@
 //
 // Taps see "stdin", "stdout" and "stderr" of a command, or "pty" of a terminal, and
 // "forward" of a forward. What tapped output ends with is told only after all of
-// it has passed; where nothing comes for 30 ms, a tap hears of that and may show what
-// it holds back. So a mask does not find a value that a program writes in parts with
+// it has passed; where nothing comes for 250 ms, or 30 ms on a terminal, a tap hears of
+// that and may show what it holds back. So a mask does not find a value that a program writes in parts with
 // a pause between them, or that a target under load cuts so. Operations on files
 // have no stream that a tap can see, since they are read and written in any order: a
 // step that must see the data refuses them.

@@ -257,7 +257,7 @@ func (s *session) pipe(rest *calls, near, far ssh.Channel, nreqs, freqs <-chan *
 	}
 	cut := func(err error) { s.ps.Go(func() error { return broken(err) }) }
 	direction := func(dst, src ssh.Channel, f protocol.BytesFunc, n *atomic.Int64) {
-		err := copyStream(dst, src, f, n, cut)
+		err := copyStream(dst, src, f, n, pause, cut)
 		_ = dst.CloseWrite()
 		_ = broken(err) // no panic, which would have come here as one
 	}

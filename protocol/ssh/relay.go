@@ -37,22 +37,26 @@ func (c *channel) relay(x *protocol.Exchange, t taps) {
 			return c.broken(protocol.Guard(f))
 		})
 	}
+	pause := pause
+	if c.pty {
+		pause = typePause
+	}
 	files := c.files
 	cut := func(err error) { c.s.ps.Go(func() error { return c.broken(err) }) }
 	copying(&in, func() error {
 		if files != nil {
 			return files.requests(stdin, c.target)
 		}
-		return copyStream(c.target, stdin, t.in, &c.bytesIn, cut)
+		return copyStream(c.target, stdin, t.in, &c.bytesIn, pause, cut)
 	})
-	copying(&in, func() error { return copyStream(c.target.Stderr(), c.client.Stderr(), t.inErr, &c.bytesIn, cut) })
+	copying(&in, func() error { return copyStream(c.target.Stderr(), c.client.Stderr(), t.inErr, &c.bytesIn, pause, cut) })
 	copying(&out, func() error {
 		if files != nil {
 			return files.replies(c.client, c.target)
 		}
-		return copyStream(c.client, c.target, t.out, &c.bytes, cut)
+		return copyStream(c.client, c.target, t.out, &c.bytes, pause, cut)
 	})
-	copying(&out, func() error { return copyStream(c.stderr, c.target.Stderr(), t.err, &c.bytes, cut) })
+	copying(&out, func() error { return copyStream(c.stderr, c.target.Stderr(), t.err, &c.bytes, pause, cut) })
 	c.s.ps.Go(func() error {
 		in.Wait()
 		_ = c.target.CloseWrite() // half-close: the output goes on

@@ -22,9 +22,13 @@ var (
 	bursts = sync.Pool{New: func() any { return new([burst]byte) }}
 )
 
-// pause is how long nothing has to come before a tap hears of it: what it holds
-// back is shown to people that much later.
-const pause = 30 * time.Millisecond
+// How long nothing has to come before a tap hears of it: what it holds back is shown
+// that much later. People at a terminal see the echo of each key; what a program
+// writes elsewhere is cut by a target under load as well.
+const (
+	pause     = 250 * time.Millisecond
+	typePause = 30 * time.Millisecond
+)
 
 // A stream passes what is read on, through a tap if there is one.
 type stream struct {
@@ -33,6 +37,7 @@ type stream struct {
 	n   *atomic.Int64 // bytes written
 	cut func(error)   // ends what the stream is part of, after a tap's error in a pause; waits for nothing
 
+	pause time.Duration
 	mu    sync.Mutex // the tap and the writer
 	over  bool       // no pause any more
 	timer *time.Timer
@@ -41,7 +46,7 @@ type stream struct {
 // copyStream copies src to dst until src ends, through f unless that is nil, and
 // counts what it has written. A tap's error is returned as *tapError, or handed to
 // cut if it comes while src is waited for.
-func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.Int64, cut func(error)) error {
+func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.Int64, pause time.Duration, cut func(error)) error {
 	small := chunks.Get().(*[chunk]byte)
 	defer chunks.Put(small)
 	var large *[burst]byte // nil where little comes
@@ -50,7 +55,7 @@ func copyStream(dst io.Writer, src io.Reader, f protocol.BytesFunc, n *atomic.In
 			bursts.Put(large)
 		}
 	}()
-	s := &stream{dst: dst, f: f, n: n, cut: cut}
+	s := &stream{dst: dst, f: f, n: n, pause: pause, cut: cut}
 	if f != nil {
 		s.timer = time.AfterFunc(pause, s.paused)
 		defer s.end()
@@ -96,7 +101,7 @@ func (s *stream) pass(b []byte, last bool) error {
 			s.over = true
 			return &tapError{err}
 		}
-		defer s.timer.Reset(pause)
+		defer s.timer.Reset(s.pause)
 	}
 	if len(b) == 0 {
 		return nil
