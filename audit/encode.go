@@ -534,7 +534,14 @@ func appendResult(dst []byte, e *protocol.Event) []byte {
 		}
 		dst = append(dst, ']')
 	}
-	dst = appendList(dst, `,"masked":`, res.Masked)
+	if len(res.Masked) > 0 {
+		dst = appendList(dst, `,"masked":`, res.Labels())
+		dst = append(dst, `,"masked_values":`...)
+		for i, m := range res.Masked {
+			dst = strconv.AppendInt(append(dst, separator(i)), m.Values.Load(), 10)
+		}
+		dst = append(dst, ']')
+	}
 	if out.Err != nil {
 		dst = appendField(dst, `,"error":`, said(out.Err.Error()))
 	}

@@ -56,7 +56,7 @@ func samples() map[string]*protocol.Event {
 	allow := protocol.Decision{Effect: protocol.AllowEffect, By: "policy", Rule: "writers"}
 	full.Decide(allow, grants)
 	full.Result().Columns = []protocol.Column{{Name: "id"}, {Name: "e\xffmail"}}
-	full.MarkMasked("e\xffmail")
+	full.MarkMasked("e\xffmail").Values.Add(2)
 
 	held := op(3, "delete", "delete from users")
 	held.Access = protocol.Write

@@ -201,8 +201,13 @@ type Result struct {
 	BytesIn  int64  `json:"bytes_in,omitempty"`
 	Duration int64  `json:"duration_us,omitempty"`
 	Columns  []Text `json:"columns,omitempty"`
-	Masked   []Text `json:"masked,omitempty"`
-	Error    Text   `json:"error,omitempty"`
+	Masked   []Text `json:"masked,omitempty"` // columns of which values were hidden, or what was found in text
+
+	// MaskedValues is how many values each of Masked hid, NULLs apart: of a column, all
+	// other rows came in the clear.
+	MaskedValues []int64 `json:"masked_values,omitempty"`
+
+	Error Text `json:"error,omitempty"`
 }
 
 // An About is what a journal says about itself.

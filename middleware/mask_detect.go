@@ -115,13 +115,18 @@ func (m *masking) detector(op *protocol.Operation, c *protocol.Column) *mask.Col
 			name += "." + s.Column
 		}
 	}
-	marked := false
+	var hidden *protocol.Masked
 	return m.set.Column(name, typeOf(op, c), m.told(func(string) {
-		if !marked {
-			marked = true
-			op.MarkMasked(c.Name)
+		if hidden == nil {
+			hidden = op.MarkMasked(c.Name)
 		}
+		hidden.Values.Add(1)
 	}))
+}
+
+// hid counts what is masked in op's result, by what it is.
+func hid(op *protocol.Operation) func(what string) {
+	return func(what string) { op.MarkMasked(what).Values.Add(1) }
 }
 
 // isText reports whether documents of that media type are text that is read line

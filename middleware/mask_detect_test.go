@@ -34,7 +34,10 @@ func TestMaskDetectsInRows(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, [][][]byte{c.want, {nil, nil, nil, nil}}, rows, name)
 		if name == "only what is found" {
-			require.Equal(t, []string{"note", "x", "y"}, op.Result().Masked)
+			require.Equal(t, []string{"note", "x", "y"}, op.Result().Labels())
+			for _, m := range op.Result().Masked {
+				require.EqualValues(t, 1, m.Values.Load(), m.Label)
+			}
 		}
 	}
 }

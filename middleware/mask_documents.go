@@ -19,7 +19,7 @@ func (m *masking) documents(op *protocol.Operation) func(string) (protocol.DocFu
 		case isText(kind) && m.streamsText(op) && kind != "text/event-stream":
 			return nil, nil
 		case isText(kind) && !m.set.HasFields():
-			texts := m.set.Texts(m.told(op.MarkMasked))
+			texts := m.set.Texts(m.told(hid(op)))
 			return func(doc []byte) ([]byte, error) {
 				if out := texts.Mask(nil, doc, detect.Field{}); out != nil {
 					return out, nil
@@ -30,7 +30,7 @@ func (m *masking) documents(op *protocol.Operation) func(string) (protocol.DocFu
 			return nil, &protocol.DeniedError{Step: "mask", Reason: "masked fields cannot be hidden in a result of this form (" + kind + ")",
 				Hint: "ask for JSON, or whoever runs the gateway to let this kind of document pass"}
 		}
-		docs := m.set.Documents(m.told(op.MarkMasked))
+		docs := m.set.Documents(m.told(hid(op)))
 		return func(doc []byte) ([]byte, error) {
 			out, err := docs.JSON(doc)
 			if err != nil { // its text may quote the document
@@ -56,7 +56,7 @@ func (m *masking) texts(op *protocol.Operation) func(protocol.Stream) (protocol.
 		if st.In || !isText(st.Kind) || isJSON(st.Kind) || st.Kind == "text/event-stream" || globAny(m.passKinds, st.Kind) {
 			return nil, nil
 		}
-		return m.stream(st, m.told(op.MarkMasked)), nil
+		return m.stream(st, m.told(hid(op))), nil
 	}
 }
 

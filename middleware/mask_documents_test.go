@@ -37,7 +37,7 @@ func TestMaskDocuments(t *testing.T) {
 		require.ErrorAs(t, err, &denied)
 		require.NotContains(t, denied.Error(), "a@b")
 	}
-	require.Equal(t, []string{"**.email"}, op.Result().Masked)
+	require.Equal(t, []string{"**.email"}, op.Result().Labels())
 
 	columns := middleware.Mask(mask.Rule{Name: "c", Columns: []string{"*.*.email"}, Transform: mask.Redact()})
 	for what, c := range map[string]struct {
@@ -83,7 +83,7 @@ func TestMaskTextsAsStreams(t *testing.T) {
 		want := map[bool]string{false: "one\nto *** and\n", true: "one\nto ann@example.com and\n"}[kind == "text/css"]
 		require.Equal(t, want, stream(protocol.Stream{Name: "response", Kind: kind}, "one\nto ann@exa", "mple.com and", "\n", ""))
 	}
-	require.Equal(t, []string{"email"}, op.Result().Masked)
+	require.Equal(t, []string{"email"}, op.Result().Labels())
 	for _, s := range []protocol.Stream{{Name: "request", In: true, Kind: "text/plain"}, {Name: "response", Kind: "text/event-stream"}, {Name: "response", Kind: "text/json"}, {Name: "response"}} {
 		require.Equal(t, "ann@example.com", stream(s, "ann@example.com"))
 	}

@@ -69,7 +69,7 @@ func TestMaskLifts(t *testing.T) {
 	require.Contains(t, card.Card(), "in clear   mail, from public.customers.email (masked by rule contact)")
 	require.Contains(t, card.Card(), "asks why   ticket 4711")
 	require.Equal(t, op.Lifts, card.Lifts)
-	require.Equal(t, []string{"note"}, op.Result().Masked)
+	require.Equal(t, []string{"note"}, op.Result().Labels())
 
 	// Who does not ask sees masks, and so does whoever nobody allows it.
 	plain := unmasking(support, cols)

@@ -81,7 +81,8 @@ func (r *rowMask) tap(cols []protocol.Column) (protocol.RowFunc, error) {
 		if m.counts != nil {
 			p.told = func() { m.counts.add(ruleName(rule)) }
 		} else {
-			op.MarkMasked(c.Name)
+			hidden := op.MarkMasked(c.Name)
+			p.told = func() { hidden.Values.Add(1) }
 		}
 		plan = append(plan, p)
 	}
@@ -97,7 +98,9 @@ func (r *rowMask) tap(cols []protocol.Column) (protocol.RowFunc, error) {
 		for i := range plan {
 			c := &plan[i]
 			if row[c.index] == nil {
-				row[c.index] = c.null
+				if row[c.index] = c.null; c.null != nil && c.told != nil {
+					c.told()
+				}
 				continue
 			}
 			if c.told != nil {

@@ -104,7 +104,8 @@ func TestMaskColumns(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, [][][]byte{bytesOf("1", c.want, "Paris"), bytesOf("2", c.want, "NULL"), bytesOf("3", c.want, "")}, rows)
 			if c.in != c.want {
-				require.Equal(t, []string{c.col.Name}, op.Result().Masked)
+				require.Equal(t, []string{c.col.Name}, op.Result().Labels())
+				require.EqualValues(t, 3, op.Result().Masked[0].Values.Load())
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -497,17 +498,40 @@ type Outcome struct {
 
 // A Result is what is known about the data that came back.
 type Result struct {
-	Columns []Column // of the last result; shared, read only
-	Masked  []string // labels of the columns that a step masked
+	Columns []Column  // of the last result; shared, read only
+	Masked  []*Masked // what steps masked
+
+	mu sync.Mutex // Masked, until the end
 }
 
-// MarkMasked notes that a step masks the column named label in this result.
-// Tap factories call it; the record and the review show it.
-func (op *Operation) MarkMasked(label string) {
-	for _, m := range op.result.Masked {
-		if m == label {
-			return
+// A Masked is a column whose values steps mask, or a kind of what they find in text.
+type Masked struct {
+	Label  string
+	Values atomic.Int64 // how many were; NULLs that stay NULL are none
+}
+
+// MarkMasked notes that a step masks what is named label in this result: a column, or
+// what is found in text. Tap factories and taps call it, also several at once, and
+// count the values that they hide; the record and the review show it.
+func (op *Operation) MarkMasked(label string) *Masked {
+	r := &op.result
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range r.Masked {
+		if m.Label == label {
+			return m
 		}
 	}
-	op.result.Masked = append(op.result.Masked, label)
+	m := &Masked{Label: label}
+	r.Masked = append(r.Masked, m)
+	return m
+}
+
+// Labels returns what stands for each of Masked.
+func (r *Result) Labels() []string {
+	var out []string
+	for _, m := range r.Masked {
+		out = append(out, m.Label)
+	}
+	return out
 }

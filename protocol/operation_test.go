@@ -200,7 +200,7 @@ func TestMarkMaskedOnce(t *testing.T) {
 	op.MarkMasked("email")
 	op.MarkMasked("email")
 	op.MarkMasked("ssn")
-	require.Equal(t, []string{"email", "ssn"}, op.Result().Masked)
+	require.Equal(t, []string{"email", "ssn"}, op.Result().Labels())
 }
 
 func TestSameActor(t *testing.T) {

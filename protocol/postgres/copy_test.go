@@ -173,7 +173,7 @@ func TestCopyIsRecorded(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers(), {Name: "watch", Event: func(_ context.Context, e *protocol.Event) error {
 		if e.Op != nil && e.Op.Verb == "copy" && e.Kind == protocol.Ended {
 			ended = append(ended, *e)
-			require.Equal(t, []string{"email"}, e.Op.Result().Masked)
+			require.Equal(t, []string{"email"}, e.Op.Result().Labels())
 		}
 		return nil
 	}}}})
