@@ -79,9 +79,10 @@ func (c *catalogTarget) serve(conn net.Conn) {
 		case strings.Contains(text, "TABLE_TYPE"):
 			rows = [][]string{{"d", "t", "BASE TABLE", "InnoDB"}}
 		case strings.Contains(text, "COLUMN_NAME"):
-			width = 5
+			list, _, _ := strings.Cut(text, " FROM ")
+			width = strings.Count(list, ",") + 1
 			for _, name := range columns {
-				rows = append(rows, []string{"d", "t", name, "", ""})
+				rows = append(rows, append([]string{"d", "t", name}, make([]string, width-3)...))
 			}
 		}
 		say([]byte{byte(width)})
