@@ -53,7 +53,10 @@ func (c *session) unchanged(r *run) error {
 	}
 	again := c.analyzeIn(b.in, []byte(b.text))
 	if len(again.Statements) == len(b.script.Statements) {
-		if stmt := &again.Statements[b.i]; covers(&r.op, stmt) && sql.SameColumns(r.stmt.Columns, stmt.Columns) {
+		stmt := &again.Statements[b.i]
+		var now protocol.Operation
+		setFacts(&now, stmt)
+		if sql.Covers(&r.op, &now) && sql.Infers(&r.op, &now) && sql.SameColumns(r.stmt.Columns, stmt.Columns) {
 			b.script = again
 			return nil
 		}

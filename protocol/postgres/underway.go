@@ -108,7 +108,7 @@ func (c *session) holds(r *run, now *sql.Catalog) bool {
 	if b.of != nil {
 		stmt = b.of.in(script, now)
 	}
-	return covers(&r.op, stmt) && sql.SameColumns(r.stmt.Columns, stmt.Columns) && sql.SameColumns(innerColumns(r.stmt), innerColumns(stmt))
+	return still(&r.op, stmt) && sql.SameColumns(r.stmt.Columns, stmt.Columns) && sql.SameColumns(innerColumns(r.stmt), innerColumns(stmt))
 }
 
 // innerColumns returns the columns of the query in stmt, such as a cursor's.
@@ -127,7 +127,15 @@ func sameStatement(before, now *pgsql.Script) bool {
 	b, n := &before.Statements[0], &now.Statements[0]
 	var op protocol.Operation
 	setFacts(&op, b)
-	return covers(&op, n) && b.ArgsKnown == n.ArgsKnown
+	return still(&op, n) && b.ArgsKnown == n.ArgsKnown
+}
+
+// still reports whether what op was decided about is all that its statement does and
+// tells now.
+func still(op *protocol.Operation, stmt *pgsql.Statement) bool {
+	var now protocol.Operation
+	setFacts(&now, stmt)
+	return sql.Covers(op, &now) && sql.Infers(op, &now)
 }
 
 // shows reports whether an answer of type typ to e may hold data, or be the last
@@ -163,7 +171,7 @@ func (bk *back) prove(e *entry, typ byte) error {
 	}
 	met, doubtful := bk.c.doubtful(r, bk.now.Sub(began) > patience)
 	switch {
-	case !doubtful || bk.still(r, met):
+	case !doubtful || bk.unchanged(r, met):
 	case typ == msgErrorResponse, typ == msgNoticeResponse:
 		bk.withholds = true
 	default:
@@ -196,8 +204,8 @@ func (bk *back) unproven(frame []byte) ([]byte, error) {
 	return withheld(frame)
 }
 
-// still is unchanged without mu.
-func (bk *back) still(r *run, met int) bool {
+// unchanged is that of the session without mu.
+func (bk *back) unchanged(r *run, met int) bool {
 	bk.c.mu.Unlock()
 	defer bk.c.mu.Lock()
 	return bk.c.unchanged(r, met)

@@ -14,12 +14,17 @@ func Covers(op, now *protocol.Operation) bool {
 	return now.Verb == op.Verb && now.Access&^op.Access == 0 && now.Shape&^op.Shape == 0 &&
 		(now.Pure || !op.Pure) && (now.Bounded || !op.Bounded) &&
 		(now.ReadsKnown && among(now.Reads, op.Reads) || !op.ReadsKnown) && among(now.Writes, op.Writes) && among(op.Returned, now.Returned) &&
-		(now.InferredKnown && !slices.ContainsFunc(now.Inferred, func(i protocol.Inference) bool { return !slices.Contains(op.Inferred, i) }) || !op.InferredKnown) &&
 		!slices.ContainsFunc(now.Objects, func(o protocol.Object) bool {
 			return !slices.ContainsFunc(op.Objects, func(have protocol.Object) bool {
 				return have.Kind == o.Kind && have.Name == o.Name && o.Access&^have.Access == 0
 			})
 		})
+}
+
+// Infers reports whether all that now tells of columns without showing them is among
+// the facts of op. A step that rewrites a statement may add conditions of its own.
+func Infers(op, now *protocol.Operation) bool {
+	return now.InferredKnown && !slices.ContainsFunc(now.Inferred, func(i protocol.Inference) bool { return !slices.Contains(op.Inferred, i) }) || !op.InferredKnown
 }
 
 // SameColumns reports whether what is known of columns before is true of them now.
