@@ -83,12 +83,12 @@ func (s *studio) interrupt(n int) {
 }
 
 // answer is what verifying says, without what it has not read again.
-func (s *studio) answer(trust Trust) (Report, error, *Resumed) {
+func (s *studio) answer(trust Trust) (Report, *Resumed, error) {
 	s.t.Helper()
 	rep, err := trust.Verify(s.t.Context(), s.dir)
 	resumed := rep.Resumed
 	rep.Resumed = nil
-	return rep, err, resumed
+	return rep, resumed, err
 }
 
 // anew is the answer of who was not interrupted.
@@ -96,7 +96,7 @@ func (s *studio) anew() (Report, error) {
 	s.t.Helper()
 	trust := s.trust
 	trust.Resume = ""
-	rep, err, _ := s.answer(trust)
+	rep, _, err := s.answer(trust)
 	return rep, err
 }
 
@@ -113,7 +113,7 @@ func TestResumeRecordings(t *testing.T) {
 	for n := 0; n < chunks; n += 3 {
 		require.NoError(t, os.RemoveAll(s.trust.Resume))
 		s.interrupt(n)
-		rep, err, resumed := s.answer(s.trust)
+		rep, resumed, err := s.answer(s.trust)
 		require.NoError(t, err)
 		require.Equal(t, want, rep, "interrupted at %d", n)
 		require.NoFileExists(t, s.trust.Resume)
@@ -170,7 +170,7 @@ func TestResumeRecordingsThatChange(t *testing.T) {
 				s.interrupt(n)
 				c.change(s)
 				want, wantErr := s.anew()
-				rep, err, resumed := s.answer(s.trust)
+				rep, resumed, err := s.answer(s.trust)
 				if wantErr == nil {
 					require.NoError(t, err)
 				} else {
@@ -214,7 +214,7 @@ func TestRecordingsApart(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &RecordingReport{Rests: 5}, rep.Recordings)
 	s.interrupt(20)
-	again, err, resumed := s.answer(s.trust)
+	again, resumed, err := s.answer(s.trust)
 	require.NoError(t, err)
 	require.Equal(t, rep, again)
 	require.NotNil(t, resumed)
