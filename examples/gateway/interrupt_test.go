@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -75,7 +76,10 @@ func TestInterruptedCommands(t *testing.T) {
 						cancel()
 					}
 				}, in(dir)...)
-				if at < told { // at its end there is nothing to interrupt
+				if at == 1 { // later it may have come to its end, told by fewer steps than before
+					require.Equal(t, exitError, code, errs)
+				}
+				if code != 0 {
 					require.Equal(t, exitError, code, errs)
 					require.Contains(t, errs, c.message)
 				}
@@ -124,14 +128,20 @@ func lineSet(t *testing.T, path string) []string {
 	return slices.Sorted(maps.Keys(lines))
 }
 
+// sizes returns how large the files below dir are, but for those that are being put in
+// the place of others.
 func sizes(t *testing.T, dir string) map[string]int64 {
 	t.Helper()
 	all := map[string]int64{}
 	require.NoError(t, fs.WalkDir(os.DirFS(dir), ".", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
-			st, serr := d.Info()
-			require.NoError(t, serr)
-			all[name] = st.Size()
+			var st fs.FileInfo
+			if st, err = d.Info(); err == nil {
+				all[name] = st.Size()
+			}
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
 		}
 		return err
 	}))
