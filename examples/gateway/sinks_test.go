@@ -229,9 +229,6 @@ func bucketSink(s *sink) {
 // Dead sinks, each in its own way, under load: the gateway answers as if there were
 // none, what they cost is bounded, and when they live, each gets every event.
 func TestDeadSinks(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes a while")
-	}
 	dir := t.TempDir()
 	t.Chdir(dir)
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))

@@ -9,24 +9,14 @@ import (
 // holds mu.
 func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 	c := bk.c
-	n := len(frame)
 	code := sqlstate(frame[wire.HeaderLen:])
 	own := e != nil && e.refused != nil
 	if own {
-		bk.replace(b, n, e.refused.append(nil, msgErrorResponse))
+		bk.replace(b, len(frame), e.refused.append(nil, msgErrorResponse))
 	} else {
 		x := bk.textExchange(e, false)
-		shown, err := bk.unproven(frame)
-		if err == nil && x != nil {
-			shown, err = tapMessage(x, shown)
-		}
-		if err != nil {
+		if err := bk.show(x, b, frame); err != nil {
 			return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "an error cannot be shown", Err: err}
-		}
-		if &shown[0] != &frame[0] {
-			bk.replace(b, n, shown)
-		} else {
-			bk.keep(n)
 		}
 	}
 	c.copying = nil
