@@ -1,11 +1,9 @@
 package ssh
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"hash"
 	"io"
 	"path"
@@ -144,27 +142,6 @@ func badSFTP(side protocol.Side, what string) error {
 	return &protocol.Fault{Side: side, Msg: "the file transfer broke the protocol: " + what}
 }
 
-// message reads one message with its length into buf, which grows as needed.
-func message(r *bufio.Reader, buf []byte, side protocol.Side) ([]byte, error) {
-	head, err := r.Peek(5)
-	if err != nil {
-		if err == io.EOF && len(head) > 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		return buf[:0], err
-	}
-	n := int(binary.BigEndian.Uint32(head))
-	if n < 1 || n > maxSFTP {
-		return buf[:0], badSFTP(side, fmt.Sprintf("a message of %d bytes", uint32(n)))
-	}
-	if n += 4; cap(buf) < n {
-		buf = make([]byte, n)
-	}
-	buf = buf[:n]
-	_, err = io.ReadFull(r, buf)
-	return buf, err
-}
-
 // A fields reads the fields of a message.
 type fields struct {
 	b   []byte
@@ -214,37 +191,24 @@ func (f *fields) path() string {
 // requests reads the client's messages, asks about what they name and passes on
 // what is allowed.
 func (s *sftp) requests(src io.Reader, dst io.Writer) error {
-	r := bufio.NewReaderSize(src, chunk)
-	var buf []byte
-	for {
-		var err error
-		if buf, err = message(r, buf, protocol.SideClient); err != nil {
-			return ended(err)
+	m := newMessages(src, dst.Write, protocol.SideClient)
+	return m.each(func(msg []byte) error {
+		if msg[4] != fxpRead && msg[4] != fxpWrite { // it may be held
+			if err := m.flush(); err != nil {
+				return err
+			}
 		}
-		pass, err := s.asked(buf)
-		if err != nil {
+		if pass, err := s.asked(msg); err != nil || !pass {
 			return err
 		}
-		if !pass {
-			continue
+		m.pass()
+		if msg[4] != fxpInit {
+			return nil
 		}
-		if buf[4] == fxpInit { // and ask for the home folder
-			buf = append(buf, 0, 0, 0, 10, fxpRealpath)
-			buf = binary.BigEndian.AppendUint32(buf, homeID)
-			buf = append(buf, 0, 0, 0, 1, '.')
-		}
-		if _, err := dst.Write(buf); err != nil {
-			return err
-		}
-	}
-}
-
-// ended turns the orderly end of a stream into nil.
-func ended(err error) error {
-	if err == io.EOF {
-		return nil
-	}
-	return err
+		home := []byte{0, 0, 0, 10, fxpRealpath} // of the gateway itself
+		home = binary.BigEndian.AppendUint32(home, homeID)
+		return m.write(append(home, 0, 0, 0, 1, '.'))
+	})
 }
 
 // asked looks at one message of the client. It reports whether it is to be
@@ -491,43 +455,35 @@ func (s *sftp) answer(id uint32, code uint32, msg string) error {
 	b = append(b, msg...)
 	b = binary.BigEndian.AppendUint32(b, 0) // no language
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	return s.write(s.c.client, b)
+	_, err := s.write(s.c.client, b)
+	return err
 }
 
-func (s *sftp) write(w io.Writer, b []byte) error {
+func (s *sftp) write(w io.Writer, b []byte) (int, error) {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
 	n, err := w.Write(b)
 	s.c.bytes.Add(int64(n))
-	return err
+	return n, err
 }
 
 // replies passes the target's answers on and notes what they say.
 func (s *sftp) replies(dst io.Writer, src io.Reader) error {
 	defer s.homeOnce.Do(func() { close(s.homeKnown) })
-	r := bufio.NewReaderSize(src, chunk)
-	var buf []byte
-	for {
-		var err error
-		if buf, err = message(r, buf, protocol.SideTarget); err != nil {
-			return ended(err)
-		}
-		if err := s.answered(buf); err != nil {
+	m := newMessages(src, func(b []byte) (int, error) { return s.write(dst, b) }, protocol.SideTarget)
+	return m.each(func(msg []byte) error {
+		if err := s.answered(msg); err != nil {
 			return err
 		}
-		if buf[4] == fxpVersion {
-			continue // until the home folder is known
+		switch {
+		case msg[4] == fxpVersion: // waits until the home folder is known
+			return nil
+		case s.atHome(msg):
+			return m.write(s.version)
 		}
-		if s.atHome(buf) {
-			if err := s.write(dst, s.version); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := s.write(dst, buf); err != nil {
-			return err
-		}
-	}
+		m.pass()
+		return nil
+	})
 }
 
 // answered looks at one message of the target.

@@ -1,11 +1,11 @@
 package ssh
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
 	"testing"
+	"testing/iotest"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -17,28 +17,35 @@ func FuzzSFTPMessages(f *testing.F) {
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 3})
 	f.Add([]byte{0, 0, 0, 9, 13, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r := bufio.NewReaderSize(bytes.NewReader(in), chunk)
-		var buf []byte
-		var out []byte
-		for {
-			var err error
-			if buf, err = message(r, buf, protocol.SideClient); err != nil {
-				var bad *protocol.Fault
-				if err != io.EOF && err != io.ErrUnexpectedEOF && !errors.As(err, &bad) {
-					t.Fatal(err)
-				}
-				break
+		var out, passed []byte
+		m := newMessages(iotest.HalfReader(bytes.NewReader(in)), func(b []byte) (int, error) {
+			passed = append(passed, b...)
+			return len(b), nil
+		}, protocol.SideClient)
+		var want []byte
+		err := m.each(func(msg []byte) error {
+			if len(msg) > maxSFTP+4 || len(msg) < 5 {
+				t.Fatalf("a message of %d bytes", len(msg))
 			}
-			if len(buf) > maxSFTP+4 || len(buf) < 5 {
-				t.Fatalf("a message of %d bytes", len(buf))
+			out = append(out, msg...)
+			if msg[4]%2 == 0 {
+				want = append(want, msg...)
+				m.pass()
 			}
-			out = append(out, buf...)
 			s := newSFTP(nil)
 			q := &request{}
-			fs := &fields{b: buf[5:]}
-			if op := s.names(buf[4], fs, q); op != nil && !fs.bad && (op.Access == 0 || len(op.Objects) == 0) {
+			fs := &fields{b: msg[5:]}
+			if op := s.names(msg[4], fs, q); op != nil && !fs.bad && (op.Access == 0 || len(op.Objects) == 0) {
 				t.Fatalf("an operation without access or object: %+v", op)
 			}
+			return nil
+		})
+		var bad *protocol.Fault
+		if err != nil && err != io.ErrUnexpectedEOF && !errors.As(err, &bad) {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(passed, want) {
+			t.Fatal("what was written is not what was passed")
 		}
 		if !bytes.HasPrefix(in, out) {
 			t.Fatal("what was read is not what was sent")
