@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -37,9 +38,11 @@ type pending struct {
 	cancel context.CancelCauseFunc
 	held   chan struct{} // closed when it waits for a decision
 	w      protocol.Waiting
-	done   chan struct{} // closed when x or err is there
+	done   chan struct{} // closed when x or err is there, or it has run
 	x      *protocol.Exchange
 	err    error
+
+	settled atomic.Bool // it runs, or its client does not wait any more
 
 	// Guarded by the server's waiting.mu.
 	taken   bool      // the answer is somebody's
@@ -71,40 +74,60 @@ func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(cont
 	return err
 }
 
-// begin has the operation decided. ctx ends when the client leaves, which
-// withdraws what is held.
-func (q *request) begin(ctx context.Context, op *protocol.Operation) (*protocol.Exchange, error) {
+// execute has the operation decided, and runs it on the same goroutine, whose stack
+// has grown as that needs it: each stream of HTTP/2 has a new one. A client that
+// leaves withdraws what is held.
+func (q *request) execute(op *protocol.Operation) error {
 	ps := q.session.ps
-	own, cancel := context.WithCancelCause(ps.Context())
+	ctx, cancel := context.WithCancelCause(ps.Context())
 	p := &pending{q: q, cancel: cancel, held: make(chan struct{}), done: make(chan struct{}), over: make(chan struct{})}
+	ran := context.WithValue(ctx, http.ServerContextKey, q.in.Context().Value(http.ServerContextKey)) // httputil looks for it
 	q.session.run(func() {
 		defer close(p.done)
 		p.err = protocol.Guard(func() (err error) {
-			p.x, err = ask(context.WithValue(own, pendingKey{}, p), ps, op)
-			return err
+			p.x, err = ask(context.WithValue(ctx, pendingKey{}, p), ps, op)
+			if err != nil || p.settled.Swap(true) {
+				return err
+			}
+			q.x = p.x
+			return q.run(ran)
 		})
 	})
-	held, late := p.held, (<-chan time.Time)(nil)
+	held, left, ended, late := p.held, q.in.Context().Done(), ctx.Done(), (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-p.done:
 			cancel(nil)
-			return p.x, p.err
+			return p.err
 		case <-held:
 			held = nil
 			t := time.NewTimer(q.patience())
 			defer t.Stop()
 			late = t.C
+			continue
 		case <-late:
-			return nil, q.detach(p)
-		case <-ctx.Done():
-			cancel(context.Cause(ctx))
-			<-p.done
-			if p.x != nil { // it was decided at the same moment
-				p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
+			if late = nil; !p.settled.Swap(true) {
+				return q.detach(p)
 			}
-			return nil, context.Cause(ctx)
+			continue
+		case <-left:
+			left = nil
+			cancel(protocol.ErrClientGone)
+		case <-ended: // the session has
+			ended = nil
 		}
+		if !p.settled.Swap(true) {
+			p.withdrawn()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// withdrawn waits until p, which was canceled, is over.
+func (p *pending) withdrawn() {
+	<-p.done
+	if p.x != nil { // it was decided at the same moment
+		p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
 	}
 }
 
@@ -159,10 +182,7 @@ func (q *request) detach(p *pending) error {
 	if len(s.held.by) >= maxHeld || ticket == "" || s.held.by[ticket] != nil {
 		s.held.mu.Unlock()
 		p.cancel(errWithdrawn)
-		<-p.done
-		if p.x != nil {
-			p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
-		}
+		p.withdrawn()
 		return refuse(http.StatusServiceUnavailable, "needs approval, and too many requests are waiting already")
 	}
 	if s.held.by == nil {
@@ -213,10 +233,7 @@ func (p *pending) keep(s *Server, ticket string) {
 		return
 	}
 	p.cancel(errWithdrawn)
-	<-p.done
-	if p.x != nil {
-		p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
-	}
+	p.withdrawn()
 }
 
 // later is the answer to who has to come back.
@@ -230,8 +247,10 @@ func (p *pending) later(prefix, ticket string) error {
 }
 
 // collect answers a held request whose ticket the client has.
-func (q *request) collect(ctx context.Context, ticket string) error {
-	s := q.c.s
+func (q *request) collect(ticket string) error {
+	s, session := q.c.s, q.session.ps.Context()
+	ctx, stop := leaving(q.in)
+	defer stop()
 	gone := refuse(http.StatusNotFound, "nothing of yours waits here: it was answered, withdrawn, or is somebody else's")
 	s.held.mu.Lock()
 	p := s.held.by[ticket]
@@ -249,6 +268,8 @@ func (q *request) collect(ctx context.Context, ticket string) error {
 		ready = true
 	case <-t.C:
 	case <-ctx.Done():
+	case <-session.Done():
+		ctx = session
 	}
 	s.held.mu.Lock()
 	p.callers--

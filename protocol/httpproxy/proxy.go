@@ -154,20 +154,14 @@ func (q *request) serve() (err error) {
 	if k.kind != "bearer" && sameOrigin.Check(q.in) != nil {
 		return refuse(http.StatusForbidden, "a page of another origin wants to change something")
 	}
-	// The client's leaving and the session's end are two causes.
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(q.in.Context()))
-	defer cancel(nil)
-	defer context.AfterFunc(q.in.Context(), func() { cancel(protocol.ErrClientGone) })()
-	if q.session, err = q.c.session(ctx, q.in, name, k); err != nil {
+	if q.session, err = q.c.session(q.in, name, k); err != nil {
 		if k.kind == "cookie" && isChallenge(err) && q.navigates() {
-			return q.login(ctx) // the token in it has expired
+			return q.login(q.in.Context()) // the token in it has expired
 		}
 		return err
 	}
 	defer q.c.release(q.session)
 	defer q.end() // before the session may close
-	ps := q.session.ps
-	defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
 	q.target = q.session.target
 	if q.path, bad = q.target.pathAt(q.path); bad != nil {
 		bad.header = closing(nil)
@@ -175,7 +169,7 @@ func (q *request) serve() (err error) {
 	}
 
 	if rest := q.inner(); strings.HasPrefix(rest, own) {
-		return q.ours(ctx, strings.TrimPrefix(rest, own))
+		return q.ours(strings.TrimPrefix(rest, own))
 	}
 	if q.target.auth == "query" && hasParameter(p.query, q.target.name) {
 		return badRequest("the query has the parameter %s, which is the gateway's to set", q.target.name)
@@ -184,10 +178,17 @@ func (q *request) serve() (err error) {
 	if err != nil {
 		return err
 	}
-	if q.x, err = q.begin(ctx, op); err != nil {
-		return err
+	return q.execute(op)
+}
+
+// leaving returns a context that ends when the client leaves, for that reason.
+func leaving(r *http.Request) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	unhook := context.AfterFunc(r.Context(), func() { cancel(protocol.ErrClientGone) })
+	return ctx, func() {
+		unhook()
+		cancel(nil)
 	}
-	return q.run(ctx)
 }
 
 // run sends what was allowed and answers with what comes back.
@@ -234,9 +235,9 @@ func hasParameter(query, name string) bool {
 }
 
 // ours answers for the gateway's own paths.
-func (q *request) ours(ctx context.Context, path string) error {
+func (q *request) ours(path string) error {
 	if ticket, ok := strings.CutPrefix(path, "held/"); ok && q.in.Method == http.MethodGet {
-		return q.collect(ctx, ticket)
+		return q.collect(ticket)
 	}
 	if path != "whoami" {
 		return refuse(http.StatusNotFound, "the gateway has no such page")

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -133,7 +134,7 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 	}
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
 	c := &conn{s: s, h: h, raw: raw, sessions: map[sessionKey]*session{}}
-	nc, h2, err := c.start(ctx, &stalling{raw, s.stallTimeout()})
+	nc, h2, err := c.start(ctx, &stalling{Conn: raw, timeout: s.stallTimeout()})
 	if err != nil {
 		return err
 	}
@@ -243,18 +244,36 @@ func (l *oneConn) end() {
 // Addr returns the address of the connection's own end.
 func (l *oneConn) Addr() net.Addr { return l.addr }
 
-// stalling is a connection to a client that has to take what is written.
+// stalling is a connection to a client that has to take what is written, within
+// timeout and an eighth of it: a deadline for each write would cost more than it.
 type stalling struct {
 	net.Conn
 	timeout time.Duration
+	set     atomic.Pointer[time.Time] // when the deadline was; nil: somebody has set another
 }
 
 // Write implements net.Conn.
 func (c *stalling) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, err
+	now := time.Now()
+	if set := c.set.Load(); set == nil || now.Sub(*set) > c.timeout/8 {
+		if err := c.Conn.SetWriteDeadline(now.Add(c.timeout + c.timeout/8)); err != nil {
+			return 0, err
+		}
+		c.set.Store(&now)
 	}
 	return c.Conn.Write(b)
+}
+
+// SetDeadline implements net.Conn. It counts until the next write.
+func (c *stalling) SetDeadline(t time.Time) error {
+	defer c.set.Store(nil)
+	return c.Conn.SetDeadline(t)
+}
+
+// SetWriteDeadline implements net.Conn. It counts until the next write.
+func (c *stalling) SetWriteDeadline(t time.Time) error {
+	defer c.set.Store(nil)
+	return c.Conn.SetWriteDeadline(t)
 }
 
 // prefixed is a connection of which the first bytes were read already.

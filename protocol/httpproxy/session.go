@@ -45,7 +45,7 @@ type session struct {
 
 // session returns the session of k at the target named, opened if this is the
 // first request of its kind on the connection. The caller releases it.
-func (c *conn) session(ctx context.Context, r *http.Request, name string, k *credential) (*session, error) {
+func (c *conn) session(r *http.Request, name string, k *credential) (*session, error) {
 	key := sessionKey{name, k.kind, k.user, k.sum}
 	for {
 		s, ours, err := c.take(key)
@@ -53,13 +53,13 @@ func (c *conn) session(ctx context.Context, r *http.Request, name string, k *cre
 			return nil, err
 		}
 		if ours {
-			return s, c.open(ctx, r, s, name, k)
+			return s, c.open(r, s, name, k)
 		}
 		select {
 		case <-s.opened:
-		case <-ctx.Done():
+		case <-r.Context().Done():
 			c.release(s)
-			return nil, context.Cause(ctx)
+			return nil, protocol.ErrClientGone
 		}
 		switch {
 		case s.err != nil:
@@ -114,8 +114,10 @@ func (c *conn) take(key sessionKey) (s *session, ours bool, err error) {
 }
 
 // open logs in.
-func (c *conn) open(ctx context.Context, r *http.Request, s *session, name string, k *credential) error {
+func (c *conn) open(r *http.Request, s *session, name string, k *credential) error {
 	defer close(s.opened)
+	ctx, stop := leaving(r)
+	defer stop()
 	login := &protocol.Login{Protocol: c.s.Name(), User: k.user, Resource: name, Remote: c.raw.RemoteAddr(), TLS: c.tls,
 		Tool: tool(r), Proof: k.proof, WhileHeld: c.whileHeld}
 	ps, err := c.h.Open(ctx, login)
