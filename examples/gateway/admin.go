@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -52,6 +53,15 @@ func (s *adminSettings) url() string {
 	return "http://" + s.Address
 }
 
+// absent answers for pages that the configuration does not ask for.
+func absent(setting string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = fmt.Fprintf(w, "{\"error\": \"the gateway's configuration has no %s, so this is for nobody\"}\n", setting)
+	})
+}
+
 // listenAdmin opens the listener and returns what serves it. Whoever decides
 // logs in by the same steps as everybody else.
 func listenAdmin(s adminSettings, gw *gateway.Gateway, b *approval.Broker, pages map[string]http.Handler, log *slog.Logger) (net.Listener, *http.Server, error) {
@@ -64,6 +74,12 @@ func listenAdmin(s adminSettings, gw *gateway.Gateway, b *approval.Broker, pages
 	}
 	for path, page := range pages {
 		mux.Handle(path, page)
+	}
+	for path, setting := range map[string]string{"/approvals": "step approve", "/audit": "audit", "/sessions": "sessions", "/sealed": "audit"} {
+		if _, on := pages[path]; !on && (b == nil || path != "/approvals") {
+			mux.Handle(path, absent(setting))
+			mux.Handle(path+"/", absent(setting))
+		}
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute,
