@@ -3,6 +3,7 @@ package mysql_test
 import (
 	"database/sql"
 	"flag"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,7 +67,15 @@ var ways = []way{
 	{"explained", true, inSteps("EXPLAIN FORMAT=JSON QUERY", "EXPLAIN EXTENDED QUERY", "SHOW WARNINGS")},
 	{"analyzed", true, inSteps("ANALYZE FORMAT=JSON QUERY")},
 	{"returned", false, inSteps("DELETE FROM sales WHERE id = 0 RETURNING *", "DELETE FROM sales WHERE id = 0 RETURNING (SELECT COUNT(*) FROM (QUERY) q)")},
-	{"variable", false, inSteps("SELECT * FROM (QUERY) q LIMIT 1 INTO @a", "SELECT @a")},
+	{"variable", false, inSteps("SET @a = NULL", "SELECT * FROM (QUERY) q LIMIT 1 INTO @a", "SELECT @a")},
+}
+
+// rows are those of an answer in an order that tells nothing: few of the queries have
+// one.
+func rows(answer string) string {
+	lines := strings.Split(answer, "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 // TestTaint asks random queries in all ways through a gateway. No mark comes
@@ -123,7 +132,7 @@ func TestTaint(t *testing.T) {
 					failed.Add(1)
 				case m.Clean:
 					clean.Add(1)
-					if gotErr != nil || !w.own && got != want {
+					if gotErr != nil || !w.own && rows(got) != rows(want) {
 						over.Add(1)
 						t.Logf("seed %d, %s: nothing here has a mark, but the answer is another: %v\n%.300q\n%.300q\n%s", seed, w.name, gotErr, want, got, q)
 					}
