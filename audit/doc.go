@@ -87,8 +87,9 @@
 // A recording of a terminal or a command is a file of its own ([Asciicast]), whose
 // bytes are hashed into the journal chunk by chunk, each behind an fsync: at most
 // five seconds or 1 MiB of it are not in the proof when a crash comes, and what is
-// there plays to its last whole line. [Trust.Verify] checks all that are left in
-// [Trust.Recordings]; one that is bad, or that was moved away, does not keep others from it.
+// there plays to its last whole line. [Trust.Verify] checks all that are in
+// [Trust.Recordings] or in the [Trust.Archive]; one that is bad, or in neither, does
+// not keep others from it.
 //
 // # Questions
 //

@@ -102,7 +102,7 @@ type segment struct {
 	path   string
 	fetch  func() (*os.File, error) // nil: it is at path
 
-	version string // of what fetch gets
+	archived Archived // what fetch gets
 }
 
 func segmentFile(number uint64) string { return fmt.Sprintf("%010d%s", number, segmentSuffix) }

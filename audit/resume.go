@@ -36,7 +36,7 @@ const saveEvery = time.Second
 const maxResume = 256 << 20
 
 // resumeVersion is that of what the file holds.
-const resumeVersion = 1
+const resumeVersion = 2
 
 // A stopped is how far a verification had got: what it knew behind a segment.
 type stopped struct {
@@ -104,15 +104,16 @@ func (v *verifier) stampAll(segs []segment) error {
 		return nil
 	}
 	for _, s := range segs {
-		at := stamp{Archived: s.version}
+		at := s.archived.stamp()
 		if s.fetch == nil {
 			st, err := os.Stat(s.path)
 			if err != nil {
 				return err
 			}
-			if at = stampOf(st, v.often); at == (stamp{}) {
-				at.Size = -1 // it will not be this when it is looked at again
-			}
+			at = stampOf(st, v.often)
+		}
+		if at == (stamp{}) {
+			at.Changed = time.Now().UnixNano() // it will not be this when it is looked at again
 		}
 		at.Number = s.number
 		v.stamps = append(v.stamps, at)
@@ -128,7 +129,7 @@ func (t *Trust) asked() string {
 		}
 		return list
 	}
-	b, err := json.Marshal([]any{t.Heads, names(t.Keys), t.Checkpoints, names(t.Witnesses), t.Quorum, t.Apart, t.Archive != nil, t.Recordings})
+	b, err := json.Marshal([]any{t.Heads, names(t.Keys), t.Checkpoints, names(t.Witnesses), t.Quorum, t.Apart, t.Archive != nil, t.Recordings, t.ArchivedRecordings})
 	if err != nil {
 		return ""
 	}
@@ -138,7 +139,7 @@ func (t *Trust) asked() string {
 
 // takeUp goes on where a verification was interrupted, and returns how many of
 // segs it had read. It begins anew if anything is not as it was then.
-func (v *verifier) takeUp(w *walker, segs []segment) (done int, err error) {
+func (v *verifier) takeUp(ctx context.Context, w *walker, segs []segment) (done int, err error) {
 	if v.Resume == "" {
 		return 0, nil
 	}
@@ -165,9 +166,11 @@ func (v *verifier) takeUp(w *walker, segs []segment) (done int, err error) {
 	v.since, v.read = s.Since, len(s.Read)
 	v.stopped = *s
 	v.stopped.Files, v.stopped.Chunks = nil, nil
-	v.rep.Resumed = &Resumed{Since: s.Since, Segments: len(s.Read), Events: s.Seq + 1}
+	v.at, v.rep.Resumed = s.Seq, &Resumed{Since: s.Since, Segments: len(s.Read), Events: s.Seq + 1}
 	if v.recordings != nil {
-		v.recordings.takeUp(s)
+		if err := v.recordings.takeUp(ctx, s); err != nil {
+			return 0, err
+		}
 	}
 	v.rep.First, v.rep.Kinds, v.rep.Bytes = s.First, maps.Clone(s.Kinds), s.Bytes
 	v.damages = append(v.damages, s.Damages...)

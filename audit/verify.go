@@ -85,7 +85,8 @@ type Trust struct {
 	Witnesses []note.Verifier
 	Quorum    int
 
-	// Archive, if not nil, has the segments that are not in the directory.
+	// Archive, if not nil, has the segments that are not in the directory, and the
+	// recordings that are not in their folder.
 	Archive Archive
 
 	// Apart accepts that the first segments, or the last, are elsewhere, as long
@@ -98,10 +99,16 @@ type Trust struct {
 	// Recordings, if not empty, is the folder of the recordings, of which each chunk
 	// that the journal has is compared with its file, and nothing may be behind the
 	// last one but what a crash has left. A bad file does not keep others from being
-	// checked. One that is not there was moved away, or removed: the Report names it.
+	// checked. One that is not there is read from the Archive, once, when its end is
+	// met; if there is none either, it was moved away, or removed: the Report names it.
 	Recordings string
 
-	// Progress, if not nil, is told how many events are verified, now and then.
+	// ArchivedRecordings asks for those that the Archive has where there is no folder
+	// of others.
+	ArchivedRecordings bool
+
+	// Progress, if not nil, is told how many events are verified, now and then, and
+	// while something long is read from the Archive the same again and again.
 	Progress func(verified uint64)
 
 	// Resume, if not empty, is a file that keeps how far Verify has got until it
@@ -131,8 +138,9 @@ func Verify(dir string, known ...Head) (Report, error) {
 func (t Trust) Verify(ctx context.Context, dir string) (Report, error) {
 	rep := Report{Kinds: map[Kind]uint64{}}
 	v := verifier{Trust: t, dir: dir, rep: &rep, heads: map[uint64]Head{}, gaps: map[place]bool{}, pause: saveEvery}
-	if t.Recordings != "" {
-		v.recordings = &recordings{dir: t.Recordings, files: map[string]*recorded{}, open: map[string]*recorded{}, keeps: t.Resume != "", often: t.often, read: map[Recording]stamp{}}
+	if t.Recordings != "" || t.ArchivedRecordings {
+		v.recordings = &recordings{dir: t.Recordings, archive: t.Archive, watched: v.watched, files: map[string]*recorded{}, open: map[string]*recorded{},
+			keeps: t.Resume != "", often: t.often, read: map[Recording]stamp{}}
 	}
 	if err := v.verify(ctx); err != nil {
 		return rep, fmt.Errorf("journal %s: %w", dir, err)
@@ -172,6 +180,8 @@ type verifier struct {
 
 	recordings *recordings // nil if they are not asked about
 
+	at uint64 // the event that is looked at
+
 	// For Resume.
 	since   time.Time // when reading began
 	saved   time.Time
@@ -209,24 +219,30 @@ func (v *verifier) verify(ctx context.Context) error {
 	if len(segs) == 0 {
 		return errNoSegments
 	}
+	if r := v.recordings; r != nil {
+		if r.dir == "" && r.archive == nil {
+			return errors.New("there is no archive that could have recordings")
+		}
+		if err := r.look(ctx); err != nil {
+			return err
+		}
+	}
 	v.rep.Segments = len(segs)
 	v.since, v.saved, v.before = time.Now().UTC(), time.Now(), len(v.damages)
 	w := walker{visit: func(f *frame) error {
-		if v.rep.Kinds[f.head.kind]++; f.head.seq%1024 == 0 || f.head.kind == RecordingChunk {
-			if err := interrupted(ctx); err != nil {
+		v.at = f.head.seq
+		if v.rep.Kinds[f.head.kind]++; v.at%1024 == 0 || f.head.kind == RecordingChunk {
+			if err := v.alive(ctx); err != nil {
 				return err
 			}
-			if v.Progress != nil {
-				v.Progress(f.head.seq)
-			}
 		}
-		return v.frame(f)
+		return v.frame(ctx, f)
 	}, damaged: v.damaged}
 	w.behind = func() error { return v.stop(&w) }
 	if err := v.stampAll(segs); err != nil {
 		return err
 	}
-	done, err := v.takeUp(&w, segs)
+	done, err := v.takeUp(ctx, &w, segs)
 	if err != nil {
 		return err
 	}
@@ -258,7 +274,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	u.leaves(func(leaf []byte) bool {
 		v.rep.Pending++
 		if v.recordings != nil {
-			err = v.recorded(leaf)
+			err = v.recorded(ctx, leaf)
 		}
 		return err == nil
 	})
@@ -277,6 +293,9 @@ func (v *verifier) verify(ctx context.Context) error {
 		return err
 	}
 	if r := v.recordings; r != nil {
+		if err := r.rest(ctx, v.save); err != nil {
+			return err
+		}
 		v.rep.Recordings = r.report()
 		if r.again > 0 {
 			if v.rep.Resumed == nil {
@@ -288,17 +307,30 @@ func (v *verifier) verify(ctx context.Context) error {
 	return v.over()
 }
 
+// alive returns ctx's cause if it has ended, and tells how far it is.
+func (v *verifier) alive(ctx context.Context) error {
+	if err := interrupted(ctx); err != nil {
+		return err
+	}
+	if v.Progress != nil {
+		v.Progress(v.at)
+	}
+	return nil
+}
+
 // recorded checks what a leaf says of a recording, if it does.
-func (v *verifier) recorded(leaf []byte) error {
+func (v *verifier) recorded(ctx context.Context, leaf []byte) error {
 	e, err := ParseEvent(leaf)
 	if err != nil || e.Recording == nil {
 		return err
 	}
-	v.recordings.chunk(e.Recording, v.rep.First > 0)
+	if err := v.recordings.chunk(ctx, e.Recording, v.rep.First > 0); err != nil {
+		return err
+	}
 	return v.save()
 }
 
-func (v *verifier) frame(f *frame) error {
+func (v *verifier) frame(ctx context.Context, f *frame) error {
 	v.rep.Bytes += int64(len(f.leaf))
 	if f.head.kind == JournalGap {
 		e, err := ParseEvent(f.leaf)
@@ -311,7 +343,7 @@ func (v *verifier) frame(f *frame) error {
 		v.gaps[place{e.Journal.Segment, e.Journal.Offset}] = true
 	}
 	if f.head.kind == RecordingChunk && v.recordings != nil {
-		if err := v.recorded(f.leaf); err != nil {
+		if err := v.recorded(ctx, f.leaf); err != nil {
 			return err
 		}
 	}

@@ -257,7 +257,7 @@ func (r *round) session(ctx context.Context, id string) error {
 		if err != nil || !e.Type().IsRegular() {
 			break
 		}
-		name := "recordings/" + id + "/" + e.Name()
+		name := recordings + id + "/" + e.Name()
 		var st fs.FileInfo
 		if st, err = e.Info(); err != nil {
 			break

@@ -11,23 +11,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/audit/store"
 	"github.com/sallyport-dev/gateway/audit/store/s3"
 	"github.com/sallyport-dev/gateway/protocol"
 )
 
-// The whole way with a bucket: S3_TEST names one of a service that somebody runs,
-// "endpoint bucket access-key secret-key"; without it, it is in memory.
-func TestInABucket(t *testing.T) {
+// aBucket is one of a service that somebody runs if S3_TEST names it, "endpoint bucket
+// access-key secret-key", and else in memory.
+func aBucket(t *testing.T) store.Store {
+	t.Helper()
 	at := strings.Fields(os.Getenv("S3_TEST"))
 	if len(at) != 4 {
 		mem := s3mem.New()
 		require.NoError(t, mem.CreateBucket("evidence"))
 		srv := httptest.NewServer(gofakes3.New(mem).Server())
-		defer srv.Close()
+		t.Cleanup(srv.Close)
 		at = []string{srv.URL, "evidence", "id", "secret"}
 	}
 	s, err := s3.New(s3.Config{Endpoint: at[0], Region: "us-east-1", Bucket: at[1], Prefix: "archive-" + protocol.NewID() + "/", AccessKey: at[2], SecretKey: protocol.NewSecret(at[3])})
 	require.NoError(t, err)
+	return s
+}
+
+// The whole way with a bucket.
+func TestInABucket(t *testing.T) {
+	s := aBucket(t)
 	w := newWorld(t)
 	j := w.open()
 	w.sessions(j, 20)

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -15,7 +16,7 @@ import (
 )
 
 // A Copy is a journal in a store. It is an [audit.Archive], so that audit.Trust
-// reads its segments where they are.
+// reads its segments and recordings where they are.
 type Copy struct {
 	Store  store.Store
 	Origin string // the journal's id
@@ -39,22 +40,44 @@ func Journals(ctx context.Context, s store.Store) (ids []string, err error) {
 }
 
 // Segments implements [audit.Archive].
-func (c Copy) Segments(ctx context.Context) (map[string]string, error) {
-	files := map[string]string{}
-	for o, err := range c.Store.List(ctx, c.Origin+"/") {
+func (c Copy) Segments(ctx context.Context) (map[string]audit.Archived, error) {
+	return c.list(ctx, "", func(name string) bool { return !strings.Contains(name, "/") && strings.HasSuffix(name, ".journal") })
+}
+
+// Recordings implements [audit.Archive].
+func (c Copy) Recordings(ctx context.Context) (map[string]audit.Archived, error) {
+	return c.list(ctx, recordings, func(string) bool { return true })
+}
+
+// recordings is where the recordings are, below the journal's id.
+const recordings = "recordings/"
+
+// list returns the objects below a folder of the journal.
+func (c Copy) list(ctx context.Context, folder string, is func(name string) bool) (map[string]audit.Archived, error) {
+	files := map[string]audit.Archived{}
+	for o, err := range c.Store.List(ctx, c.Origin+"/"+folder) {
 		if err != nil {
 			return nil, err
 		}
-		if name := strings.TrimPrefix(o.Name, c.Origin+"/"); !strings.Contains(name, "/") && strings.HasSuffix(name, ".journal") {
-			files[name] = fmt.Sprintf("%d %s", o.Size, o.Version)
+		if name, ok := strings.CutPrefix(o.Name, c.Origin+"/"+folder); ok && is(name) {
+			files[name] = audit.Archived{Size: o.Size, Version: o.Version}
 		}
 	}
 	return files, nil
 }
 
-// Open implements [audit.Archive].
-func (c Copy) Open(ctx context.Context, file string) (io.ReadCloser, error) {
+// OpenSegment implements [audit.Archive].
+func (c Copy) OpenSegment(ctx context.Context, file string) (io.ReadCloser, error) {
 	return c.Store.Get(ctx, c.Origin+"/"+file)
+}
+
+// OpenRecording implements [audit.Archive].
+func (c Copy) OpenRecording(ctx context.Context, file string) (io.ReadCloser, error) {
+	name := c.Origin + "/" + recordings + file
+	if err := store.CheckName(name); err != nil {
+		return nil, errors.Join(fs.ErrNotExist, err) // no store can have it
+	}
+	return c.Store.Get(ctx, name)
 }
 
 // Fetch copies what is in the store of the journal to dir: all of it, or, if
@@ -119,8 +142,10 @@ func (c Copy) fetch(ctx context.Context, dir, name string, size int64) error {
 // segments: proofs are fetched to a folder that is removed afterwards, and the
 // segments one after the other. With [audit.Trust.Resume], that folder is its name
 // and ".proofs", and stays when Verify is interrupted; what is in it is held against
-// the events and the checkpoint, and need not be believed. The last events that the checkpoint covers may
-// be in segments that are not sealed yet: see [audit.Report].
+// the events and the checkpoint, and need not be believed. The last events that the
+// checkpoint covers may be in segments that are not sealed yet: see [audit.Report].
+// Recordings are checked if [audit.Trust.ArchivedRecordings] asks for them, or if
+// there is a folder of those that are not in the store yet.
 func (c Copy) Verify(ctx context.Context, t audit.Trust) (audit.Report, error) {
 	dir, err := t.Resume+".proofs", error(nil)
 	if t.Resume != "" {

@@ -67,7 +67,7 @@ func (r *round) recordings(ctx context.Context, before time.Time) error {
 			if serr != nil || !st.Mode().IsRegular() || !st.ModTime().Before(before) {
 				continue
 			}
-			ok, err := r.same(ctx, "recordings/"+d.Name()+"/"+f.Name(), path)
+			ok, err := r.same(ctx, recordings+d.Name()+"/"+f.Name(), path)
 			if err == nil && ok {
 				err = os.Remove(path)
 			}

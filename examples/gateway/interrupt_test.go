@@ -34,6 +34,8 @@ func TestInterruptedCommands(t *testing.T) {
 	require.Zero(t, code, errs)
 	require.NoError(t, os.WriteFile("gateway.pub", []byte(public), 0o600))
 	longJournal(t)
+	code, _, errs = run(t.Context(), nil, "audit", "archive", "-key", "gateway.pub", "-recordings", "recordings", "dir:bucket", "journal")
+	require.Zero(t, code, errs)
 
 	resumed := regexp.MustCompile(`(?m)^(resumed|uploaded|removed) .*\n`)
 	for name, c := range map[string]struct {
@@ -45,6 +47,8 @@ func TestInterruptedCommands(t *testing.T) {
 			func(_ *testing.T, _, out string) any { return resumed.ReplaceAllString(out, "") }},
 		"verify without a file": {[]string{"verify", "-key", "gateway.pub", "-recordings", "recordings", "journal"}, "with -resume it would go on there",
 			func(_ *testing.T, _, out string) any { return out }},
+		"verify a store": {[]string{"verify", "-key", "gateway.pub", "-archived-recordings", "-resume", "IN/resume", "dir:bucket"}, "context canceled",
+			func(_ *testing.T, _, out string) any { return resumed.ReplaceAllString(out, "") }},
 		"index": {[]string{"audit", "query", "-index", "IN/index", "-all", "-format", "csv", "journal"}, "context canceled",
 			func(_ *testing.T, _, out string) any { return out }},
 		"review": {[]string{"audit", "review", "-index", "IN/index", "journal"}, "context canceled",

@@ -43,7 +43,9 @@ then says how it was: the line 'resumed' says when. The file is believed, so kee
 it as you keep the public key.
 
 With -recordings, each recording is compared with what the journal says of it. One
-that is not there was moved away, or removed: it is counted as missing.
+that is not in the folder is read from the store, if there is one; one that is in
+neither was moved away, or removed: it is counted as missing. -archived-recordings
+checks those in the store without a folder.
 `
 
 // keys collects the flags -key: public keys, or files that hold one.
@@ -111,10 +113,11 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	fs.Var(&known, "head", "a `head` that the journal had earlier; may be given several times")
 	fs.Var(&public, "key", "the gateway's public `key`, or a file that holds it; several if the key was changed")
 	recordings := fs.String("recordings", "", "also check the recordings in this `folder`")
+	archived := fs.Bool("archived-recordings", false, "also check the recordings that are in the store")
 	var witnesses witnessKeys
 	fs.Var(&witnesses, "witness", "the public `key` of a witness, or a file that holds it; may be given several times")
 	quorum := fs.Int("quorum", 0, "how many of the witnesses have to have cosigned; 0 is all")
-	from := fs.String("store", "", "where the segments are that are not here: dir:PATH or s3://BUCKET/PREFIX")
+	from := fs.String("store", "", "where the segments and recordings are that are not here: dir:PATH or s3://BUCKET/PREFIX")
 	apart := fs.Bool("apart", false, "segments may have been moved away, if a checkpoint proves their place")
 	resume := fs.String("resume", "", "the `file` that keeps how far it has got, until it is done")
 	fs.Var(&checkpoints, "checkpoint", "a `file` with a checkpoint from earlier; may be given several times")
@@ -122,7 +125,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	if err != nil {
 		return err
 	}
-	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart, Recordings: *recordings, Resume: *resume, Progress: p.progress("verified %d events")}
+	trust := audit.Trust{Heads: known, Keys: public, Checkpoints: checkpoints, Witnesses: witnesses, Quorum: *quorum, Apart: *apart, Recordings: *recordings, ArchivedRecordings: *archived, Resume: *resume, Progress: p.progress("verified %d events")}
 	dir, rep, err := verifyAt(ctx, trust, rest, *path, *from, p.progress("fetched %d proofs"))
 	var damage *audit.DamageError
 	if err != nil && !errors.As(err, &damage) {
@@ -169,6 +172,12 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	}
 	if r := rep.Recordings; r != nil {
 		fmt.Fprintf(&b, "recorded  %d whole, %d without an end, %d missing\n", r.Whole, r.Open, len(r.Missing))
+		if r.Archived > 0 {
+			fmt.Fprintf(&b, "          %d of these were read in the store\n", r.Archived)
+		}
+		if len(r.Missing) > 0 {
+			fmt.Fprintf(&b, "          missing is such as %s: removed, or moved to a store that -store does not name\n", oneLine(r.Missing[0], 200))
+		}
 		if r.Rests > 0 {
 			fmt.Fprintf(&b, "          %d whose begin is in segments that are not here: what is behind that was checked\n", r.Rests)
 		}
