@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,4 +103,69 @@ func must[T any](v T, err error) T {
 		panic(err)
 	}
 	return v
+}
+
+// Recordings that have gone to a store are verified and played there.
+func TestRecordingsInAStore(t *testing.T) {
+	t.Chdir(t.TempDir())
+	run := func(want int, args ...string) (out, errs string) {
+		t.Helper()
+		var o, e strings.Builder
+		p := &program{stdin: strings.NewReader(""), stdout: &o, stderr: &e}
+		require.Equal(t, want, p.main(t.Context(), args), "%v\n%s%s", args, o.String(), e.String())
+		return o.String(), e.String()
+	}
+	public, _ := run(exitOK, "audit", "key", "-name", "gateway.example.com", "gateway.key")
+	require.NoError(t, os.WriteFile("gateway.pub", []byte(public), 0o600))
+	longJournal(t)
+	// Of one session, a recording is young and stays.
+	young := filepath.Join("recordings", "session-3", "7.cast")
+	require.NoError(t, os.WriteFile(young, []byte(`{"version":3}`+"\n"+`[0, "o", "the young one\r\n"]`+"\n"), 0o600))
+	old := time.Now().Add(-48 * time.Hour)
+	for _, f := range append(must(filepath.Glob("journal/*.journal")), must(filepath.Glob("recordings/*/2.cast"))...) {
+		require.NoError(t, os.Chtimes(f, old, old))
+	}
+	run(exitOK, "audit", "archive", "-key", "gateway.pub", "-keep", "24h", "-recordings", "recordings", "dir:bucket", "journal")
+	require.NoFileExists(t, "recordings/session-3/2.cast")
+	require.FileExists(t, young)
+	gone := len(must(filepath.Glob("bucket/*/recordings/*/2.cast")))
+	require.Greater(t, gone, 10)
+
+	out, _ := run(exitOK, "verify", "-key", "gateway.pub", "-apart", "-recordings", "recordings", "journal")
+	require.Regexp(t, `missing is such as session-\d+/2.cast: removed, or moved to a store`, out)
+	out, _ = run(exitOK, "verify", "-key", "gateway.pub", "-recordings", "recordings", "-store", "dir:bucket", "journal")
+	require.Contains(t, out, "recorded  20 whole, 0 without an end, 0 missing\n")
+	require.Contains(t, out, fmt.Sprintf("%d of these were read in the store\n", gone))
+	out, _ = run(exitOK, "verify", "-key", "gateway.pub", "-archived-recordings", "dir:bucket")
+	require.Contains(t, out, fmt.Sprintf("%d of these were read in the store\n", gone))
+	out, _ = run(exitOK, "verify", "-key", "gateway.pub", "dir:bucket")
+	require.NotContains(t, out, "recorded")
+	_, errs := run(exitError, "verify", "-key", "gateway.pub", "-apart", "-archived-recordings", "journal")
+	require.Contains(t, errs, "no archive")
+
+	play := []string{"play", "-speed", "1000", "-idle", "1ms", "-dir", "recordings", "-journal", "journal"}
+	out, errs = run(exitOK, append(play, "-store", "dir:bucket", "session-4")...)
+	require.Equal(t, "what was shown\r\n", out, errs)
+	out, errs = run(exitOK, append(play, "-store", "dir:bucket", "session-3")...)
+	require.Equal(t, "what was shown\r\nthe young one\r\n", out, "those here and those there, in order: %s", errs)
+	require.Regexp(t, `recording 1 of 2: session-3/2.cast`, errs)
+	_, errs = run(exitError, append(play, "session-4")...)
+	require.Regexp(t, `session "session-4" is not in the journal journal, of which the first \d+ events are elsewhere`, errs)
+	require.NoError(t, os.RemoveAll("recordings/session-19"))
+	for _, store := range []string{"", "dir:bucket"} {
+		args := append(play, "session-19")
+		want := "[recording session-19/2.cast is not in the folder: it was moved to a store, from which -store plays it, or removed]"
+		if store != "" {
+			args = append(play, "-store", store, "session-19")
+			want = "[recording session-19/2.cast is neither in the folder nor in the store]"
+		}
+		out, errs = run(exitOK, args...)
+		require.Contains(t, out, "session closed")
+		require.Contains(t, errs, want)
+	}
+	// What is altered in the store is told.
+	file := must(filepath.Glob("bucket/*/recordings/session-4/2.cast"))[0]
+	require.NoError(t, os.WriteFile(file, []byte("something else"), 0o600))
+	out, _ = run(exitError, "verify", "-key", "gateway.pub", "-recordings", "recordings", "-store", "dir:bucket", "journal")
+	require.Regexp(t, `DAMAGED +session-4/2.cast at offset 0: in the archive: `, out)
 }

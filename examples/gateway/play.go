@@ -9,12 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +25,8 @@ of a database, the journal is played: what was asked for, when, what was decided
 what came of it; -statements plays that of any session. The error stream of a command without a
 terminal goes to standard error. With -follow what is recorded is shown while it
 is, of a session also the recordings that are still to come, until the command is
-interrupted. Sealed recordings are played with -identity.
+interrupted. Sealed recordings are played with -identity. Recordings that have gone
+to a store ('audit archive') are played from there with -store. ` + storeHelp + `
 
 What would make the terminal answer or change its settings (titles, clipboard,
 questions) is left out, since whoever was recorded may have meant the viewer. With
@@ -62,13 +59,14 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	dir := fs.String("dir", "", "the `directory` of the recordings")
 	speed := fs.Float64("speed", 1, "play so many `times` as fast")
 	idle := fs.Duration("idle", 0, "make no pause longer than this, such as 2s; 0 keeps all")
-	from := fs.Duration("from", 0, "show the first so much, such as 10m, without pauses; of a session, of the first recording that is played")
+	begin := fs.Duration("from", 0, "show the first so much, such as 10m, without pauses; of a session, of the first recording that is played")
 	number := fs.Int("recording", 1, "of a session, begin with the recording of this `number`")
 	follow := fs.Bool("follow", false, "show what is there at once, and then what comes until the end")
 	raw := fs.Bool("raw", false, "leave out nothing")
 	statements := fs.Bool("statements", false, "play the journal of a session, not its recordings")
 	identity := identityFlag(fs)
 	journal := fs.String("journal", "", "the `directory` of the journal; by default that of the configuration")
+	from := fs.String("store", "", "where the recordings are that are not here: dir:PATH or s3://BUCKET/PREFIX")
 	rest, err := parse(fs, args, 1, 1)
 	if err != nil {
 		return err
@@ -79,18 +77,32 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 	if *speed <= 0 || math.IsInf(*speed, 0) || math.IsNaN(*speed) || *idle < 0 {
 		return usagef("-speed must be more than 0, and -idle not less")
 	}
-	pl := &player{out: p.stdout, errs: p.stderr, speed: *speed, idle: *idle, from: *from, follow: *follow}
+	pl := &player{out: p.stdout, errs: p.stderr, speed: *speed, idle: *idle, from: *begin, follow: *follow}
 	if !*raw {
 		pl.out, pl.errs = &tame{w: p.stdout}, &tame{w: p.stderr}
 	}
-	files, err := recordings(rest[0], *dir, *path)
+	sh := &shelf{dir: *dir, config: *path}
+	if *from != "" {
+		if sh.store, err = storeOf(ctx, *from, *journal, *path); err != nil {
+			return err
+		}
+	}
+	casts, err := sh.casts(ctx, rest[0])
 	if !isFile(rest[0]) && (*statements || errors.Is(err, errNoRecording)) {
 		if *journal == "" {
 			if *journal, err = stepDir(*path, "record"); err != nil {
 				return fmt.Errorf("%w (name the journal with -journal)", err)
 			}
 		}
-		return p.playJournal(ctx, pl, *journal, rest[0], *identity)
+		lost := ""
+		switch {
+		case *statements:
+		case sh.store != nil:
+			lost = "neither in the folder nor in the store"
+		default:
+			lost = "not in the folder: it was moved to a store, from which -store plays it, or removed"
+		}
+		return p.playJournal(ctx, pl, *journal, rest[0], *identity, lost)
 	}
 	if err != nil {
 		return err
@@ -107,23 +119,23 @@ func (p *program) play(ctx context.Context, fs *flag.FlagSet, args []string) err
 		}
 	}
 	for i := *number - 1; ; i++ {
-		for whole && *follow && i == len(files) {
+		for whole && *follow && i == len(casts) {
 			if err := pause(ctx); err != nil {
 				return nil // whoever watched has seen enough
 			}
-			if files, err = recordings(rest[0], *dir, *path); err != nil {
+			if casts, err = sh.casts(ctx, rest[0]); err != nil {
 				return err
 			}
 		}
-		if i >= len(files) {
+		if i >= len(casts) {
 			return nil
 		}
-		if len(files) > 1 {
-			if _, err := fmt.Fprintf(p.stderr, "%s[recording %d of %d: %s]\n", strings.Repeat("\n", min(i, 1)), i+1, len(files), files[i]); err != nil {
+		if len(casts) > 1 {
+			if _, err := fmt.Fprintf(p.stderr, "%s[recording %d of %d: %s]\n", strings.Repeat("\n", min(i, 1)), i+1, len(casts), casts[i].name); err != nil {
 				return err
 			}
 		}
-		if err := pl.play(ctx, files[i]); err != nil {
+		if err := pl.play(ctx, casts[i]); err != nil {
 			if *follow && errors.Is(err, context.Canceled) {
 				return nil
 			}
@@ -141,55 +153,11 @@ func isFile(arg string) bool {
 	return strings.ContainsRune(arg, os.PathSeparator) || strings.HasSuffix(arg, ".cast")
 }
 
-var errNoRecording = errors.New("there is no recording")
-
-// recordings returns the files that arg means.
-func recordings(arg, dir, config string) ([]string, error) {
-	if isFile(arg) {
-		return []string{arg}, nil
-	}
-	if dir == "" {
-		var err error
-		if dir, err = stepDir(config, "recordings"); err != nil {
-			return nil, fmt.Errorf("%w: %w (name the recording's file, or the directory with -dir)", errNoRecording, err)
-		}
-	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", errNoRecording, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for _, e := range entries {
-		if e.IsDir() && (e.Name() == arg || len(arg) >= 6 && strings.HasSuffix(e.Name(), arg)) {
-			found = append(found, e.Name())
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return nil, fmt.Errorf("%w of session %q in %s", errNoRecording, arg, dir)
-	case len(found) > 1:
-		return nil, fmt.Errorf("%q is the end of %d sessions: %s", arg, len(found), strings.Join(found, ", "))
-	}
-	files, err := filepath.Glob(filepath.Join(dir, found[0], "*.cast"))
-	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("%w of session %q in %s", errNoRecording, arg, dir)
-	}
-	number := func(f string) int {
-		n, _ := strconv.Atoi(strings.TrimSuffix(filepath.Base(f), ".cast")) // another name comes first
-		return n
-	}
-	slices.SortFunc(files, func(a, b string) int { return number(a) - number(b) })
-	return files, err
-}
-
-// play plays one file.
-func (pl *player) play(ctx context.Context, path string) error {
+// play plays one recording.
+func (pl *player) play(ctx context.Context, c cast) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	f, err := pl.open(ctx, path)
+	f, err := pl.open(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -197,11 +165,11 @@ func (pl *player) play(ctx context.Context, path string) error {
 	r := &lineReader{r: bufio.NewReaderSize(f, 64<<10)}
 	line, err := r.next()
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, noEOF(err))
+		return fmt.Errorf("%s: %w", c.name, noEOF(err))
 	}
 	var head struct{ Version int }
 	if json.Unmarshal(line, &head) != nil || head.Version != 2 && head.Version != 3 {
-		return fmt.Errorf("%s: this is no asciicast of version 2 or 3", path)
+		return fmt.Errorf("%s: this is no asciicast of version 2 or 3", c.name)
 	}
 	var at float64 // of the event before, in version 2
 	pl.at = 0
@@ -211,7 +179,7 @@ func (pl *player) play(ctx context.Context, path string) error {
 			return nil // the gateway was killed meanwhile, or still records
 		}
 		if err != nil {
-			return fmt.Errorf("%s: line %d: %w", path, n, err)
+			return fmt.Errorf("%s: line %d: %w", c.name, n, err)
 		}
 		if len(line) == 0 || line[0] == '#' { // a comment
 			continue
@@ -220,7 +188,7 @@ func (pl *player) play(ctx context.Context, path string) error {
 		var code, data string
 		event := []any{&seconds, &code, &data}
 		if err := json.Unmarshal(line, &event); err != nil || len(event) != 3 {
-			return fmt.Errorf("%s: line %d: this is no event", path, n)
+			return fmt.Errorf("%s: line %d: this is no event", c.name, n)
 		}
 		if head.Version == 2 {
 			seconds, at = seconds-at, seconds
@@ -234,7 +202,7 @@ func (pl *player) play(ctx context.Context, path string) error {
 		case "O": // no text
 			var b []byte
 			if b, err = base64.StdEncoding.DecodeString(data); err != nil {
-				return fmt.Errorf("%s: line %d: %w", path, n, err)
+				return fmt.Errorf("%s: line %d: %w", c.name, n, err)
 			}
 			_, err = pl.out.Write(b)
 		case "e":
@@ -253,19 +221,18 @@ func (pl *player) play(ctx context.Context, path string) error {
 
 // open returns what is in a recording, in the clear. One that is followed has no
 // end but that of ctx.
-func (pl *player) open(ctx context.Context, path string) (io.ReadCloser, error) {
-	file, err := os.Open(path)
+func (pl *player) open(ctx context.Context, c cast) (io.ReadCloser, error) {
+	f, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var f io.ReadCloser = file
-	if pl.follow {
-		f = growing{ctx, file}
+	if pl.follow && !c.stored { // where nothing is added any more
+		f = growing{ctx, f}
 	}
 	if pl.unseal == nil {
 		return f, nil
 	}
-	session, command, err := recordingOf(path)
+	session, command, err := recordingOf(c.name)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -318,7 +285,7 @@ func (pl *player) wait(ctx context.Context, seconds float64) error {
 // growing is a file to which more is added: reading waits at its end.
 type growing struct {
 	ctx context.Context
-	f   *os.File
+	f   io.ReadCloser
 }
 
 func (g growing) Close() error { return g.f.Close() }

@@ -12,16 +12,17 @@ import (
 )
 
 // playJournal plays what the journal has of a session: each event when it was, with
-// the whole of what was asked for.
-func (p *program) playJournal(ctx context.Context, pl *player, dir, session, identity string) error {
+// the whole of what was asked for. lost, if not empty, says where recordings that it
+// speaks of are not.
+func (p *program) playJournal(ctx context.Context, pl *player, dir, session, identity, lost string) error {
 	open, err := unsealer(identity, dir)
 	if err != nil {
 		return err
 	}
-	of, last := "", time.Time{}
+	of, last, first := "", time.Time{}, ^uint64(0)
 	looked := p.progress("looked for the session in %d events")
 	err = audit.Tail(ctx, dir, 0, pl.follow, func(e audit.Event) error {
-		if of == "" && looked != nil {
+		if first = min(first, e.Seq); of == "" && looked != nil {
 			looked(e.Seq)
 		}
 		if e.Session == "" || !ofSession(&e, session) {
@@ -44,6 +45,11 @@ func (p *program) playJournal(ctx context.Context, pl *player, dir, session, ide
 		if _, err := fmt.Fprintf(pl.out, "%s\n%s", eventLine(&e), asked(e.Action)); err != nil {
 			return err
 		}
+		if c := e.Recording; c != nil && c.From == 0 && lost != "" {
+			if _, err := fmt.Fprintf(pl.errs, "[recording %s is %s]\n", oneLine(c.File, 200), lost); err != nil {
+				return err
+			}
+		}
 		if e.Kind == audit.SessionClosed {
 			return errOver
 		}
@@ -57,6 +63,8 @@ func (p *program) playJournal(ctx context.Context, pl *player, dir, session, ide
 			_, _ = fmt.Fprintf(p.stderr, "\n[interrupted: -from %s goes on here]\n", pl.at.Truncate(time.Millisecond))
 		}
 		return err
+	case of == "" && first > 0 && first != ^uint64(0):
+		return fmt.Errorf("session %q is not in the journal %s, of which the first %s are elsewhere", session, dir, count(int(first), "event"))
 	case of == "":
 		return fmt.Errorf("session %q is not in the journal %s", session, dir)
 	}
