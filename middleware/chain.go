@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -30,8 +32,9 @@ type Chain struct {
 var _ protocol.Engine = (*Chain)(nil)
 
 // NewChain returns the chain of steps. It refuses a list that could not be
-// trusted: a step without hooks, no step that records, or one that masks
-// behind one that records or keeps results.
+// trusted: a step without hooks, no step that records, and, with a [StepError], one
+// that masks behind one that records or keeps results, or that hashes recordings
+// into a journal that no step records in.
 func NewChain(steps ...Step) (*Chain, error) {
 	steps = slices.Clone(steps) // the caller's may change
 	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}, memory: newMemory()}
@@ -48,7 +51,7 @@ func NewChain(steps ...Step) (*Chain, error) {
 			keeper = s.Name
 		case RoleMasks:
 			if keeper != "" {
-				return nil, fmt.Errorf("step %s masks but stands behind %s, which would record values in the clear: move it before", s.Name, keeper)
+				return nil, &StepError{i, s.Name, fmt.Errorf("masks but stands behind %s, which would record values in the clear: move it before", keeper)}
 			}
 		}
 		if s.Authenticate != nil {
@@ -67,7 +70,35 @@ func NewChain(steps ...Step) (*Chain, error) {
 	if recorder == "" {
 		return nil, errors.New("no step records: add one, such as middleware.Record")
 	}
+	if err := journals(steps); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// journals refuses a step that needs the journal of another, which none has: it
+// would refuse everything.
+func journals(steps []Step) error {
+	for i := range steps {
+		into := steps[i].into
+		if into == "" || slices.ContainsFunc(steps, func(s Step) bool { return s.Role == RoleRecords && (s.journal == "" || sameDir(s.journal, into)) }) {
+			continue
+		}
+		return &StepError{i, steps[i].Name, fmt.Errorf("journal: no step records in %s: name the dir of the step record", into)}
+	}
+	return nil
+}
+
+// sameDir reports whether a and b are one directory, which need not exist yet.
+func sameDir(a, b string) bool {
+	x, err := filepath.Abs(a)
+	y, yerr := filepath.Abs(b)
+	if err == nil && yerr == nil && x == y {
+		return true
+	}
+	sa, err := os.Stat(a)
+	sb, yerr := os.Stat(b)
+	return err == nil && yerr == nil && os.SameFile(sa, sb)
 }
 
 // WithLogger returns a chain that reports to the operator through log.

@@ -452,18 +452,18 @@ func TestNewChainRefuses(t *testing.T) {
 	authenticates := middleware.Step{Name: "auth", Authenticate: func(context.Context, *protocol.Login) (*protocol.Identity, error) { return nil, nil }}
 	always := func(*protocol.Operation) bool { return true }
 	for want, steps := range map[string][]middleware.Step{
-		"no step records":                {says("rule", protocol.Pass)},
-		"no step records: add one":       nil,
-		"mask masks but stands behind":   {r, masks},
-		"masks but stands behind record": {middleware.Recordings(middleware.RecordingConfig{Dir: "x"}), masks, r},
-		"no step records: add one, such": {middleware.Recordings(middleware.RecordingConfig{Dir: "x"})},
-		"a step without a name":          {{Operation: hook}, r},
-		"step idle: has no hook":         {{Name: "idle"}, r},
-		"step idle: has no hook, so":     {{Name: "idle", Close: func() error { return nil }}, r},
-		"needs the hooks Event and Comm": {{Name: "half", Role: middleware.RoleRecords, Event: r.Event}},
-		"step auth: When takes":          {middleware.When(always, authenticates), r},
-		"step trail: When takes":         {middleware.When(always, r), r},
-		"step x: When takes":             {middleware.When(always, middleware.Step{Name: "x", Operation: hook, Commit: r.Commit}), r},
+		"no step records":                    {says("rule", protocol.Pass)},
+		"no step records: add one":           nil,
+		"step mask: masks but stands behind": {r, masks},
+		"masks but stands behind record":     {middleware.Recordings(middleware.RecordingConfig{Dir: "x"}), masks, r},
+		"no step records: add one, such":     {middleware.Recordings(middleware.RecordingConfig{Dir: "x"})},
+		"a step without a name":              {{Operation: hook}, r},
+		"step idle: has no hook":             {{Name: "idle"}, r},
+		"step idle: has no hook, so":         {{Name: "idle", Close: func() error { return nil }}, r},
+		"needs the hooks Event and Comm":     {{Name: "half", Role: middleware.RoleRecords, Event: r.Event}},
+		"step auth: When takes":              {middleware.When(always, authenticates), r},
+		"step trail: When takes":             {middleware.When(always, r), r},
+		"step x: When takes":                 {middleware.When(always, middleware.Step{Name: "x", Operation: hook, Commit: r.Commit}), r},
 	} {
 		_, err := middleware.NewChain(steps...)
 		require.ErrorContains(t, err, want)

@@ -49,6 +49,7 @@ func Record(j *audit.Journal, opts ...RecordOption) Step {
 		s.err = errors.New("no journal to record in")
 		return s
 	}
+	s.journal = j.Dir()
 	r := &recorder{journal: j}
 	for _, o := range opts {
 		o(r)
@@ -165,7 +166,7 @@ func RecordKind(set *audit.Set, more ...RecordOption) Kind {
 func DryRecordKind() Kind {
 	return KindOf("record", func(c recordSettings) (Step, error) {
 		s := Record(nil)
-		s.err = c.check()
+		s.err, s.journal = c.check(), c.Dir
 		s.Event = func(context.Context, *protocol.Event) error { return errors.New("record: this is no journal") }
 		s.Commit = func(context.Context, protocol.Point, []*protocol.Operation) error { return nil }
 		return s, s.err

@@ -216,6 +216,7 @@ func RecordingKind(set *audit.Set) Kind {
 			}
 		}
 		s := Recordings(c.RecordingConfig)
+		s.into = c.Into
 		return s, s.err
 	})
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/middleware/config"
 	"github.com/sallyport-dev/gateway/middleware/middlewaretest"
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -70,4 +72,38 @@ func TestRecordedRows(t *testing.T) {
 	d, err := step.Operation(t.Context(), &protocol.Operation{Verb: "select"})
 	require.NoError(t, err)
 	require.Equal(t, protocol.DenyEffect, d.Effect)
+}
+
+// A journal that no step records in would let everything be refused: the mistake is
+// told with its place when the file is read.
+func TestRecordingsIntoNoJournal(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "journal"), 0o700))
+	require.NoError(t, os.Symlink(filepath.Join(dir, "journal"), filepath.Join(dir, "link")))
+	t.Chdir(dir)
+	for into, ok := range map[string]bool{"journal": true, "./journal/": true, "link": true, filepath.Join(dir, "journal"): true, "elsewhere": false, "journal/..": false} {
+		for _, list := range []string{"steps:\n  - recordings: {dir: r, journal: %q}\n  - record: {dir: journal}", "steps:\n  - record: {dir: journal}\n  - recordings: {dir: r, journal: %q}"} {
+			for _, dry := range []bool{false, true} {
+				var set audit.Set
+				record := middleware.RecordKind(&set)
+				if dry {
+					record = middleware.DryRecordKind()
+				}
+				steps, err := load(fmt.Sprintf(list, into), middleware.RecordingKind(&set), record)
+				if ok {
+					require.NoError(t, err)
+				} else {
+					line := 1 + strings.Count(list[:strings.Index(list, "recordings")], "\n")
+					require.ErrorContains(t, err, fmt.Sprintf(":%d:5: step recordings: journal: no step records in %s", line, into))
+				}
+				require.NoError(t, config.Close(steps))
+			}
+		}
+	}
+	// Nobody knows where a step of somebody else records.
+	own := middleware.Step{Name: "own", Role: middleware.RoleRecords, Event: func(context.Context, *protocol.Event) error { return nil },
+		Commit: func(context.Context, protocol.Point, []*protocol.Operation) error { return nil }}
+	steps, err := load("steps: [{recordings: {dir: r, journal: elsewhere}}, {own: {}}]", middleware.RecordingKind(nil), middleware.KindOf("own", func(struct{}) (middleware.Step, error) { return own, nil }))
+	require.NoError(t, err)
+	require.Len(t, steps, 2)
 }

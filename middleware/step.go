@@ -64,7 +64,23 @@ type Step struct {
 	Close func() error
 
 	err error // why the step cannot be used; reported by NewChain
+
+	journal string // the directory of the journal that the step records in; "": not known
+	into    string // the directory of the journal that has to be another step's; "": none has
 }
+
+// A StepError says that a step of a list does not go with the others.
+type StepError struct {
+	Index int // in the list
+	Name  string
+	Err   error
+}
+
+// Error names the step, and says why.
+func (e *StepError) Error() string { return fmt.Sprintf("step %s: %v", e.Name, e.Err) }
+
+// Unwrap returns why.
+func (e *StepError) Unwrap() error { return e.Err }
 
 func (s *Step) check() error {
 	switch {

@@ -11,8 +11,8 @@ import (
 )
 
 // Build returns the steps that the file lists, made by kinds. It reports every
-// step that cannot be made, with its place, and returns the others, which the
-// caller uses or gives to [Close].
+// step that cannot be made, or that does not go with the others, with its place, and
+// returns those that were made, which the caller uses or gives to [Close].
 func (f *File) Build(kinds []middleware.Kind) ([]middleware.Step, error) {
 	var steps []middleware.Step
 	var errs []error
@@ -29,6 +29,12 @@ func (f *File) Build(kinds []middleware.Kind) ([]middleware.Step, error) {
 		}
 		if err != nil {
 			errs = append(errs, fs.Settings.Fail("step "+fs.Name, err))
+		}
+	}
+	var misfit *middleware.StepError
+	if len(errs) == 0 {
+		if _, err := middleware.NewChain(steps...); errors.As(err, &misfit) {
+			errs = append(errs, f.Steps[misfit.Index].Settings.Fail("step "+misfit.Name, err))
 		}
 	}
 	return steps, errors.Join(errs...)
