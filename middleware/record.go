@@ -40,7 +40,7 @@ type recorder struct {
 // and how it ended. What may change anything is durable before its first byte
 // is sent, and so is whatever somebody approved; a read that is proven to change
 // nothing is in the kernel before the first byte of its result is released. If j
-// fails, everything is refused.
+// fails, everything is refused, with [protocol.ErrUnavailable].
 //
 // The step does not close j: whoever opened it does, after the last session.
 func Record(j *audit.Journal, opts ...RecordOption) Step {
@@ -61,22 +61,31 @@ func Record(j *audit.Journal, opts ...RecordOption) Step {
 
 func (r *recorder) event(_ context.Context, e *protocol.Event) error {
 	if e.Kind == protocol.Decided && !r.durable(e.Op) && e.Decision.Effect == protocol.AllowEffect && e.Op.Verb != protocol.Connect {
-		return r.journal.Postpone(e, r.detail)
+		return unavailable(r.journal.Postpone(e, r.detail))
 	}
 	_, err := r.journal.Record(e, r.detail)
-	return err
+	return unavailable(err)
+}
+
+// unavailable says of a journal's error that another try may succeed, unless that is
+// for whoever asks to see to.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, audit.ErrTooLarge) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", protocol.ErrUnavailable, err)
 }
 
 func (r *recorder) commit(ctx context.Context, p protocol.Point, ops []*protocol.Operation) error {
 	if p == protocol.BeforeRelease { // what has to be durable was so before it was sent
 		upTo, err := r.journal.Settle(ops)
 		if err != nil {
-			return err
+			return unavailable(err)
 		}
-		return r.journal.Flush(ctx, upTo)
+		return unavailable(r.journal.Flush(ctx, upTo))
 	}
 	if slices.ContainsFunc(ops, r.durable) {
-		return r.journal.Sync(ctx, r.last(ops))
+		return unavailable(r.journal.Sync(ctx, r.last(ops)))
 	}
 	return nil
 }

@@ -120,6 +120,7 @@ func TestRecordFailureRefuses(t *testing.T) {
 	require.NoError(t, j.Close())
 	_, err := s.Begin(t.Context(), &protocol.Operation{Verb: "select", Pure: true})
 	require.ErrorIs(t, err, audit.ErrClosed)
+	require.ErrorIs(t, err, protocol.ErrUnavailable, "it can be tried again")
 	require.Equal(t, protocol.FixedReason, protocol.Reason(err), "the client does not read why")
 	s.Close(nil)
 }

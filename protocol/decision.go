@@ -106,6 +106,10 @@ var (
 	ErrDecided = errors.New("protocol: the operation has already been decided")
 	// ErrClientGone ends a hold because the client left or withdrew.
 	ErrClientGone = errors.New("protocol: the client withdrew")
+	// ErrUnavailable says that the gateway cannot do its part now, such as to write
+	// down what is asked for. The same may be asked for again later: nothing that
+	// could not be undone has been done for it.
+	ErrUnavailable = errors.New("protocol: the gateway cannot do its part now")
 	// ErrClosed says that the session has ended.
 	ErrClosed = errors.New("protocol: the session is closed")
 )

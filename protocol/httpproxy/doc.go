@@ -101,7 +101,9 @@
 // or confirming do.
 //
 // A refusal is 403, as text, JSON (RFC 9457), a page or a gRPC status, by what
-// the client reads.
+// the client reads. What cannot be recorded, since the journal's disk is full or does
+// not answer, is 503 with Retry-After; but what the target has done already and can
+// change something is 500, because it must not be repeated unseen.
 //
 // # Waiting for a decision
 //

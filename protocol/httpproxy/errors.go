@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -44,7 +45,23 @@ func refusalOf(err error) *refusal {
 	if errors.As(err, &d) {
 		return &refusal{status: http.StatusForbidden, d: *d}
 	}
+	var sent *stepError // too late to say that it can be asked for again
+	if errors.Is(err, protocol.ErrUnavailable) && !errors.As(err, &sent) {
+		return unavailable()
+	}
 	return refuse(http.StatusInternalServerError, protocol.FixedReason)
+}
+
+// tryAgain is when a client may ask again for what could not be recorded: a disk
+// that is slow for a moment is well again then.
+const tryAgain = 5 * time.Second
+
+// unavailable is the answer to what could not be recorded and has changed nothing.
+func unavailable() *refusal {
+	e := refuse(http.StatusServiceUnavailable, "the gateway cannot write its records now, and lets nothing through without")
+	e.d.Hint = "try again in some seconds; if it lasts, tell the gateway's operator, who finds the cause in the log"
+	e.header = http.Header{"Retry-After": {strconv.Itoa(int(tryAgain / time.Second))}}
+	return e
 }
 
 var page = template.Must(template.New("").Parse(`<!doctype html>

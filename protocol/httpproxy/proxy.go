@@ -441,10 +441,13 @@ func (q *request) release(ctx context.Context) error {
 	if q.released {
 		return nil
 	}
-	if err := q.session.ps.Commit(ctx, protocol.BeforeRelease, []*protocol.Operation{q.x.Operation()}); err != nil {
-		err = &stepError{err}
+	op := q.x.Operation()
+	if err := q.session.ps.Commit(ctx, protocol.BeforeRelease, []*protocol.Operation{op}); err != nil {
 		q.fault(err)
-		return err
+		if errors.Is(err, protocol.ErrUnavailable) && op.Access == protocol.Read {
+			return unavailable() // the target has been asked, for what can be asked for twice
+		}
+		return &stepError{err}
 	}
 	q.released = true
 	return nil
