@@ -274,7 +274,7 @@ func (x *Exporter) deliver(ctx context.Context, origin string, events []audit.Ev
 
 // reject keeps events for somebody to look at.
 func (x *Exporter) reject(events []audit.Event) error {
-	f, err := os.OpenFile(x.Cursor+".rejected", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := OpenLines(x.Cursor + ".rejected")
 	if err != nil {
 		return err
 	}
@@ -304,18 +304,70 @@ type Format func(origin string, e *audit.Event) ([]byte, error)
 // JSON is the event as the journal has it.
 func JSON(_ string, e *audit.Event) ([]byte, error) { return json.Marshal(e) }
 
-// Lines is a sink that writes one line for each event, such as NDJSON. If w has
-// a method Sync, an event is sent when that has returned.
-func Lines(w io.Writer, f Format) Sink { return lines{w, f} }
+// Lines is a sink that writes one line for each event, such as NDJSON. If w has a
+// method Sync, an event is sent when that has returned. A pipe or a terminal has
+// nothing to sync, and nobody says what was read of it: there an event counts as sent
+// when it is in the pipe, and what is in it is lost with its reader (64 KiB on Linux,
+// unless it was made larger). What must not be lost goes to a file, or to a sink that
+// answers. A write that hangs, as to a pipe that nobody reads, holds [Exporter.Run] also
+// when its context has ended.
+//
+// A line that could be written in part only is ended, and written again as a whole.
+func Lines(w io.Writer, f Format) Sink { return &lines{w: w, format: f} }
+
+// OpenLines opens a file for [Lines], or makes it, for its owner only. If its last
+// line has no end, because whoever wrote it died meanwhile, that is ended first.
+func OpenLines(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	cut := false
+	if err == nil && st.Mode().IsRegular() && st.Size() > 0 {
+		cut, err = endsWithin(path, st.Size())
+	}
+	if err == nil && cut {
+		_, err = f.WriteString("\n")
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// endsWithin reports whether the last byte of a file of that size ends no line.
+func endsWithin(path string, size int64) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var last [1]byte
+	_, err = f.ReadAt(last[:], size-1)
+	return last[0] != '\n', err
+}
 
 type lines struct {
 	w      io.Writer
 	format Format
+	cut    bool // the last line that was written has no end
 }
 
 // Send implements [Sink].
-func (l lines) Send(_ context.Context, origin string, events []audit.Event) error {
-	if err := writeLines(l.w, events, l.format, origin); err != nil {
+func (l *lines) Send(_ context.Context, origin string, events []audit.Event) error {
+	b, err := appendLines(nil, events, l.format, origin)
+	if err != nil {
+		return err
+	}
+	if l.cut {
+		b = append([]byte{'\n'}, b...)
+	}
+	n, err := l.w.Write(b)
+	if n = min(n, len(b)); n > 0 {
+		l.cut = b[n-1] != '\n'
+	}
+	if err != nil {
 		return err
 	}
 	if s, ok := l.w.(interface{ Sync() error }); ok {
@@ -327,14 +379,20 @@ func (l lines) Send(_ context.Context, origin string, events []audit.Event) erro
 }
 
 func writeLines(w io.Writer, events []audit.Event, f Format, origin string) error {
-	var b []byte
+	b, err := appendLines(nil, events, f, origin)
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	return err
+}
+
+func appendLines(b []byte, events []audit.Event, f Format, origin string) ([]byte, error) {
 	for i := range events {
 		line, err := f(origin, &events[i])
 		if err != nil {
-			return &RejectedError{Err: err}
+			return nil, &RejectedError{Err: err}
 		}
 		b = append(append(b, line...), '\n')
 	}
-	_, err := w.Write(b)
-	return err
+	return b, nil
 }

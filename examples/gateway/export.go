@@ -33,6 +33,11 @@ started again: events go at least once, and a store has each once in the end. A
 sink that fails is tried again until the command is ended; the gateway never waits
 for it. Run one for each sink, under systemd with -follow.
 
+Of a pipe, '-' or a FIFO, nobody says what was read: an event counts as sent when it
+is in the pipe, and what is in there (64 KiB on Linux) is lost if its reader dies.
+What must not be lost goes to a file, or to a sink that answers. While nobody reads a
+pipe that is full, it takes two signals to end the command.
+
 Statements and arguments stay here unless -texts is given. The secret that signs
 what goes to a webhook is in SALLYPORT_WEBHOOK_SECRET, and what a collector wants
 as header Authorization in SALLYPORT_OTLP_AUTHORIZATION.
@@ -108,7 +113,7 @@ func (p *program) sink(to string, f export.Format, ca string) (export.Sink, erro
 	case err != nil:
 		return nil, usagef("%q is not understood", to)
 	case u.Scheme == "file":
-		file, err := os.OpenFile(strings.TrimPrefix(to, "file:"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		file, err := export.OpenLines(strings.TrimPrefix(to, "file:"))
 		if err != nil {
 			return nil, err
 		}

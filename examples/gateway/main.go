@@ -84,6 +84,7 @@ func main() { os.Exit(realMain()) }
 func realMain() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second one ends what hangs, such as a write to a pipe that nobody reads
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	return p.main(ctx, os.Args[1:])
 }
