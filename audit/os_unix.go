@@ -11,6 +11,9 @@ import (
 	"syscall"
 )
 
+// nonblock has a pipe opened at once.
+const nonblock = syscall.O_NONBLOCK
+
 // lockDir takes the directory for this process. The kernel gives it back when
 // the process ends, however it ends.
 func lockDir(dir string) (*os.File, error) {

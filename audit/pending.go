@@ -3,7 +3,9 @@ package audit
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,6 +22,9 @@ import (
 const (
 	pendingFile = "pending"
 	pendingHalf = 1 << 20
+
+	// maxPendingFile is more than any version has made it.
+	maxPendingFile = 64 * pendingHalf
 )
 
 // A pending is the file's memory. nil is none: everything has to be written to
@@ -114,8 +119,8 @@ type unwritten struct {
 // writes them.
 func readPending(dir, origin string, next uint64) (u unwritten, err error) {
 	u.end = next
-	mem, err := os.ReadFile(filepath.Join(dir, pendingFile))
-	if os.IsNotExist(err) || len(mem) == 0 {
+	mem, err := readAtMost(filepath.Join(dir, pendingFile), maxPendingFile)
+	if errors.Is(err, fs.ErrNotExist) {
 		return u, nil
 	}
 	if err != nil {

@@ -134,7 +134,7 @@ func (r *recordings) check(s *recorded, c *Recording) (*Damage, error) {
 	if r.dir == "" {
 		return nil, fs.ErrNotExist
 	}
-	f, err := os.Open(r.path(c.File))
+	f, err := openFile(r.path(c.File))
 	if err != nil {
 		return nil, err
 	}

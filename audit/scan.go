@@ -72,7 +72,7 @@ type reader struct {
 func openReader(seg segment) (*reader, error) {
 	get := seg.fetch
 	if get == nil {
-		get = func() (*os.File, error) { return os.Open(seg.path) }
+		get = func() (*os.File, error) { return openFile(seg.path) }
 	}
 	f, err := get()
 	if err != nil {

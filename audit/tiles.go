@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -51,15 +52,35 @@ func readTile(dir string, t tlog.Tile) ([]byte, error) {
 	return nil, fmt.Errorf("tile %s: %w", paths[0], fs.ErrNotExist)
 }
 
+// readAtMost returns what a file has, which may not be more than limit.
 func readAtMost(path string, limit int64) ([]byte, error) {
-	st, err := os.Stat(path)
+	f, err := openFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if st.Size() > limit {
-		return nil, fmt.Errorf("%s: %d bytes, more than %d", path, st.Size(), limit)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s: more than %d bytes", path, limit)
 	}
-	return os.ReadFile(path)
+	return b, err
+}
+
+// openFile opens what is a file, and nothing else: a pipe or a device that somebody
+// has put there would be waited for, or have no end.
+func openFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a file", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 // leafHash returns the hash of leaf number seq as the tiles have it.

@@ -326,6 +326,11 @@ func (r *round) bytes(ctx context.Context, name string, b []byte) error {
 }
 
 func (r *round) file(ctx context.Context, name, path string) error {
+	if st, err := os.Stat(path); err != nil {
+		return err
+	} else if !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file", path) // a pipe would be waited for
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return err

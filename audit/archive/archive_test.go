@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/sys/unix"
 
 	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/audit/store"
@@ -428,6 +429,21 @@ func TestTampering(t *testing.T) {
 		require.Error(t, err, path)
 		return os.WriteFile(path, was, 0o600)
 	}))
+}
+
+// A pipe in the place of a segment keeps nobody waiting, and the rest goes on.
+func TestSegmentThatIsNoFile(t *testing.T) {
+	w := newWorld(t)
+	j := w.open()
+	w.sessions(j, 25)
+	require.NoError(t, j.Close())
+	path := filepath.Join(w.dir, "0000000003.journal")
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, unix.Mkfifo(path, 0o600))
+	res, err := w.archive(store.Dir(w.bucket)).Round(t.Context())
+	require.ErrorContains(t, err, "is not a file")
+	require.Greater(t, res.Segments, 2)
+	require.FileExists(t, filepath.Join(w.dir, "0000000004.journal"), "what is behind it stays")
 }
 
 func TestNoKey(t *testing.T) {
