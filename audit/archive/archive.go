@@ -310,7 +310,7 @@ func (r *round) checkpoints(ctx context.Context, next uint64) error {
 }
 
 func (r *round) storedCheckpoint(ctx context.Context) (audit.Checkpoint, error) {
-	b, err := read(ctx, r.Store, r.origin+"/"+checkpoint, 64<<10)
+	b, err := read(ctx, r.Store, r.origin+"/"+checkpoint, maxCheckpoint)
 	if err != nil {
 		return audit.Checkpoint{}, err
 	}

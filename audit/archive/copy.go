@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,12 @@ func (c Copy) OpenRecording(ctx context.Context, file string) (io.ReadCloser, er
 	return c.Store.Get(ctx, name)
 }
 
+// What is fetched of these has no more bytes, whatever the store sends.
+const (
+	maxCheckpoint = 64 << 10
+	maxTile       = 256 * sha256.Size
+)
+
 // Fetch copies what is in the store of the journal to dir: all of it, or, if
 // proofs is true, the checkpoint and the tiles only, which are small:
 // some 33 bytes for an event. What is in dir already, of the same size, is not
@@ -93,6 +100,9 @@ func (c Copy) Fetch(ctx context.Context, dir string, proofs bool) error {
 		name := strings.TrimPrefix(o.Name, c.Origin+"/")
 		if proofs && name != checkpoint && name != audit.WitnessedFile && !strings.HasPrefix(name, "tile/") {
 			continue
+		}
+		if proofs && o.Size > maxTile && strings.HasPrefix(name, "tile/") {
+			return fmt.Errorf("archive: %s: %d bytes are no tile", name, o.Size)
 		}
 		if err := c.fetch(ctx, dir, name, o.Size); err != nil {
 			return fmt.Errorf("archive: %s: %w", name, err)
@@ -125,9 +135,13 @@ func (c Copy) fetch(ctx context.Context, dir, name string, size int64) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(f, r)
-	if err == nil && n != size && !strings.HasPrefix(name, checkpoint) {
-		err = fmt.Errorf("%d bytes came, %d were promised: %w", n, size, io.ErrUnexpectedEOF)
+	limit, changes := size, strings.HasPrefix(name, checkpoint) // since it was listed
+	if changes {
+		limit = maxCheckpoint
+	}
+	n, err := io.Copy(f, io.LimitReader(r, limit+1))
+	if err == nil && (n > limit || n < limit && !changes) {
+		err = fmt.Errorf("%d bytes or more came, %d were promised: %w", n, limit, io.ErrUnexpectedEOF)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr

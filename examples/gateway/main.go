@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/sallyport-dev/gateway/approval"
 )
 
 // A program is one run of the binary, with what a test may replace.
@@ -143,10 +145,11 @@ func (p *program) command(ctx context.Context, c command, args []string) int {
 		help(p.stdout)
 		return exitOK
 	case errors.As(err, &usage):
-		_, _ = fmt.Fprintf(p.stderr, "gateway %s: %v\nusage: gateway %s [flags]%s ('gateway help %s' explains them)\n", c.name, err, c.name, before(" ", c.args), c.name)
+		_, _ = fmt.Fprintf(p.stderr, "gateway %s: %s\nusage: gateway %s [flags]%s ('gateway help %s' explains them)\n", c.name, approval.Visible(err.Error()), c.name, before(" ", c.args), c.name)
 		return exitUsage
 	}
-	_, _ = fmt.Fprintf(p.stderr, "gateway %s: %v\n", c.name, err)
+	// It may quote what others have written, for a terminal to obey.
+	_, _ = fmt.Fprintf(p.stderr, "gateway %s: %s\n", c.name, approval.Visible(err.Error()))
 	return exitError
 }
 

@@ -137,7 +137,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	var b strings.Builder
 	fmt.Fprintf(&b, "journal   %s\nevents    %d in %s, %d bytes\n", dir, rep.Head.Size, count(rep.Segments, "segment"), rep.Bytes)
 	for _, k := range slices.Sorted(maps.Keys(rep.Kinds)) {
-		fmt.Fprintf(&b, "          %6d %s\n", rep.Kinds[k], k)
+		fmt.Fprintf(&b, "          %6d %s\n", rep.Kinds[k], oneLine(string(k), 60))
 	}
 	state := "ended in good order"
 	if !rep.Closed {
@@ -153,7 +153,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 	for _, g := range rep.Gaps {
 		fmt.Fprintf(&b, "gap       %s at offset %d, %d bytes, accepted by the operator: %s\n", g.File, g.Offset, g.Skipped, oneLine(g.What, 120))
 	}
-	fmt.Fprintf(&b, "head      %s\n", formatHead(rep.Head))
+	fmt.Fprintf(&b, "head      %s\n", oneLine(formatHead(rep.Head), 300))
 	if r := rep.Resumed; r != nil {
 		what := fmt.Sprintf("the first %d events, in %s", r.Events, count(r.Segments, "segment"))
 		if r.Chunks > 0 {
@@ -197,7 +197,7 @@ func (p *program) verify(ctx context.Context, fs *flag.FlagSet, args []string) e
 		for _, d := range damage.Damages {
 			where := "journal"
 			if d.File != "" {
-				where = fmt.Sprintf("%s at offset %d", d.File, d.Offset)
+				where = fmt.Sprintf("%s at offset %d", oneLine(d.File, 200), d.Offset)
 			}
 			fmt.Fprintf(&b, "DAMAGED   %s: %s\n", where, oneLine(d.What, 200))
 		}
@@ -227,7 +227,7 @@ func verifyAt(ctx context.Context, trust audit.Trust, args []string, config, fro
 			}
 			c.Progress = fetched
 			rep, err = c.Verify(ctx, trust)
-			return args[0] + " (journal " + c.Origin + ")", rep, err
+			return args[0] + " (journal " + oneLine(c.Origin, 100) + ")", rep, err
 		}
 	}
 	if dir, err = journalDir(args, config); err != nil {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/audit"
+	"github.com/sallyport-dev/gateway/protocol"
 )
 
 func TestHead(t *testing.T) {
@@ -48,4 +51,24 @@ func TestEventLineIsOneLineOfText(t *testing.T) {
 		// Events of a journal may also lack everything that is optional.
 		_ = eventLine(&audit.Event{Kind: k})
 	}
+}
+
+// What is verified does not rule the terminal of whoever asks, who would see no damage
+// then.
+func TestVerifyIsTame(t *testing.T) {
+	t.Chdir(t.TempDir())
+	j, err := audit.Open("journal", audit.Options{MinFree: 1})
+	require.NoError(t, err)
+	s := &protocol.SessionInfo{ID: "s\x1b[8m1", Identity: &protocol.Identity{Issuer: "i", Subject: "alice"}, Resource: protocol.Resource{Name: "web", Protocol: "ssh"}}
+	cast, err := audit.CreateAsciicast("recordings", &protocol.Operation{Session: s, ID: 2, Verb: "shell"}, 1<<20, j)
+	require.NoError(t, err)
+	require.NoError(t, cast.Close(protocol.Outcome{Status: protocol.StatusOK}))
+	require.NoError(t, j.Close())
+	require.NoError(t, os.WriteFile(filepath.Join("recordings", s.ID, "2.cast"), []byte("another"), 0o600))
+	var out, errs strings.Builder
+	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+	require.Equal(t, exitError, p.main(t.Context(), []string{"verify", "-recordings", "recordings", "journal"}))
+	require.Contains(t, out.String(), "DAMAGED")
+	require.NotContains(t, out.String(), "\x1b")
+	require.NotContains(t, errs.String(), "\x1b")
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,10 +40,16 @@ type Config struct {
 	SecretKey    protocol.Secret
 	SessionToken protocol.Secret
 
-	Transport http.RoundTripper // nil: one with time limits
+	Transport http.RoundTripper // nil: one that waits a minute for something to come, or to be taken
 
 	StorageClass string // "": the bucket's
+
+	patience time.Duration // for tests; 0: as below
 }
+
+// patience is how long a service may send nothing, or take nothing, or tell of no
+// further object.
+const patience = time.Minute
 
 // maxObject is what S3 takes in one request.
 const maxObject = 5 << 30
@@ -62,10 +69,20 @@ func New(c Config) (store.Store, error) {
 	if c.AccessKey != "" {
 		creds = credentials.NewStaticV4(c.AccessKey, c.SecretKey.Reveal(), c.SessionToken.Reveal())
 	}
+	if c.patience <= 0 {
+		c.patience = patience
+	}
 	transport := c.Transport
 	if transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.ResponseHeaderTimeout = time.Minute
+		dial := t.DialContext
+		t.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return watched{conn, c.patience}, nil
+		}
 		transport = t
 	}
 	// Whoever calls tries again, with longer pauses.
@@ -74,13 +91,38 @@ func New(c Config) (store.Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3: %w", err)
 	}
-	return &bucket{client, c.Bucket, c.Prefix, c.StorageClass}, nil
+	return &bucket{client, c.Bucket, c.Prefix, c.StorageClass, c.patience}, nil
+}
+
+// A watched connection ends when nothing goes over it while something should: a body
+// that stops in its middle would be waited for for ever.
+type watched struct {
+	net.Conn
+	patience time.Duration
+}
+
+// Read implements net.Conn.
+func (c watched) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
+// Write implements net.Conn.
+func (c watched) Write(b []byte) (int, error) {
+	// While something goes out nothing needs to come in, though it is read for.
+	if err := c.SetDeadline(time.Now().Add(c.patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
 }
 
 type bucket struct {
 	client       *minio.Client
 	name, prefix string
 	class        string
+	patience     time.Duration
 }
 
 // Put implements [store.Store].
@@ -121,16 +163,29 @@ func (b *bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
 // List implements [store.Store].
 func (b *bucket) List(ctx context.Context, prefix string) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		silent := time.AfterFunc(b.patience, func() { cancel(errors.New("it goes on without telling of an object")) })
+		defer silent.Stop()
+		last := ""
 		for o := range b.client.ListObjectsIter(ctx, b.name, minio.ListObjectsOptions{Prefix: b.prefix + prefix, Recursive: true}) {
 			if o.Err != nil {
+				if ctx.Err() != nil {
+					o.Err = errors.Join(context.Cause(ctx), o.Err)
+				}
 				yield(store.Info{}, b.wrap("list", prefix, o.Err))
 				return
 			}
+			silent.Stop()                                                    // whoever is told takes the time that it takes
+			if o.Key <= last || !strings.HasPrefix(o.Key, b.prefix+prefix) { // a service that begins again and again would have no end
+				yield(store.Info{}, fmt.Errorf("s3: list %s in %s: the service tells of %q, which is not what comes behind %q", b.prefix+prefix, b.name, o.Key, last))
+				return
+			}
+			last = o.Key
 			if !yield(store.Info{Name: strings.TrimPrefix(o.Key, b.prefix), Size: o.Size, Version: o.ETag + " " + o.LastModified.UTC().Format(time.RFC3339Nano)}, nil) {
 				return
 			}
+			silent.Reset(b.patience)
 		}
 	}
 }

@@ -6,12 +6,14 @@ import (
 	"encoding/base64"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
@@ -130,4 +132,95 @@ func TestConfigKeepsItsSecret(t *testing.T) {
 	var b bytes.Buffer
 	slog.New(slog.NewTextHandler(&b, nil)).Info("x", "config", Config{SecretKey: protocol.NewSecret("hush-hush")})
 	require.NotContains(t, b.String(), "hush")
+}
+
+// A service whose list begins again and again, and one that tells of what it was not
+// asked for, get an error and no endless work.
+func TestListsOfAHostileService(t *testing.T) {
+	for name, page := range map[string]string{
+		"again and again": "<Contents><Key>gw/a</Key><Size>1</Size></Contents>",
+		"another prefix":  "<Contents><Key>other/a</Key><Size>1</Size></Contents>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				asked.Add(1)
+				w.Header().Set("Content-Type", "application/xml")
+				_, _ = io.WriteString(w, "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken>"+page+"</ListBucketResult>")
+			}))
+			defer srv.Close()
+			s, err := New(Config{Endpoint: srv.URL, Region: "r", Bucket: "evidence", Prefix: "gw/", AccessKey: "id", SecretKey: protocol.NewSecret("secret")})
+			require.NoError(t, err)
+			var last error
+			for _, err := range s.List(t.Context(), "") {
+				last = err
+				require.Less(t, asked.Load(), int64(10))
+			}
+			require.ErrorContains(t, last, "not what comes behind")
+		})
+	}
+}
+
+// A service that stops in the middle, of whatever, is not waited for for ever.
+func TestServiceThatStops(t *testing.T) {
+	stops := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"x"`)
+		w.Header().Set("Last-Modified", "Tue, 01 Dec 2026 05:00:00 GMT")
+		switch {
+		case r.URL.Query().Get("prefix") == "gw/empty": // pages of nothing
+			_, _ = io.WriteString(w, "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>more</NextContinuationToken></ListBucketResult>")
+			return
+		case r.Method == http.MethodHead:
+			w.Header().Set("Content-Length", "1000")
+			return
+		case strings.HasSuffix(r.URL.Path, "/half"):
+			w.Header().Set("Content-Length", "1000")
+			_, _ = io.WriteString(w, "half of it")
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-stops
+	}))
+	defer srv.Close()
+	defer close(stops)
+	s, err := New(Config{Endpoint: srv.URL, Region: "r", Bucket: "evidence", Prefix: "gw/", AccessKey: "id", SecretKey: protocol.NewSecret("secret"), patience: 50 * time.Millisecond})
+	require.NoError(t, err)
+	for _, name := range []string{"half", "nothing"} {
+		r, err := s.Get(t.Context(), name)
+		if err == nil {
+			_, err = io.ReadAll(r)
+		}
+		require.Error(t, err, name)
+		require.NotErrorIs(t, err, os.ErrNotExist)
+	}
+	for _, prefix := range []string{"empty", "nothing"} {
+		for _, err := range s.List(t.Context(), prefix) {
+			require.Error(t, err, prefix)
+		}
+	}
+	b, err := store.NewBody(bytes.NewReader(make([]byte, 32<<20)))
+	require.NoError(t, err)
+	require.Error(t, s.Put(t.Context(), "never-read", b))
+}
+
+// While a long upload goes on, its answer is not waited for.
+func TestUploadPutsOffItsAnswer(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	go func() { _, _ = io.Copy(io.Discard, far) }()
+	d := &deadlines{Conn: near}
+	_, err := watched{d, time.Hour}.Write([]byte("x"))
+	require.NoError(t, err)
+	require.True(t, d.read, "a read that waits already waits for longer")
+}
+
+type deadlines struct {
+	net.Conn
+	read bool
+}
+
+func (d *deadlines) SetDeadline(t time.Time) error {
+	d.read = true
+	return d.Conn.SetDeadline(t)
 }
