@@ -16,9 +16,10 @@ const (
 	HowRange        // whether it is less or greater than something
 	HowPattern      // whether it is like a pattern
 	HowComputed     // anything about what is computed from it, such as by a function
+	HowMember       // whether a document has a member
 )
 
-var howNames = [...]string{"unknown", "null", "equality", "list", "join", "group", "order", "range", "pattern", "computed"}
+var howNames = [...]string{"unknown", "null", "equality", "list", "join", "group", "order", "range", "pattern", "computed", "member"}
 
 // String returns the way in one lower-case word.
 func (h How) String() string {
@@ -34,7 +35,10 @@ func (h How) String() string {
 type Inference struct {
 	ColumnRef
 	How How
+
+	// Path is where in the column's value, as in [Source]; empty is all of it.
+	Path string
 }
 
-// String returns schema.table.column (how).
-func (i Inference) String() string { return i.ColumnRef.String() + " (" + i.How.String() + ")" }
+// String returns schema.table.column/path (how).
+func (i Inference) String() string { return i.ColumnRef.String() + i.Path + " (" + i.How.String() + ")" }

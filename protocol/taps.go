@@ -102,12 +102,19 @@ const (
 	EdgeTransform      // computed from the value
 	EdgeAggregate      // computed from many values
 	EdgeOpaque         // through something that cannot be looked into
+	EdgeMember         // what lies at Path in the value, as JSON or as its text
 )
 
 // A Source is a base column that a result column depends on.
 type Source struct {
 	ColumnRef
 	Edge Edge
+
+	// Path says that of the column's value, a JSON document, only what lies there
+	// counts: a JSON Pointer (RFC 6901) of names of members, such as
+	// "/address/street". Elements of an array lie where the array does. Empty is the
+	// whole value.
+	Path string
 }
 
 // A ColumnRef names a base column. Column "*" means the whole row.

@@ -34,7 +34,7 @@ func (c *session) describeColumns(r *run, defs [][]byte) ([]protocol.Column, []v
 			continue
 		}
 		for _, s := range c.catalog.sources(string(m.schema), string(m.orgTable), string(m.orgName)) {
-			if !slices.ContainsFunc(col.Sources, func(have protocol.Source) bool { return have.ColumnRef == s.ColumnRef }) {
+			if !slices.ContainsFunc(col.Sources, func(have protocol.Source) bool { return have.ColumnRef == s.ColumnRef && have.Path == s.Path }) {
 				col.Sources = append(slices.Clip(col.Sources), s)
 			}
 		}

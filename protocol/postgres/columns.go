@@ -80,7 +80,7 @@ func decodeColumns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) (cols [
 				col.Known = false
 			}
 			foreseen = foreseen && reads(stmt, s)
-			if !slices.ContainsFunc(col.Sources, func(have protocol.Source) bool { return have.ColumnRef == s.ColumnRef }) {
+			if !slices.ContainsFunc(col.Sources, func(have protocol.Source) bool { return have.ColumnRef == s.ColumnRef && have.Path == s.Path }) {
 				col.Sources = append(slices.Clip(col.Sources), s)
 			}
 		}

@@ -101,13 +101,17 @@ func (p *pass) recursive(e *ast.CommonTableExpression, s *scope) *rowset {
 	}
 	s.with[name] = &rowset{open: true}
 	have := renamed(p.start(e.Query.Query, s, name), e.ColNameList)
-	for range maxRounds {
+	for round := range maxRounds {
 		s.with[name] = have
 		next := renamed(p.query(e.Query.Query, s), e.ColNameList)
 		if same(have, next) {
 			return next
 		}
-		have = next
+		if have = next; round > 0 { // it goes down in a document: there is no end to paths
+			for i := range have.cols {
+				have.cols[i].val.Sources = have.cols[i].val.Sources.Whole()
+			}
+		}
 	}
 	p.notKnown("a recursive query that does not come to an end")
 	return &rowset{open: true}

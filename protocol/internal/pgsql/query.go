@@ -334,13 +334,17 @@ func (p *pass) cte(c *pg.CommonTableExpr, s *scope, recursive bool) rowset {
 		return p.renamed(c, p.query(sel, s))
 	}
 	rows := p.renamed(c, p.query(sel.Larg, s))
-	for range 8 {
+	for round := range 8 {
 		s.with[c.Ctename] = &rows
 		next := p.renamed(c, p.query(sel, s))
 		if same(rows, next) {
 			return next
 		}
-		rows = next
+		if rows = next; round > 0 { // it goes down in a document: there is no end to paths
+			for i := range rows.cols {
+				rows.cols[i].val.Sources = rows.cols[i].val.Sources.Whole()
+			}
+		}
 	}
 	p.notKnown("recursive WITH " + c.Ctename + " is not understood")
 	for i := range rows.cols {

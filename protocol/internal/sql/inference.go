@@ -32,12 +32,12 @@ func (t *Inferences) Tell(v Value, how protocol.How, at any) {
 	for i := range v.Sources {
 		s := &v.Sources[i]
 		h := how
-		if s.Edge != protocol.EdgeIdentity && how != protocol.HowUnknown {
+		if s.Edge != protocol.EdgeIdentity && how != protocol.HowUnknown && !(s.Edge == protocol.EdgeMember && how == protocol.HowMember) {
 			h = protocol.HowComputed
 		}
-		i := protocol.Inference{ColumnRef: s.ColumnRef, How: h}
+		i := protocol.Inference{ColumnRef: s.ColumnRef, How: h, Path: s.Path}
 		if first := t.set[i]; h == protocol.HowEquality && first != nil && first != at {
-			t.add(protocol.Inference{ColumnRef: s.ColumnRef, How: protocol.HowList}, at)
+			t.add(protocol.Inference{ColumnRef: s.ColumnRef, How: protocol.HowList, Path: s.Path}, at)
 		}
 		t.add(i, at)
 	}
@@ -94,7 +94,7 @@ func (t *Inferences) Sorted() []protocol.Inference {
 	return out
 }
 
-// CompareInference orders inferences by column and how.
+// CompareInference orders inferences by column, how and path.
 func CompareInference(a, b protocol.Inference) int {
-	return cmp.Or(CompareRef(a.ColumnRef, b.ColumnRef), cmp.Compare(a.How, b.How))
+	return cmp.Or(CompareRef(a.ColumnRef, b.ColumnRef), cmp.Compare(a.How, b.How), cmp.Compare(a.Path, b.Path))
 }

@@ -63,3 +63,34 @@ func TestCatalog(t *testing.T) {
 	require.Equal(t, []*Relation{child}, c.Descendants(table))
 	require.NotEqual(t, c.Key(), New(Snapshot{}, nil).Key())
 }
+
+func TestMember(t *testing.T) {
+	at := func(column string, e protocol.Edge, path string) protocol.Source {
+		return protocol.Source{ColumnRef: ref(column), Edge: e, Path: path}
+	}
+	own := Of(ref("a"), protocol.EdgeIdentity)
+	x := own.Member([]string{"x/y", "~"}, true)
+	require.Equal(t, Sources{at("a", protocol.EdgeMember, "/x~1y/~0")}, x)
+	require.Equal(t, Sources{at("a", protocol.EdgeMember, "/x~1y/~0/z")}, x.Member([]string{"z"}, true))
+	require.Equal(t, Sources{at("a", protocol.EdgeTransform, "/x~1y/~0/z")}, x.Member([]string{"z"}, false))
+	require.Equal(t, Sources{at("a", protocol.EdgeTransform, "/x~1y/~0")}, x.Through(protocol.EdgeTransform))
+	require.Equal(t, Sources{at("a", protocol.EdgeOpaque, "")}, Of(ref("a"), protocol.EdgeOpaque).Member([]string{"z"}, true), "who knows where it lies")
+	require.Equal(t, Sources{at("a", protocol.EdgeTransform, "")}, own.Through(protocol.EdgeTransform).Member([]string{"z"}, true))
+	require.Equal(t, Sources{at("a", protocol.EdgeTransform, "/x~1y/~0")}, x.Member([]string{string(make([]byte, 2000))}, true), "less of a path is more of the value")
+
+	both := x.Merge(own)
+	require.Equal(t, Sources{at("a", protocol.EdgeIdentity, ""), at("a", protocol.EdgeMember, "/x~1y/~0")}, both)
+	require.Equal(t, both, own.Merge(x))
+	require.Equal(t, []protocol.ColumnRef{ref("a"), ref("b")}, both.Merge(Of(ref("b"), protocol.EdgeIdentity)).Refs())
+	require.Equal(t, Sources{at("a", protocol.EdgeTransform, "")}, both.Whole())
+	require.Equal(t, own, own.Whole())
+
+	// There is an end to places in one column.
+	many := Of(ref("b"), protocol.EdgeIdentity)
+	for i := range 100 {
+		many = many.Merge(own.Member([]string{string(rune('A' + i))}, true))
+		require.LessOrEqual(t, len(many), maxPaths+1)
+	}
+	require.Equal(t, at("a", protocol.EdgeTransform, ""), many[0])
+	require.Equal(t, at("b", protocol.EdgeIdentity, ""), many[len(many)-1])
+}
