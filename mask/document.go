@@ -68,6 +68,9 @@ type Documents struct {
 	path          []string // names of members, in small letters
 	name          string   // the last one, as it is written
 	levels        []level
+
+	at    []string // where the document lies in a larger one, in small letters
+	whole bool     // objects and arrays that rules name are replaced whole
 }
 
 type funcKey struct {
@@ -108,10 +111,10 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 		return nil, errJSON
 	}
 	d.doc, d.copied = doc, 0
-	d.out, d.path, d.levels, d.name = d.out[:0], d.path[:0], d.levels[:0], ""
+	d.out, d.path, d.levels, d.name = d.out[:0], append(d.path[:0], d.at...), d.levels[:0], ""
 	dec := json.NewDecoder(bytes.NewReader(doc))
 	dec.UseNumber()
-	var top level // of the document itself
+	top := level{depth: len(d.at)} // of the document itself
 	if f := d.find(); f != nil {
 		top.rule = f
 	}
@@ -143,6 +146,12 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 		if at.object && !at.key && rule == nil {
 			rule = d.find()
 		}
+		if open := token == json.Delim('{') || token == json.Delim('['); open && d.whole && rule != nil && !d.set.rules[rule.rule].shows() {
+			if err := skip(dec); err != nil {
+				return nil, err
+			}
+			token = json.RawMessage(bytes.TrimLeft(doc[before:dec.InputOffset()], beforeToken))
+		}
 		switch v := token.(type) {
 		case json.Delim:
 			switch v {
@@ -172,6 +181,23 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 		}
 	}
 	return append(d.out, doc[d.copied:]...), nil
+}
+
+// skip reads to the end of the object or array that has just begun.
+func skip(dec *json.Decoder) error {
+	for depth := 1; depth > 0; {
+		token, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		switch token {
+		case json.Delim('{'), json.Delim('['):
+			depth++
+		case json.Delim('}'), json.Delim(']'):
+			depth--
+		}
+	}
+	return nil
 }
 
 // replace masks the value v between two offsets by the rule, or by what is
@@ -213,11 +239,14 @@ func (d *Documents) detect(text, name string) []byte {
 	return d.texts.Mask(nil, in, d.texts.Field(name))
 }
 
+// beforeToken is what may stand before a token.
+const beforeToken = " \t\r\n,:"
+
 // splice copies the document up to the token between two offsets, which it leaves
 // out.
 func (d *Documents) splice(before, end int64) {
 	token := d.doc[before:end]
-	start := before + int64(len(token)-len(bytes.TrimLeft(token, " \t\r\n,:")))
+	start := before + int64(len(token)-len(bytes.TrimLeft(token, beforeToken)))
 	d.out = append(d.out, d.doc[d.copied:start]...)
 	d.copied = end
 }
@@ -231,12 +260,7 @@ func (d *Documents) string(text []byte) error {
 
 // find returns the first field pattern for the path.
 func (d *Documents) find() *field {
-	for i := range d.set.fields { // in the order of the rules
-		if f := &d.set.fields[i]; matches(f.parts, d.path) {
-			return f
-		}
-	}
-	return nil
+	return first(d.set.fields, d.path) // they are in the order of the rules
 }
 
 // value appends what takes the place of v to the output.
@@ -252,6 +276,8 @@ func (d *Documents) value(rule int, v any) error {
 		if v {
 			in[0] = 't'
 		}
+	case json.RawMessage:
+		kind, in = JSON, v
 	}
 	f := d.funcs[funcKey{rule, kind}]
 	if f == nil {
@@ -274,6 +300,7 @@ func (d *Documents) value(rule int, v any) error {
 		got = []byte("true")
 	case kind == Bool && string(got) == "f":
 		got = []byte("false")
+	case kind == JSON && json.Valid(got):
 	case kind == Numeric && json.Valid(got) && (got[0] == '-' || '0' <= got[0] && got[0] <= '9'):
 	default:
 		got = []byte("null")

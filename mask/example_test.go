@@ -262,10 +262,23 @@ func ExampleElements() {
 	// Output: {"***@example.com",NULL}
 }
 
-func ExampleMembers() {
-	f, _ := mask.Members(mask.Redact(), "contact.email").Bind(mask.Postgres(3802, "jsonb", false))
+func ExampleSet_At() {
+	s, _ := mask.Compile(mask.Rule{Name: "contact", Columns: []string{"public.customers.profile"}, Members: []string{"contact.email", "**.ssn"}, Transform: mask.Redact()})
+	own := s.At("public", "customers", "profile", "")
+	f, _ := own.Bind(mask.Postgres(3802, "jsonb", false), nil)
 	fmt.Printf("%s\n", f(nil, []byte(`{"name": "Ada", "contact": {"email": "ada@example.com"}}`)))
-	// Output: {"name": "Ada", "contact": {"email": "***"}}
+
+	// What a query takes out of the column is masked by where it lay.
+	for _, path := range []string{"/contact", "/contact/email", "/name"} {
+		v := s.At("public", "customers", "profile", path)
+		f, _ := v.Bind(mask.Postgres(25, "text", false), nil)
+		fmt.Printf("%s %s\n", path, f(nil, []byte(`{"email": "ada@example.com"}`)))
+	}
+	// Output:
+	// {"name": "Ada", "contact": {"email": "***"}}
+	// /contact {"email": "***"}
+	// /contact/email ***
+	// /name {"email": "ada@example.com"}
 }
 
 func ExampleRecord() {

@@ -15,25 +15,33 @@ type Opinion struct {
 	About string // the first of its patterns that is about it; "" if none is
 	Shows bool   // a rule with [Show]
 
-	// Decides says that it is the first rule that is about it, which counts.
+	// Decides says that it is the rule that counts, see [Compile].
 	Decides bool
 }
 
-// ColumnOpinions returns what each rule says about a column, in the order of the
-// rules. Parts of its name that are not known are as in [Set.Match].
-func (s *Set) ColumnOpinions(schema, table, column string) []Opinion {
+// ColumnOpinions returns what each rule says about what lies at a path of a column's
+// value, in the order of the rules; all is as for [Set.At]. Several rules with Members
+// may decide.
+func (s *Set) ColumnOpinions(schema, table, column, path string) []Opinion {
 	if column == "*" {
 		column = ""
 	}
-	decides := s.match(schema, table, column)
+	v := s.At(schema, table, column, path)
+	decide := v.Rules()
+	if r := s.match(schema, table, column); v.Rule == nil && r != nil && r.shows() {
+		decide = []*Rule{r}
+	}
 	known := schema != "" && table != "" && column != ""
-	return s.opinions(decides, func(r *Rule) string {
+	return s.opinions(decide, func(r *Rule) string {
 		if r.shows() && !known {
 			return "" // what is not known may be another column
 		}
 		for _, c := range r.Columns {
 			p, err := parsePattern(c)
 			if err == nil && p[0].match(strings.ToLower(schema)) && p[1].match(strings.ToLower(table)) && p[2].match(strings.ToLower(column)) {
+				if len(r.Members) > 0 {
+					c += " (" + strings.Join(r.Members, ", ") + ")"
+				}
 				return c
 			}
 		}
@@ -64,11 +72,11 @@ func (s *Set) FieldOpinions(path string) ([]Opinion, error) {
 		}
 		return nil
 	}
-	var decides *Rule
+	var decide []*Rule
 	if f := find(nil); f != nil {
-		decides = &s.rules[f.rule]
+		decide = []*Rule{&s.rules[f.rule]}
 	}
-	return s.opinions(decides, func(r *Rule) string {
+	return s.opinions(decide, func(r *Rule) string {
 		if f := find(r); f != nil {
 			return f.text
 		}
@@ -76,11 +84,11 @@ func (s *Set) FieldOpinions(path string) ([]Opinion, error) {
 	}), nil
 }
 
-func (s *Set) opinions(decides *Rule, about func(*Rule) string) []Opinion {
+func (s *Set) opinions(decide []*Rule, about func(*Rule) string) []Opinion {
 	out := make([]Opinion, len(s.rules))
 	for i := range s.rules {
 		r := &s.rules[i]
-		out[i] = Opinion{Rule: r.Name, With: Describe(r.Transform), About: about(r), Shows: r.shows(), Decides: r == decides}
+		out[i] = Opinion{Rule: r.Name, With: Describe(r.Transform), About: about(r), Shows: r.shows(), Decides: slices.Contains(decide, r)}
 	}
 	return out
 }

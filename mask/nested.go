@@ -182,39 +182,6 @@ func textArray(dst, in []byte, f func([]byte) []byte) ([]byte, bool) {
 	return dst, false
 }
 
-// Members masks members of JSON documents in columns, which patterns name as in
-// [Rule.Fields], and shows all others. A document that is not well formed is hidden
-// whole, and so is a value of any type but json, jsonb and text.
-func Members(with Transform, patterns ...string) Transform {
-	set, err := Compile(Rule{Name: "members", Fields: patterns, Transform: with})
-	return transformOf("members("+strings.Join(patterns, ", ")+": "+Describe(with)+")", func(t Type) (Func, error) {
-		if err != nil {
-			return nil, fmt.Errorf("members: %w", err)
-		}
-		hidden := t.redacted()
-		switch t.Kind {
-		case JSON, JSONB, Text:
-		default:
-			return constant(hidden), nil
-		}
-		docs := set.Documents(nil)
-		version := t.Kind == JSONB && t.Encoding == PostgresBinary
-		return func(dst, in []byte) []byte {
-			if version {
-				if len(in) == 0 || in[0] != 1 {
-					return append(dst, hidden...)
-				}
-				dst, in = append(dst, 1), in[1:]
-			}
-			out, err := docs.JSON(in)
-			if err != nil {
-				return append(dst[:0], hidden...)
-			}
-			return append(dst, out...)
-		}, nil
-	})
-}
-
 // Record masks fields of values of a composite type, counted from 1, and shows all
 // others. In the text form the fields' types are not known: with has to make text
 // that is a value of such a type. What is not one record with at least that many

@@ -20,6 +20,11 @@ type Rule struct {
 	// quotes, doubled inside.
 	Columns []string
 
+	// Members are patterns, as in Fields, for members of the JSON documents that
+	// Columns hold: "address.street", "**.ssn". Only these are masked, and what else
+	// is in the documents is shown. A rule without Members is about the whole value.
+	Members []string
+
 	// Fields are patterns for members of documents, from the outside in:
 	// "customer.email", "items.*.price", "**.ssn". In each part * stands for any
 	// characters, and the part ** for any number of members, also none. Elements
@@ -54,6 +59,7 @@ type Set struct {
 	tables map[string][]entry // by exact table name
 	any    []entry            // with a pattern for the table
 	fields []field
+	inside []inside // rules with Members, in their order: they are not in tables and any
 
 	detector *detect.Detector    // nil if no rule needs one
 	kinds    map[detect.Kind]int // the rule for each kind
@@ -66,7 +72,10 @@ type entry struct {
 }
 
 // Compile returns the set of rules. Where several are about a column, a field or a
-// kind, the first counts. An error names the rule that makes no sense.
+// kind, the first counts. Of rules with Members about one column the first counts for
+// each member. A rule about the whole column takes all of them with it: one that masks
+// does so wherever it stands, one with [Show] takes the column out of those behind it.
+// An error names the rule that makes no sense.
 func Compile(rules ...Rule) (*Set, error) {
 	s := &Set{tables: map[string][]entry{}}
 	seen := map[string]bool{}
@@ -87,18 +96,32 @@ func Compile(rules ...Rule) (*Set, error) {
 		r.Fields = append([]string(nil), r.Fields...)
 		r.Detect = append([]string(nil), r.Detect...)
 		r.Custom = append([]detect.Custom(nil), r.Custom...)
+		r.Members = append([]string(nil), r.Members...)
 		s.rules = append(s.rules, r)
+		in := inside{rule: i}
+		for _, text := range r.Members {
+			f, err := parseField(i, text)
+			if err != nil {
+				return nil, fmt.Errorf("mask rule %s: member %q: %w", r.Name, text, err)
+			}
+			in.members = append(in.members, f)
+		}
 		for _, c := range r.Columns {
 			parts, err := parsePattern(c)
 			if err != nil {
 				return nil, fmt.Errorf("mask rule %s: column %q: %w", r.Name, c, err)
 			}
 			e := entry{i, parts[0], parts[1], parts[2]}
-			if name, ok := e.table.exact(); ok {
+			if in.members != nil {
+				in.columns = append(in.columns, e)
+			} else if name, ok := e.table.exact(); ok {
 				s.tables[name] = append(s.tables[name], e)
 			} else {
 				s.any = append(s.any, e)
 			}
+		}
+		if in.members != nil {
+			s.inside = append(s.inside, in)
 		}
 		for _, text := range r.Fields {
 			f, err := parseField(i, text)
@@ -120,6 +143,10 @@ func (r *Rule) check() error {
 		return errors.New("has no name")
 	case len(r.Columns) == 0 && len(r.Fields) == 0 && len(r.Detect) == 0 && len(r.Custom) == 0:
 		return errors.New("names no columns, no fields and nothing to detect")
+	case len(r.Members) > 0 && len(r.Columns) == 0:
+		return errors.New("members are those of documents in columns, and it names no columns")
+	case len(r.Members) > 0 && r.Nulls:
+		return errors.New("nulls is about whole columns, and it names members")
 	case r.Inference != AllowInference && (len(r.Columns) == 0 || r.Transform == Show()):
 		return errors.New("inference is about columns that are masked")
 	case r.Transform == nil:
@@ -140,7 +167,8 @@ func (r *Rule) check() error {
 	return nil
 }
 
-// Match returns the first rule for the column, or nil if there is none. The
+// Match returns the rule for the column that counts, see [Compile], or nil if there is
+// none. One with Members masks something in the column's values, see [Set.At]. The
 // column "*" is the whole row: it matches if any column of the table would. An
 // empty schema, table or column is one that is not known, and matches every
 // pattern. A rule with [Show] is none. The rule must not be changed.
@@ -172,6 +200,25 @@ func (s *Set) Table(schema, table string) bool { return s.match(schema, table, "
 func (s *Set) match(schema, table, column string) *Rule {
 	// ToLower returns lower-case text as it is, without a copy.
 	schema, table, column = strings.ToLower(schema), strings.ToLower(table), strings.ToLower(column)
+	best := s.whole(schema, table, column)
+	unknown := schema == "" || table == "" || column == "" // it may be the columns of several rules
+	if best == len(s.rules) || s.rules[best].shows() || unknown {
+		for i := range s.inside {
+			if in := &s.inside[i]; in.rule < best && !s.rules[in.rule].shows() && in.about(schema, table, column) {
+				best = in.rule
+				break
+			}
+		}
+	}
+	if best == len(s.rules) {
+		return nil
+	}
+	return &s.rules[best]
+}
+
+// whole returns the index of the first rule without Members for the column, or how
+// many rules there are.
+func (s *Set) whole(schema, table, column string) int {
 	best := len(s.rules)
 	look := func(es []entry) {
 		for i := range es {
@@ -196,10 +243,7 @@ func (s *Set) match(schema, table, column string) *Rule {
 			look(es)
 		}
 	}
-	if best == len(s.rules) {
-		return nil
-	}
-	return &s.rules[best]
+	return best
 }
 
 // Shows reports whether the first rule for the column is one with [Show].

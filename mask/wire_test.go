@@ -22,9 +22,9 @@ func TestPostgresAcceptsEveryTransform(t *testing.T) {
 	all := []mask.Transform{
 		mask.Ends{First: 1, Last: 1}, mask.Card(false), mask.Card(true), mask.Shape(), mask.URL(), mask.Replace("[0-9]+", "#"), mask.Round(10), mask.Truncate(mask.Month),
 		mask.Truncate(mask.Decade), mask.Network(24, 64), mask.Pseudonym(key, "d", mask.EmailLike), mask.Pseudonym(key, "d", mask.UUIDLike), mask.Pseudonym(key, "d", mask.Digits), mask.FF1(key, "d", mask.Decimal),
-		mask.Bucket(key, "d", 100), mask.Noise(key, "d", 30), mask.Found(mask.Redact()), mask.Members(mask.Redact(), "**.mail", "n"), mask.Members(mask.Null(), "**.mail"),
+		mask.Bucket(key, "d", 100), mask.Noise(key, "d", 30), mask.Found(mask.Redact()), members(t, mask.Redact(), "**.mail", "n"), members(t, mask.Null(), "**.mail"),
 		mask.Elements(mask.Redact()), mask.Elements(mask.Null()), mask.Elements(mask.Hash(key, "d")), mask.Elements(mask.KeepLast(2)), mask.Elements(mask.Truncate(mask.Year)),
-		mask.Elements(mask.Members(mask.Redact(), "**.mail")), mask.Record(map[int]mask.Transform{1: mask.Redact(), 2: mask.Null()}), mask.Record(map[int]mask.Transform{3: mask.Null()}),
+		mask.Record(map[int]mask.Transform{1: mask.Redact(), 2: mask.Null()}), mask.Record(map[int]mask.Transform{3: mask.Null()}),
 	}
 	masked, null := 0, 0
 	for _, v := range []struct{ typ, literal string }{

@@ -115,13 +115,18 @@ func (m *masking) detector(op *protocol.Operation, c *protocol.Column) *mask.Col
 			name += "." + s.Column
 		}
 	}
+	return m.set.Column(name, typeOf(op, c), m.hidIn(op, c))
+}
+
+// hidIn counts what is masked in values of a column.
+func (m *masking) hidIn(op *protocol.Operation, c *protocol.Column) func(rule, what string) {
 	var hidden *protocol.Masked
-	return m.set.Column(name, typeOf(op, c), m.told(func(string) {
+	return m.told(func(string) {
 		if hidden == nil {
 			hidden = op.MarkMasked(c.Name)
 		}
 		hidden.Values.Add(1)
-	}))
+	})
 }
 
 // hid counts what is masked in op's result, by what it is.

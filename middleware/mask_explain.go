@@ -211,7 +211,7 @@ func (e *MaskExplainer) column(m *masking, op *protocol.Operation, c *protocol.C
 	v := MaskedValue{Name: c.Name, Effect: MaskShows, Why: "no rule is about it"}
 	for i := range c.Sources {
 		s := &c.Sources[i]
-		v.From = append(v.From, named(s.ColumnRef)+" ("+edgeNames[s.Edge]+")")
+		v.From = append(v.From, named(s.ColumnRef)+s.Path+" ("+edgeNames[s.Edge]+")")
 		for _, l := range e.c.Labels.Of(s.Schema, s.Table, s.Column) {
 			if !slices.Contains(v.Labels, l) {
 				v.Labels = append(v.Labels, l)
@@ -222,9 +222,9 @@ func (e *MaskExplainer) column(m *masking, op *protocol.Operation, c *protocol.C
 	where := ""
 	for i := range c.Sources {
 		s := &c.Sources[i]
-		all := m.set.ColumnOpinions(s.Schema, s.Table, s.Column)
+		all := m.set.ColumnOpinions(s.Schema, s.Table, s.Column, s.Path)
 		if i == 0 {
-			opinions, where = all, named(s.ColumnRef)
+			opinions, where = all, named(s.ColumnRef)+s.Path
 			continue
 		}
 		for j := range all { // what any source makes a rule say, it says
@@ -234,21 +234,19 @@ func (e *MaskExplainer) column(m *masking, op *protocol.Operation, c *protocol.C
 		}
 	}
 	e.count(m, &v, op, opinions, where)
-	t, _ := m.transform(c)
+	said, exact := m.verdict(c)
 	switch {
-	case !c.Known && t != nil:
-		v.Effect, v.Rule, v.With, v.Why = MaskHides, "", mask.Describe(t), "it is not known where it comes from"
-	case t == nil && m.shown(c):
-	case t == nil:
+	case !c.Known && m.set.HasColumns():
+		v.Effect, v.Rule, v.With, v.Why = MaskHides, "", mask.Describe(mask.Redact()), "it is not known where it comes from"
+	case said.Rule == nil && m.shown(c):
+	case said.Rule == nil:
 		v.Effect = MaskShows
 		if m.set.Column(c.Name, typeOf(op, c), nil) != nil {
 			e.look(m, &v)
 		}
-	default:
-		if rule, exact := m.ruleOf(c); !exact {
-			v.Effect, v.Rule, v.With = MaskHides, rule.Name, mask.Describe(t)
-			v.Why = "it is computed from what rule " + rule.Name + " is about, or from columns of different rules"
-		}
+	case !exact:
+		v.Effect, v.Rule, v.With = MaskHides, said.Rule.Name, mask.Describe(mask.Redact())
+		v.Why = "it is computed from what rule " + said.Rule.Name + " is about, or from columns of different rules"
 	}
 	for i := range e.c.Rules {
 		if r := &e.c.Rules[i]; r.Name == v.Rule && v.Effect != MaskShows {
@@ -291,6 +289,8 @@ func (e *MaskExplainer) count(m *masking, v *MaskedValue, op *protocol.Operation
 		case why != "":
 		case r.Name == v.Rule:
 			continue
+		case there && o.Decides && len(r.Members) > 0:
+			why = "it decides about other members, by " + o.About
 		case there && o.Decides:
 			why = "it decides about another column that this comes from"
 		case there && o.About != "":
@@ -329,7 +329,7 @@ func (e *MaskExplainer) look(m *masking, v *MaskedValue) {
 }
 
 var edgeNames = map[protocol.Edge]string{protocol.EdgeUnknown: "unknown", protocol.EdgeIdentity: "identity", protocol.EdgeTransform: "transform",
-	protocol.EdgeAggregate: "aggregate", protocol.EdgeOpaque: "opaque"}
+	protocol.EdgeAggregate: "aggregate", protocol.EdgeOpaque: "opaque", protocol.EdgeMember: "member"}
 
 // named returns schema.table.column, with a star for what is not known.
 func named(c protocol.ColumnRef) string {

@@ -30,7 +30,10 @@ func (m *masking) inferred(op *protocol.Operation, hit *mask.Rule, clear []proto
 	}
 	if !op.InferredKnown && !(op.ReadsKnown && hit == nil) {
 		for r := range m.set.Inferences() {
-			if op.ReadsKnown && !slices.ContainsFunc(op.Reads, func(c protocol.ColumnRef) bool { return m.set.Match(c.Schema, c.Table, c.Column) == r }) {
+			if op.ReadsKnown && !slices.ContainsFunc(op.Reads, func(c protocol.ColumnRef) bool {
+				v := m.set.At(c.Schema, c.Table, c.Column, "")
+				return v.Rule == r || slices.Contains(v.Rules(), r)
+			}) {
 				continue
 			}
 			out = append(out, m.infers("*", protocol.HowUnknown, r, false))
@@ -43,8 +46,15 @@ func (m *masking) inferred(op *protocol.Operation, hit *mask.Rule, clear []proto
 	}
 	for i := range op.Inferred {
 		c := &op.Inferred[i]
-		if r := m.set.Match(c.Schema, c.Table, c.Column); r != nil && !slices.Contains(clear, c.ColumnRef) {
-			out = append(out, m.infers(c.ColumnRef.String(), c.How, r, joined))
+		if slices.Contains(clear, c.ColumnRef) {
+			continue
+		}
+		v := m.set.At(c.Schema, c.Table, c.Column, c.Path)
+		if c.How == protocol.HowMember && v.Visible() {
+			continue
+		}
+		for _, r := range v.Rules() {
+			out = append(out, m.infers(c.ColumnRef.String()+c.Path, c.How, r, joined))
 		}
 	}
 	return out

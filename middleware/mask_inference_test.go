@@ -54,7 +54,7 @@ func TestMaskInference(t *testing.T) {
 		return map[protocol.Effect]string{protocol.NoOpinion: "ran", protocol.HoldEffect: "held", protocol.DenyEffect: "refused"}[decided(t, step, op).Effect]
 	}
 	all := []protocol.How{protocol.HowUnknown, protocol.HowNull, protocol.HowEquality, protocol.HowList, protocol.HowJoin, protocol.HowGroup, protocol.HowOrder,
-		protocol.HowRange, protocol.HowPattern, protocol.HowComputed}
+		protocol.HowRange, protocol.HowPattern, protocol.HowComputed, protocol.HowMember}
 	for _, how := range all {
 		require.Equal(t, "ran", ask(telling(tells("open", how))), how)
 		require.Equal(t, "ran", ask(telling(tells("other", how))), how)

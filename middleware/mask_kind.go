@@ -27,6 +27,10 @@ import (
 //	    - name: birthday
 //	      columns: [public.customers.born]
 //	      with: {fixed: "1970-01-01"}
+//	    - name: profile
+//	      columns: [public.customers.profile]
+//	      members: [email, "**.ssn"]          # of the JSON in it; see mask.Rule
+//	      with: redact
 //	    - name: mail
 //	      fields: ["**.email", customer.phone] # of documents; see mask.Rule
 //	      with: redact
@@ -72,7 +76,7 @@ import (
 //	{pseudonym: {key_env: V, domain: D, format: email|uuid|digits}}
 //	{ff1: {key_env: V, domain: D, alphabet: decimal|hexadecimal|base36|alphanumeric}}   # or characters: C
 //	{bucket: {key_env: V, domain: D, of: N}}  {noise: {key_env: V, domain: D, spread: N}}
-//	{elements: WITH}  {members: {fields: [...], with: WITH}}
+//	{elements: WITH}
 //	{found: {kinds: [...], with: WITH}}  {record: {FIELD: WITH}}
 //
 // They are the functions of package mask of the same names. A key is at least 32 characters of random text; key_env names the
@@ -177,7 +181,7 @@ func (l *maskApproval) rule() ApproveRule {
 }
 
 func (r *maskRule) rule(labels mask.Labels) (mask.Rule, error) {
-	rule := mask.Rule{Name: r.Name, Columns: r.Columns, Fields: r.Fields, Detect: r.Detect, Nulls: r.Nulls}
+	rule := mask.Rule{Name: r.Name, Columns: r.Columns, Members: r.Members, Fields: r.Fields, Detect: r.Detect, Nulls: r.Nulls}
 	columns, err := labels.Columns(r.Labels...)
 	if err != nil {
 		return rule, err
@@ -259,6 +263,7 @@ type maskApproval struct {
 type maskRule struct {
 	Name    string   `yaml:"name"`
 	Columns []string `yaml:"columns"`
+	Members []string `yaml:"members"`
 	Fields  []string `yaml:"fields"`
 	Detect  []string `yaml:"detect"`
 	Labels  []string `yaml:"labels"`

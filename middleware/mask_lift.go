@@ -118,25 +118,26 @@ func (m *masking) liftable(op *protocol.Operation) (lifts []protocol.Lift, rules
 	}
 	for i := range op.Columns {
 		c := &op.Columns[i]
-		if t, _ := m.transform(c); t == nil {
+		if v, _ := m.verdict(c); v.Rule == nil && c.Known {
 			continue
-		}
-		if !c.Known {
+		} else if !c.Known {
 			return nil, nil, nil, fmt.Errorf("it is not known where column %q comes from", c.Name)
 		}
 		l := protocol.Lift{Column: c.Name}
 		var names []string
 		for j := range c.Sources {
 			s := &c.Sources[j]
-			r := m.set.Match(s.Schema, s.Table, s.Column)
-			if r == nil {
+			v := m.set.At(s.Schema, s.Table, s.Column, s.Path)
+			if v.Rule == nil {
 				continue
 			}
 			if !sureOf(s) {
 				return nil, nil, nil, fmt.Errorf("column %q may hold any column of %s.%s; name those you need", c.Name, s.Schema, s.Table)
 			}
-			if !slices.Contains(names, r.Name) {
-				names = append(names, r.Name)
+			for _, r := range v.Rules() {
+				if !slices.Contains(names, r.Name) {
+					names = append(names, r.Name)
+				}
 			}
 			if !slices.Contains(l.From, s.ColumnRef) {
 				l.From = append(l.From, s.ColumnRef)
@@ -167,7 +168,7 @@ func (m *masking) liftable(op *protocol.Operation) (lifts []protocol.Lift, rules
 // sureOf reports whether a column's source is that column and no other.
 func sureOf(s *protocol.Source) bool {
 	switch s.Edge {
-	case protocol.EdgeIdentity, protocol.EdgeTransform, protocol.EdgeAggregate:
+	case protocol.EdgeIdentity, protocol.EdgeMember, protocol.EdgeTransform, protocol.EdgeAggregate:
 		return s.Schema != "" && s.Table != "" && s.Column != "" && s.Column != "*"
 	}
 	return false
@@ -205,8 +206,11 @@ func (l *lifting) shows(m *masking, c *protocol.Column) bool {
 	}
 	for i := range c.Sources {
 		s := &c.Sources[i]
-		r := m.set.Match(s.Schema, s.Table, s.Column)
-		if r != nil && (!sureOf(s) || !slices.Contains(l.rules, r.Name) || !slices.Contains(l.from, s.ColumnRef)) {
+		v := m.set.At(s.Schema, s.Table, s.Column, s.Path)
+		if v.Rule == nil {
+			continue
+		}
+		if !sureOf(s) || !slices.Contains(l.from, s.ColumnRef) || slices.ContainsFunc(v.Rules(), func(r *mask.Rule) bool { return !slices.Contains(l.rules, r.Name) }) {
 			return false
 		}
 	}

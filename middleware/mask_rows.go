@@ -56,11 +56,12 @@ func (r *rowMask) tap(cols []protocol.Column) (protocol.RowFunc, error) {
 	var plan []maskedColumn
 	for i := range cols {
 		c := &cols[i]
-		t, rule := m.transform(c)
-		if t != nil && m.lifting.shows(m, c) {
+		v, exact := m.verdict(c)
+		masked := v.Rule != nil || m.set.HasColumns() && !c.Known
+		if masked && m.lifting.shows(m, c) {
 			continue
 		}
-		if t == nil {
+		if !masked {
 			if m.shown(c) {
 				continue
 			}
@@ -70,15 +71,24 @@ func (r *rowMask) tap(cols []protocol.Column) (protocol.RowFunc, error) {
 			continue
 		}
 		typ := typeOf(op, c)
-		f, err := t.Bind(typ)
+		rule := v.Rule
+		p := maskedColumn{index: i, buf: make([]byte, 0, 40)}
+		var err error
+		if !exact {
+			p.f, err = mask.Redact().Bind(typ)
+		} else if v.Inside() { // not every value has such a member
+			p.f, err = v.Bind(typ, m.hidIn(op, c))
+		} else {
+			p.f, err = v.Bind(typ, nil)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("column %q: %w", c.Name, err)
 		}
-		p := maskedColumn{index: i, f: f, buf: make([]byte, 0, 40)}
 		if rule != nil && rule.Nulls {
-			p.null = typ.Zero(f)
+			p.null = typ.Zero(p.f)
 		}
-		if m.counts != nil {
+		if exact && v.Inside() {
+		} else if m.counts != nil {
 			p.told = func() { m.counts.add(ruleName(rule)) }
 		} else {
 			hidden := op.MarkMasked(c.Name)
@@ -124,41 +134,34 @@ func (r *rowMask) tap(cols []protocol.Column) (protocol.RowFunc, error) {
 	}, nil
 }
 
-// transform says how the column is masked, and by which rule if it is one's; nil
-// shows it, but for what is found in it.
-func (m *masking) transform(c *protocol.Column) (mask.Transform, *mask.Rule) {
-	if !m.set.HasColumns() {
-		return nil, nil
+// verdict returns what the rules say of the column, whose Rule is nil if none is about
+// what it comes from. exact says that all that it comes from is known, that it has the
+// own value of one of these, or what lies at a path in it, and that those of them that
+// have a rule have that verdict: what is not exact is hidden whole.
+func (m *masking) verdict(c *protocol.Column) (v mask.Verdict, exact bool) {
+	if !m.set.HasColumns() || !c.Known {
+		return v, c.Known
 	}
-	if !c.Known {
-		return mask.Redact(), nil
-	}
-	rule, exact := m.ruleOf(c)
-	switch {
-	case rule == nil:
-		return nil, nil
-	case exact:
-		return rule.Transform, rule
-	}
-	return mask.Redact(), rule
-}
-
-// ruleOf returns a rule for one of the columns that c, whose sources are known, comes
-// from; exact says that c has the own value of one of them, and that those of them which
-// have a rule have that one.
-func (m *masking) ruleOf(c *protocol.Column) (rule *mask.Rule, exact bool) {
 	exact = true
 	for i := range c.Sources {
 		s := &c.Sources[i]
-		r := m.set.Match(s.Schema, s.Table, s.Column)
-		if s.Edge != protocol.EdgeIdentity || s.Column == "*" || s.Column == "" || r != nil && rule != nil && r != rule {
+		w := m.set.At(s.Schema, s.Table, s.Column, s.Path)
+		switch {
+		case s.Column == "*", s.Column == "":
+			exact = false
+		case s.Edge != protocol.EdgeIdentity && s.Edge != protocol.EdgeMember:
+			exact = false
+		case w.Rule == nil:
+		case s.Edge == protocol.EdgeMember && w.Own():
+			exact = false // the rule's transform is for whole values
+		case v.Rule != nil && !v.Equal(&w):
 			exact = false
 		}
-		if r != nil {
-			rule = r
+		if w.Rule != nil {
+			v = w
 		}
 	}
-	return rule, exact
+	return v, exact
 }
 
 // shown reports whether rules say that the column's values are shown whatever is

@@ -32,7 +32,6 @@ type maskOptions struct {
 	Bucket    *maskBucket      `yaml:"bucket"`
 	Noise     *maskNoise       `yaml:"noise"`
 	Elements  *maskWith        `yaml:"elements"`
-	Members   *maskMembers     `yaml:"members"`
 	Found     *maskFound       `yaml:"found"`
 	Record    map[int]maskWith `yaml:"record"`
 }
@@ -44,7 +43,7 @@ var withWords = map[string]func() mask.Transform{
 }
 
 // withNames are all transforms, for errors.
-const withNames = "show, null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, ff1, bucket, noise, elements, members, found, record"
+const withNames = "show, null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, ff1, bucket, noise, elements, found, record"
 
 type maskPartial struct {
 	KeepFirst int    `yaml:"keep_first"`
@@ -106,11 +105,6 @@ type maskNoise struct {
 	Spread int64   `yaml:"spread"`
 }
 
-type maskMembers struct {
-	Fields []string  `yaml:"fields"`
-	With   *maskWith `yaml:"with"`
-}
-
 type maskFound struct {
 	Kinds []string  `yaml:"kinds"`
 	With  *maskWith `yaml:"with"`
@@ -140,7 +134,7 @@ func (w *maskWith) inner(name string) (mask.Transform, error) {
 func (w *maskWith) transform() (mask.Transform, error) {
 	given := 0
 	for _, there := range []bool{w.word != "", w.Fixed != nil, w.Partial != nil, w.Ends != nil, w.Card != nil, w.Replace != nil, w.Round != nil, w.Truncate != nil,
-		w.Network != nil, w.Hash != nil, w.Pseudonym != nil, w.FF1 != nil, w.Bucket != nil, w.Noise != nil, w.Elements != nil, w.Members != nil, w.Found != nil, w.Record != nil} {
+		w.Network != nil, w.Hash != nil, w.Pseudonym != nil, w.FF1 != nil, w.Bucket != nil, w.Noise != nil, w.Elements != nil, w.Found != nil, w.Record != nil} {
 		if there {
 			given++
 		}
@@ -168,9 +162,6 @@ func (w *maskWith) transform() (mask.Transform, error) {
 	case w.Elements != nil:
 		t, err := w.Elements.inner("elements")
 		return mask.Elements(t), err
-	case w.Members != nil:
-		t, err := w.Members.With.inner("members")
-		return mask.Members(t, w.Members.Fields...), err
 	case w.Found != nil:
 		t, err := w.Found.With.inner("found")
 		return mask.Found(t, w.Found.Kinds...), err

@@ -72,7 +72,7 @@ func TestMistakesHaveTheirPlace(t *testing.T) {
 			"g.yaml:2:5: step tokens: token 1 (subject alice): the hash is not 64 hexadecimal digits",
 			`g.yaml:8:11: step authorize: unknown field "grups"`,
 			"g.yaml:12:17: step block: rule no-drop: column 17: undefined field 'shema' (did you mean 'schema'?)",
-			"g.yaml:13:5: step mask: mask rule mail: with: unknown transform \"emale\"; known are show, null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, ff1, bucket, noise, elements, members, found, record"}},
+			"g.yaml:13:5: step mask: mask rule mail: with: unknown transform \"emale\"; known are show, null, redact, default, email, shape, url, card, fixed, partial, ends, replace, round, truncate, network, hash, pseudonym, ff1, bucket, noise, elements, found, record"}},
 		{"not a text", "steps:\n  - mask: {rules: [{name: a, columns: [a.b.c], with: {hash: {key: [x]}}}]}\n", []string{
 			"g.yaml:2:5: step mask: a list or keys in the place of a text"}},
 		{"a key twice", "listen: []\nlisten: []\n", []string{"g.yaml:2:1: mapping key already defined at [1:1]"}},
