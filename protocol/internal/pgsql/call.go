@@ -40,6 +40,9 @@ func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Valu
 		t.typ = ordered[0].Type
 	}
 	p.stateFunction(x)
+	if v, ok := p.extracted(x, t, vals); ok {
+		return v, vals
+	}
 	p.calls(x, t, vals, s)
 	out = through(args, t.edge, t.typ)
 	if len(beside.Sources) > 0 || !beside.Known {

@@ -1,6 +1,8 @@
 package pgsql
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -216,7 +218,12 @@ func constOf(c *pg.A_Const) sql.Value {
 
 // operation analyses an operator and what is written like one.
 func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
+	taken := p.taken == x
+	if p.taken = nil; takes(x) {
+		p.taken = x.Lexpr.GetAExpr()
+	}
 	l := p.expr(x.Lexpr, s)
+	p.taken = nil
 	r, list := sql.Value{}, []sql.Value(nil)
 	if items := x.Rexpr.GetList(); items != nil { // of IN and BETWEEN
 		r, list = p.each(items.Items, s)
@@ -251,6 +258,9 @@ func (p *pass) operation(x *pg.A_Expr, s *scope) sql.Value {
 	}
 	if !p.operator(names, lt, rt) {
 		out.Known = false
+	}
+	if v, ok := p.taking(x, l, r, taken); ok {
+		return v
 	}
 	switch op := last(names); {
 	case out.Type != 0 || !out.Known:
@@ -314,12 +324,7 @@ func (p *pass) operatorNamed(schema, name string, l, r uint32) bool {
 		p.runs("operator " + name + " is not in the catalog")
 		return false
 	}
-	found := all[:0:0]
-	for _, o := range all {
-		if !p.ruledOut([]uint32{o.Left, o.Right}, []uint32{l, r}) {
-			found = append(found, o)
-		}
-	}
+	found := p.meant(all, l, r)
 	if len(found) == 0 {
 		return true
 	}
@@ -334,6 +339,12 @@ func (p *pass) operatorNamed(schema, name string, l, r uint32) bool {
 	return true
 }
 
+// meant returns those of the user-defined operators that a use with such operands may
+// mean.
+func (p *pass) meant(all []*sql.Operator, l, r uint32) []*sql.Operator {
+	return slices.DeleteFunc(all, func(o *sql.Operator) bool { return p.ruledOut([]uint32{o.Left, o.Right}, []uint32{l, r}) })
+}
+
 // typeCast analyses a cast. A cast that changes nothing keeps the value.
 func (p *pass) typeCast(x *pg.TypeCast, s *scope) sql.Value {
 	v := p.expr(x.Arg, s)
@@ -342,6 +353,8 @@ func (p *pass) typeCast(x *pg.TypeCast, s *scope) sql.Value {
 	edge := protocol.EdgeTransform
 	if typ != 0 && len(x.TypeName.Typmods) == 0 && (typ == v.Type || stringType(typ) && stringType(v.Type)) {
 		edge = protocol.EdgeIdentity
+	} else if len(x.TypeName.Typmods) == 0 && holdsJSON(typ) && holdsJSON(p.baseOf(v.Type)) {
+		edge = protocol.EdgeMember // the document, or its text
 	}
 	out := through(v, edge, typ)
 	if !ok {
@@ -435,6 +448,9 @@ func (p *pass) indirection(x *pg.A_Indirection, s *scope) sql.Value {
 		}
 	}
 	v := p.expr(x.Arg, s)
+	if out, ok := p.subscripts(x, v); ok {
+		return out
+	}
 	typ := v.Type
 	for _, n := range x.Indirection {
 		switch {

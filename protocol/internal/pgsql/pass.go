@@ -60,6 +60,8 @@ type facts struct {
 	json      bool     // JSON is made of a value whose type is not known
 	code      typeCode // what may run for the values that are read
 
+	taken *pg.A_Expr // of whose value another operator takes a part
+
 	resolved  bool                   // the catalog was asked, or would have been
 	argsKnown bool                   // of EXECUTE
 	subname   map[*pg.SubLink]string // the name of a scalar subquery's column
