@@ -106,6 +106,15 @@ func TestMySQL(t *testing.T) {
 		}
 	})
 
+	t.Run("members", func(t *testing.T) {
+		_, err := db.Exec(t.Context(), strings.Join(peopleSQL(), ";\n"))
+		require.NoError(t, err)
+		maskedMembers(t, newRig(t, target(rigConfig{steps: []middleware.Step{maskDocuments("")}})), []struct{ of, want string }{
+			{"doc->'$.city'", `"Rome"`}, {"doc->>'$.city'", "Rome"}, {"doc->'$.home'", `{"zip": "00100", "street": "***"}`}, {"doc->>'$.home'", `{"zip": "00100", "street": "***"}`},
+			{"doc->'$.email'", `"***"`}, {"doc->>'$.email'", "***"}, {"doc->>'$.kin[0].age'", "7"}, {"doc->>'$.kin[0].ssn'", "***"}, {`doc->>'$."a.b"'`, "1"}, {"doc->'$[0].city'", `"Rome"`},
+		}...)
+	})
+
 	t.Run("masks", func(t *testing.T) {
 		r := newRig(t, target(rigConfig{steps: []middleware.Step{maskShop()}}))
 		pool := r.connect(t)

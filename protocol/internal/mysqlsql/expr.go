@@ -298,6 +298,8 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 
 // builtin is a call of a function that changes nothing.
 func (p *pass) builtin(n *ast.FuncCallExpr, s *scope) sql.Value {
+	part := p.taken == n
+	p.taken = taken(n)
 	vals, all := make([]sql.Value, len(n.Args)), known
 	for i, a := range n.Args {
 		if i == 0 && n.FnName.L == "if" {
@@ -306,6 +308,13 @@ func (p *pass) builtin(n *ast.FuncCallExpr, s *scope) sql.Value {
 			vals[i] = p.expr(a, s)
 		}
 		all = join(all, vals[i])
+		p.taken = nil
+	}
+	if v, ok := p.extracted(n, vals); ok {
+		if !part { // else the other call tells of less
+			p.tells.Tell(v, protocol.HowMember, n)
+		}
+		return v
 	}
 	p.calls(n, vals, s)
 	all.Type = 0

@@ -33,6 +33,7 @@ type pass struct {
 	database  string   // where names without a schema are looked up
 
 	literal   bool                  // the value of a literal was looked at
+	taken     *ast.FuncCallExpr     // of whose value another call takes a part
 	remembers bool                  // the session's memory was looked at
 	before    map[string]remembered // what the statement itself assigns, as far as it is known
 	assigned  map[string]remembered
