@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"unicode/utf8"
 )
 
 // A field is one field pattern of the rule with that index.
@@ -64,10 +65,11 @@ type Documents struct {
 	funcs  map[funcKey]Func
 
 	doc, out, buf []byte
-	copied        int64    // of doc, to out
+	copied        int      // of doc, to out
 	path          []string // names of members, in small letters
 	name          string   // the last one, as it is written
 	levels        []level
+	names         map[string]memberName // that there were, by how they are written
 
 	at    []string // where the document lies in a larger one, in small letters
 	whole bool     // objects and arrays that rules name are replaced whole
@@ -107,71 +109,59 @@ var (
 // the values below it may be. The result is valid until the next call. What is not
 // well formed is an error.
 func (d *Documents) JSON(doc []byte) ([]byte, error) {
-	if !json.Valid(doc) {
+	if !json.Valid(doc) { // what follows relies on it
 		return nil, errJSON
 	}
 	d.doc, d.copied = doc, 0
 	d.out, d.path, d.levels, d.name = d.out[:0], append(d.path[:0], d.at...), d.levels[:0], ""
-	dec := json.NewDecoder(bytes.NewReader(doc))
-	dec.UseNumber()
 	top := level{depth: len(d.at)} // of the document itself
 	if f := d.find(); f != nil {
 		top.rule = f
 	}
 	at := &top
-	for {
-		before := dec.InputOffset()
-		token, err := dec.Token()
-		if err != nil {
-			if len(d.levels) > 0 {
-				return nil, errJSON
-			}
+	for i := 0; ; {
+		for i < len(doc) && betweenTokens(doc[i]) {
+			i++
+		}
+		if i == len(doc) {
 			break
 		}
-		if at.object && at.key {
-			if name, ok := token.(string); ok {
-				if text := d.detect(name, ""); text != nil {
-					d.splice(before, dec.InputOffset())
-					if err := d.string(text); err != nil {
-						return nil, err
-					}
-				}
-				d.path = append(d.path[:at.depth], strings.ToLower(name))
-				d.name = name
-				at.key = false
-				continue
+		start := i
+		if i = tokenEnd(doc, i); at.object && at.key && doc[start] == '"' {
+			if err := d.member(at, start, i); err != nil {
+				return nil, err
 			}
+			continue
 		}
 		rule := at.rule
 		if at.object && !at.key && rule == nil {
 			rule = d.find()
 		}
-		if open := token == json.Delim('{') || token == json.Delim('['); open && d.whole && rule != nil && !d.set.rules[rule.rule].shows() {
-			if err := skip(dec); err != nil {
-				return nil, err
-			}
-			token = json.RawMessage(bytes.TrimLeft(doc[before:dec.InputOffset()], beforeToken))
-		}
-		switch v := token.(type) {
-		case json.Delim:
-			switch v {
-			case '{', '[':
-				if len(d.levels) == maxDepth {
-					return nil, errDepth
+		switch c := doc[start]; c {
+		case '{', '[':
+			if rule != nil && d.whole && !d.set.rules[rule.rule].shows() {
+				i = valueEnd(doc, start)
+				if err := d.replace(rule, start, i); err != nil {
+					return nil, err
 				}
-				d.levels = append(d.levels, level{object: v == '{', key: v == '{', rule: rule, depth: len(d.path), name: d.name})
-				at = &d.levels[len(d.levels)-1]
-				continue
+				break
 			}
+			if len(d.levels) == maxDepth {
+				return nil, errDepth
+			}
+			d.levels = append(d.levels, level{object: c == '{', key: c == '{', rule: rule, depth: len(d.path), name: d.name})
+			at = &d.levels[len(d.levels)-1]
+			continue
+		case '}', ']':
 			d.levels = d.levels[:len(d.levels)-1]
 			at = &top
 			if n := len(d.levels); n > 0 {
 				at = &d.levels[n-1]
 			}
 			d.path, d.name = d.path[:at.depth], at.name
-		case nil:
+		case 'n':
 		default:
-			if err := d.replace(rule, v, before, dec.InputOffset()); err != nil {
+			if err := d.replace(rule, start, i); err != nil {
 				return nil, err
 			}
 		}
@@ -180,49 +170,135 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 			d.path, d.name = d.path[:at.depth], at.name
 		}
 	}
-	return append(d.out, doc[d.copied:]...), nil
+	d.out = append(d.out, doc[d.copied:]...)
+	return d.out, nil
 }
 
-// skip reads to the end of the object or array that has just begun.
-func skip(dec *json.Decoder) error {
-	for depth := 1; depth > 0; {
-		token, err := dec.Token()
+// betweenTokens reports whether c may stand between tokens.
+func betweenTokens(c byte) bool {
+	return c == ' ' || c == ',' || c == ':' || c == '\n' || c == '\t' || c == '\r'
+}
+
+// tokenEnd returns where the token ends that begins at i in a well-formed document.
+func tokenEnd(doc []byte, i int) int {
+	switch doc[i] {
+	case '{', '}', '[', ']':
+		return i + 1
+	case '"':
+		for i++; doc[i] != '"'; i++ {
+			if doc[i] == '\\' {
+				i++
+			}
+		}
+		return i + 1
+	}
+	for i < len(doc) && !betweenTokens(doc[i]) && doc[i] != '}' && doc[i] != ']' {
+		i++
+	}
+	return i
+}
+
+// valueEnd returns where the object or array ends that begins at i.
+func valueEnd(doc []byte, i int) int {
+	for depth := 0; ; {
+		switch doc[i] {
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if i = tokenEnd(doc, i); depth == 0 {
+			return i
+		}
+		for betweenTokens(doc[i]) {
+			i++
+		}
+	}
+}
+
+// A memberName is the name of a member, and the same in small letters.
+type memberName struct{ text, lower string }
+
+// maxNames bounds how many names are kept for the documents to come.
+const maxNames = 256
+
+// member reads the name of a member of at.
+func (d *Documents) member(at *level, start, end int) error {
+	token := d.doc[start:end]
+	n, ok := d.names[string(token)]
+	if !ok {
+		text, err := unquote(token)
 		if err != nil {
 			return err
 		}
-		switch token {
-		case json.Delim('{'), json.Delim('['):
-			depth++
-		case json.Delim('}'), json.Delim(']'):
-			depth--
+		n.text = string(text)
+		n.lower = strings.ToLower(n.text)
+		if d.names == nil || len(d.names) == maxNames {
+			d.names = map[string]memberName{}
+		}
+		if len(token) <= 64 {
+			d.names[string(token)] = n
 		}
 	}
+	if d.set.detector != nil {
+		if text := d.detect([]byte(n.text), ""); text != nil {
+			d.splice(start, end)
+			if err := d.string(text); err != nil {
+				return err
+			}
+		}
+	}
+	d.path = append(d.path[:at.depth], n.lower)
+	d.name, at.key = n.text, false
 	return nil
 }
 
-// replace masks the value v between two offsets by the rule, or by what is
-// detected if that is nil.
-func (d *Documents) replace(rule *field, v any, before, end int64) error {
-	if rule != nil && d.set.rules[rule.rule].shows() {
+// unquote returns the text of a string, which may be part of it.
+func unquote(token []byte) ([]byte, error) {
+	if bytes.IndexByte(token, '\\') < 0 && utf8.Valid(token) {
+		return token[1 : len(token)-1], nil
+	}
+	var s string
+	err := json.Unmarshal(token, &s)
+	return []byte(s), err
+}
+
+// replace masks the value between two offsets by the rule, or by what is detected if
+// that is nil.
+func (d *Documents) replace(rule *field, start, end int) error {
+	if rule != nil && d.set.rules[rule.rule].shows() || rule == nil && d.set.detector == nil {
 		return nil
+	}
+	kind, in := Numeric, d.doc[start:end]
+	switch in[0] {
+	case '"':
+		var err error
+		if in, err = unquote(in); err != nil {
+			return err
+		}
+		kind = Text
+	case '{', '[':
+		kind = JSON
+	case 't', 'f':
+		kind, in = Bool, in[:1]
 	}
 	if rule != nil {
 		if d.masked != nil {
 			d.masked(d.set.rules[rule.rule].Name, rule.text)
 		}
-		d.splice(before, end)
-		return d.value(rule.rule, v)
+		d.splice(start, end)
+		return d.value(rule.rule, kind, in)
 	}
-	switch v := v.(type) {
-	case string:
-		if text := d.detect(v, d.name); text != nil {
-			d.splice(before, end)
+	switch kind {
+	case Text:
+		if text := d.detect(in, d.name); text != nil {
+			d.splice(start, end)
 			return d.string(text)
 		}
-	case json.Number:
-		if d.detect(string(v), d.name) != nil {
-			d.splice(before, end)
-			return d.value(d.set.kinds[d.texts.found[0].Kind], v)
+	case Numeric:
+		if d.detect(in, d.name) != nil {
+			d.splice(start, end)
+			return d.value(d.set.kinds[d.texts.found[0].Kind], kind, in)
 		}
 	}
 	return nil
@@ -230,32 +306,28 @@ func (d *Documents) replace(rule *field, v any, before, end int64) error {
 
 // detect returns what takes the place of text in a member of that name, or nil
 // if it stays.
-func (d *Documents) detect(text, name string) []byte {
-	if d.set.detector == nil {
-		return nil
-	}
-	in := append(d.buf[:0], text...)
-	d.buf = in
-	return d.texts.Mask(nil, in, d.texts.Field(name))
+func (d *Documents) detect(text []byte, name string) []byte {
+	return d.texts.Mask(nil, text, d.texts.Field(name))
 }
-
-// beforeToken is what may stand before a token.
-const beforeToken = " \t\r\n,:"
 
 // splice copies the document up to the token between two offsets, which it leaves
 // out.
-func (d *Documents) splice(before, end int64) {
-	token := d.doc[before:end]
-	start := before + int64(len(token)-len(bytes.TrimLeft(token, beforeToken)))
+func (d *Documents) splice(start, end int) {
 	d.out = append(d.out, d.doc[d.copied:start]...)
 	d.copied = end
 }
 
 // string appends text to the output.
 func (d *Documents) string(text []byte) error {
-	b, err := json.Marshal(string(text))
-	d.out = append(d.out, b...)
-	return err
+	for _, c := range text {
+		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			b, err := json.Marshal(string(text))
+			d.out = append(d.out, b...)
+			return err
+		}
+	}
+	d.out = append(append(append(d.out, '"'), text...), '"')
+	return nil
 }
 
 // find returns the first field pattern for the path.
@@ -263,22 +335,8 @@ func (d *Documents) find() *field {
 	return first(d.set.fields, d.path) // they are in the order of the rules
 }
 
-// value appends what takes the place of v to the output.
-func (d *Documents) value(rule int, v any) error {
-	kind, in := Text, []byte(nil)
-	switch v := v.(type) {
-	case string:
-		in = []byte(v)
-	case json.Number:
-		kind, in = Numeric, []byte(v)
-	case bool:
-		kind, in = Bool, []byte("f")
-		if v {
-			in[0] = 't'
-		}
-	case json.RawMessage:
-		kind, in = JSON, v
-	}
+// value appends what takes the place of a value of that kind to the output.
+func (d *Documents) value(rule int, kind Kind, in []byte) error {
 	f := d.funcs[funcKey{rule, kind}]
 	if f == nil {
 		var err error
