@@ -8,6 +8,9 @@
 // column comes from is not this package's to know: a connector says so, and
 // package middleware's Mask step brings the two together.
 //
+// A rule with Members is about members of the JSON documents in columns: [Set.At] says
+// what it makes of a value, or of what lies at a path in it.
+//
 // # What is found rather than named
 //
 // Kinds of values, such as "email" and "secret.*", are found by package detect in

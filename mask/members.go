@@ -159,7 +159,8 @@ func (v *Verdict) Equal(w *Verdict) bool {
 // members that rules name. A member that is an object or array is replaced whole;
 // all that no rule is about stays as it is, byte for byte, but for what detectors
 // find in it. A value that is not one JSON object or array in UTF-8, that is nested
-// more than 64 deep or longer than 16 MiB is hidden whole, and so is one of a type
+// more than 64 deep or longer than 16 MiB is hidden whole, but for the text of a string
+// or a number that lies at a path: nothing lies in it. Hidden whole is also one of a type
 // other than json, jsonb, text and arrays of these. masked, which may be nil, is called for each
 // masked member with the rule's name and the pattern.
 func (v *Verdict) Bind(t Type, masked func(rule, what string)) (Func, error) {
@@ -197,6 +198,10 @@ func (v *Verdict) Bind(t Type, masked func(rule, what string)) (Func, error) {
 	}
 	only := &Set{rules: v.set.rules, fields: v.docs, detector: v.set.detector, kinds: v.set.kinds}
 	docs := only.Documents(masked)
+	var text *Column // what is found in a value that is no document
+	if t.Kind == Text {
+		text = only.Column("", t, masked)
+	}
 	docs.at, docs.whole = v.at, true
 	version := t.Kind == JSONB && t.Encoding == PostgresBinary
 	return func(dst, in []byte) []byte {
@@ -206,8 +211,16 @@ func (v *Verdict) Bind(t Type, masked func(rule, what string)) (Func, error) {
 			}
 			dst, in = append(dst, 1), in[1:]
 		}
-		if len(in) > maxDocument || !utf8.Valid(in) || len(v.at) == 0 && !container(in) {
+		switch inner := container(in); {
+		case len(in) > maxDocument || !utf8.Valid(in) || len(v.at) == 0 && !inner:
 			return hide(dst)
+		case t.Kind == Text && !inner: // the text of a string or a number, in which nothing lies
+			if text != nil {
+				if out, changed := text.Mask(dst, in); changed {
+					return out
+				}
+			}
+			return append(notNil(dst), in...)
 		}
 		out, err := docs.JSON(in)
 		if err != nil {
@@ -224,5 +237,5 @@ const maxDocument = 16 << 20
 // may be a document once more.
 func container(doc []byte) bool {
 	doc = bytes.TrimLeft(doc, " \t\r\n")
-	return len(doc) > 0 && (doc[0] == '{' || doc[0] == '[' || doc[0] == 'n')
+	return len(doc) > 0 && (doc[0] == '{' || doc[0] == '[') || string(doc) == "null"
 }

@@ -91,6 +91,16 @@ func TestMembersAtPaths(t *testing.T) {
 		require.Equal(t, len(want) > 3, v.Inside(), path)
 		require.Equal(t, []*mask.Rule{v.Rule}, v.Rules(), path)
 	}
+	// In the text of a string or a number nothing lies; in what may be a document it does.
+	v := s.At("public", "customers", "profile", "/city")
+	for in, want := range map[string]string{"Rome": "Rome", "": "", "12": "12", "{Rome": "***", `{"ssn":"1"}`: `{"ssn":"***"}`, ` [{"ssn":1}]`: ` [{"ssn":0}]`, "R\xf6m": "***", "null": "null", "nothing": "nothing"} {
+		require.Equal(t, want, apply(memberTransform{v}, text(mask.Text), in), in)
+	}
+	require.Equal(t, `"Rome"`, apply(memberTransform{v}, text(mask.JSONB), `"Rome"`))
+	s, err = mask.Compile(inside("r", mask.Redact(), "**.ssn"), mask.Rule{Name: "found", Detect: []string{"email"}, Transform: mask.Redact()})
+	require.NoError(t, err)
+	require.Equal(t, "to ***", apply(memberTransform{s.At("public", "customers", "profile", "/city")}, text(mask.Text), "to ann@example.com"))
+
 	s, err = mask.Compile(inside("r", mask.Redact(), "email", "address.street"))
 	require.NoError(t, err)
 	for _, path := range []string{"/city", "/address/city", "/street", "/x/email", "/address/x/street"} {
@@ -99,7 +109,7 @@ func TestMembersAtPaths(t *testing.T) {
 		require.Empty(t, v.Rules(), path)
 	}
 	// As JSON, a string stays one.
-	v := s.At("public", "customers", "profile", "/email")
+	v = s.At("public", "customers", "profile", "/email")
 	require.Equal(t, `"***"`, apply(memberTransform{v}, text(mask.JSONB), `"a@b.c"`))
 	require.Equal(t, "\x010", apply(memberTransform{v}, bin(mask.JSONB), "\x0112"))
 	require.Equal(t, `"***"`, apply(memberTransform{v}, text(mask.JSONB), `{"a": 1}`))

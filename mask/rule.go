@@ -23,6 +23,8 @@ type Rule struct {
 	// Members are patterns, as in Fields, for members of the JSON documents that
 	// Columns hold: "address.street", "**.ssn". Only these are masked, and what else
 	// is in the documents is shown. A rule without Members is about the whole value.
+	// What is computed from a place at which a pattern may be about something, as ** is
+	// everywhere, is hidden whole: patterns that name where members lie show more.
 	Members []string
 
 	// Fields are patterns for members of documents, from the outside in:

@@ -91,6 +91,12 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // [mask.Redact]. Messages keep their code and the names in them; their text is
 // replaced.
 //
+// Of a column whose rules have Members only these are masked in its own values, which
+// then have to be JSON documents. What lies at a path that is known is the member there:
+// shown if no rule is about it or about something in it, masked by the rule's transform if one is about
+// it or what it is in, and else a document of which members are masked. Anything computed
+// from a masked member, or from where there may be one, is hidden whole.
+//
 // Documents, of connectors whose results are some, are masked where a rule names
 // fields, see [mask.Rule]: JSON, and streams of it.
 //

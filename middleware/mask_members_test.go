@@ -154,3 +154,11 @@ func TestMaskMembersLift(t *testing.T) {
 		require.Len(t, op.Lifts, 2)
 	}
 }
+
+func TestMaskMembersInFiles(t *testing.T) {
+	step, err := buildMask("{rules: [{name: r, columns: [public.t.doc], members: [email, home], with: redact}]}")
+	require.NoError(t, err)
+	rows, err := middlewaretest.Rows(step, sel("public.t.doc"), []protocol.Column{lying(protocol.EdgeIdentity, "")}, [][][]byte{bytesOf(memberDoc)})
+	require.NoError(t, err)
+	require.Equal(t, bytesOf(`{"email":"***","home":"***","note":"4111 1111 1111 1111"}`), rows[0])
+}

@@ -41,4 +41,6 @@ type Inference struct {
 }
 
 // String returns schema.table.column/path (how).
-func (i Inference) String() string { return i.ColumnRef.String() + i.Path + " (" + i.How.String() + ")" }
+func (i Inference) String() string {
+	return i.ColumnRef.String() + i.Path + " (" + i.How.String() + ")"
+}

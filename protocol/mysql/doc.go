@@ -90,7 +90,9 @@
 // of functions, procedures and triggers, as far as the target shows it to the
 // gateway's account. User variables, statements prepared in SQL and temporary
 // tables are followed through the session: what they hold comes from where it
-// came from. Operation.Inferred is what a statement tells of columns without showing
+// came from. What -> and ->>, JSON_EXTRACT, JSON_VALUE, JSON_QUERY and JSON_UNQUOTE take out of a document
+// is known by its place ([protocol.Source].Path) where the path is one plain literal of names, in ASCII, and
+// numbers of elements. Operation.Inferred is what a statement tells of columns without showing
 // them, as for PostgreSQL: warnings and the number of changed rows tell as well, a text
 // that is compared with a number is read as one (HowComputed), and a comparison with a
 // variable is one with a list. What routines compare counts, what triggers compare does

@@ -69,6 +69,18 @@
 // steps as the value, so that nobody finds out a masked value by choosing it for
 // NULL, and a NULL there is masked like a value.
 //
+// # Documents in columns
+//
+// What ->, ->>, #>, #>>, subscripts, json_extract_path and their like take out of a json
+// or jsonb value by constants, and what a cast between these types and text makes of it,
+// is known by its place ([protocol.Source].Path), also through views and queries within the
+// query. An element of an array lies where the array does. In #>, subscripts and
+// functions what looks like a number may be a name or an element's number, so that what is
+// behind it is computed. Operators that somebody has defined, and any
+// other way into a document, such as jsonb_each, jsonb_path_query and JSON_VALUE, are
+// computed from all of it. Such a text is analysed by itself: others that differ in its literals
+// are analysed anew.
+//
 // # Inference
 //
 // Operation.Inferred is what a statement tells of columns without showing them: what

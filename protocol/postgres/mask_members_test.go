@@ -141,6 +141,14 @@ func TestMaskMembers(t *testing.T) {
 	require.Contains(t, copied.String(), "Rome")
 }
 
+// A pattern with ** may be about something below any place, but not in a string.
+func TestMaskMembersAnywhere(t *testing.T) {
+	r := peopleRig(t, middleware.Mask(mask.Rule{Name: "r", Columns: []string{"public.people.doc"}, Members: []string{"email", "home.street", "**.ssn"}, Transform: mask.Redact()}))
+	out, err := r.psql(t, "-Atc", "select doc ->> 'city', doc ->> 'email', doc -> 'kin', doc #>> '{home,zip}', upper(doc ->> 'city'), doc -> 'city' from people where id = 1")
+	require.NoError(t, err)
+	require.Equal(t, `Rome|***|[{"age": 7, "ssn": "***"}]|00100|***|"Rome"`, strings.TrimSpace(out))
+}
+
 func stringsOf(row [][]byte) []string {
 	out := make([]string, len(row))
 	for i := range row {
