@@ -64,8 +64,11 @@ func plainText(text []byte, st *State, mode mysql.SQLMode) (plain, why string) {
 				continue
 			}
 			end := bytes.Index(rest[2:], []byte("*/"))
-			if end < 0 {
+			switch {
+			case end < 0:
 				return "", "a comment does not end"
+			case n > 0 && bytes.Contains(rest[n:2+end+1], []byte("/*")):
+				return "", "a comment within a comment for other servers" // whose end is not the first there
 			}
 			i += 2 + end + 2
 		default:
@@ -105,14 +108,14 @@ func quoted(b []byte, escapes bool) int {
 }
 
 // executable reports whether the target executes the comment at the start of b,
-// and how many bytes stand before the code in it. why says why that is not
-// known.
+// and how many bytes stand before the code in it: 0 if it is for nobody. why says
+// why that is not known.
 func executable(b []byte, st *State) (n int, code bool, why string) {
 	maria := false
 	switch {
 	case bytes.HasPrefix(b, []byte("/*!")):
 		n = 3
-	case bytes.HasPrefix(b, []byte("/*M!")), bytes.HasPrefix(b, []byte("/*m!")):
+	case bytes.HasPrefix(b, []byte("/*M!")):
 		n, maria = 4, true
 	default:
 		return 0, false, ""
@@ -135,7 +138,7 @@ func executable(b []byte, st *State) (n int, code bool, why string) {
 	case st.Version == 0:
 		return 0, false, "a comment that is executed by some servers"
 	case st.MariaDB && !maria && version >= 50700 && version <= 99999: // features of MySQL's
-		return 0, false, ""
+		return n + digits, false, ""
 	}
 	return n + digits, version <= st.Version, ""
 }
