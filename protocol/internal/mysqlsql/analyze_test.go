@@ -169,6 +169,32 @@ func TestComments(t *testing.T) {
 	require.NotEmpty(t, why, "whose version is not known")
 }
 
+// What a name in FROM means where there is a common table expression of that name.
+func TestCommonTableExpressions(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	maria, mysql, folded := shop(a), shop(a), shop(a)
+	mysql.MariaDB, folded.MariaDB, folded.Folded = false, false, true
+	for _, c := range []struct{ text, maria, mysql, folded string }{ // what is read; "?": not known
+		{"with customers as (select 1 as email) select email from customers", "", "", ""},
+		{"with Customers as (select 1 as email) select email from customers", "", "customers.email", ""},
+		{"with customers as (select email from customers) select email from customers", "customers.email", "customers.email", "customers.email"},
+		{"with a as (select item from orders), orders as (select email as item from customers) select item from a", "customers.email orders.item", "customers.email orders.item", "customers.email orders.item"},
+		{"with recursive a as (select item from orders), orders as (select email as item from customers) select item from a", "?", "?", "?"},
+		{"with recursive a as (select email from customers), b as (select email from a) select email from b", "customers.email", "customers.email", "customers.email"},
+		{"with recursive R as (select email from customers union select email from r) select email from r", "customers.email", "?", "customers.email"},
+	} {
+		for st, want := range map[*State]string{maria: c.maria, mysql: c.mysql, folded: c.folded} {
+			s := one(t, a, st, c.text)
+			if want == "?" {
+				require.False(t, s.ReadsKnown, c.text)
+				continue
+			}
+			require.True(t, s.ReadsKnown, "%s: %s", c.text, s.Why)
+			require.Equal(t, want, names(s.Reads), c.text)
+		}
+	}
+}
+
 // FuzzAnalyze looks for texts that the analysis does not survive.
 func FuzzAnalyze(f *testing.F) {
 	a := NewAnalyzer(Options{CacheEntries: -1})

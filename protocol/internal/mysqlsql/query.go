@@ -80,8 +80,13 @@ func (p *pass) with(n *ast.WithClause, s *scope) *scope {
 		return s
 	}
 	inner := &scope{parent: s, with: map[string]*rowset{}}
+	if n.IsRecursive { // to MariaDB one may name another that stands behind it
+		for _, e := range n.CTEs {
+			inner.with[p.cteName(e.Name)] = nil
+		}
+	}
 	for _, e := range n.CTEs {
-		name := e.Name.L
+		name := p.cteName(e.Name)
 		if n.IsRecursive {
 			inner.with[name] = p.recursive(e, inner)
 		} else {
@@ -92,11 +97,20 @@ func (p *pass) with(n *ast.WithClause, s *scope) *scope {
 	return inner
 }
 
+// cteName returns what a common table expression is found by: MySQL compares its
+// name as those of tables, MariaDB in any case without regard to case.
+func (p *pass) cteName(n ast.CIStr) string {
+	if p.st.MariaDB {
+		return n.L
+	}
+	return p.fold(n)
+}
+
 // recursive returns what a common table expression yields that may name itself:
 // what it depends on is found by going round until nothing is added.
 func (p *pass) recursive(e *ast.CommonTableExpression, s *scope) *rowset {
-	name := e.Name.L
-	if !mentions(e.Query.Query, name) {
+	name := p.cteName(e.Name)
+	if !p.mentions(e.Query.Query, name) {
 		return renamed(p.query(e.Query.Query, s), e.ColNameList)
 	}
 	s.with[name] = &rowset{open: true}
@@ -134,7 +148,7 @@ func (p *pass) start(n ast.Node, s *scope, name string) *rowset {
 	s = p.with(list.With, s)
 	var out *rowset
 	for _, arm := range list.Selects {
-		if mentions(arm, name) {
+		if p.mentions(arm, name) {
 			continue
 		}
 		r := p.query(arm, s)
@@ -173,10 +187,10 @@ func same(a, b *rowset) bool {
 }
 
 // mentions reports whether a table of that name stands anywhere in n.
-func mentions(n ast.Node, name string) bool {
+func (p *pass) mentions(n ast.Node, name string) bool {
 	return anywhere(n, func(n ast.Node) bool {
 		t, ok := n.(*ast.TableName)
-		return ok && t.Schema.L == "" && t.Name.L == name
+		return ok && t.Schema.L == "" && p.cteName(t.Name) == name
 	})
 }
 
@@ -329,7 +343,7 @@ func (p *pass) tableSource(n *ast.TableSource, s *scope) {
 	var it *item
 	switch src := n.Source.(type) {
 	case *ast.TableName:
-		if r, ok := s.cte(src.Name.L); ok && src.Schema.L == "" {
+		if r, ok := s.cte(p.cteName(src.Name)); ok && src.Schema.L == "" {
 			it = &item{name: src.Name.L}
 			if r == nil {
 				it.open = true
