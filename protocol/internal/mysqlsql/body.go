@@ -418,7 +418,7 @@ func (b *body) set() {
 		case len(left) == 1 && ok && b.p.locals[name]:
 			b.expression(value)
 		case len(left) == 1 && left[0].kind == kindVariable && !strings.HasPrefix(left[0].text, "@@"):
-			b.p.assign(variableName(left[0].text), b.expression(value))
+			b.p.assign(variableKey(&left[0]), b.expression(value))
 		case len(left) == 3 && ok && left[1].symbol('.') && b.p.rowOf(name) != nil:
 			b.expression(value)
 			column, _ := left[2].name()

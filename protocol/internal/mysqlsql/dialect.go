@@ -468,15 +468,10 @@ func (w *writer) into(i, end int) int {
 	}
 	for {
 		t := w.token(i)
-		name, ok := t.name()
-		switch {
-		case t.kind == kindVariable:
-			name = t.text
-		case !ok:
+		if w.part.into = append(w.part.into, variableKey(t)); w.part.into[len(w.part.into)-1] == "" {
 			w.failed = true
 			return end
 		}
-		w.part.into = append(w.part.into, variableName(name))
 		if i++; !w.token(i).symbol(',') {
 			return i
 		}
@@ -484,15 +479,16 @@ func (w *writer) into(i, end int) int {
 	}
 }
 
-// variableName returns what a variable is found by: names are not case
-// sensitive. Those of a routine's own have no @.
-func variableName(s string) string {
-	at := ""
-	if strings.HasPrefix(s, "@") {
-		at, s = "@", s[1:]
+// variableKey returns what the variable in t is found by: a routine's own, or with
+// an @ before it the user's. It is "" if there is none.
+func variableKey(t *token) string {
+	if t.kind != kindVariable {
+		name, _ := t.name()
+		return strings.ToLower(name)
 	}
-	if n := len(s); n >= 2 && strings.ContainsRune("'\"`", rune(s[0])) {
-		s = s[1 : n-1]
+	name := t.text[1:]
+	if n := len(name); n >= 2 && strings.ContainsRune("'\"`", rune(name[0])) {
+		name = name[1 : n-1]
 	}
-	return at + strings.ToLower(s)
+	return nameKey(name)
 }

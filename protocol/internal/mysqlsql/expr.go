@@ -147,7 +147,7 @@ func (p *pass) variable(n *ast.VariableExpr, s *scope) sql.Value {
 		}
 		return known
 	}
-	name := "@" + strings.ToLower(n.Name)
+	name := nameKey(n.Name)
 	if n.Value != nil {
 		p.access |= protocol.Control
 		p.notPure("it sets a variable")
@@ -160,6 +160,7 @@ func (p *pass) variable(n *ast.VariableExpr, s *scope) sql.Value {
 	if own, ok := p.before[name]; ok {
 		v = join(v, own.val)
 	}
+	v = alike(p.before, name, v)
 	if !v.Known {
 		p.notKnown("what variable " + name + " holds is not known")
 	}

@@ -3,6 +3,7 @@ package mysqlsql
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
@@ -125,7 +126,9 @@ func (m *Memory) Done(s *Statement) {
 		return
 	}
 	for _, name := range e.certain {
-		m.set(name, e.assigned[name])
+		if name != otherNames { // any of which keeps its value
+			m.set(name, e.assigned[name])
+		}
 	}
 	for name, p := range e.prepares {
 		m.prepare(name, p)
@@ -163,11 +166,11 @@ func (m *Memory) prepare(name string, p preparedText) {
 	if p != nil && len(p.text) > maxKept {
 		p = nil
 	}
-	if m.prepared == nil {
+	if m.prepared == nil || len(m.prepared) >= maxRemembered || name == otherNames {
 		m.prepared = map[string]preparedText{}
 	}
-	if len(m.prepared) >= maxRemembered {
-		m.prepared = map[string]preparedText{}
+	if name == otherNames {
+		return // it may be any of them
 	}
 	m.prepared[name] = p
 }
@@ -201,10 +204,44 @@ func (m *Memory) variable(name string) remembered {
 	if m == nil {
 		return remembered{}
 	}
-	if v, ok := m.variables[name]; ok {
+	v, ok := m.variables[name]
+	if !ok || name == otherNames && m.code {
+		v = remembered{val: sql.Value{Known: !m.code}}
+	}
+	if _, others := m.variables[otherNames]; others || name == otherNames {
+		v = remembered{val: alike(m.variables, name, v.val)}
+	}
+	return v
+}
+
+// alike adds to what a variable holds what others do that may be the same one.
+func alike(all map[string]remembered, name string, v sql.Value) sql.Value {
+	if name != otherNames {
+		if other, ok := all[otherNames]; ok {
+			v = join(v, other.val)
+		}
 		return v
 	}
-	return remembered{val: sql.Value{Known: !m.code}}
+	for _, other := range all {
+		v = join(v, other.val)
+	}
+	return v
+}
+
+// otherNames stands for all names that only a quotation can have. Servers compare
+// names by a collation, to which some of these are the same: é and è, and in MySQL
+// "a " and a. Which are is not followed.
+const otherNames = "@"
+
+// nameKey returns what a user variable, and a statement that is prepared in SQL, is
+// found by.
+func nameKey(name string) string {
+	for i := range len(name) {
+		if c := name[i]; c >= 0x80 || classes[c]&classWord == 0 && c != '.' {
+			return otherNames
+		}
+	}
+	return "@" + strings.ToLower(name)
 }
 
 // messages are what the target's messages may hold of all that came before.

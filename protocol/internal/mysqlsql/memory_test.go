@@ -74,6 +74,25 @@ func TestMemory(t *testing.T) {
 		{"begin not atomic declare e text; select email into e from customers; set @k = e; end ;; select @k", "customers.email"},
 		{"begin not atomic declare e text; if 1 then set e = (select email from customers); end if; select e; end", "customers.email"},
 		{"begin not atomic prepare s from 'select email from customers'; end ;; execute s", "?"},
+		// Names that servers take for the same.
+		{"set @'a''b' = (select email from customers) ;; select @'a''b'", "customers.email"},
+		{"begin not atomic select email into @'a''b' from customers; end ;; select @'a''b'", "customers.email"},
+		{"select email into @`a``b` from customers ;; select @`a``b`", "customers.email"},
+		{"select email into @é from customers ;; select @è", "customers.email"},
+		{"select email into @é from customers ;; select @e", "customers.email"},
+		{"select email into @e from customers ;; select @é", "customers.email"},
+		{"select email into @'a ' from customers ;; select @a", "customers.email"},
+		{"select email into @é from customers ;; set @è = 1 ;; select @é", "customers.email"},
+		{"select email into @a from customers ;; set @é = 1 ;; select @é", "customers.email"},
+		{"set @é = 1 ;; select @é, @e", ""},
+		{"select @é := email, @è from customers", "customers.email"},
+		{"select @b := @è, @é := email from customers ;; select @b", "customers.email"},
+		{"call nobody_knows() ;; set @é = 1 ;; select @é", "?"},
+		{"set @é = 'select item from orders' ;; set @è = 'select email from customers' ;; prepare s from @é ;; execute s", "?"},
+		{"set @e = 'select item from orders' ;; set @é = 'select email from customers' ;; prepare s from @e ;; execute s", "?"},
+		{"prepare é from 'select 1' ;; prepare è from 'select email from customers' ;; execute é", "?"},
+		{"prepare e from 'select 1' ;; prepare é from 'select email from customers' ;; execute e", "?"},
+		{"prepare é from 'select item from orders' ;; prepare e from 'select 1' ;; execute e", ""},
 	} {
 		st := shop(a)
 		s := after(t, a, st, c.steps)

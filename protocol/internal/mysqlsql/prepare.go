@@ -1,8 +1,6 @@
 package mysqlsql
 
 import (
-	"strings"
-
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
@@ -73,7 +71,7 @@ func (p *pass) prepare(name string, text *string) {
 	if p.effects.prepares == nil {
 		p.effects.prepares = map[string]preparedText{}
 	}
-	p.effects.prepares[strings.ToLower(name)] = known
+	p.effects.prepares[nameKey(name)] = known
 }
 
 // quotes notes that an error about the statement quotes what it has read.
@@ -88,7 +86,7 @@ func (p *pass) execute(name string, args sql.Value) Statement {
 	p.remembers = true
 	var text preparedText
 	if p.st.Memory != nil {
-		text = p.st.Memory.prepared[strings.ToLower(name)]
+		text = p.st.Memory.prepared[nameKey(name)]
 	}
 	if text == nil {
 		return p.unclear("execute", "what was prepared under this name is not known")

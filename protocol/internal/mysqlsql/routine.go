@@ -207,8 +207,8 @@ func (p *pass) procedure(n *ast.FuncCallExpr, name string, args sql.Value, s *St
 	// read.
 	for _, a := range n.Args {
 		if x, ok := a.(*ast.VariableExpr); ok && !x.IsSystem {
-			own := p.st.Memory.variable("@" + strings.ToLower(x.Name)).val
-			p.assign("@"+strings.ToLower(x.Name), join(v, through(own, protocol.EdgeTransform)))
+			own := p.st.Memory.variable(nameKey(x.Name)).val
+			p.assign(nameKey(x.Name), join(v, through(own, protocol.EdgeTransform)))
 		}
 	}
 }

@@ -2,7 +2,6 @@ package mysqlsql
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
 
@@ -33,8 +32,9 @@ func (p *pass) constant(n ast.ExprNode) *string {
 	case *ast.ParenthesesExpr:
 		return p.constant(n.Expr)
 	case *ast.VariableExpr:
-		name := "@" + strings.ToLower(n.Name)
-		if _, own := p.assigned[name]; n.IsSystem || n.Value != nil || own {
+		name := nameKey(n.Name)
+		_, own := p.assigned[name]
+		if _, other := p.assigned[otherNames]; n.IsSystem || n.Value != nil || own || other {
 			return nil
 		}
 		p.remembers = true

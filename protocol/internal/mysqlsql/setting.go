@@ -23,8 +23,8 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 		if name, ok := v.Value.(*ast.ColumnNameExpr); !ok || !v.IsSystem { // SET sql_mode = ANSI: a bare word is no column
 			value := p.expr(v.Value, p.base)
 			if !v.IsSystem && v.Name != ast.SetNames && v.Name != ast.SetCharset {
-				p.assign("@"+strings.ToLower(v.Name), value)
-				p.effects.certain = append(p.effects.certain, "@"+strings.ToLower(v.Name))
+				p.assign(nameKey(v.Name), value)
+				p.effects.certain = append(p.effects.certain, nameKey(v.Name))
 			}
 		} else if name.Name.Table.L != "" {
 			p.missing("column " + name.Name.String())
@@ -35,7 +35,7 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 		switch {
 		case !v.IsSystem && v.Name != ast.SetNames && v.Name != ast.SetCharset:
 			if text := p.constant(v.Value); text != nil && len(n.Variables) == 1 {
-				name := "@" + strings.ToLower(v.Name)
+				name := nameKey(v.Name)
 				p.assigned[name] = remembered{val: p.assigned[name].val, text: text}
 			}
 		case v.IsGlobal || v.IsInstance:

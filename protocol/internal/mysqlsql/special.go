@@ -171,8 +171,8 @@ func (p *pass) diagnosticsForm(r *reading) Statement {
 		case len(list) < 3 || !list[1].symbol('='):
 			r.fail("a form of GET DIAGNOSTICS that is not known here")
 		case list[0].kind == kindVariable:
-			p.assign(variableName(list[0].text), told)
-		case !p.locals[variableName(list[0].text)]:
+			p.assign(variableKey(&list[0]), told)
+		case !p.locals[variableKey(&list[0])]:
 			r.fail("GET DIAGNOSTICS into a variable that nobody has declared")
 		}
 	}
