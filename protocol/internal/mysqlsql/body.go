@@ -472,8 +472,11 @@ func (b *body) run(list []token) {
 		return
 	}
 	s := b.p.unit(&u)
-	if s.Access&protocol.Opaque != 0 {
+	switch {
+	case s.Access&protocol.Opaque != 0:
 		b.fail("a statement in a body is not known: " + s.Why)
+	case s.Behind != "": // in the sql_mode and the database that the body has chosen by then
+		b.fail("a text that runs in a body")
 	}
 	b.p.setsState = b.p.setsState || s.SetsState
 	b.p.changes = b.p.changes || s.Changes
@@ -490,6 +493,9 @@ func (b *body) read() {
 		b.fail("something stands behind the body")
 	}
 	p := b.p
+	if p.sets && (len(p.reads) > 0 || p.unknown != "") {
+		b.fail("a setting may hold what is read") // and shows it, also as the time or an id
+	}
 	if b.why != "" {
 		p.access |= protocol.Execute
 		p.notPure(b.why)

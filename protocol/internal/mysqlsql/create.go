@@ -94,6 +94,9 @@ func (p *pass) createForm(r *reading) Statement {
 		schema, name := r.object()
 		p.object("event", p.qualified(schema, name), protocol.Schema)
 		for r.i < len(r.list) && !r.token(0).is("DO") {
+			if t := r.token(0); t.kind == kindVariable { // a schedule is shown
+				r.expression([]token{*t})
+			}
 			r.i++
 		}
 		r.expect("DO")

@@ -74,6 +74,13 @@ func TestMemory(t *testing.T) {
 		{"begin not atomic declare e text; select email into e from customers; set @k = e; end ;; select @k", "customers.email"},
 		{"begin not atomic declare e text; if 1 then set e = (select email from customers); end if; select e; end", "customers.email"},
 		{"begin not atomic prepare s from 'select email from customers'; end ;; execute s", "?"},
+		{"begin not atomic execute immediate 'select email from customers'; end", "?"},
+		{"prepare s from 'select email from customers' ;; begin not atomic execute s; end", "?"},
+		{"begin not atomic set timestamp = 1, autocommit = on, sql_mode = default, time_zone = @@global.time_zone; select item from orders; end", "orders.item"},
+		{"begin not atomic declare n int; select id into n from customers; set timestamp = n; end", "?"},
+		{"begin not atomic select id into @n from customers; set timestamp = @n; end", "?"},
+		{"begin not atomic set timestamp = (select id from customers); end", "?"},
+		{"set @a = (select email from customers) ;; create event e on schedule every @a second do select 1", "customers.email"},
 		// Names that servers take for the same.
 		{"set @'a''b' = (select email from customers) ;; select @'a''b'", "customers.email"},
 		{"begin not atomic select email into @'a''b' from customers; end ;; select @'a''b'", "customers.email"},

@@ -29,6 +29,7 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 		} else if name.Name.Table.L != "" {
 			p.missing("column " + name.Name.String())
 		}
+		p.sets = p.sets || v.IsSystem && !p.plainSetting(v.Value)
 		if len(p.reads) > before || p.unknown != "" && (v.IsSystem || hasQuery(v.Value)) {
 			p.access |= protocol.Read
 		}
@@ -49,6 +50,19 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 			s.SetsState = true
 		}
 	}
+}
+
+// plainSetting reports whether a setting gets what stands there, or another setting.
+func (p *pass) plainSetting(n ast.ExprNode) bool {
+	switch n := n.(type) {
+	case *ast.DefaultExpr:
+		return true
+	case *ast.ColumnNameExpr: // ON, or a variable of the routine's own
+		return n.Name.Table.L == "" && !p.locals[n.Name.Name.L]
+	case *ast.VariableExpr:
+		return n.IsSystem
+	}
+	return p.fixed(n)
 }
 
 // hasQuery reports whether a query stands anywhere in n.
