@@ -28,7 +28,7 @@ const (
 	triggerQuery = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION, SQL_MODE, ACTION_STATEMENT FROM information_schema.TRIGGERS"
 	routineQuery = "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SQL_MODE, ROUTINE_DEFINITION FROM information_schema.ROUTINES"
 	paramsQuery  = "SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, PARAMETER_NAME FROM information_schema.PARAMETERS WHERE ORDINAL_POSITION > 0"
-	plainQuery   = "SET SESSION sql_mode = ''"
+	plainQuery   = "SET SESSION sql_mode = '', sql_quote_show_create = 1"
 )
 
 // Load reads the definitions of all databases that the account of q sees. What
