@@ -195,6 +195,27 @@ func TestCommonTableExpressions(t *testing.T) {
 	}
 }
 
+// Texts that are made to take long: with these the analysis once was busy for hours.
+func TestLongTexts(t *testing.T) {
+	a := NewAnalyzer(Options{CacheEntries: -1})
+	st := shop(a)
+	const n = 1 << 20
+	for name, text := range map[string]string{
+		"signal":        "signal " + strings.Repeat("=", n),
+		"signal set":    "signal sqlstate '45000' set a" + strings.Repeat("=1", n/2),
+		"labels":        "begin not atomic " + strings.Repeat("a:", n/2) + " begin end; end",
+		"set statement": strings.Repeat("set statement lock_wait_timeout=1 for ", n/38) + "select 1",
+		"joins":         "select 1 from a" + strings.Repeat(" join a", n/7),
+		"limits":        "select" + strings.Repeat(" limit", n/6),
+		"statements":    strings.Repeat("xa x;", n/5),
+	} {
+		s := one(t, a, st, text)
+		require.False(t, s.Pure, name)
+	}
+	s := one(t, a, st, "select orders.item from orders"+strings.Repeat(" join customers", 20))
+	require.Equal(t, "orders.item", names(s.Reads))
+}
+
 // FuzzAnalyze looks for texts that the analysis does not survive.
 func FuzzAnalyze(f *testing.F) {
 	a := NewAnalyzer(Options{CacheEntries: -1})

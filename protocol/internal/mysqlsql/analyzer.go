@@ -199,7 +199,11 @@ func modeOf(mode string) (m mysql.SQLMode, ok bool) {
 	return m, true
 }
 
-const maxStatements = 10_000
+// maxStatements bounds the statements of one text.
+const (
+	maxStatements  = 10_000
+	manyStatements = "the text holds more than 10,000 statements"
+)
 
 // analyze parses and analyses text. exact says that the result holds for this
 // text only.
@@ -229,9 +233,6 @@ func (a *Analyzer) parsed(text []byte, st *State) (s *Script) {
 	units, why := a.units(plain, mode, st.MariaDB)
 	if why != "" {
 		return opaqueScript(why)
-	}
-	if len(units) > maxStatements {
-		return opaqueScript("the text holds more than " + strconv.Itoa(maxStatements) + " statements")
 	}
 	s = &Script{}
 	now := *st // as the statements before leave it

@@ -166,6 +166,10 @@ func (b *body) statement() {
 	defer b.p.deeper()()
 	if b.token(1).symbol(':') { // a label
 		b.i += 2
+		if !b.token(0).is("BEGIN", "LOOP", "WHILE", "REPEAT", "FOR") {
+			b.fail("a label that is not understood")
+			return
+		}
 	}
 	t := b.token(0)
 	switch {
@@ -443,13 +447,16 @@ func split(list []token) (out [][]token) {
 
 // signal reads SIGNAL and RESIGNAL: what they tell comes from what is read.
 func (b *body) signal() {
-	list := b.until()
-	for i := range list {
-		if !list[i].symbol('=') || i+1 >= len(list) {
-			continue
+	b.until("SET")
+	if !b.accept("SET") {
+		return
+	}
+	for _, list := range split(b.until()) {
+		if len(list) < 3 || !list[1].symbol('=') {
+			b.fail("SIGNAL is not understood")
+			return
 		}
-		rest := split(list[i+1:])
-		b.expression(rest[0])
+		b.expression(list[2:])
 	}
 }
 

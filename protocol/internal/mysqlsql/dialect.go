@@ -33,6 +33,8 @@ type writer struct {
 
 	query   bool // the statement is a query
 	changes bool // the statement changes rows of one table
+
+	open []int // the parentheses that are not closed yet
 }
 
 // token returns the token at i, an empty one behind the last.
@@ -93,15 +95,14 @@ func (w *writer) statement() {
 // write writes the tokens from i to end. top says that they are the statement's
 // own, not those inside of parentheses.
 func (w *writer) write(i, end int, top bool) {
-	depth := 0
 	for i < end && !w.failed {
 		t := w.token(i)
-		own := top && depth == 0
+		own := top && len(w.open) == 0
 		switch {
 		case t.symbol('('):
-			depth++
+			w.open = append(w.open, i)
 		case t.symbol(')'):
-			depth--
+			w.open = w.open[:max(len(w.open), 1)-1]
 		case w.token(i - 1).symbol('.'): // part of a name
 		case t.is("JSON_TABLE") && w.token(i+1).symbol('('):
 			i = w.jsonTable(i, end)
@@ -115,7 +116,7 @@ func (w *writer) write(i, end int, top bool) {
 		case t.is("LIMIT") && w.words(i+1, "ROWS", "EXAMINED") && w.number(i+3):
 			i += 4
 			continue
-		case t.is("LIMIT") && w.ranged(i):
+		case t.is("LIMIT") && w.ranged():
 			i = w.afterLimit(i, end)
 			continue
 		case t.is("ROWS") && w.token(i+1).is("EXAMINED") && w.number(i+2):
@@ -391,21 +392,11 @@ func (w *writer) rows(i, end int) int {
 	return i
 }
 
-// ranged reports whether the LIMIT at i stands inside of an aggregate, as in
+// ranged reports whether the LIMIT at hand stands inside of an aggregate, as in
 // GROUP_CONCAT(a LIMIT 3).
-func (w *writer) ranged(i int) bool {
-	depth := 0
-	for k := i - 1; k >= 0; k-- {
-		switch t := w.token(k); {
-		case t.symbol(')'):
-			depth++
-		case t.symbol('('):
-			if depth--; depth < 0 {
-				return w.token(k-1).is("GROUP_CONCAT", "JSON_ARRAYAGG")
-			}
-		}
-	}
-	return false
+func (w *writer) ranged() bool {
+	n := len(w.open)
+	return n > 0 && w.token(w.open[n-1]-1).is("GROUP_CONCAT", "JSON_ARRAYAGG")
 }
 
 // afterLimit leaves out a LIMIT whose bounds are numbers.

@@ -217,6 +217,9 @@ func (p *pass) setStatementForm(r *reading) Statement {
 	}
 	r.expect("FOR")
 	inner := unit{list: r.list[min(r.i, len(r.list)):], mode: r.mode}
+	if r.token(0).is("SET") && r.token(1).is("STATEMENT") {
+		return opaque("SET STATEMENT within another")
+	}
 	part, ok := rewrite(inner.list)
 	if stmts, _ := p.a.parse(part.text, r.mode); ok && len(stmts) == 1 {
 		inner.node, inner.part = stmts[0], part

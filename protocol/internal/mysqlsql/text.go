@@ -8,8 +8,10 @@ import (
 	"github.com/pingcap/tidb/pkg/parser/mysql"
 )
 
-// maxNesting bounds parentheses within each other: what is nested takes stack.
-const maxNesting = 500
+const (
+	maxNesting = 500  // parentheses within each other: what is nested takes stack
+	maxJoins   = 2000 // of one statement, for which the parser takes a time that grows with their square
+)
 
 // plainText returns text without comments: those that the target executes have
 // become code, all others a space. why says why that is not possible.
@@ -19,7 +21,7 @@ func plainText(text []byte, st *State, mode mysql.SQLMode) (plain, why string) {
 	escapes := mode&mysql.ModeNoBackslashEscapes == 0
 	ansi := mode&mysql.ModeANSIQuotes != 0
 	inside := false // of a comment that is executed
-	depth := 0
+	depth, joins := 0, 0
 	var b strings.Builder
 	b.Grow(len(text))
 	for i := 0; i < len(text); {
@@ -79,6 +81,14 @@ func plainText(text []byte, st *State, mode mysql.SQLMode) (plain, why string) {
 				}
 			case ')':
 				depth--
+			case ';':
+				joins = 0
+			case 'j', 'J':
+				if len(rest) >= 4 && bytes.EqualFold(rest[:4], []byte("join")) {
+					if joins++; joins > maxJoins {
+						return "", "a statement has more than 2,000 joins"
+					}
+				}
 			}
 			b.WriteByte(c)
 			i++

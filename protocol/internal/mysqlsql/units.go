@@ -22,6 +22,9 @@ type unit struct {
 func (a *Analyzer) units(plain string, mode mysql.SQLMode, maria bool) (out []unit, why string) {
 	stmts, why := a.parse(plain, mode)
 	if why == "" {
+		if len(stmts) > maxStatements {
+			return nil, manyStatements
+		}
 		for _, n := range stmts {
 			out = append(out, unit{text: n.Text(), node: n, mode: mode})
 		}
@@ -50,7 +53,9 @@ func (a *Analyzer) units(plain string, mode mysql.SQLMode, maria bool) (out []un
 		} else if !special(list, maria) {
 			return nil, why
 		}
-		out = append(out, u)
+		if out = append(out, u); len(out) > maxStatements {
+			return nil, manyStatements
+		}
 	}
 	return out, ""
 }
