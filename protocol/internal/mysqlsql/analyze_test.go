@@ -216,6 +216,16 @@ func TestLongTexts(t *testing.T) {
 	require.Equal(t, "orders.item", names(s.Reads))
 }
 
+// A mode whose grammar is not known makes what is sent opaque.
+func TestModes(t *testing.T) {
+	for mode, known := range map[string]bool{"": true, "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION": true,
+		"EMPTY_STRING_IS_NULL,TIME_ROUND_FRACTIONAL": true, "ANSI_QUOTES": true, "PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,DB2": false, "ORACLE": false,
+		"OF_ANOTHER_CENTURY": false, "ANSI_QUOTES,OF_ANOTHER_CENTURY": false} {
+		_, ok := modeOf(mode)
+		require.Equal(t, known, ok, mode)
+	}
+}
+
 // FuzzAnalyze looks for texts that the analysis does not survive.
 func FuzzAnalyze(f *testing.F) {
 	a := NewAnalyzer(Options{CacheEntries: -1})

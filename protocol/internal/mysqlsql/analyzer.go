@@ -191,10 +191,14 @@ func modeOf(mode string) (m mysql.SQLMode, ok bool) {
 		switch string(name) {
 		case "ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL": // other grammars, or more of them than one mode
 			return 0, false
+		case "IGNORE_BAD_TABLE_OPTIONS", "EMPTY_STRING_IS_NULL", "SIMULTANEOUS_ASSIGNMENT", "TIME_ROUND_FRACTIONAL", "TIME_TRUNCATE_FRACTIONAL":
+			continue // what a text's values are, not how it is read
 		}
-		if v, known := mysql.Str2SQLMode[string(name)]; known {
-			m |= v
+		v, known := mysql.Str2SQLMode[string(name)]
+		if !known {
+			return 0, false
 		}
+		m |= v
 	}
 	return m, true
 }
