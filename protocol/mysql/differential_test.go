@@ -114,6 +114,15 @@ DO SLEEP(0);
 SET STATEMENT max_statement_time=1 FOR SELECT 4;
 SELECT * FROM seq_1_to_3;
 SHOW PROCESSLIST_;
+SET sql_select_limit = 0;
+SET NAMES latin1;
+SELECT 1;
+SET sql_select_limit = DEFAULT;
+SET character_set_results = utf16;
+SET @@character_set_connection = latin1;
+SELECT 6 * 7;
+SET NAMES utf8mb4;
+SELECT 'é';
 `,
 }
 

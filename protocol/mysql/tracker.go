@@ -61,7 +61,8 @@ var bounds = []protocol.Verb{"begin", "commit", "rollback"}
 
 // askState asks the target for the state.
 func (c *session) askState(ctx context.Context) error {
-	const text = "SELECT @@sql_mode, @@character_set_client, DATABASE(), CURRENT_ROLE(), @@lower_case_table_names"
+	// The limit takes the place of the session's own, sql_select_limit.
+	const text = "SELECT @@sql_mode, @@character_set_client, DATABASE(), CURRENT_ROLE(), @@lower_case_table_names LIMIT 1"
 	err := c.askStateWith(ctx, text)
 	if err != nil && ctx.Err() == nil {
 		// MySQL before 8.0 has no roles.
@@ -77,6 +78,9 @@ func (c *session) askStateWith(ctx context.Context, text string) error {
 			return errMalformed
 		}
 		t.mode, t.charset, t.database, t.role = string(row[0]), string(row[1]), string(row[2]), string(row[3])
+		if t.words != "" {
+			return nil // the rest does not change
+		}
 		folded, err := strconv.Atoi(string(row[4]))
 		t.folded = folded != 0
 		return err
