@@ -93,6 +93,9 @@ func (c *session) fieldList(body, raw []byte) error {
 	if cur.bad {
 		return malformed()
 	}
+	if err := c.settle(nil); err != nil {
+		return err
+	}
 	return c.pass(mysqlsql.ShowColumns(c.tracker.database, table), "SHOW COLUMNS FROM "+quote(table), raw, c.back.fields)
 }
 

@@ -37,6 +37,24 @@ var commandsAsOperations = []struct {
 	{command(mysql.COM_STMT_PREPARE, ";"), "empty", ";", protocol.Control},
 }
 
+// The columns of a table are those of the database that was chosen before.
+func TestFieldListInAnotherDatabase(t *testing.T) {
+	r := rawSide(t, rigConfig{steps: []middleware.Step{{Name: "ask", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if len(op.Objects) > 0 && op.Objects[0].Name == "mysql.user" {
+			return protocol.Deny("not that one"), nil
+		}
+		return protocol.Pass, nil
+	}}}})
+	for _, use := range [][]byte{command(mysql.COM_INIT_DB, "mysql"), command(mysql.COM_QUERY, "USE mysql")} {
+		c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+		c.seq = 0
+		require.NoError(t, c.write(use))
+		_, err := c.read()
+		require.NoError(t, err)
+		require.Contains(t, brief(c.ask(command(mysql.COM_FIELD_LIST, "user\x00"))), "not that one")
+	}
+}
+
 // TestEachCommandIsAnOperation sends each command to a gateway that refuses
 // everything: a step is asked about it, the client is told, and the session goes
 // on.
