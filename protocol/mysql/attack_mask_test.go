@@ -167,6 +167,25 @@ var attacks = []string{
 	"SELECT WEIGHT_STRING(email) FROM customers",
 	"SELECT FIELD(email, ''), MAKE_SET(1, email), EXPORT_SET(1, email, '0') FROM customers",
 	"SELECT * FROM customers WHERE id = 1 UNION SELECT 1, 'a', 'b', 'c', 'd', 1, NULL, 'e'",
+	"SELECT 'x' /*!99999 /* */ AS c -- */ , CONCAT(email, '') FROM customers",
+	"SELECT 'x' AS c /*M!999999 /* */ , 'y' FROM customers -- */ , CONCAT(email, '') FROM customers",
+	"SELECT 'x' AS c /*m!, '*/, CONCAT(email, '') FROM customers #' */ FROM customers",
+	"WITH Customers AS (SELECT 'x' AS email) SELECT CONCAT(email, '') FROM customers",
+	"WITH RECURSIVE a AS (SELECT item FROM orders), orders AS (SELECT CONCAT(email, '') AS item FROM customers) SELECT item FROM a",
+	"BEGIN NOT ATOMIC EXECUTE IMMEDIATE 'SELECT email FROM customers';END",
+	"PREPARE s FROM 'SELECT email FROM customers'; BEGIN NOT ATOMIC EXECUTE s;END",
+	"BEGIN NOT ATOMIC SET sql_mode = 'ANSI_QUOTES';EXECUTE IMMEDIATE 'SELECT \"email\" FROM customers';END",
+	"BEGIN NOT ATOMIC SELECT email INTO @'a''b' FROM customers WHERE id = 1;END; SELECT @'a''b'",
+	"BEGIN NOT ATOMIC SELECT email INTO @`a``b` FROM customers WHERE id = 1;END; SELECT @`a``b`",
+	"CALL mail_into(@é); SELECT @è",
+	"CALL mail_into(@é); SELECT @e",
+	"CALL mail_into(@a); SELECT @'a '",
+	"PREPARE é FROM 'SELECT 1'; PREPARE è FROM 'SELECT CONCAT(email, \\'\\') FROM customers'; EXECUTE é",
+	"BEGIN NOT ATOMIC DECLARE n BIGINT;SELECT REPLACE(ssn, '-', '') INTO n FROM customers WHERE id = 1;SET timestamp = n;END; SELECT UNIX_TIMESTAMP(), @@timestamp",
+	"BEGIN NOT ATOMIC DECLARE n BIGINT;SELECT REPLACE(ssn, '-', '') INTO n FROM customers WHERE id = 1;SET pseudo_thread_id = n;END; SELECT CONNECTION_ID()",
+	"BEGIN NOT ATOMIC SELECT REPLACE(ssn, '-', '') + 0 INTO @n FROM customers WHERE id = 1;SET last_insert_id = @n;END; SELECT LAST_INSERT_ID()",
+	"BEGIN NOT ATOMIC SELECT email INTO @n FROM customers WHERE id = 1;SET default_master_connection = @n;END; SELECT @@default_master_connection",
+	"CALL ssn_into(@n); CREATE EVENT shown ON SCHEDULE EVERY @n SECOND DISABLE DO SELECT 1; SELECT INTERVAL_VALUE FROM information_schema.EVENTS",
 }
 
 // attackSQL is what the attacks need there.
@@ -175,6 +194,7 @@ var attackSQL = []string{
 	"CREATE FUNCTION get_mail(i INT) RETURNS VARCHAR(80) READS SQL DATA RETURN (SELECT email FROM customers WHERE id = i)",
 	"CREATE PROCEDURE show_mails() SELECT email FROM customers",
 	"CREATE PROCEDURE mail_into(OUT m VARCHAR(80)) SELECT email INTO m FROM customers WHERE id = 1",
+	"CREATE PROCEDURE ssn_into(OUT n BIGINT) SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1",
 	"CREATE TABLE customers_isam (id INT, email VARCHAR(80)) ENGINE=MyISAM",
 }
 
@@ -276,6 +296,65 @@ func TestNothingMaskedComesBack(t *testing.T) {
 	}
 	t.Logf("%d attacks, %d refusals", len(attacks), refused)
 	require.Equal(t, "ada@example.com", mytest.Exec(t, r.db, "SELECT email FROM shop.customers WHERE id = 1"), "nothing of it has changed a thing")
+}
+
+// A default is computed from a masked column, and the server is set to show names
+// without quotes.
+func TestDefaultsWithoutQuotes(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: []string{
+		"SET GLOBAL sql_quote_show_create = 0", "USE shop", "ALTER TABLE customers ADD COLUMN login VARCHAR(90) DEFAULT (CONCAT(email, '!'))",
+		"UPDATE customers SET login = DEFAULT"}}})
+	got, err := everything(r.connect(t), "SELECT id, login FROM customers WHERE id = 1")
+	require.NoError(t, err)
+	require.Equal(t, "1|***|\n", got)
+}
+
+// TestEachModeIsFollowed brings sessions into each mode that the server knows, in
+// each way: what is asked then is read as the server does, or opaque.
+func TestEachModeIsFollowed(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: attackSQL}})
+	list := mytest.Exec(t, r.db, "SELECT ENUM_VALUE_LIST FROM information_schema.SYSTEM_VARIABLES WHERE VARIABLE_NAME = 'SQL_MODE'")
+	modes := strings.Split(list, ",")
+	require.Contains(t, modes, "ORACLE")
+	ways := []string{"SET sql_mode = 'MODE'", "SET @@local.sql_mode := CONCAT(@@sql_mode, ',MODE')", "SET @m = 'MODE'; SET SESSION sql_mode = @m",
+		"EXECUTE IMMEDIATE 'SET sql_mode = ?' USING 'MODE'", "PREPARE s FROM 'SET sql_mode = ''MODE'''; EXECUTE s", "global"}
+	asked := []string{`SELECT "email" FROM customers`, `SELECT "email" || '' FROM customers`, `SELECT 'a\', email, '\' FROM customers`, `SELECT 'a' '\', CONCAT(email, '') AS "\" FROM customers`,
+		`SELECT [email] FROM customers`, `SELECT NVL2(email, email, '') || '' FROM customers`, `SELECT NOT email || 'x', CONCAT (email, '') FROM customers`,
+		`SELECT email(+) FROM customers`, `BEGIN SELECT email FROM customers;END`, `DECLARE x VARCHAR(80);BEGIN SELECT email INTO x FROM customers WHERE id = 1;SELECT x;END`,
+		`CREATE PROCEDURE leak AS BEGIN SELECT "email" FROM customers;END; CALL leak()`, `SELECT :email FROM customers`, `SET STATEMENT sql_mode = 'MODE' FOR SELECT "email" FROM customers`,
+		`SELECT SQLCODE, email FROM customers MINUS SELECT 1, 'x'`, `EXECUTE IMMEDIATE 'SELECT "email" FROM customers'`}
+	known := 0
+	for i, mode := range modes {
+		for _, way := range []string{ways[i%len(ways)], ways[(i+1)%len(ways)]} { // all of them, with several modes each
+			db := r.connect(t)
+			if way == "global" {
+				mytest.Exec(t, r.db, "SET GLOBAL sql_mode = '"+mode+"'")
+				require.NoError(t, db.Ping())
+				mytest.Exec(t, r.db, "SET GLOBAL sql_mode = DEFAULT")
+			} else {
+				for part := range strings.SplitSeq(strings.ReplaceAll(way, "MODE", mode), "; ") {
+					_, err := everything(db, part)
+					require.NoError(t, err, part)
+				}
+			}
+			if got, err := everything(db, "SELECT name FROM customers WHERE id = 1"); err == nil {
+				require.Equal(t, "Ada|\n", got)
+				known++
+			} else {
+				require.Contains(t, err.Error(), "sql_mode", "%s, by %s", mode, way)
+			}
+			for _, text := range asked {
+				var seen strings.Builder
+				for part := range strings.SplitSeq(strings.ReplaceAll(text, "MODE", mode), "; ") {
+					got, _ := everything(db, part)
+					seen.WriteString(got)
+				}
+				require.Empty(t, secretsIn(seen.String()), "%s, by %s: %s\n%s", mode, way, text, seen.String())
+			}
+			_ = db.Close()
+		}
+	}
+	require.Equal(t, 2*(len(modes)-len([]string{"POSTGRESQL", "ORACLE", "MSSQL", "DB2", "MAXDB"})), known)
 }
 
 type preparedQuery struct{ s *sql.Stmt }

@@ -26,6 +26,8 @@ func TestMySQL(t *testing.T) {
 		"CREATE USER app IDENTIFIED WITH caching_sha2_password BY 'target secret'", "GRANT ALL ON *.* TO app",
 		"CREATE USER old IDENTIFIED WITH sha256_password BY 'target secret'", "GRANT ALL ON *.* TO old",
 		"USE shop", "CREATE PROCEDURE several() BEGIN SELECT 1 AS a; SELECT 'two' AS b, 3 AS c; END",
+		"CREATE PROCEDURE mail_into(OUT m VARCHAR(80)) SELECT email INTO m FROM customers WHERE id = 1",
+		"CREATE PROCEDURE ssn_into(OUT n BIGINT) SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1",
 	)})
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	require.NoError(t, os.WriteFile(ca, db.Authority.PEM(), 0o600))
@@ -126,6 +128,22 @@ func TestMySQL(t *testing.T) {
 		got, err = everything(preparedQuery{stmt}, "")
 		require.NoError(t, err)
 		require.Equal(t, "***|\n", got)
+		for _, text := range append([]string{
+			"SELECT /*+ QB_NAME(`*/ 'x' FROM customers -- `) */ email FROM customers",
+			"SELECT /*+ SET_VAR(sql_mode = 'ANSI_QUOTES') */ \"email\" FROM customers",
+		}, attacks...) {
+			db := r.connect(t)
+			var seen strings.Builder
+			for part := range strings.SplitSeq(text, "; ") {
+				got, _ := everything(db, part)
+				seen.WriteString(got)
+			}
+			_ = db.Close()
+			require.Empty(t, secretsIn(seen.String()), "%s\n%s", text, seen.String())
+		}
+		out, err := db.Exec(t.Context(), "SELECT email FROM shop.customers WHERE id = 1")
+		require.NoError(t, err)
+		require.Contains(t, out, "ada@example.com", "nothing of it has changed a thing")
 	})
 
 	t.Run("holds and kills", func(t *testing.T) {
