@@ -185,6 +185,10 @@ var attacks = []string{
 	"BEGIN NOT ATOMIC DECLARE n BIGINT;SELECT REPLACE(ssn, '-', '') INTO n FROM customers WHERE id = 1;SET pseudo_thread_id = n;END; SELECT CONNECTION_ID()",
 	"BEGIN NOT ATOMIC SELECT REPLACE(ssn, '-', '') + 0 INTO @n FROM customers WHERE id = 1;SET last_insert_id = @n;END; SELECT LAST_INSERT_ID()",
 	"BEGIN NOT ATOMIC SELECT email INTO @n FROM customers WHERE id = 1;SET default_master_connection = @n;END; SELECT @@default_master_connection",
+	"SELECT * FROM (SELECT 1 AS q) a JOIN ((SELECT 'y' AS y) b RIGHT JOIN (SELECT CONCAT(email, '') AS x FROM customers) c ON 1) LEFT JOIN (SELECT 2 AS z) d ON 1",
+	"SELECT * FROM (SELECT 1 AS q) a CROSS JOIN ((SELECT CONCAT(email, '') AS x FROM customers) c RIGHT JOIN (SELECT 'y' AS y) b ON 1) JOIN (SELECT 2 AS z) d ON 1",
+	"SELECT * FROM (SELECT CONCAT(email, '') AS x FROM customers) a JOIN ((SELECT 1 AS k) b NATURAL JOIN (SELECT 1 AS k) c) LEFT JOIN (SELECT 2 AS z) d ON 1",
+	"SELECT * FROM (SELECT CONCAT(email, '') AS x FROM customers) a JOIN ((SELECT 1 AS k) b JOIN (SELECT 1 AS k) c USING (k)) LEFT JOIN (SELECT 2 AS z) d ON 1",
 	"CALL ssn_into(@n); CREATE EVENT shown ON SCHEDULE EVERY @n SECOND DISABLE DO SELECT 1; SELECT INTERVAL_VALUE FROM information_schema.EVENTS",
 }
 

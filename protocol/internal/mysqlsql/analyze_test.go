@@ -1,6 +1,7 @@
 package mysqlsql
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -192,6 +193,28 @@ func TestCommonTableExpressions(t *testing.T) {
 			require.True(t, s.ReadsKnown, "%s: %s", c.text, s.Why)
 			require.Equal(t, want, names(s.Reads), c.text)
 		}
+	}
+}
+
+// What * stands for, of joins that the grammar brings into another form.
+func TestColumnsOfJoins(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	st := shop(a)
+	for text, want := range map[string]string{ // the columns that are known not to be email; "": none is known
+		"select * from orders o join customers c on c.id = o.customer":                                                                                                "id customer item id name",
+		"select * from (select 1 q) a join ((select 2 y) b right join (select concat(email) x from customers) c on 1) left join (select 3 z) d on 1":                  "z",
+		"select * from (select 1 q) a join ((select concat(email) x from customers) b left join (select 2 y) c on 1) left join (select 3 z) d on 1":                   "q y z",
+		"select * from (select concat(email) x from customers) a join ((select 1 k) b natural join (select 1 k) c) left join (select 3 z) d on 1":                     "",
+		"select * from (select concat(email) x from customers) a join ((select 1 k) b join (select 1 k) c using (k)) left join (select 3 z) d on 1":                   "z",
+		"select k from (select * from (select concat(email) x from customers) a join ((select 1 k) b join (select 1 k) c using (k)) left join (select 3 z) d on 1) t": "",
+	} {
+		var got []string
+		for _, c := range one(t, a, st, text).Columns {
+			if c.Known && !slices.ContainsFunc(c.Sources, func(s protocol.Source) bool { return s.Column == "email" }) {
+				got = append(got, c.Name)
+			}
+		}
+		require.Equal(t, want, strings.Join(got, " "), text)
 	}
 }
 

@@ -49,6 +49,7 @@ type State struct {
 
 	params sql.Value // what ? stands for, in a text that was prepared in SQL
 	inner  bool      // the text is one that was prepared in SQL
+	right  bool      // the text may have a RIGHT JOIN
 
 	cat    *sql.Catalog
 	looked bool
@@ -240,6 +241,7 @@ func (a *Analyzer) parsed(text []byte, st *State) (s *Script) {
 	}
 	s = &Script{}
 	now := *st // as the statements before leave it
+	now.right = hasRight(plain)
 	if len(units) > 1 {
 		now.Memory = st.Memory.clone()
 	}
@@ -268,6 +270,15 @@ func (a *Analyzer) parsed(text []byte, st *State) (s *Script) {
 		s.Statements = append(s.Statements, one)
 	}
 	return s
+}
+
+func hasRight(text string) bool {
+	for i := range len(text) {
+		if (text[i] == 'r' || text[i] == 'R') && len(text)-i >= 5 && foldEqual(text[i:i+5], "right") {
+			return true
+		}
+	}
+	return false
 }
 
 // unit analyses one statement. What it assigns to variables it may read itself,

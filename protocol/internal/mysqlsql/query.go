@@ -387,12 +387,39 @@ func (p *pass) joined(n *ast.Join, s *scope) {
 	p.from(n.Right, s)
 	right := s.cols
 	s.cols = append(append(append([]col(nil), before...), left...), right...)
-	if n.NaturalJoin || len(n.Using) > 0 {
-		s.cols = append(append([]col(nil), before...), p.merged(n, left, right)...)
+	switch moved := p.moved(n); {
+	case n.NaturalJoin || len(n.Using) > 0:
+		s.cols = append(append([]col(nil), before...), p.merged(n, left, right, moved)...)
+		s.open = s.open || n.NaturalJoin && moved
+	case moved:
+		s.cols = append(append([]col(nil), before...), anyOf(left, right, 0)...)
 	}
 	if n.On != nil {
 		p.condition(n.On.Expr, s)
 	}
+}
+
+// moved reports whether what stands to the left of a join in parentheses may have
+// stood before them, and in their place what is on its right: the grammar brings
+// a JOIN (b RIGHT JOIN c) LEFT JOIN d into another form.
+func (p *pass) moved(n *ast.Join) bool {
+	left, ok := n.Left.(*ast.Join)
+	return ok && left.Right != nil && n.ExplicitParens && (n.NaturalJoin || len(n.Using) > 0 || n.Tp == ast.LeftJoin && p.st.right)
+}
+
+// anyOf returns what * stands for where each column may be any of both sides, which
+// have some in common.
+func anyOf(left, right []col, common int) []col {
+	all := known
+	for _, c := range append(append([]col(nil), left...), right...) {
+		all = join(all, c.val)
+	}
+	all = through(all, protocol.EdgeTransform)
+	out := make([]col, 0, len(left)+len(right))
+	for i := range len(left) + len(right) - common {
+		out = append(out, col{"column_" + itoa(i), all})
+	}
+	return out
 }
 
 // unionAll reports whether an arm of a set operation is added to those before it
@@ -410,7 +437,7 @@ func unionAll(arm ast.Node) bool {
 
 // merged returns what * stands for of a join whose common columns are one. Where
 // they stand depends on the kind of join: any of the columns may be any.
-func (p *pass) merged(n *ast.Join, left, right []col) []col {
+func (p *pass) merged(n *ast.Join, left, right []col, moved bool) []col {
 	common := map[string]bool{}
 	for _, u := range n.Using {
 		common[u.Name.L] = true
@@ -422,15 +449,12 @@ func (p *pass) merged(n *ast.Join, left, right []col) []col {
 			}
 		}
 	}
-	all := known
 	for _, c := range append(append([]col(nil), left...), right...) {
 		if common[c.name] {
 			p.tells.Tell(p.use(c.val), protocol.HowList, n)
 		}
-		all = join(all, c.val)
 	}
-	all = through(all, protocol.EdgeTransform)
-	if n.Tp != ast.RightJoin {
+	if n.Tp != ast.RightJoin && !moved {
 		// The common ones first, as they stand on the left, then the others.
 		var first, rest []col
 		for _, c := range left {
@@ -448,11 +472,7 @@ func (p *pass) merged(n *ast.Join, left, right []col) []col {
 		}
 		return append(first, rest...)
 	}
-	out := make([]col, 0, len(left)+len(right))
-	for i := range len(left) + len(right) - len(common) {
-		out = append(out, col{"column_" + itoa(i), all})
-	}
-	return out
+	return anyOf(left, right, len(common))
 }
 
 func itoa(i int) string {
@@ -489,6 +509,7 @@ func expandView(a *Analyzer, base State) sql.Expand {
 			return unknown("its definition does not parse")
 		}
 		st := base
+		st.right = hasRight(r.Definition)
 		st.Catalog = func() *sql.Catalog { return c }
 		st.Memory = &Memory{}
 		p := newPass(a, &st)

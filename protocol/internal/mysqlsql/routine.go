@@ -73,6 +73,7 @@ func (p *pass) analyse(r *routine) *work {
 		return dark("the code of " + what + " cannot be read")
 	}
 	plain, why := plainText([]byte(r.text), &st, mode)
+	st.right = hasRight(plain)
 	list, ok := tokens(plain, escaping(mode), quoting(mode))
 	if why != "" || !ok {
 		return dark("the code of " + what + " cannot be read")
