@@ -189,6 +189,8 @@ var attacks = []string{
 	"SELECT * FROM (SELECT 1 AS q) a CROSS JOIN ((SELECT CONCAT(email, '') AS x FROM customers) c RIGHT JOIN (SELECT 'y' AS y) b ON 1) JOIN (SELECT 2 AS z) d ON 1",
 	"SELECT * FROM (SELECT CONCAT(email, '') AS x FROM customers) a JOIN ((SELECT 1 AS k) b NATURAL JOIN (SELECT 1 AS k) c) LEFT JOIN (SELECT 2 AS z) d ON 1",
 	"SELECT * FROM (SELECT CONCAT(email, '') AS x FROM customers) a JOIN ((SELECT 1 AS k) b JOIN (SELECT 1 AS k) c USING (k)) LEFT JOIN (SELECT 2 AS z) d ON 1",
+	`SET character_set_connection = swe7; SET @q = 'SELECT ''a\\'', CONCAT(email) FROM customers -- '' FROM customers'; PREPARE s FROM @q; EXECUTE s`,
+	`SET character_set_connection = swe7; EXECUTE IMMEDIATE 'SELECT ''a\\'', CONCAT(email) FROM customers -- '' FROM customers'`,
 	"CALL ssn_into(@n); CREATE EVENT shown ON SCHEDULE EVERY @n SECOND DISABLE DO SELECT 1; SELECT INTERVAL_VALUE FROM information_schema.EVENTS",
 }
 
