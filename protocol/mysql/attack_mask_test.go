@@ -191,6 +191,10 @@ var attacks = []string{
 	"SELECT * FROM (SELECT CONCAT(email, '') AS x FROM customers) a JOIN ((SELECT 1 AS k) b JOIN (SELECT 1 AS k) c USING (k)) LEFT JOIN (SELECT 2 AS z) d ON 1",
 	`SET character_set_connection = swe7; SET @q = 'SELECT ''a\\'', CONCAT(email) FROM customers -- '' FROM customers'; PREPARE s FROM @q; EXECUTE s`,
 	`SET character_set_connection = swe7; EXECUTE IMMEDIATE 'SELECT ''a\\'', CONCAT(email) FROM customers -- '' FROM customers'`,
+	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SHOW VARIABLES LIKE 'last_insert_id'",
+	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SELECT * FROM information_schema.SESSION_VARIABLES",
+	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SELECT SESSION_VALUE FROM information_schema.SYSTEM_VARIABLES",
+	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SELECT * FROM shown_settings",
 	"CALL ssn_into(@n); CREATE EVENT shown ON SCHEDULE EVERY @n SECOND DISABLE DO SELECT 1; SELECT INTERVAL_VALUE FROM information_schema.EVENTS",
 }
 
@@ -201,6 +205,7 @@ var attackSQL = []string{
 	"CREATE PROCEDURE show_mails() SELECT email FROM customers",
 	"CREATE PROCEDURE mail_into(OUT m VARCHAR(80)) SELECT email INTO m FROM customers WHERE id = 1",
 	"CREATE PROCEDURE ssn_into(OUT n BIGINT) SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1",
+	"CREATE VIEW shown_settings AS SELECT * FROM information_schema.SESSION_VARIABLES",
 	"CREATE TABLE customers_isam (id INT, email VARCHAR(80)) ENGINE=MyISAM",
 }
 

@@ -303,6 +303,10 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 		}
 	}
 	for i, v := range p.catalog.Lineage(rel, p.chain) {
+		if holdsSettings(rel) {
+			v = join(v, p.insertID())              // which is one of them
+			v.Known = v.Known && len(p.chain) == 0 // a view's are those of whoever asks
+		}
 		v.Known = v.Known && !leaks(rel, rel.Columns[i].Name) && rel.Unproven == ""
 		it.cols = append(it.cols, col{strings.ToLower(rel.Columns[i].Name), v})
 	}

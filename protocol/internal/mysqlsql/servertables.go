@@ -24,6 +24,11 @@ func leaks(r *sql.Relation, column string) bool {
 	return false
 }
 
+// holdsSettings reports whether a relation shows the session's settings.
+func holdsSettings(r *sql.Relation) bool {
+	return r.Schema == "information_schema" && (strings.EqualFold(r.Name, "SESSION_VARIABLES") || strings.EqualFold(r.Name, "SYSTEM_VARIABLES"))
+}
+
 func within(m map[string]struct{}, name string) bool {
 	_, ok := m[strings.ToLower(name)]
 	return ok

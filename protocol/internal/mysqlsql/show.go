@@ -35,6 +35,8 @@ func (p *pass) show(n *ast.ShowStmt, s *Statement) {
 			break
 		}
 		s.Columns = p.columnsOf("Level Code", "Message", p.messages())
+	case n.Tp == ast.ShowVariables:
+		s.Columns = p.columnsOf("Variable_name", "Value", p.insertID()) // which is one of them
 	case n.Tp == ast.ShowProcessList:
 		names := "Id User Host db Command Time State"
 		p.notKnown("it shows what other sessions run")
