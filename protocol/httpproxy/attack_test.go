@@ -298,3 +298,15 @@ func TestPathsAsTheTargetReadsThem(t *testing.T) {
 		require.Error(t, (&httpproxy.Server{}).CheckTarget(protocol.Resource{Addr: "127.0.0.1:1", Options: o}))
 	}
 }
+
+// TestTrailersWithoutABody: a request of HTTP/2 that has no body, and announces
+// trailers all the same, is answered like any other.
+func TestTrailersWithoutABody(t *testing.T) {
+	for _, target := range []string{"disable", "enable"} {
+		r := newRig(t, rigConfig{options: map[string]string{"request_trailers": "enable", "http2": target}})
+		for _, method := range []string{"GET", "HEAD", "POST"} {
+			res, _ := r.do(t, true, method, "https://app.gw.test/", nil, "Trailer", "X-Sum")
+			require.Equal(t, 200, res.StatusCode, "%s, HTTP/2 to the target: %s", method, target)
+		}
+	}
+}

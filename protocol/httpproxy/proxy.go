@@ -490,7 +490,7 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 // it wants. No others do: targets are known to take trailers for headers.
 func (q *request) trailers(out *http.Request) {
 	out.Trailer = nil
-	if !q.target.trailers || len(q.in.Trailer) == 0 {
+	if !q.target.trailers || len(q.in.Trailer) == 0 || out.Body == nil { // of HTTP/2, a request without a body can announce some
 		return
 	}
 	announced := maps.Clone(q.in.Trailer)
