@@ -634,6 +634,8 @@ func transfer(op *protocol.Operation, words []string) {
 		for len(args) > 0 && strings.HasPrefix(args[0], "-") {
 			o := args[0]
 			switch {
+			case o == "-": // the folder that it begins in
+				return
 			case o == "--sender":
 				access = protocol.Read
 			case o == "--delete" || o == "--delete-before" || o == "--delete-during" || o == "--delete-after" || o == "--delete-excluded" ||
@@ -645,8 +647,8 @@ func transfer(op *protocol.Operation, words []string) {
 			}
 			args = args[1:]
 		}
-		if len(args) < 2 || args[0] != "." {
-			return
+		if len(args) < 2 || args[0] != "." || slices.ContainsFunc(args, func(s string) bool { return strings.HasPrefix(s, "-") }) {
+			return // it takes options behind its paths too
 		}
 		set(Rsync, access, args[1:]...)
 	case "git-upload-pack", "git-upload-archive", "git-receive-pack":

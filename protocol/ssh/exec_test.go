@@ -106,6 +106,8 @@ func TestCommandsAreTakenApart(t *testing.T) {
 		{"rsync --server -fe.iLs . /srv/x", x | w, "command:rsync"},
 		{"rsync --server -vlogDtpre.iLsfxCIvu . /srv/../x/", w | o, "command:rsync file:/x"},
 		{"rsync --server --daemon --config=/tmp/x .", x | w, "command:rsync"},
+		{"rsync --server --sender -r . /srv/x --log-file=/srv/y", x | w, "command:rsync"},
+		{"rsync --server --sender -r - . /srv/x", x | w, "command:rsync"},
 		{"rsync --server --sender --log-file=/etc/x . /y", x | w, "command:rsync"},
 		{"git-upload-pack '/srv/a.git'", r, "command:git-upload-pack repository:/srv/a.git"},
 		{"git-receive-pack 'a/../b'", x | w | o, "command:git-receive-pack repository:b"},

@@ -156,3 +156,13 @@ func TestRsyncAndGit(t *testing.T) {
 	require.Equal(t, protocol.Read, r.ops.ended(t, "git", "git-upload-pack").access)
 	require.True(t, r.ops.ended(t, "git", "git-receive-pack").access.Has(protocol.Write))
 }
+
+// rsync takes options behind its paths too: who may read only must not write with them.
+func TestRsyncThatReadsWritesNothing(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{denying(func(op *protocol.Operation) bool { return op.Access.Has(protocol.Write) })}})
+	require.NoError(t, os.Mkdir(r.dir+"/tree", 0o700))
+	cmd := r.command(t, "ssh", "web1", "rsync --server --sender -re.LsfxCIvu . "+r.dir+"/tree --log-file="+r.dir+"/log")
+	cmd.Stdin = strings.NewReader("")
+	require.Equal(t, 126, run(t, cmd).code)
+	require.NoFileExists(t, r.dir+"/log")
+}
