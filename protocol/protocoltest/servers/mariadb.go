@@ -114,7 +114,7 @@ func StartMariaDB(ctx context.Context, c MariaDBConfig) (*MariaDB, error) {
 		return nil, err
 	}
 	src, err := template("mariadb-"+m.Install.Version, acc, func(data string) []*exec.Cmd {
-		return []*exec.Cmd{exec.CommandContext(ctx, m.Install.Init, append([]string{"--no-defaults", "--datadir=" + data,
+		return []*exec.Cmd{exec.CommandContext(ctx, m.Install.Init, append([]string{"--no-defaults", "--datadir=" + data, "--tmpdir=" + filepath.Dir(data),
 			"--auth-root-authentication-method=normal", "--skip-test-db"}, smallMariaDB...)...)}
 	})
 	if err != nil {
@@ -150,7 +150,9 @@ func (m *MariaDB) start(ctx context.Context, c MariaDBConfig, src string, acc ac
 	if err := copyTree(filepath.Join(m.dir, "data"), src, acc); err != nil {
 		return err
 	}
-	args := append([]string{"--no-defaults", "--datadir=" + filepath.Join(m.dir, "data"), "--socket=" + m.socket,
+	// A server removes what it takes for left over in its tmpdir, where others keep
+	// their temporary tables, and these crash then.
+	args := append([]string{"--no-defaults", "--datadir=" + filepath.Join(m.dir, "data"), "--tmpdir=" + m.dir, "--socket=" + m.socket,
 		"--bind-address=" + m.Host, "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=16M",
 		"--performance-schema=OFF", "--max-allowed-packet=64M", "--plugin-load-add=auth_ed25519", "--plugin-maturity=unknown"}, smallMariaDB...)
 	if c.TLS {
