@@ -281,3 +281,25 @@ func FuzzPending(f *testing.F) {
 		require.LessOrEqual(t, end, len(half))
 	})
 }
+
+// The end of a journal is behind what waits to be written, too.
+func TestEnd(t *testing.T) {
+	dir := t.TempDir()
+	_, err := End(dir)
+	require.ErrorIs(t, err, errNoSegments)
+	j := openTest(t, dir, Options{})
+	a := newActor(t, j, "s1")
+	a.connect()
+	for range 3 {
+		end, err := End(dir)
+		require.NoError(t, err)
+		require.EqualValues(t, j.End(), end)
+		require.NoError(t, Fsync(dir, 1))
+		require.NoError(t, Fsync(dir, 1000))
+		a.allow(a.op("update", "update t set a = 1"))
+	}
+	require.NoError(t, j.Close())
+	end, err := End(dir)
+	require.NoError(t, err)
+	require.EqualValues(t, j.Head().Size, end)
+}

@@ -96,7 +96,8 @@ type Exporter struct {
 
 	Logger *slog.Logger // nil: slog.Default()
 
-	wait func(ctx context.Context, d time.Duration) error // nil: the clock's
+	wait  func(ctx context.Context, d time.Duration) error // nil: the clock's
+	fsync func(dir string, from uint64) error              // nil: audit.Fsync
 }
 
 // A position is what a cursor file holds.
@@ -124,8 +125,14 @@ func (x *Exporter) Run(ctx context.Context, follow bool) error {
 	if x.wait == nil {
 		x.wait = wait
 	}
+	if x.fsync == nil {
+		x.fsync = audit.Fsync
+	}
 	for {
 		at, err := x.position()
+		if err == nil {
+			err = x.within(ctx, at)
+		}
 		if err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
@@ -165,16 +172,37 @@ func (x *Exporter) position() (at position, err error) {
 	if err := json.Unmarshal(b, &was); err != nil {
 		return at, fmt.Errorf("cursor %s: %w", x.Cursor, err)
 	}
-	if at.Origin != "" && was.Origin != "" && was.Origin != at.Origin {
+	if at.Origin == "" && was.Next > 0 {
+		return at, fmt.Errorf("cursor %s: it is of journal %q, and in %s there is none", x.Cursor, was.Origin, x.Dir)
+	}
+	if was.Origin != "" && was.Origin != at.Origin {
 		return at, fmt.Errorf("cursor %s: it is of journal %q, this is %q: remove it to send all of this one", x.Cursor, was.Origin, at.Origin)
 	}
 	at.Next = was.Next
 	return at, nil
 }
 
-// Next returns the number of the first event that the exporter whose cursor is in
-// file has not sent: what an archive must not take away yet.
-func Next(file string) (uint64, error) {
+// within sees that the journal has what was sent: one that was put back to an earlier
+// state gives the numbers of what it has lost to other events, which would be left out.
+func (x *Exporter) within(ctx context.Context, at position) error {
+	for tries := 0; at.Next > 0; tries++ {
+		end, err := audit.End(x.Dir)
+		if err != nil || at.Next <= end {
+			return err
+		}
+		if tries == 5 { // what is on its way to a segment may be missed once
+			return fmt.Errorf("cursor %s: the sink has had all before event %d, and the journal ends before %d: it is an older state of it; remove the cursor to send all", x.Cursor, at.Next, end)
+		}
+		if err := x.wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Next returns the number of the first event of the journal with that id that the
+// exporter whose cursor is in file has not sent: what an archive must not take away yet.
+func Next(file, origin string) (uint64, error) {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
@@ -182,6 +210,9 @@ func Next(file string) (uint64, error) {
 	var at position
 	if err := json.Unmarshal(b, &at); err != nil {
 		return 0, fmt.Errorf("cursor %s: %w", file, err)
+	}
+	if at.Origin != origin {
+		return 0, fmt.Errorf("cursor %s: it is of journal %q, not of %q", file, at.Origin, origin)
 	}
 	return at.Next, nil
 }
@@ -224,6 +255,9 @@ const (
 func (x *Exporter) send(ctx context.Context, at *position, events []audit.Event) error {
 	if at.Origin == "" && events[0].Journal != nil {
 		at.Origin = events[0].Journal.Origin
+	}
+	if err := x.fsync(x.Dir, events[0].Seq); err != nil {
+		return err
 	}
 	if err := x.deliver(ctx, at.Origin, events); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/audit/archive"
 	"github.com/sallyport-dev/gateway/audit/export"
 )
@@ -60,8 +61,15 @@ func (p *program) auditArchive(ctx context.Context, fs *flag.FlagSet, args []str
 	a := &archive.Archive{Dir: dir, Recordings: *recordings, Store: s, Keys: public, Keep: *keep, Logger: slog.New(slog.NewTextHandler(p.stderr, nil))}
 	a.Needed = func() (uint64, error) {
 		needed := ^uint64(0)
+		if len(cursors) == 0 {
+			return needed, nil
+		}
+		origin, err := audit.Origin(dir)
+		if err != nil {
+			return 0, err
+		}
 		for _, c := range cursors {
-			n, err := export.Next(c)
+			n, err := export.Next(c, origin)
 			if err != nil {
 				return 0, err
 			}

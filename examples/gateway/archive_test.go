@@ -67,7 +67,10 @@ func TestArchiveOnTheCommandLine(t *testing.T) {
 	for _, f := range must(filepath.Glob("journal/*.journal")) {
 		require.NoError(t, os.Chtimes(f, old, old))
 	}
-	file("late.cursor", `{"origin":"x","next":0}`)
+	file("other.cursor", `{"origin":"x","next":1000}`)
+	require.Contains(t, out(exitError, "audit", "archive", "-key", "gateway.pub", "-keep", "24h", "-cursor", "other.cursor", "dir:bucket", "journal"), "it is of journal \"x\"")
+	require.Len(t, must(filepath.Glob("journal/*.journal")), 5, "nobody knows what may go")
+	file("late.cursor", fmt.Sprintf(`{"origin":%q,"next":0}`, must(audit.Origin("journal"))))
 	require.Contains(t, out(exitOK, "audit", "archive", "-key", "gateway.pub", "-keep", "24h", "-cursor", "late.cursor", "dir:bucket", "journal"), "removed   0 files")
 	require.Contains(t, out(exitOK, "audit", "archive", "-key", "gateway.pub", "-keep", "24h", "-cursor", "lake.cursor", "dir:bucket", "journal"), "removed   3 files")
 	require.Contains(t, out(exitError, "verify", "-key", "gateway.pub", "journal"), "DAMAGED")
