@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // Dir is a store in a folder, which is made when the first object comes: each
@@ -130,7 +129,7 @@ func (d dir) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
 				return nil
 			}
 			st, err := e.Info()
-			if err == nil && !yield(Info{name, st.Size(), st.ModTime().UTC().Format(time.RFC3339Nano)}, nil) {
+			if err == nil && !yield(Info{name, st.Size(), versionOf(st)}, nil) {
 				return fs.SkipAll
 			}
 			return err

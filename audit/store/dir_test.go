@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -86,4 +87,30 @@ func ExampleNewBody() {
 	b, err := store.NewBody(strings.NewReader("abc"))
 	fmt.Printf("%d bytes, sha256 %x..., %v\n", b.Size, b.SHA256[:4], err)
 	// Output: 3 bytes, sha256 ba7816bf..., <nil>
+}
+
+// A file that was changed has another version, whatever time it is given.
+func TestVersionOfWhatWasChanged(t *testing.T) {
+	path := t.TempDir()
+	s := store.Dir(path)
+	b, err := store.NewBody(strings.NewReader("kept"))
+	require.NoError(t, err)
+	require.NoError(t, s.Put(t.Context(), "a", b))
+	version := func() (v string) {
+		for o, err := range s.List(t.Context(), "") {
+			require.NoError(t, err)
+			v = o.Version
+		}
+		return v
+	}
+	was := version()
+	require.Equal(t, was, version())
+	file := filepath.Join(path, "a")
+	st, err := os.Stat(file)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { // the clock of the file system has ticks
+		require.NoError(t, os.WriteFile(file, []byte("KEPT"), 0o600))
+		require.NoError(t, os.Chtimes(file, st.ModTime(), st.ModTime()))
+		return version() != was
+	}, time.Minute, time.Millisecond)
 }
