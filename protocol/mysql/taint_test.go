@@ -82,8 +82,9 @@ func rows(answer string) string {
 // back, whatever is made of it; and what is asked of columns without marks comes
 // back as it is. -taint.queries=1000000 asks more.
 func TestTaint(t *testing.T) {
-	rules := mask.Rule{Name: "marks", Columns: querygen.Masked, Transform: mask.Redact()}
-	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(rules)}, maria: servers.MariaDBConfig{SQL: querygen.Schema}})
+	marks := mask.Rule{Name: "marks", Columns: querygen.Masked, Transform: mask.Redact()}
+	members := mask.Rule{Name: "members", Columns: querygen.Documents, Members: querygen.Members, Transform: mask.Redact()}
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(marks, members)}, maria: servers.MariaDBConfig{SQL: querygen.Schema}})
 	c := mysql.NewConfig()
 	c.User, c.Passwd, c.Net, c.Addr, c.DBName = r.db.Superuser.User, r.db.Superuser.Secret.Reveal(), "tcp", r.db.Addr, "gen"
 	direct, err := mysql.NewConnector(c)

@@ -41,7 +41,8 @@ func TestSessionsDoNotMix(t *testing.T) {
 			middleware.Tokens(list...),
 			middleware.Authorize(middleware.Access{Name: "all", Groups: []string{"all"}, Targets: []string{"*"}, Access: []string{"read", "write", "execute", "opaque"}}),
 			middleware.MaskWith(middleware.MaskConfig{
-				Rules:  []mask.Rule{{Name: "marks", Columns: querygen.Masked, Transform: mask.Redact()}},
+				Rules: []mask.Rule{{Name: "marks", Columns: querygen.Masked, Transform: mask.Redact()},
+					{Name: "members", Columns: querygen.Documents, Members: querygen.Members, Transform: mask.Redact()}},
 				Except: func(op *protocol.Operation) bool { return op.Session.Identity.Groups[1] == "plain" },
 			}),
 			middleware.Record(journal),

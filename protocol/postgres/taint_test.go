@@ -139,14 +139,15 @@ func (a *answer) code() string {
 // tainted starts a gateway that masks the columns with marks. All that is asked
 // through it is allowed.
 func tainted(t *testing.T) *rig {
-	rules := mask.Rule{Name: "marks", Columns: querygen.Masked, Transform: mask.Redact()}
+	marks := mask.Rule{Name: "marks", Columns: querygen.Masked, Transform: mask.Redact()}
+	members := mask.Rule{Name: "members", Columns: querygen.Documents, Members: querygen.Members, Transform: mask.Redact()}
 	// To plan such a query well, or to compile it, costs far more than to run it over
 	// these few rows.
 	options := []pgtest.Option{pgtest.SQL(querygen.Schema)}
 	for _, name := range []string{"join_collapse_limit", "from_collapse_limit"} {
 		options = append(options, pgtest.Setting(name, "1"))
 	}
-	return newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(rules)}, pg: append(options, pgtest.Setting("jit", "off"), pgtest.Setting("max_parallel_workers_per_gather", "0"))})
+	return newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(marks, members)}, pg: append(options, pgtest.Setting("jit", "off"), pgtest.Setting("max_parallel_workers_per_gather", "0"))})
 }
 
 // TestTaint asks random queries in all ways through a gateway. No mark comes

@@ -166,7 +166,7 @@ func TestInference(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	masked := func(column string) bool { return slices.Contains(querygen.Masked, column) }
+	masked := querygen.Masks
 	ran, compared, failed, differ := 0, 0, 0, 0
 	for i := range *inferenceQueries {
 		m := querygen.New(uint64(i) + 1_000_000)
@@ -175,13 +175,13 @@ func TestInference(t *testing.T) {
 			continue // which rows those are that nothing orders is the server's whim
 		}
 		stmt := a.Analyze([]byte(q), st).Statements[0]
-		if stmt.ReadsKnown && !slices.ContainsFunc(stmt.Reads, func(c protocol.ColumnRef) bool { return masked(c.String()) }) {
+		if stmt.ReadsKnown && !slices.ContainsFunc(stmt.Reads, func(c protocol.ColumnRef) bool { return masked(c.String(), "") }) {
 			continue
 		}
 		ran++
 		quiet := stmt.InferredKnown
 		for _, i := range stmt.Inferred {
-			quiet = quiet && !masked(i.ColumnRef.String())
+			quiet = quiet && !masked(i.ColumnRef.String(), i.Path)
 		}
 		var seen [2]string
 		for k, db := range dbs {
@@ -205,14 +205,14 @@ func TestInference(t *testing.T) {
 }
 
 // shownBy is what a query shows, with only whether there is a value where that is masked.
-func shownBy(t *testing.T, db querier, q string, stmt *Statement, masked func(string) bool) string {
+func shownBy(t *testing.T, db querier, q string, stmt *Statement, masked func(string, string) bool) string {
 	var rows []string
 	err := db.Query(t.Context(), q, func(row [][]byte) error {
 		var b strings.Builder
 		for k, v := range row {
 			hidden := k >= len(stmt.Columns) || !stmt.Columns[k].Known
 			for i := 0; !hidden && i < len(stmt.Columns[k].Sources); i++ {
-				hidden = masked(stmt.Columns[k].Sources[i].ColumnRef.String())
+				hidden = masked(stmt.Columns[k].Sources[i].ColumnRef.String(), stmt.Columns[k].Sources[i].Path)
 			}
 			switch {
 			case v == nil:

@@ -199,20 +199,20 @@ func TestInference(t *testing.T) {
 		run(t, c, "SET statement_timeout = '2s'; SET default_transaction_read_only = on; SET search_path = public")
 	}
 	st := &State{Catalog: cat, SearchPath: []string{"public"}, StandardStrings: true}
-	masked := func(column string) bool { return slices.Contains(querygen.Masked, column) }
+	masked := querygen.Masks
 	a := NewAnalyzer(Options{})
 	ran, compared, failed, differ := 0, 0, 0, 0
 	for i := range *inferenceQueries {
 		m := querygen.New(uint64(i) + 1_000_000)
 		q := m.Query(1 + i%3)
 		stmt := a.Analyze([]byte(q), st).Statements[0]
-		if stmt.ReadsKnown && !slices.ContainsFunc(stmt.Reads, func(c protocol.ColumnRef) bool { return masked(c.String()) }) {
+		if stmt.ReadsKnown && !slices.ContainsFunc(stmt.Reads, func(c protocol.ColumnRef) bool { return masked(c.String(), "") }) {
 			continue
 		}
 		ran++
 		quiet := stmt.InferredKnown
 		for _, i := range stmt.Inferred {
-			quiet = quiet && !masked(i.ColumnRef.String())
+			quiet = quiet && !masked(i.ColumnRef.String(), i.Path)
 		}
 		seen := make([]string, len(conns))
 		for k, c := range conns {
@@ -236,7 +236,7 @@ func TestInference(t *testing.T) {
 }
 
 // shownBy is what a query shows, with only whether there is a value where that is masked.
-func shownBy(t *testing.T, c *pgconn.PgConn, q string, stmt *Statement, masked func(string) bool) string {
+func shownBy(t *testing.T, c *pgconn.PgConn, q string, stmt *Statement, masked func(string, string) bool) string {
 	results, err := c.Exec(context.Background(), q).ReadAll()
 	if err != nil {
 		var e *pgconn.PgError
@@ -249,7 +249,7 @@ func shownBy(t *testing.T, c *pgconn.PgConn, q string, stmt *Statement, masked f
 		for k, v := range row {
 			hidden := k >= len(stmt.Columns) || !stmt.Columns[k].Known
 			for i := 0; !hidden && i < len(stmt.Columns[k].Sources); i++ {
-				hidden = masked(stmt.Columns[k].Sources[i].ColumnRef.String())
+				hidden = masked(stmt.Columns[k].Sources[i].ColumnRef.String(), stmt.Columns[k].Sources[i].Path)
 			}
 			switch {
 			case v == nil:

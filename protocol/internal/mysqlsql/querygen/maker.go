@@ -113,7 +113,7 @@ func (m *Maker) Text() string {
 	case 9:
 		return m.pick("SUBSTR(", "RIGHT(", "LEFT(", "MID(") + a() + ", 2" + ")"
 	case 10:
-		return m.pick("JSON_VALUE(", "JSON_EXTRACT(", "JSON_QUERY(") + m.json() + m.pick(", '$.k')", ", '$.l')", ", '$[0]')")
+		return m.pick("JSON_VALUE(", "JSON_EXTRACT(", "JSON_QUERY(") + m.json() + m.pick(", '$.k')", ", '$.l')", ", '$[0]')", ", '$.o')", ", '$.d.k')", ", '$.l[1].s')")
 	case 11:
 		return "CONVERT(" + a() + " USING " + m.pick("utf8mb4", "latin1") + ")"
 	case 12:
@@ -229,7 +229,7 @@ func (m *Maker) json() string {
 	case 4:
 		return "JSON_SET(" + m.json() + ", '$.k', " + m.Text() + ")"
 	case 5:
-		return "JSON_EXTRACT(" + m.json() + ", " + m.pick("'$.k'", "'$.l'", "'$'") + ")"
+		return "JSON_EXTRACT(" + m.json() + ", " + m.pick("'$.k'", "'$.l'", "'$'", "'$.d'") + ")"
 	}
 	return "(SELECT JSON_OBJECTAGG(COALESCE(s, 'x'), s) FROM " + m.single(text, "s") + ")"
 }
@@ -419,6 +419,8 @@ var relations = [][3]string{
 	{"contacts", "name:t id:n", "mail:t loud:t"},
 	{"spend", "who:t item:t total:n", "mail:t"},
 	{"summary", "town:t n:n", "top:t every:t"},
+	{"cards", "label:t id:n JSON_VALUE($.o):t JSON_EXTRACT($.d):j JSON_VALUE($.d.k):t", "card:j JSON_VALUE($.k):t JSON_QUERY($.l):j JSON_EXTRACT($.l[1]):j"},
+	{"boxes", "open:t id:n", "shut:t list:j card:j"},
 	{"(TABLE people)", "name:t note:t age:n", "email:t ssn:t prefs:j"},
 }
 
@@ -439,7 +441,12 @@ func (m *Maker) relation() source {
 	}
 	for f := range strings.FieldsSeq(cols) {
 		name, k, _ := strings.Cut(f, ":")
-		s.cols = append(s.cols, column{as + "." + name, kind(k[0])})
+		if f, path, ok := strings.Cut(name, "($"); ok {
+			name = f + "(" + as + ".card, '$" + strings.TrimSuffix(path, ")") + "')"
+		} else {
+			name = as + "." + name
+		}
+		s.cols = append(s.cols, column{name, kind(k[0])})
 	}
 	return s
 }

@@ -8,12 +8,30 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Masked are the columns whose values hold marks.
 var Masked = []string{"gen.people.email", "gen.people.ssn", "gen.people.born", "gen.people.pay", "gen.people.prefs", "gen.visits.email"}
+
+// Documents are columns of which the [Members] alone hold marks.
+var (
+	Documents = []string{"gen.cards.card"}
+	Members   = []string{"k", "l.s"}
+)
+
+// Masks reports whether there may be a mark at a path of a column's value.
+func Masks(column, path string) bool {
+	if slices.Contains(Masked, column) {
+		return true
+	}
+	return slices.Contains(Documents, column) && slices.ContainsFunc(Members, func(m string) bool {
+		m = "/" + strings.ReplaceAll(m, ".", "/") + "/"
+		return strings.HasPrefix(m, path+"/") || strings.HasPrefix(path+"/", m)
+	})
+}
 
 // The marks: texts of two letters that no other value holds, numbers that are
 // larger, and years that are later than any other.
@@ -34,6 +52,10 @@ var Schema = []string{
 		` + mail + `, ` + ssn + `, DATE_ADD('9021-01-01', INTERVAL seq DAY), ` + pay + `, JSON_OBJECT('k', ` + mail + `, 'n', ` + pay + `, 'l', JSON_ARRAY(` + ssn + `, 'x')) FROM seq_1_to_5`,
 	`INSERT INTO sales SELECT seq, 1 + seq % 5, CONCAT('item ', seq), seq * 1.25, JSON_OBJECT('k', 'blue', 'n', seq, 'l', JSON_ARRAY('a', 'b')) FROM seq_1_to_6`,
 	"INSERT INTO visits SELECT seq, 1 + seq % 4, " + mail + ", CONCAT('/p', seq) FROM seq_1_to_8",
+	"CREATE TABLE cards (id INT PRIMARY KEY, label VARCHAR(40), card JSON)",
+	`INSERT INTO cards SELECT seq, CONCAT('card ', seq), JSON_OBJECT('k', ` + mail + `, 'o', CONCAT('open ', seq), 'l', JSON_ARRAY('x', JSON_OBJECT('s', ` + ssn + `, 't', 'tip')),
+		'd', JSON_OBJECT('k', 'deep', 'n', seq)) FROM seq_1_to_4`,
+	"CREATE VIEW boxes AS SELECT id, JSON_VALUE(card, '$.o') AS open, JSON_VALUE(card, '$.k') AS shut, JSON_EXTRACT(card, '$.l') AS list, card FROM cards",
 	"CREATE VIEW contacts AS SELECT id, name, email AS mail, UPPER(email) AS loud FROM people",
 	"CREATE VIEW spend AS SELECT c.mail, c.name AS who, o.item, o.total, o.id FROM contacts c JOIN sales o ON o.person = c.id",
 	"CREATE VIEW summary AS SELECT town, COUNT(*) AS n, MAX(email) AS top, GROUP_CONCAT(ssn) AS every FROM people GROUP BY town",

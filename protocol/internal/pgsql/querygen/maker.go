@@ -128,7 +128,7 @@ func (m *Maker) Text() string {
 	case 9:
 		return m.pick("substr(", "right(", "left(") + a() + m.pick(", 2)", ", 1)")
 	case 10:
-		return "(" + m.json() + ")" + m.pick("->>'k'::text", "->>'n'", "#>>'{l,0}'", "->>0", "::text")
+		return "(" + m.json() + ")" + m.pick("->>'k'::text", "->>'n'", "#>>'{l,0}'", "->>0", "::text", "->>'o'", "#>>'{d,k}'", "->'l'->1->>'s'", "->'l'->1->>'t'")
 	case 11:
 		return "(" + a() + ` COLLATE "C")`
 	case 12:
@@ -278,7 +278,7 @@ func (m *Maker) json() string {
 	case 5:
 		return "(" + m.json() + " || " + m.json() + ")"
 	case 6:
-		return "(" + m.json() + ")->" + m.pick("'k'::text", "0", "'l'")
+		return "(" + m.json() + ")->" + m.pick("'k'::text", "0", "'l'", "'d'")
 	case 7:
 		return "jsonb_set(" + m.json() + ", '{k}', to_jsonb(" + m.Text() + "))"
 	case 8:
@@ -516,6 +516,8 @@ var relations = []relation{
 	{"spend", "who:t item:t total:n", "mail:t *:w"},
 	{"entire", "name:t", "whole:w *:w"},
 	{"summary", "town:t n:n", "top:t all_ssn:l *:w"},
+	{"cards", "label:t id:n card->>'o':t card->'d':j card#>>'{d,k}':t", "card:j card->>'k':t card->'l':j card['l'][1]:j *:w"},
+	{"boxes", "open:t id:n", "shut:t list:j card:j *:w"},
 	{"(table people)", "name:t note:t age:n", "email:t ssn:t prefs:j *:w"},
 }
 
@@ -540,7 +542,11 @@ func (m *Maker) relation() source {
 			s.cols = append(s.cols, column{as, whole})
 			continue
 		}
-		s.cols = append(s.cols, column{as + "." + name, kind(k[0])})
+		name = as + "." + name
+		if strings.ContainsAny(name, "-#[") {
+			name = "(" + name + ")"
+		}
+		s.cols = append(s.cols, column{name, kind(k[0])})
 	}
 	return s
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,6 +17,23 @@ import (
 var Masked = []string{
 	"public.people.email", "public.people.ssn", "public.people.born", "public.people.pay", "public.people.prefs", "public.people.tags", "public.people.home",
 	"public.visits.email",
+}
+
+// Documents are columns of which the [Members] alone hold marks.
+var (
+	Documents = []string{"public.cards.card"}
+	Members   = []string{"k", "l.s"}
+)
+
+// Masks reports whether there may be a mark at a path of a column's value.
+func Masks(column, path string) bool {
+	if slices.Contains(Masked, column) {
+		return true
+	}
+	return slices.Contains(Documents, column) && slices.ContainsFunc(Members, func(m string) bool {
+		m = "/" + strings.ReplaceAll(m, ".", "/") + "/"
+		return strings.HasPrefix(m, path+"/") || strings.HasPrefix(path+"/", m)
+	})
 }
 
 // The marks: texts of two letters that no other value holds, numbers that are
@@ -45,6 +63,10 @@ INSERT INTO staff (id, name, town, note, age, m, email, ssn, born, pay, prefs, t
   ARRAY[` + ssn + `], ROW(` + ssn + `, ` + mail + `)::address, 'boss ' || n FROM generate_series(5, 6) n;
 INSERT INTO sales SELECT n, 1 + n % 5, 'item ' || n, n * 1.25, jsonb_build_object('c', 'blue', 'n', n), ARRAY['a' || n, 'b'] FROM generate_series(1, 6) n;
 INSERT INTO visits SELECT n, 1 + n % 4, ` + mail + `, '/p' || n FROM generate_series(1, 8) n;
+CREATE TABLE cards (id int PRIMARY KEY, label text, card jsonb);
+INSERT INTO cards SELECT n, 'card ' || n, jsonb_build_object('k', ` + mail + `, 'o', 'open ' || n, 'l', jsonb_build_array('x', jsonb_build_object('s', ` + ssn + `, 't', 'tip')),
+  'd', jsonb_build_object('k', 'deep', 'n', n)) FROM generate_series(1, 4) n;
+CREATE VIEW boxes AS SELECT id, card ->> 'o' AS open, card ->> 'k' AS shut, card -> 'l' AS list, card FROM cards;
 CREATE VIEW contacts AS SELECT id, name, email AS mail, upper(email) AS loud, home FROM people;
 CREATE VIEW spend AS SELECT c.mail, c.name AS who, o.item, o.total, o.id FROM contacts c JOIN sales o ON o.person = c.id;
 CREATE VIEW entire AS SELECT p AS whole, p.name FROM people p;
