@@ -35,7 +35,11 @@ func appendShape(dst []byte, text string, escapes, ansi bool) (shape []byte, ok 
 		case kindUnclear:
 			return dst, false
 		case kindSpace:
-			if n := len(dst); n > 0 && dst[n-1] != ' ' {
+			switch n := len(dst); {
+			case n == 0 || dst[n-1] == ' ':
+			case dst[n-1] == '.':
+				return dst, false // not every space may stand within a name
+			default:
 				dst = append(dst, ' ')
 			}
 			continue
