@@ -300,7 +300,13 @@ func (a *Analyzer) unit(u *unit, st *State) (Statement, *pass) {
 // parse returns the statements in text, or why it does not parse.
 func (a *Analyzer) parse(text string, mode mysql.SQLMode) (stmts []ast.StmtNode, why string) {
 	p := a.parsers.Get().(*parser.Parser)
-	defer a.parsers.Put(p)
+	defer func() {
+		if r := recover(); r != nil { // a decimal of more than 81 digits
+			stmts, why = nil, "the text does not parse: "+firstLine(fmt.Sprint(r))
+			return
+		}
+		a.parsers.Put(p)
+	}()
 	p.Reset()
 	p.SetSQLMode(mode)
 	p.SetMariaDB(false)
