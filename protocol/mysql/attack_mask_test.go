@@ -320,6 +320,30 @@ func TestDefaultsWithoutQuotes(t *testing.T) {
 	require.Equal(t, "1|***|\n", got)
 }
 
+// Columns that * leaves out are none of a result's, nor does NATURAL JOIN compare them.
+func TestInvisibleColumns(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "email", Columns: []string{"shop.half.email"}, Transform: mask.Redact()})},
+		maria: servers.MariaDBConfig{SQL: []string{"USE shop", "CREATE TABLE half (k INT INVISIBLE DEFAULT 1, a INT DEFAULT 2, email VARCHAR(80), b INT DEFAULT 3)",
+			"INSERT INTO half (email) VALUES ('ada@example.com')", "CREATE TABLE other (k INT)", "INSERT INTO other VALUES (1)"}}})
+	db := r.connect(t)
+	for _, c := range []struct{ text, want string }{
+		{"SELECT * FROM half", "2|***|3|\n"},
+		{"SELECT h.*, k FROM half h", "2|***|3|1|\n"},
+		{"SELECT * FROM half NATURAL JOIN other", "2|***|3|1|\n"},
+		{"SELECT * FROM (SELECT * FROM half NATURAL JOIN other LIMIT 9) x", "2|***|3|1|\n"},
+		{"WITH x(a, b, c, d) AS (SELECT * FROM half NATURAL JOIN other) SELECT CONCAT(a), CONCAT(b), CONCAT(c), CONCAT(d) FROM x", "2|***|3|1|\n"},
+		{"SELECT * FROM half UNION ALL SELECT 5, 'x', 6", "2|***|3|\n5|***|6|\n"},
+		{"DELETE FROM half WHERE k = 9 RETURNING *", ""},
+	} {
+		got, err := everything(db, c.text)
+		require.NoError(t, err, c.text)
+		require.Equal(t, c.want, got, c.text)
+	}
+	got, err := everything(db, "SELECT * FROM half JOIN other USING (k)")
+	require.NoError(t, err)
+	require.Empty(t, secretsIn(got))
+}
+
 // TestEachModeIsFollowed brings sessions into each mode that the server knows, in
 // each way: what is asked then is read as the server does, or opaque.
 func TestEachModeIsFollowed(t *testing.T) {

@@ -76,7 +76,7 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 		p.missing("the table")
 		return
 	}
-	p.changed = &scope{parent: p.base, items: []*item{it}, cols: it.cols, open: it.open}
+	p.changed = &scope{parent: p.base, items: []*item{it}, cols: it.shown(), open: it.open}
 	var names []string
 	for _, c := range n.Columns {
 		names = append(names, c.Name.L)
@@ -125,7 +125,7 @@ func (p *pass) target(n *ast.TableRefsClause, s *scope) *item {
 	if src.AsName.L != "" {
 		it.name, it.schema = src.AsName.L, ""
 	}
-	s.items, s.cols, s.open = append(s.items, it), it.cols, it.open
+	s.items, s.cols, s.open = append(s.items, it), it.shown(), it.open
 	return it
 }
 

@@ -66,7 +66,7 @@ func (p *pass) handlerForm(r *reading) Statement {
 		}
 		r.until()
 		p.base = base
-		s.Columns = columns(&it.rowset)
+		s.Columns = columns(&rowset{cols: it.shown(), open: it.open})
 	default:
 		return opaque("a form of HANDLER that is not known here")
 	}

@@ -23,7 +23,7 @@ const maxRows = 5_000_000
 
 const (
 	tablesQuery  = "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE, ENGINE FROM information_schema.TABLES"
-	columnsQuery = "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION, COLUMN_DEFAULT, DATA_TYPE FROM information_schema.COLUMNS ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
+	columnsQuery = "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, GENERATION_EXPRESSION, COLUMN_DEFAULT, DATA_TYPE, EXTRA FROM information_schema.COLUMNS ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION"
 	viewsQuery   = "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS"
 	triggerQuery = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION, SQL_MODE, ACTION_STATEMENT FROM information_schema.TRIGGERS"
 	routineQuery = "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SQL_MODE, ROUTINE_DEFINITION FROM information_schema.ROUTINES"
@@ -45,7 +45,7 @@ func (a *Analyzer) Load(ctx context.Context, q Querier, st State) (*sql.Catalog,
 		row   func(v []string)
 	}{
 		{tablesQuery, 4, l.table},
-		{columnsQuery, 6, l.column},
+		{columnsQuery, 7, l.column},
 		{viewsQuery, 3, l.view},
 		{triggerQuery, 6, l.trigger},
 		{routineQuery, 5, l.routine},
@@ -155,7 +155,7 @@ func (l *loader) column(v []string) {
 	if r == nil {
 		return
 	}
-	r.Columns = append(r.Columns, sql.Column{Num: int16(len(r.Columns) + 1), Name: v[2], Type: typeOf(v[5])})
+	r.Columns = append(r.Columns, sql.Column{Num: int16(len(r.Columns) + 1), Name: v[2], Type: typeOf(v[5]), Hidden: strings.Contains(v[6], "INVISIBLE")})
 	switch text := v[4]; {
 	case v[3] != "":
 		l.generated = append(l.generated, generated{r, len(r.Columns) - 1, v[3]})

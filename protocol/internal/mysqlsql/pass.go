@@ -119,6 +119,20 @@ type item struct {
 	rowset
 	name, schema string // in lower case
 	rel          *sql.Relation
+	hidden       bool // * leaves some of its columns out
+}
+
+// shown returns what * stands for.
+func (it *item) shown() (cols []col) {
+	if !it.hidden {
+		return it.cols
+	}
+	for i := range it.cols {
+		if !it.rel.Columns[i].Hidden {
+			cols = append(cols, it.cols[i])
+		}
+	}
+	return cols
 }
 
 // A scope is where the names of one query level are looked up.
@@ -309,6 +323,7 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 		}
 		v.Known = v.Known && !leaks(rel, rel.Columns[i].Name) && rel.Unproven == ""
 		it.cols = append(it.cols, col{strings.ToLower(rel.Columns[i].Name), v})
+		it.hidden = it.hidden || rel.Columns[i].Hidden
 	}
 	return it
 }

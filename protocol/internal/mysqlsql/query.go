@@ -301,10 +301,10 @@ func (p *pass) field(f *ast.SelectField, s *scope, out *rowset) {
 			out.open = true
 			p.notKnown("what * stands for is not known")
 		}
-		for _, c := range it.cols {
+		for _, c := range it.shown() {
 			p.use(c.val)
 		}
-		out.cols = append(out.cols, it.cols...)
+		out.cols = append(out.cols, it.shown()...)
 	}
 	if n == 0 {
 		out.open = true
@@ -367,10 +367,10 @@ func (p *pass) tableSource(n *ast.TableSource, s *scope) {
 		it.name, it.schema = n.AsName.L, ""
 	}
 	if len(n.ColumnNames) > 0 {
-		it.rowset = *renamed(&it.rowset, n.ColumnNames)
+		it.rowset, it.hidden = *renamed(&it.rowset, n.ColumnNames), false
 	}
 	s.items = append(s.items, it)
-	s.cols = append(s.cols, it.cols...)
+	s.cols = append(s.cols, it.shown()...)
 	s.open = s.open || it.open
 }
 
@@ -389,7 +389,7 @@ func (p *pass) joined(n *ast.Join, s *scope) {
 	s.cols = append(append(append([]col(nil), before...), left...), right...)
 	switch moved := p.moved(n); {
 	case n.NaturalJoin || len(n.Using) > 0:
-		s.cols = append(append([]col(nil), before...), p.merged(n, left, right, moved)...)
+		s.cols = append(append([]col(nil), before...), p.merged(n, s, left, right, moved)...)
 		s.open = s.open || n.NaturalJoin && moved
 	case moved:
 		s.cols = append(append([]col(nil), before...), anyOf(left, right, 0)...)
@@ -437,10 +437,13 @@ func unionAll(arm ast.Node) bool {
 
 // merged returns what * stands for of a join whose common columns are one. Where
 // they stand depends on the kind of join: any of the columns may be any.
-func (p *pass) merged(n *ast.Join, left, right []col, moved bool) []col {
+func (p *pass) merged(n *ast.Join, s *scope, left, right []col, moved bool) []col {
 	common := map[string]bool{}
 	for _, u := range n.Using {
 		common[u.Name.L] = true
+		_, l := find(left, u.Name.L)
+		_, r := find(right, u.Name.L)
+		s.open = s.open || !l || !r // one that * leaves out
 	}
 	if n.NaturalJoin {
 		for _, c := range left {

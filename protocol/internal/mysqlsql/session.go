@@ -90,7 +90,7 @@ func (p *pass) temporary(n *ast.CreateTableStmt, s *Statement) {
 		for _, c := range like.cols {
 			add(c.name, known)
 		}
-		t.maybe = like.open
+		t.maybe = like.open || like.hidden
 	}
 	if n.Select != nil {
 		r := p.query(n.Select, p.base)

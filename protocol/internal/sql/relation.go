@@ -58,6 +58,8 @@ type Column struct {
 	Name string
 	Type uint32
 	From []int16 // of a generated column: the columns it is computed from
+
+	Hidden bool // * leaves it out
 }
 
 // System reports whether r came with the server.
