@@ -125,7 +125,8 @@ func TestTaint(t *testing.T) {
 				if w.own || gotErr != nil {
 					show = querygen.Tells
 				}
-				if show([]byte(got)) && !(m.Clean && got == want) {
+				// Times of ANALYZE have digits like marks.
+				if show([]byte(got)) && !(m.Clean && (got == want || w.own)) {
 					t.Errorf("seed %d, %s: a mark came back: %.300s\n%s", seed, w.name, got, q)
 				}
 				switch {
