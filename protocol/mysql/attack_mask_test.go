@@ -195,6 +195,9 @@ var attacks = []string{
 	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SELECT * FROM information_schema.SESSION_VARIABLES",
 	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SELECT SESSION_VALUE FROM information_schema.SYSTEM_VARIABLES",
 	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SELECT * FROM shown_settings",
+	"EXPLAIN SELECT * FROM (SELECT @a := email FROM customers LIMIT 1) x; SELECT @a",
+	"EXPLAIN SELECT * FROM orders WHERE id = LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1)); SELECT LAST_INSERT_ID()",
+	"BEGIN NOT ATOMIC SET @n = mail_out(@m, 1);END; SELECT @m",
 	"CALL ssn_into(@n); CREATE EVENT shown ON SCHEDULE EVERY @n SECOND DISABLE DO SELECT 1; SELECT INTERVAL_VALUE FROM information_schema.EVENTS",
 }
 
@@ -205,6 +208,7 @@ var attackSQL = []string{
 	"CREATE PROCEDURE show_mails() SELECT email FROM customers",
 	"CREATE PROCEDURE mail_into(OUT m VARCHAR(80)) SELECT email INTO m FROM customers WHERE id = 1",
 	"CREATE PROCEDURE ssn_into(OUT n BIGINT) SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1",
+	"CREATE FUNCTION mail_out(OUT m VARCHAR(80), i INT) RETURNS INT READS SQL DATA BEGIN SELECT email INTO m FROM customers WHERE id = i; RETURN 1; END",
 	"CREATE VIEW shown_settings AS SELECT * FROM information_schema.SESSION_VARIABLES",
 	"CREATE TABLE customers_isam (id INT, email VARCHAR(80)) ENGINE=MyISAM",
 }

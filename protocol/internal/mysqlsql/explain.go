@@ -28,10 +28,12 @@ func (p *pass) explain(n *ast.ExplainStmt, s *Statement) {
 		}
 	}
 	if !n.Analyze && inner.Access&protocol.Opaque == 0 {
-		// It runs nothing, but for what is computed while it is planned.
-		p.access = protocol.Read | inner.Access&protocol.Execute
-		p.writes, p.assigned, p.effects = nil, nil, effects{}
-		if inner.Access&protocol.Execute == 0 {
+		// It runs nothing, but for what is computed while it is planned: that may
+		// be a subquery, and what that assigns.
+		const planned = protocol.Execute | protocol.Control
+		p.access = protocol.Read | inner.Access&planned
+		p.writes = nil
+		if inner.Access&planned == 0 {
 			p.impure = ""
 		}
 		for i := range p.objects {

@@ -285,7 +285,11 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 	}
 	if r := p.routineOf('f', n.Schema.O, n.FnName.O); r != nil {
 		v := p.computed(s, n.Args...)
-		return p.use(join(through(v, protocol.EdgeOpaque), p.does(r, "function", r.schema+"."+r.name, v)))
+		v = join(through(v, protocol.EdgeOpaque), p.does(r, "function", r.schema+"."+r.name, v))
+		if r.gives {
+			p.given(n.Args, v)
+		}
+		return p.use(v)
 	}
 	p.effects.code = true
 	p.tells.Lost()

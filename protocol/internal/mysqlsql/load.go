@@ -27,7 +27,7 @@ const (
 	viewsQuery   = "SELECT TABLE_SCHEMA, TABLE_NAME, VIEW_DEFINITION FROM information_schema.VIEWS"
 	triggerQuery = "SELECT EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME, EVENT_MANIPULATION, SQL_MODE, ACTION_STATEMENT FROM information_schema.TRIGGERS"
 	routineQuery = "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SQL_MODE, ROUTINE_DEFINITION FROM information_schema.ROUTINES"
-	paramsQuery  = "SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, PARAMETER_NAME FROM information_schema.PARAMETERS WHERE ORDINAL_POSITION > 0"
+	paramsQuery  = "SELECT SPECIFIC_SCHEMA, SPECIFIC_NAME, ROUTINE_TYPE, PARAMETER_NAME, PARAMETER_MODE FROM information_schema.PARAMETERS WHERE ORDINAL_POSITION > 0"
 	plainQuery   = "SET SESSION sql_mode = '', sql_quote_show_create = 1"
 )
 
@@ -49,7 +49,7 @@ func (a *Analyzer) Load(ctx context.Context, q Querier, st State) (*sql.Catalog,
 		{viewsQuery, 3, l.view},
 		{triggerQuery, 6, l.trigger},
 		{routineQuery, 5, l.routine},
-		{paramsQuery, 4, l.param},
+		{paramsQuery, 5, l.param},
 	} {
 		n := 0
 		h := sha256.New()
@@ -199,5 +199,6 @@ func (l *loader) routine(v []string) {
 func (l *loader) param(v []string) {
 	if r := l.routines[[3]string{v[0], v[1], v[2]}]; r != nil {
 		r.params = append(r.params, v[3])
+		r.gives = r.gives || v[4] != "IN"
 	}
 }

@@ -76,6 +76,8 @@ func TestMemory(t *testing.T) {
 		{"handler customers open ;; handler customers close ;; handler customers read first", "?"},
 		{"begin not atomic declare e text; select email into e from customers; set @k = e; end ;; select @k", "customers.email"},
 		{"begin not atomic declare e text; if 1 then set e = (select email from customers); end if; select e; end", "customers.email"},
+		{"explain select * from (select @a := email from customers) x ;; select @a", "customers.email"},
+		{"explain select * from orders where id = last_insert_id((select id from customers)) ;; select last_insert_id()", "customers.id"},
 		{"begin not atomic prepare s from 'select email from customers'; end ;; execute s", "?"},
 		{"begin not atomic execute immediate 'select email from customers'; end", "?"},
 		{"prepare s from 'select email from customers' ;; begin not atomic execute s; end", "?"},

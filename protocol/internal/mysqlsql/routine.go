@@ -16,6 +16,7 @@ type routine struct {
 	schema, name string
 	text, mode   string // its body, and the sql_mode that it is read in
 	params       []string
+	gives        bool          // it may change variables that it is called with
 	table        *sql.Relation // of a trigger
 	event        string        // INSERT, UPDATE or DELETE
 
@@ -204,9 +205,13 @@ func (p *pass) procedure(n *ast.FuncCallExpr, name string, args sql.Value, s *St
 		return
 	}
 	v := p.does(r, "procedure", r.schema+"."+r.name, args)
-	// What it returns through its arguments may be anything that it was given or has
-	// read.
-	for _, a := range n.Args {
+	p.given(n.Args, v)
+}
+
+// given notes what code gives back through its arguments: it may be anything that it
+// was given or has read, which is v.
+func (p *pass) given(args []ast.ExprNode, v sql.Value) {
+	for _, a := range args {
 		if x, ok := a.(*ast.VariableExpr); ok && !x.IsSystem {
 			own := p.st.Memory.variable(nameKey(x.Name)).val
 			p.assign(nameKey(x.Name), join(v, through(own, protocol.EdgeTransform)))
