@@ -563,16 +563,19 @@ func (q *request) end() {
 type writer struct {
 	http.ResponseWriter
 	c     *conn
-	timer *time.Timer // nil for HTTP/1.1, whose connection has a deadline
-	begun bool        // the head is written
-	whole bool        // so is the rest
+	timer *time.Timer   // nil for HTTP/1.1, whose connection has a deadline
+	late  chan struct{} // holds one, when the timer has done its work
+	begun bool          // the head is written
+	whole bool          // so is the rest
 }
 
 func newWriter(w http.ResponseWriter, c *conn) *writer {
 	out := &writer{ResponseWriter: w, c: c}
 	if c.h1 == nil {
+		out.late = make(chan struct{}, 1)
 		out.timer = time.AfterFunc(time.Hour, func() {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) // resets the stream
+			out.late <- struct{}{}
 		})
 		out.timer.Stop()
 	}
@@ -592,12 +595,18 @@ func (w *writer) FlushError() error {
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
+// watch begins to wait. After stop the timer does nothing: net/http's writer must not
+// be used when its handler has returned, and panics.
 func (w *writer) watch() (stop func()) {
 	if w.timer == nil {
 		return func() {}
 	}
 	w.timer.Reset(w.c.s.stallTimeout())
-	return func() { w.timer.Stop() }
+	return func() {
+		if !w.timer.Stop() {
+			<-w.late
+		}
+	}
 }
 
 // WriteHeader implements http.ResponseWriter. What a target says ahead of its
