@@ -106,6 +106,9 @@ func TestHTTP2Probes(t *testing.T) {
 		"space in the path":    {":method", "GET", ":scheme", "http", ":path", "/bad HTTP/1.1", ":authority", "app.gw.test"},
 		"line in the path":     {":method", "GET", ":scheme", "http", ":path", "/bad\r\nX: y", ":authority", "app.gw.test"},
 		"fragment":             {":method", "GET", ":scheme", "http", ":path", "/bad#x", ":authority", "app.gw.test"},
+		"space in the query":   {":method", "GET", ":scheme", "http", ":path", "/bad?a HTTP/1.0", ":authority", "app.gw.test"},
+		"fragment of a query":  {":method", "GET", ":scheme", "http", ":path", "/bad?a#x", ":authority", "app.gw.test"},
+		"byte in the query":    {":method", "GET", ":scheme", "http", ":path", "/bad?a=\xa0", ":authority", "app.gw.test"},
 		"line in a header":     {":method", "GET", ":scheme", "http", ":path", "/bad", ":authority", "app.gw.test", "x", "a\r\nTransfer-Encoding: chunked"},
 		"line in a name":       {":method", "GET", ":scheme", "http", ":path", "/bad", ":authority", "app.gw.test", "x: y\r\nz", "a"},
 		"transfer-encoding":    {":method", "POST", ":scheme", "http", ":path", "/bad", ":authority", "app.gw.test", "transfer-encoding", "chunked"},
@@ -116,8 +119,10 @@ func TestHTTP2Probes(t *testing.T) {
 		"two paths":            {":method", "GET", ":scheme", "http", ":path", "/good", ":path", "/bad", ":authority", "app.gw.test"},
 		"upper case":           {":method", "GET", ":scheme", "http", ":path", "/bad", ":authority", "app.gw.test", "X-Upper", "y"},
 	} {
+		seen := len(r.requests())
 		status, _ := send("", fields...)
 		require.NotEqualValues(t, ok, status, name)
+		require.Len(t, r.requests(), seen, name)
 	}
 	post := []string{":method", "POST", ":scheme", "http", ":path", "/bad", ":authority", "app.gw.test", "content-length"}
 	for _, length := range []string{"+5", "5, 5", "99999999999999999999", ""} {

@@ -51,6 +51,9 @@ func (c *conn) parse(r *http.Request) (*parsed, *refusal) {
 	if p.path, err = parsePath(p.rawPath); err != nil {
 		return nil, err
 	}
+	if strings.ContainsFunc(p.query, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '#' }) { // HTTP/2 can have them
+		return nil, badRequest("the query has a character that has to be percent-encoded")
+	}
 	if !escapesAreWhole(p.query) {
 		return nil, badRequest("the query has a %% that is not an escape")
 	}
