@@ -310,3 +310,21 @@ func TestTrailersWithoutABody(t *testing.T) {
 		}
 	}
 }
+
+// TestRedirectsStayHere: where a target sends the client at itself, the client does
+// not go to another host, nor to another path than the target said.
+func TestRedirectsStayHere(t *testing.T) {
+	r := newRig(t, rigConfig{server: &httpproxy.Server{Paths: true}, handler: func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("Location", "http://"+req.Host+req.Header.Get("X-To"))
+		w.WriteHeader(http.StatusFound)
+	}})
+	for to, want := range map[string]string{"": "/", "/a?b=%2F#c": "/a?b=%2F#c", "//evil.test/a": "//evil.test/a", "/\\evil.test": "/%5Cevil.test",
+		"/group%2Fapp/a": "/group%2Fapp/a"} {
+		for _, base := range []string{"https://app.gw.test/", "https://gw.test/app/"} {
+			res, _ := r.do(t, false, "GET", base, nil, "X-To", to)
+			got, err := res.Location()
+			require.NoError(t, err)
+			require.Equal(t, strings.TrimSuffix(base, "/")+want, strings.Replace(got.String(), "test/.//", "test//", 1))
+		}
+	}
+}

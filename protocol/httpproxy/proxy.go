@@ -667,8 +667,12 @@ func (q *request) locals(h http.Header) {
 					u.Path = "/"
 				}
 			}
-			if strings.HasPrefix(u.Path, "/") && q.prefix != "" {
-				u.Path, u.RawPath = q.prefix+u.Path, ""
+			before := q.prefix
+			if before == "" && strings.HasPrefix(u.Path, "//") { // else the first segment would be another host
+				before = "/."
+			}
+			if before != "" && strings.HasPrefix(u.Path, "/") {
+				u.Path, u.RawPath = before+u.Path, before+u.EscapedPath()
 			}
 			h.Set("Location", u.String())
 		}
