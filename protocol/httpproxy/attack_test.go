@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -327,4 +328,40 @@ func TestRedirectsStayHere(t *testing.T) {
 			require.Equal(t, strings.TrimSuffix(base, "/")+want, strings.Replace(got.String(), "test/.//", "test//", 1))
 		}
 	}
+}
+
+// TestSecretInAQuery: what a target repeats of the query in its headers, or in the
+// page of a redirect, has no secret in it.
+func TestSecretInAQuery(t *testing.T) {
+	const secret = "a/b c-secret"
+	r := newRig(t, rigConfig{options: map[string]string{"auth": "query", "auth_name": "key"},
+		target: func(target *gateway.Target) { target.Secret = gateway.Fixed(protocol.NewSecret(secret)) },
+		handler: func(w http.ResponseWriter, req *http.Request) {
+			require.Equal(t, secret, req.URL.Query().Get("key"))
+			switch req.URL.Path {
+			case "/slash":
+				http.Redirect(w, req, "/slash/?"+req.URL.RawQuery, http.StatusMovedPermanently)
+			case "/login":
+				http.Redirect(w, req, "/in?next="+url.QueryEscape(req.RequestURI), http.StatusFound)
+			case "/page":
+				w.Header().Set("Link", `</page?page=2&`+req.URL.RawQuery+`>; rel="next"`)
+				_, _ = io.WriteString(w, "page 1")
+			}
+		}})
+	ask := func(path string) (*http.Response, string) {
+		res, body := r.do(t, false, "GET", "https://app.gw.test"+path, nil)
+		for _, said := range []string{secret, url.QueryEscape(secret), url.QueryEscape(url.QueryEscape(secret))} {
+			require.NotContains(t, fmt.Sprint(res.Header, body), said, path)
+		}
+		return res, body
+	}
+	for _, path := range []string{"/slash", "/slash?a=b"} {
+		res, _ := ask(path)
+		require.Equal(t, http.StatusMovedPermanently, res.StatusCode)
+		require.Equal(t, strings.Replace(path, "/slash", "/slash/", 1), res.Header.Get("Location"))
+	}
+	_, _ = ask("/login?a=b")
+	res, body := ask("/page?a=b")
+	require.Equal(t, `</page?page=2&a=b>; rel="next"`, res.Header.Get("Link"))
+	require.Equal(t, "page 1", body)
 }

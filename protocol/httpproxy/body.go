@@ -83,6 +83,14 @@ func (q *request) response(res *http.Response) error {
 		return refuse(http.StatusBadGateway, "the target refused the gateway's login") // its text may quote the secret
 	}
 	q.locals(res.Header)
+	if q.target.conceal(res.Header, q.cred) && res.StatusCode/100 == 3 { // its page says where, too
+		_ = res.Body.Close()
+		res.Body, res.ContentLength = http.NoBody, 0
+		for _, name := range []string{"Content-Type", "Content-Encoding"} {
+			res.Header.Del(name)
+		}
+		res.Header.Set("Content-Length", "0")
+	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		if !q.upgrade {
 			return refuse(http.StatusBadGateway, "the target wants to speak another protocol")

@@ -480,6 +480,31 @@ func (t *target) inject(out *http.Request, cred *protocol.Credentials) {
 	}
 }
 
+// conceal takes the secret that was sent in the query out of the headers of a
+// response: who adds a slash to a path, or asks for a login, says the query again. It
+// reports whether the address was one of them where the client is sent to.
+func (t *target) conceal(h http.Header, cred *protocol.Credentials) (sent bool) {
+	secret := cred.Secret.Reveal()
+	if t.auth != "query" || secret == "" {
+		return false
+	}
+	own, twice := url.QueryEscape(t.name)+"="+url.QueryEscape(secret), url.QueryEscape(url.QueryEscape(secret))
+	for name, values := range h {
+		for i, v := range values {
+			for _, more := range []string{"&" + own, own + "&", "?" + own} {
+				v = strings.ReplaceAll(v, more, "")
+			}
+			left := strings.Contains(v, secret) || strings.Contains(v, url.QueryEscape(secret)) || strings.Contains(v, twice)
+			sent = sent || name == "Location" && (left || v != values[i])
+			if values[i] = v; left {
+				delete(h, name)
+				break
+			}
+		}
+	}
+	return sent
+}
+
 // assert returns the assertion about the session's identity, which serves for
 // half its life.
 func (t *target) assert() (string, error) {
