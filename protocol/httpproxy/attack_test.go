@@ -1,17 +1,20 @@
 package httpproxy_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -364,4 +367,47 @@ func TestSecretInAQuery(t *testing.T) {
 	res, body := ask("/page?a=b")
 	require.Equal(t, `</page?page=2&a=b>; rel="next"`, res.Header.Get("Link"))
 	require.Equal(t, "page 1", body)
+}
+
+// TestEndInTheMiddle: a session that ends takes the request with it whose client
+// sends no more of a body, also where the connection has another session.
+func TestEndInTheMiddle(t *testing.T) {
+	ended := make(chan protocol.Outcome, 1)
+	reading := make(chan struct{})
+	look := middleware.Step{Name: "look", Event: func(_ context.Context, e *protocol.Event) error {
+		if e.Kind == protocol.Ended && e.Op.Verb == "post" {
+			ended <- e.Outcome
+		}
+		return nil
+	}}
+	r := newRig(t, rigConfig{plain: true, steps: []middleware.Step{look}, handler: func(w http.ResponseWriter, req *http.Request) {
+		if req.Method == http.MethodPost {
+			_, _ = req.Body.Read(make([]byte, 1))
+			close(reading)
+			_, _ = io.Copy(io.Discard, req.Body)
+		}
+	}})
+	nc, err := net.Dial("tcp", r.addr)
+	require.NoError(t, err)
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	from := bufio.NewReader(nc)
+	_, _ = fmt.Fprintf(nc, "GET / HTTP/1.1\r\nHost: app.gw.test\r\nAuthorization: Bearer %s\r\n\r\n", r.other)
+	res, err := http.ReadResponse(from, nil)
+	require.NoError(t, err)
+	require.Equal(t, 200, res.StatusCode)
+	_, _ = fmt.Fprintf(nc, "POST / HTTP/1.1\r\nHost: app.gw.test\r\nAuthorization: Bearer %s\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", r.token)
+	<-reading
+	for _, s := range r.gateway.Sessions() {
+		if s.Info().Identity.Subject == "alice" {
+			s.Terminate(&protocol.DeniedError{Reason: "revoked"})
+		}
+	}
+	res, err = http.ReadResponse(from, nil) // before anything more is sent
+	require.NoError(t, err)
+	require.Equal(t, 403, res.StatusCode)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(body), "revoked")
+	require.Equal(t, protocol.StatusUnknown, (<-ended).Status)
 }

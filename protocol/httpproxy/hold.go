@@ -120,6 +120,9 @@ func (q *request) execute(op *protocol.Operation) error {
 			p.withdrawn()
 			return context.Cause(ctx)
 		}
+		if q.c.h1 != nil { // what runs may wait for more of the body, on a connection that others use too
+			_ = http.NewResponseController(q.w).SetReadDeadline(time.Unix(1, 0)) // fails on a closed connection
+		}
 	}
 }
 
