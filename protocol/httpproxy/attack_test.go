@@ -411,3 +411,32 @@ func TestEndInTheMiddle(t *testing.T) {
 	require.Contains(t, string(body), "revoked")
 	require.Equal(t, protocol.StatusUnknown, (<-ended).Status)
 }
+
+// TestTrailersAreDecidedAbout: a request that is like another but for a trailer that
+// the target sees is another request.
+func TestTrailersAreDecidedAbout(t *testing.T) {
+	digests := make(chan [32]byte, 1)
+	look := middleware.Step{Name: "look", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb != protocol.Connect {
+			digests <- op.Digest()
+		}
+		return protocol.Pass, nil
+	}}
+	r := newRig(t, rigConfig{steps: []middleware.Step{look}, options: map[string]string{"request_trailers": "enable"}})
+	c := r.client(true)
+	defer c.CloseIdleConnections()
+	ask := func(name, value string) [32]byte {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "https://app.gw.test/", strings.NewReader("hello"))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+r.token)
+		req.Trailer = http.Header{name: {value}}
+		res, err := c.Do(req)
+		require.NoError(t, err)
+		_ = res.Body.Close()
+		return <-digests
+	}
+	one := ask("X-Sum", "1")
+	require.Equal(t, one, ask("X-Sum", "1"))
+	require.NotEqual(t, one, ask("X-Sum", "2"))
+	require.Equal(t, ask("X-Forwarded-User", "1"), ask("X-Forwarded-User", "2"), "which does not pass")
+}

@@ -291,6 +291,9 @@ func (q *request) operation() (*protocol.Operation, error) {
 			return nil, err
 		}
 		op.Raw = append(op.Raw, body)
+		if q.target.trailers && len(r.Trailer) > 0 { // which have come by now
+			op.Raw = append(op.Raw, headerBytes(q.passing(r.Trailer)))
+		}
 		kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		arg := protocol.Arg{Text: string(body), Type: kind}
 		if !utf8.Valid(body) {
@@ -493,13 +496,7 @@ func (q *request) trailers(out *http.Request) {
 	if !q.target.trailers || len(q.in.Trailer) == 0 || out.Body == nil { // of HTTP/2, a request without a body can announce some
 		return
 	}
-	announced := maps.Clone(q.in.Trailer)
-	q.strip(announced)
-	for name := range announced {
-		if !httpguts.ValidTrailerHeader(name) || name == "Cookie" || slices.Contains(reroute, name) || slices.Contains(single, name) {
-			delete(announced, name)
-		}
-	}
+	announced := q.passing(q.in.Trailer)
 	if len(announced) == 0 {
 		return
 	}
@@ -509,6 +506,18 @@ func (q *request) trailers(out *http.Request) {
 			announced[name] = q.in.Trailer[name]
 		}
 	}}, out.Body}
+}
+
+// passing returns those of a request's trailers that a target may see.
+func (q *request) passing(trailer http.Header) http.Header {
+	out := maps.Clone(trailer)
+	q.strip(out)
+	for name := range out {
+		if !httpguts.ValidTrailerHeader(name) || name == "Cookie" || slices.Contains(reroute, name) || slices.Contains(single, name) {
+			delete(out, name)
+		}
+	}
+	return out
 }
 
 // explain turns a failure of the proxy into an answer.
