@@ -440,3 +440,25 @@ func TestTrailersAreDecidedAbout(t *testing.T) {
 	require.NotEqual(t, one, ask("X-Sum", "2"))
 	require.Equal(t, ask("X-Forwarded-User", "1"), ask("X-Forwarded-User", "2"), "which does not pass")
 }
+
+// TestGuesses: who guesses what a mask hides, and so the document's ETag, is not told
+// whether it is that.
+func TestGuesses(t *testing.T) {
+	const tag, when = `"of ann"`, "Tue, 01 Dec 2020 00:00:00 GMT"
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "mail", Fields: []string{"**.email"}, Transform: mask.Redact()})},
+		handler: func(w http.ResponseWriter, req *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Etag", tag)
+			modified, _ := http.ParseTime(when)
+			http.ServeContent(w, req, "", modified, strings.NewReader(`{"email":"ann@example.com"}`))
+		}})
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Unmodified-Since", "If-Modified-Since"} {
+		for _, guess := range []string{tag, `"of ben"`, when, "Tue, 01 Dec 2015 00:00:00 GMT", "Tue, 01 Dec 2025 00:00:00 GMT"} {
+			res, body := r.do(t, true, "GET", "https://app.gw.test/", nil, name, guess)
+			require.Equal(t, 200, res.StatusCode, "%s: %s", name, guess)
+			require.Equal(t, `{"email":"***"}`, body)
+		}
+	}
+	_, _ = r.do(t, true, "PUT", "https://app.gw.test/", nil, "If-Match", tag)
+	require.Equal(t, tag, r.requests()[len(r.requests())-1].Header.Get("If-Match"), "what is changed is guarded")
+}

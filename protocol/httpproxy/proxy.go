@@ -482,6 +482,10 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 		for _, name := range []string{"Range", "If-Range", "If-None-Match", "If-Modified-Since", "A-Im", "Want-Digest", "Want-Content-Digest", "Want-Repr-Digest"} {
 			out.Header.Del(name)
 		}
+		if q.x.Operation().Access == protocol.Read { // else they guard what is changed
+			out.Header.Del("If-Match")
+			out.Header.Del("If-Unmodified-Since")
+		}
 	}
 	if q.said != "" {
 		out.Header.Set(t.s.Assertion.header(), q.said)
