@@ -46,8 +46,7 @@ func (q *request) tapBody() error {
 	body := io.Reader(counted)
 	if f != nil {
 		body = &tapped{src: &direct{r: counted}, f: f, q: q}
-		r.ContentLength = -1
-		r.Header.Del("Content-Length")
+		r.ContentLength = -1 // its header is left alone: who waits for this may read others
 	}
 	r.Body = readCloser{body, in}
 	return nil

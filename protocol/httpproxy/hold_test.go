@@ -158,3 +158,27 @@ func TestMasked(t *testing.T) {
 	require.Equal(t, 403, res.StatusCode)
 	require.Contains(t, body, "masked fields")
 }
+
+// TestHeldForNoTime: a request may be decided about, and run with a step that looks
+// at its body, while its client is still told how long to wait.
+func TestHeldForNoTime(t *testing.T) {
+	now := middleware.Step{Name: "now", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb == protocol.Connect {
+			return protocol.Pass, nil
+		}
+		return protocol.Hold("ticket", "nobody has to look", func(context.Context) (protocol.Decision, error) { return protocol.Allow("now"), nil }),
+			op.OnBytes(func(protocol.Stream) (protocol.BytesFunc, error) {
+				return func(b []byte, _ bool) ([]byte, error) { return b, nil }, nil
+			})
+	}}
+	for version, h2 := range versions {
+		t.Run(version, func(t *testing.T) {
+			r := newRig(t, rigConfig{steps: []middleware.Step{now}})
+			for range 20 {
+				res, body := r.do(t, h2, "POST", "https://app.gw.test/", strings.NewReader("hello"))
+				require.Equal(t, 200, res.StatusCode)
+				require.Equal(t, "hello", body)
+			}
+		})
+	}
+}

@@ -468,7 +468,9 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 		out.Body = io.NopCloser(strings.NewReader("")) // and what has none as well: the transport sees that it had one
 	}
 	q.strip(out.Header)
-	q.trailers(out)
+	if q.trailers(out); out.ContentLength < 0 {
+		out.Header.Del("Content-Length")
+	}
 	out.Header.Set("X-Forwarded-For", remoteHost(q.c.raw.RemoteAddr()))
 	out.Header.Set("X-Forwarded-Host", q.in.Host)
 	out.Header.Set("X-Forwarded-Proto", map[bool]string{true: "https", false: "http"}[q.c.tls != nil])
