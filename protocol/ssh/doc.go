@@ -99,8 +99,9 @@
 // if the text does not tell what runs: a name from a variable, code for an
 // interpreter, a shell's standard input, a function, what bash computes with
 // variables (there the index of an array may be a command), text that cannot be
-// parsed, text in which dash finds other commands than bash, and any text where the
-// client has set a variable by which programs run other programs.
+// parsed, text in which dash, mksh, zsh or fish is known to find other commands than
+// bash, a name like ./x or a file from a folder that it changes to, and any text that
+// sets, or whose client has set, a variable by which programs run other programs.
 //
 // This tells apart what people type; it does not contain who means harm. A name
 // does not tell what a program does, a login shell may have aliases, and another

@@ -91,6 +91,8 @@ func (a *analysis) text(text string, depth int) {
 	case strings.ContainsAny(text, "\x00\r"): // the parser drops a CR before a line's end, and a shell does not
 		a.opaque("there is a NUL or a CR in it")
 		return
+	case strings.HasSuffix(text, "\\"): // part of the last word, or nothing
+		a.opaque(whyOtherwise)
 	}
 	f, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
@@ -109,9 +111,15 @@ func (a *analysis) text(text string, depth int) {
 		case *syntax.Redirect:
 			a.redirect(n)
 		case *syntax.SglQuoted:
-			if n.Dollar && strings.Contains(n.Value, "\\") { // where it ends is another question
+			if n.Dollar && strings.Contains(n.Value, "\\") || strings.HasSuffix(n.Value, "\\") { // where it ends is another question, to fish too
 				a.opaque(whyOtherwise)
 			}
+		case *syntax.Word:
+			if globs(n) {
+				a.opaque(whyOtherwise)
+			}
+		case *syntax.ExtGlob: // to zsh, (e:...:) behind a * is code
+			a.opaque(whyOtherwise)
 		case *syntax.ArithmExp:
 			a.arithmetic(n.X)
 		case *syntax.ArithmCmd, *syntax.CoprocClause: // the parser may take coproc's command for a name
@@ -124,6 +132,8 @@ func (a *analysis) text(text string, depth int) {
 			a.arithmetic(n.Index)
 		case *syntax.ParamExp:
 			a.expansion(n)
+		case *syntax.WordIter: // for and select
+			a.sets(n.Name.Value)
 		case *syntax.UnaryTest:
 			if n.Op == syntax.TsVarSet || n.Op == syntax.TsRefVar {
 				a.opaque(whyEvaluated)
@@ -151,8 +161,7 @@ func (a *analysis) text(text string, depth int) {
 // the index.
 const whyEvaluated = "what it computes may run commands"
 
-// whyOtherwise is said of bash's own syntax in which dash finds commands that bash
-// does not.
+// whyOtherwise is said of what one shell finds commands in and another does not.
 const whyOtherwise = "another shell may find other commands in it"
 
 // statement looks at one command with its redirects. To dash, &> ends a command,
@@ -188,12 +197,31 @@ func (a *analysis) expansion(p *syntax.ParamExp) {
 	if p.Excl || p.NestedParam != nil || p.Exp != nil && p.Exp.Op == syntax.OtherParamOps { // the value is a name, or is expanded again
 		a.opaque(whyEvaluated)
 	}
+	if e := p.Exp; e != nil && (e.Op == syntax.AssignUnset || e.Op == syntax.AssignUnsetOrNull) && p.Param != nil {
+		a.sets(p.Param.Value)
+	}
 	if w, ok := p.Index.(*syntax.Word); !ok || w.Lit() != "@" && w.Lit() != "*" {
 		a.arithmetic(p.Index)
 	}
 	if p.Slice != nil {
 		a.arithmetic(p.Slice.Offset, p.Slice.Length)
 	}
+}
+
+// globs reports whether zsh looks for files with a variable's value, $~x, and so runs
+// what is in its (e:...:).
+func globs(w *syntax.Word) bool {
+	before := ""
+	for _, p := range w.Parts {
+		l, ok := p.(*syntax.Lit)
+		if ok && strings.Contains(before+l.Value, "$~") {
+			return true
+		}
+		if before = ""; ok {
+			before = l.Value
+		}
+	}
+	return false
 }
 
 // simple returns the words of a statement that is one command and nothing else.
@@ -268,6 +296,9 @@ func unescape(s string, quoted bool) (string, bool) {
 }
 
 func (a *analysis) redirect(r *syntax.Redirect) {
+	if r.N != nil { // {x}> sets x to the number
+		a.sets(strings.Trim(r.N.Value, "{}"))
+	}
 	access := protocol.Write
 	switch r.Op {
 	case syntax.RdrIn:
@@ -324,9 +355,16 @@ func (a *analysis) assigns(list []*syntax.Assign) {
 				a.opaque(whyEvaluated)
 			}
 		case as.Naked: // export PATH: has the value that it had
-		case runsOthers(name.Value):
-			a.opaque("it sets " + name.Value + ", by which other programs may run")
+		default:
+			a.sets(name.Value)
 		}
+	}
+}
+
+// sets notes that a variable gets another value.
+func (a *analysis) sets(name string) {
+	if runsOthers(name) {
+		a.opaque("it sets " + name + ", by which other programs may run")
 	}
 }
 
@@ -335,11 +373,11 @@ func runsOthers(name string) bool {
 	switch name {
 	case "GIT_PROTOCOL": // which git's clients send
 		return false
-	case "PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "PAGER", "MANPAGER", "EDITOR", "VISUAL", "ZDOTDIR", "FPATH", "HOME",
+	case "PATH", "IFS", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "PROMPT_COMMAND", "CDPATH", "PAGER", "MANPAGER", "EDITOR", "VISUAL", "ZDOTDIR", "FPATH", "HOME",
 		"LESSOPEN", "LESSCLOSE", "RUBYOPT", "RUBYLIB", "NODE_OPTIONS", "JAVA_TOOL_OPTIONS", "GCONV_PATH", "LOCPATH", "RSYNC_RSH", "SSH_ASKPASS", "SUDO_ASKPASS":
 		return true
 	}
-	return strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "BASH_FUNC_") || strings.HasPrefix(name, "GIT_") || strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "PERL")
+	return strings.HasPrefix(name, "LD_") || strings.HasPrefix(name, "BASH_") || strings.HasPrefix(name, "GIT_") || strings.HasPrefix(name, "PYTHON") || strings.HasPrefix(name, "PERL")
 }
 
 // words looks at the words of one command; known says which of them are what
@@ -347,7 +385,7 @@ func runsOthers(name string) bool {
 func (a *analysis) words(words []string, known []bool, depth int) {
 	fed := false // arguments come from standard input too
 	for hops := 0; len(words) > 0; hops++ {
-		if !known[0] || words[0] == "" || words[0] == "-" || words[0][0] == '=' { // - and = have a meaning in zsh
+		if !known[0] || words[0] == "" || words[0][0] == '-' || words[0][0] == '=' { // - and = have a meaning in zsh, and -f behind time in dash
 			a.opaque("the name of a command is known only when it runs")
 			return
 		}
@@ -357,6 +395,7 @@ func (a *analysis) words(words []string, known []bool, depth int) {
 		}
 		name := path.Base(words[0])
 		a.add("command", commandName(words[0]), protocol.Execute)
+		a.relative = a.relative || strings.Contains(words[0], "/") && !path.IsAbs(words[0])
 		w, isWrapper := wrappers[name]
 		switch {
 		case slices.Contains(runners, name):
@@ -399,6 +438,9 @@ func (a *analysis) words(words []string, known []bool, depth int) {
 		if fed = fed || name == "xargs"; !ok || fed && len(rest) == 0 && name != "xargs" {
 			a.opaque("what " + name + " runs could not be made out")
 			return
+		}
+		if name == "xargs" {
+			replaced(words[1:len(words)-len(rest)], rest, known[len(known)-len(rest):])
 		}
 		if len(rest) == 0 && w.admin {
 			a.opaque(name + " opens a shell")
@@ -445,17 +487,21 @@ func (a *analysis) shell(words []string, known []bool, depth int) {
 // or text that runs may stand.
 var runners = []string{"eval", "source", ".", "trap", "alias", "enable", "hash", "bind", "complete", "repeat", "noglob", "nocorrect", "and", "or", "not", "begin"}
 
-// evaluators are builtins that take names of variables, or commands, as arguments.
+// evaluators are builtins that take names of variables, or commands, as arguments, or
+// change how such are taken.
 var evaluators = []string{"test", "[", "read", "unset", "wait", "printf", "getopts", "let", "compgen", "mapfile", "readarray", "fc", "jobs",
-	"declare", "typeset", "local", "export", "readonly"}
+	"declare", "typeset", "local", "export", "readonly", "set", "shopt"}
 
 // evaluates reports whether an evaluator may run what its arguments say.
 func evaluates(name string, words []string, known []bool) bool {
 	if name == "printf" && len(words) > 0 && known[0] && !strings.HasPrefix(words[0], "-") {
 		return false // a format and values
 	}
+	if name == "set" || name == "shopt" {
+		return setsKeyword(words, known)
+	}
 	for i, s := range words {
-		if !known[i] || strings.Contains(s, "[") {
+		if !known[i] || strings.Contains(s, "[") || namesRunsOthers(s) {
 			return true
 		}
 	}
@@ -470,6 +516,54 @@ func evaluates(name string, words []string, known []bool) bool {
 	return false
 }
 
+// namesRunsOthers reports whether an argument of an evaluator is, or ends with, the
+// name of a variable by which others run, as in read -aPATH.
+func namesRunsOthers(s string) bool {
+	if strings.HasPrefix(s, "-") {
+		for i := range s {
+			if runsOthers(s[i:]) {
+				return true
+			}
+		}
+	}
+	return runsOthers(s)
+}
+
+// setsKeyword reports whether set or shopt may let assignments stand behind a command's
+// name, or set an array (set -A of ksh and zsh).
+func setsKeyword(words []string, known []bool) bool {
+	for i, s := range words {
+		switch {
+		case !known[i]:
+			return true
+		case s == "--":
+			return false
+		case s == "keyword", s != "" && (s[0] == '-' || s[0] == '+') && strings.ContainsAny(s, "kA"):
+			return true
+		}
+	}
+	return false
+}
+
+// replaced marks the words of a command that xargs -I puts its input into as not known.
+func replaced(options, words []string, known []bool) {
+	for i, o := range options {
+		if !strings.HasPrefix(o, "-") {
+			continue
+		}
+		text, ok := strings.CutPrefix(strings.TrimLeft(o[1:], wrappers["xargs"].flags), "I")
+		if !ok {
+			continue
+		}
+		if text == "" && i+1 < len(options) {
+			text = options[i+1]
+		}
+		for j, w := range words {
+			known[j] = known[j] && !strings.Contains(w, text)
+		}
+	}
+}
+
 // A wrapper is a command that runs the command in its arguments.
 type wrapper struct {
 	admin  bool
@@ -480,12 +574,12 @@ type wrapper struct {
 }
 
 var wrappers = map[string]wrapper{
-	"sudo":    {admin: true, flags: "AbEHknPSi", valued: "ugpCDhRrtT", assign: true},
+	"sudo":    {admin: true, flags: "AbEHknPS", valued: "ugpChRrtT", assign: true},
 	"doas":    {admin: true, flags: "nLs", valued: "uC"},
 	"pkexec":  {admin: true},
 	"runuser": {admin: true, valued: "!"},
 	"su":      {admin: true, valued: "!"}, // has options that are not worth telling apart
-	"env":     {flags: "i0v", valued: "uC", assign: true},
+	"env":     {flags: "i0v", valued: "u", assign: true},
 	"nohup":   {},
 	"setsid":  {flags: "cfw"},
 	"nice":    {valued: "n"},
