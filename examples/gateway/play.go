@@ -11,6 +11,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -362,6 +363,42 @@ const (
 // maxCSI bounds a control sequence: a longer one is none that terminals know.
 const maxCSI = 256
 
+// What changes only what is shown: escapes (the cursor, scrolling, tab stops and
+// character sets), finals of control sequences, and the modes that sequences may set.
+const (
+	shownEscapes = "78DEHMNOno|}~()*+-./#"
+	shownFinals  = "@ABCDEFGHIJKLMPSTXZ`abdefgmrsu"
+)
+
+var (
+	shownModes   = []string{"4"}
+	shownPrivate = []string{"5", "6", "7", "12", "25", "47", "69", "1047", "1048", "1049", "2026"}
+)
+
+// shows reports whether a control sequence does nothing but change what is shown. All
+// that have something between the numbers and the final, and all private ones but
+// modes, ask or set something.
+func shows(seq []byte) bool {
+	args, final := string(seq[2:len(seq)-1]), seq[len(seq)-1]
+	args, private := strings.CutPrefix(args, "?")
+	if strings.Trim(args, "0123456789;:") != "" {
+		return false
+	}
+	modes := shownModes
+	switch {
+	case final != 'h' && final != 'l':
+		return strings.IndexByte(shownFinals, final) >= 0 && (!private || final == 'J' || final == 'K') && (final != 'T' || !strings.Contains(args, ";"))
+	case private:
+		modes = shownPrivate
+	}
+	for m := range strings.SplitSeq(args, ";") {
+		if !slices.Contains(modes, m) {
+			return false
+		}
+	}
+	return true
+}
+
 // Write implements io.Writer.
 func (t *tame) Write(b []byte) (int, error) {
 	out := make([]byte, 0, len(b))
@@ -385,17 +422,20 @@ func (t *tame) Write(b []byte) (int, error) {
 				t.state, t.seq = tameCSI, append(t.seq[:0], "\x1b["...)
 			case strings.IndexByte("]PX^_", c) >= 0:
 				t.state = tameString
-			case c == 'Z' || c == 'c' || r == 0x1b: // who are you, and a reset
-				t.state = tameText
 			default:
 				t.state = tameText
-				out = append(append(out, 0x1b), string(r)...)
+				switch {
+				case strings.IndexByte(shownEscapes, c) >= 0:
+					out = append(out, 0x1b, c)
+				case r >= 0xa0: // a letter
+					out = append(out, string(r)...)
+				}
 			}
 		case tameCSI:
 			t.seq = append(t.seq, c)
 			switch {
 			case c >= 0x40 && c <= 0x7e:
-				if t.state = tameText; strings.IndexByte("cnqtxy", c) < 0 { // answers, and the window
+				if t.state = tameText; shows(t.seq) {
 					out = append(out, t.seq...)
 				}
 			case c < 0x20 || c == 0x7f || len(t.seq) > maxCSI:

@@ -122,13 +122,19 @@ func (f writerFunc) Write(b []byte) (int, error) { f(b); return len(b), nil }
 // Whoever was recorded does not rule the terminal of whoever looks.
 func TestPlayIsTame(t *testing.T) {
 	for in, want := range map[string]string{
-		"a\x1b[31mb\x1b[0m\x1b[2J\x1b[1;1Hé\tc\r\n":   "a\x1b[31mb\x1b[0m\x1b[2J\x1b[1;1Hé\tc\r\n",
-		"a\x1b]0;title\x07b":                          "ab",
-		"a\x1b]52;c;ZXZpbA==\x1b\\b":                  "ab",
-		"a\x1bP$qm\x1b\\b\x1b_x\x1b\\c\x1b^y\x1b\\":   "abc",
-		"a\x1b[6nb\x1b[cc\x1b[>cd\x1b[21te\x1bZf\x05": "abcdef",
-		"a\u009b6nb\u009d0;x\u009cc":                  "a6nb0;xc",
-		"\x1b(B\x1b7\x1b8\x1bM":                       "\x1b(B\x1b7\x1b8\x1bM",
+		"a\x1b[31mb\x1b[0m\x1b[2J\x1b[1;1Hé\tc\r\n":          "a\x1b[31mb\x1b[0m\x1b[2J\x1b[1;1Hé\tc\r\n",
+		"a\x1b]0;title\x07b":                                 "ab",
+		"a\x1b]52;c;ZXZpbA==\x1b\\b":                         "ab",
+		"a\x1bP$qm\x1b\\b\x1b_x\x1b\\c\x1b^y\x1b\\":          "abc",
+		"a\x1b[6nb\x1b[cc\x1b[>cd\x1b[21te\x1bZf\x05":        "abcdef",
+		"a\u009b6nb\u009d0;x\u009cc":                         "a6nb0;xc",
+		"\x1b(B\x1b7\x1b8\x1bM":                              "\x1b(B\x1b7\x1b8\x1bM",
+		"a\x1b\x05b\x1b\u009b6nc\x1b\u00e9d":                 "ab6nc\u00e9d",
+		"a\x1b[?1$pb\x1b[?uc\x1b[?1;1;0Sd\x1b[1$we\x1b[?4mf": "abcdef",
+		"a\x1b[>1ub\x1b[>4;2mc\x1b[=1ud\x1b[!pe\x1b[5if":     "abcdef",
+		"a\x1b[?1003hb\x1b[?25;1004hc\x1b[20hd\x1b[2he":      "abcde",
+		"a\x1b%@\u015b6nb\x1b Gc\x1b=d\x1b>e":                "a@\u015b6nbGcde",
+		"\x1b[?1049h\x1b[?25l\x1b[4h\x1b[2;5r\x1b[s\x1b[u":   "\x1b[?1049h\x1b[?25l\x1b[4h\x1b[2;5r\x1b[s\x1b[u",
 	} {
 		var whole, parts strings.Builder
 		_, err := (&tame{w: &whole}).Write([]byte(in))
