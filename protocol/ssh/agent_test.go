@@ -88,10 +88,11 @@ func TestAgentIsNotTaken(t *testing.T) {
 // what the client said.
 func TestForwardsAreAskedAboutByOneName(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{denying(func(op *protocol.Operation) bool {
-		return len(op.Objects) > 0 && (strings.HasPrefix(op.Objects[0].Name, "127.0.0.1:") || op.Objects[0].Name == "db.internal:22" || op.Objects[0].Name == docker)
+		return len(op.Objects) > 0 && (strings.HasPrefix(op.Objects[0].Name, "127.0.0.1:") || strings.HasPrefix(op.Objects[0].Name, "[::1]:") || op.Objects[0].Name == "db.internal:22" || op.Objects[0].Name == docker)
 	})}})
 	c := r.dial(t)
-	for _, host := range []string{"127.0.0.1", "127.1", "0x7f.1", "0177.0.0.1", "2130706433", "::ffff:127.0.0.1", "::FFFF:7f00:1", "DB.internal", "db.internal."} {
+	for _, host := range []string{"127.0.0.1", "127.1", "0x7f.1", "0177.0.0.1", "2130706433", "::ffff:127.0.0.1", "::FFFF:7f00:1", "DB.internal", "db.internal.",
+		"0.0.0.0", "0", "::ffff:0.0.0.0", "::", "::1", "::1%1", "::ffff:127.0.0.1%1"} {
 		_, _, err := c.OpenChannel("direct-tcpip", xssh.Marshal(struct {
 			Host       string
 			Port       uint32

@@ -83,7 +83,8 @@
 //	           that; accept of "agent": a use of it
 //
 // What forwards carry is Opaque: a rule allows them by name. An address has one
-// name, whatever a client calls it: 127.1 is 127.0.0.1, names are in lower case. The
+// name, whatever a client calls it: 127.1, and 0.0.0.0 where it is connected to, are
+// 127.0.0.1, names are in lower case, and where all are listened on there is none. The
 // target gets what the client sent, and only it knows where a name leads. A listen
 // cannot be held: it is refused where it would be.
 //

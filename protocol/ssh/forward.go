@@ -42,6 +42,9 @@ func hostPort(host string, port uint32) string {
 // reports false for what is neither.
 func canonicalHost(host string) (string, bool) {
 	if a, err := netip.ParseAddr(host); err == nil {
+		if !a.IsLinkLocalUnicast() && !a.IsLinkLocalMulticast() { // a zone means nothing then
+			a = a.WithZone("")
+		}
 		return a.Unmap().String(), true
 	}
 	if a, ok := numericHost(host); ok {
@@ -62,7 +65,7 @@ func numericHost(host string) (string, bool) {
 	}
 	var v uint64
 	for i, p := range parts {
-		if p == "" || strings.ContainsAny(p, "_+-") {
+		if p == "" || strings.ContainsAny(p, "_+-") || len(p) > 1 && strings.ContainsAny(p[1:2], "bBoO") { // forms of Go's alone
 			return "", false
 		}
 		n, err := strconv.ParseUint(p, 0, 32)
@@ -92,7 +95,16 @@ func forwardOperation(verb protocol.Verb, kind, address, name string) *protocol.
 // tcpOperation returns a forward to or from a host's port; nil: that is none.
 func tcpOperation(verb protocol.Verb, host string, port uint32) *protocol.Operation {
 	name, ok := canonicalHost(host)
-	if listens := verb == Listen || verb == Accept; port > 65535 || !ok && !(listens && host == "*") || name == "" && !listens {
+	listens := verb == Listen || verb == Accept
+	switch {
+	case listens && host == "*":
+		name, ok = "", true // the same: on all
+	case !listens && name == "0.0.0.0": // the target connects to itself
+		name = "127.0.0.1"
+	case !listens && name == "::":
+		name = "::1"
+	}
+	if port > 65535 || !ok || name == "" && !listens {
 		return nil
 	}
 	return forwardOperation(verb, "address", hostPort(host, port), hostPort(name, port))
