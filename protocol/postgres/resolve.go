@@ -229,16 +229,20 @@ func (f *front) describeOp(r *run, before *earlier) {
 func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 	c := f.c
 	script := c.analyze(text, last)
-	c.mu.Lock()
-	certain := c.tracker.certain()
-	c.mu.Unlock()
-	if !certain && resolves(script) {
+	for range 2 { // what the target was asked for at first may be older than the catalog
+		c.mu.Lock()
+		certain := c.tracker.certain()
+		c.mu.Unlock()
+		if certain || !resolves(script) {
+			break
+		}
 		if err := f.settle(resolved(script)); err != nil {
 			return nil, err
 		}
-		if resolved(script) {
-			script = c.analyze(text, last)
+		if !resolved(script) {
+			break
 		}
+		script = c.analyze(text, last)
 	}
 	if err := f.awaitNames(script); err != nil {
 		return nil, err
@@ -294,7 +298,7 @@ func resolved(s *pgsql.Script) bool {
 func (f *front) settle(ahead bool) error {
 	c := f.c
 	c.mu.Lock()
-	ask := c.tracker.dirty && c.tracker.utf8 && !f.unsynced.Load() && f.copyRun == nil && !c.tracker.replication
+	ask := c.tracker.outdated() && c.tracker.utf8 && !f.unsynced.Load() && f.copyRun == nil && !c.tracker.replication
 	c.mu.Unlock()
 	if !ask {
 		return nil
@@ -306,8 +310,15 @@ func (f *front) settle(ahead bool) error {
 	if err := c.wait(answered); err != nil {
 		return err
 	}
+	if ahead && c.catalog.Last() == nil {
+		c.catalog.current() // so that it is known of which schemas the target tells
+	}
 	c.mu.Lock()
-	if ask = c.tracker.dirty && c.status != 'E' && (c.status == 'I' || !c.tracker.denied); ask {
+	if ask = c.tracker.outdated() && c.status != 'E' && (c.status == 'I' || !c.tracker.denied); ask {
+		c.tracker.schemas = [32]byte{}
+		if last := c.catalog.Last(); last != nil { // of what has changed since, the next one tells
+			c.tracker.schemas = last.Schemas()
+		}
 		c.q.push(entry{kind: entryProbe})
 	}
 	c.mu.Unlock()

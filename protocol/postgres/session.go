@@ -469,7 +469,9 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 	c.front.ended, c.front.version, c.front.at = c.catalog.changes.Ended(), c.catalog.version.Load(), time.Now()
 	if cat {
 		st.Catalog = c.catalog.current()
-	} else {
+		cat = st.Catalog == nil || c.found(st.Catalog)
+	}
+	if !cat {
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 	}
 	if last == nil {
@@ -479,4 +481,13 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 		*last = reading{c.srv.analyzer.Analyze(text, st), *st}
 	}
 	return last.script
+}
+
+// found reports whether the session's search_path was told of the schemas that there
+// are in cat.
+func (c *session) found(cat *sql.Catalog) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tracker.moved = c.tracker.moved || c.tracker.schemas != cat.Schemas()
+	return !c.tracker.moved
 }

@@ -21,6 +21,9 @@ type tracker struct {
 
 	told map[string]string // settings that the target reports
 
+	schemas [32]byte // those of the catalog when the target was asked for the state
+	moved   bool     // there are others by now, so that the search_path may mean others
+
 	known  bool // the target has told the state
 	dirty  bool // something may have changed it since: the target has to be asked
 	denied bool // it refused to answer: where that would end the client's transaction it is not asked again
@@ -59,7 +62,12 @@ func (t *tracker) setting(name, value string) {
 const maxTold = 64
 
 // certain reports whether names can be resolved now.
-func (t *tracker) certain() bool { return t.known && !t.dirty && t.unsure == 0 && !t.ddl && t.utf8 }
+func (t *tracker) certain() bool {
+	return t.known && !t.dirty && !t.moved && t.unsure == 0 && !t.ddl && t.utf8
+}
+
+// outdated reports whether the target has to be asked for the state.
+func (t *tracker) outdated() bool { return t.dirty || t.moved }
 
 // settled reports whether the settings that the target reports by itself are
 // its present ones: no statement is under way or just over that may have
@@ -198,7 +206,7 @@ const maxTemp = 1000
 // probed takes the answer to probeText. Anything else than one row of its form
 // leaves the state unknown until something changes it again.
 func (t *tracker) probed(row [][]byte) {
-	t.dirty, t.known = false, len(row) == 4
+	t.dirty, t.moved, t.known = false, false, len(row) == 4
 	t.denied = !t.known
 	if !t.known {
 		return

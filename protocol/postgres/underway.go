@@ -87,7 +87,7 @@ func (c *session) holds(r *run, now *sql.Catalog) bool {
 	switch {
 	case now.Key() == b.state.Catalog.Key():
 		return true
-	case b.apart, b.named && b.of == nil:
+	case b.apart, b.named && b.of == nil, now.Schemas() != b.state.Catalog.Schemas():
 		return false
 	}
 	st := b.state

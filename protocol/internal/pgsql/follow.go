@@ -37,6 +37,7 @@ var tables = [...]table{
 	{"pg_catalog.pg_policy t", "t.oid", "t.polrelid", true},
 	{"pg_catalog.pg_inherits t", "(t.inhrelid::int8 << 31) + t.inhseqno", "t.inhrelid", true},
 	{"pg_catalog.pg_namespace t", "t.oid", "0", true},
+	{"pg_catalog.pg_auth_members t", "(t.roleid::int8 << 31) + t.member::int8", "0", true},
 	{"pg_catalog.pg_language t", "t.oid", "0", true},
 	{"pg_catalog.pg_operator t", "t.oid", "0", true},
 	{"pg_catalog.pg_cast t", "t.oid", "0", true},

@@ -2,6 +2,7 @@ package pgsql
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"hash"
@@ -64,6 +65,7 @@ func (l *loader) users() []step {
 		functionsStep: {"functions", l.byVersion(functionsQuery), l.function, false},
 		operatorsStep: {"operators", operatorsQuery, l.operator, true},
 		castsStep:     {"casts", castsQuery, l.cast, true},
+		schemasStep:   {"schemas", schemasQuery, l.schema, true},
 	}
 	if l.version >= 120000 {
 		steps = append(steps, step{"generated columns", generatedQuery, l.generated, false})
@@ -82,6 +84,7 @@ const (
 	functionsStep
 	operatorsStep
 	castsStep
+	schemasStep
 	generatedStep
 )
 
@@ -189,6 +192,7 @@ func Probe() string {
 		{"pg_proc", "t.pronamespace IN " + named},
 		{"pg_operator", "t.oprnamespace IN " + named},
 		{"pg_cast", "true"},
+		{"pg_auth_members", "true"},
 	}
 	var b strings.Builder
 	b.WriteString("SELECT pg_catalog.concat_ws(' '")
@@ -332,6 +336,12 @@ const castsQuery = `SELECT c.castsource, c.casttarget, c.castcontext = 'i',
  THEN 't' ELSE 'f' END
 FROM pg_catalog.pg_cast c LEFT JOIN pg_catalog.pg_proc p ON p.oid = c.castfunc LEFT JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 WHERE c.oid >= 16384 ORDER BY c.oid`
+
+// What decides, beside a session's own state, which of the schemas in its search_path
+// are searched: those that there are and that its role may use.
+const schemasQuery = `SELECT n.oid, n.nspname, n.nspowner, n.nspacl::text FROM pg_catalog.pg_namespace n WHERE n.nspname !~ '^pg_(toast_)?temp'
+UNION ALL SELECT m.roleid, '', m.member, pg_catalog.to_jsonb(m)::text FROM pg_catalog.pg_auth_members m
+ORDER BY 1, 2, 3, 4`
 
 const generatedQuery = `SELECT a.attrelid, a.attnum, d.refobjsubid
 FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
@@ -516,6 +526,14 @@ func (l *loader) operator(r *record) error {
 
 func (l *loader) cast(r *record) error {
 	l.snap.Casts = append(l.snap.Casts, sql.Cast{From: r.oid(), To: r.oid(), Implicit: r.bool(), Trusted: r.bool()})
+	return nil
+}
+
+func (l *loader) schema(r *record) error {
+	sum := sha256.New()
+	sum.Write(l.snap.Schemas[:])
+	sum.Write(packRow(r.values))
+	sum.Sum(l.snap.Schemas[:0])
 	return nil
 }
 

@@ -133,3 +133,26 @@ func ask(t *testing.T, conn *pgconn.PgConn, sql string) (out string) {
 	require.NoError(t, simple{conn}.Query(t.Context(), sql, func(v [][]byte) error { out = string(v[0]); return nil }))
 	return out
 }
+
+// The schemas that a search_path finds depend on who may use which.
+func TestLoaderTellsSchemasApart(t *testing.T) {
+	conn := startServer(t)
+	run(t, conn, "CREATE ROLE app; CREATE ROLE readers")
+	var k Loader
+	load := func() *[32]byte {
+		c, err := k.Load(t.Context(), simple{conn})
+		require.NoError(t, err)
+		schemas := c.Schemas()
+		return &schemas
+	}
+	last, told := load(), probe(t, conn)
+	run(t, conn, "CREATE TABLE public.later (id int); CREATE TEMP TABLE mine (id int)")
+	require.Equal(t, last, load())
+	for _, change := range []string{"CREATE SCHEMA more", "GRANT USAGE ON SCHEMA more TO readers", "GRANT readers TO app", "ALTER SCHEMA more OWNER TO app", "REVOKE readers FROM app", "DROP SCHEMA more"} {
+		run(t, conn, change)
+		next, now := load(), probe(t, conn)
+		require.NotEqual(t, last, next, change)
+		require.NotEqual(t, told, now, change)
+		last, told = next, now
+	}
+}

@@ -16,8 +16,9 @@ type Catalog struct {
 	// Version differs between catalogs with different definitions.
 	Version uint64
 
-	key    [16]byte
-	expand Expand
+	key     [16]byte
+	schemas [32]byte
+	expand  Expand
 
 	byOID     map[uint32]*Relation
 	byName    map[name]*Relation
@@ -43,6 +44,7 @@ type Expand func(c *Catalog, r *Relation, chain []uint32) *Expansion
 func New(s Snapshot, expand Expand) *Catalog {
 	c := &Catalog{
 		key:       s.Key,
+		schemas:   s.Schemas,
 		expand:    expand,
 		byOID:     make(map[uint32]*Relation, len(s.Relations)),
 		byName:    make(map[name]*Relation, len(s.Relations)),
@@ -97,6 +99,10 @@ func New(s Snapshot, expand Expand) *Catalog {
 // Key identifies the catalog's definitions: analyses made with one catalog hold
 // for every catalog with the same key.
 func (c *Catalog) Key() [16]byte { return c.key }
+
+// Schemas differs between catalogs where a session may find other schemas by the same
+// search_path: there are others, or others may be used.
+func (c *Catalog) Schemas() [32]byte { return c.schemas }
 
 // Relation returns the relation with an OID, or nil.
 func (c *Catalog) Relation(oid uint32) *Relation { return c.byOID[oid] }

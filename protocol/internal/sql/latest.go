@@ -157,6 +157,9 @@ func (l *Latest) Fresh() *Catalog {
 	return nil
 }
 
+// Last returns the last snapshot, however old, or nil. It does not wait.
+func (l *Latest) Last() *Catalog { return l.now.Load() }
+
 // Known returns how many changes are known of.
 func (l *Latest) Known() int64 { return l.changes.known.Load() }
 

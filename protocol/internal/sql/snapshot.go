@@ -9,6 +9,9 @@ type Snapshot struct {
 	// Key identifies the contents; zero lets New choose a key of its own.
 	Key [16]byte
 
+	// Schemas differs where other schemas may be found by the same search_path.
+	Schemas [32]byte
+
 	Relations []*Relation
 	Functions []*Function        // user-defined
 	Builtins  map[string]Builtin // by name; nobody changes it, so that catalogs may share it
