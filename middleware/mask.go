@@ -382,11 +382,11 @@ func (m *masking) touches(op *protocol.Operation) bool {
 
 // moves reports whether op may give tables that it does not name another
 // schema, bring data under a name of its own choice from another server, which may be
-// this one, or change PostgreSQL's catalog itself, and so give anything any name and
-// code.
+// this one, change PostgreSQL's catalog itself, and so give anything any name and
+// code, or settings of sessions that are open, such as where names are looked up.
 func (m *masking) moves(op *protocol.Operation) bool {
 	switch op.Verb {
-	case "alter schema", "alter extension", "create foreign table", "alter foreign table", "import foreign schema", "alter server":
+	case "alter schema", "alter extension", "alter system", "create foreign table", "alter foreign table", "import foreign schema", "alter server":
 		return true
 	}
 	return op.Access.Has(changes) && slices.ContainsFunc(op.Objects, func(o protocol.Object) bool {

@@ -46,3 +46,13 @@ func TestAttackSchemasAppear(t *testing.T) {
 		})
 	}
 }
+
+// Settings of the server are those of sessions that are open, too, as soon as they are
+// read again, which is a moment after anybody says so.
+func TestAttackSettingsOfTheServer(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	hj := rawSession(t, r, "")
+	for _, q := range []string{"alter system set search_path = hidden, public", "alter system reset all"} {
+		require.Contains(t, seen(t, hj, 1, query(q)), "error 42501 this statement changes definitions", q)
+	}
+}
