@@ -249,10 +249,11 @@ func (r *round) session(ctx context.Context, id string) error {
 	if r.Recordings == "" || !filepath.IsLocal(id) || strings.ContainsAny(id, `/\`) {
 		return nil
 	}
-	entries, err := os.ReadDir(filepath.Join(r.Recordings, id))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	dir := filepath.Join(r.Recordings, id)
+	if st, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) || err == nil && !st.IsDir() {
+		return nil // what a link names is no recording
 	}
+	entries, err := os.ReadDir(dir)
 	for _, e := range entries {
 		if err != nil || !e.Type().IsRegular() {
 			break
@@ -265,7 +266,7 @@ func (r *round) session(ctx context.Context, id string) error {
 		if size, ok := r.stored[name]; ok && size == st.Size() {
 			continue
 		}
-		if err = r.file(ctx, name, filepath.Join(r.Recordings, id, e.Name())); err == nil {
+		if err = r.file(ctx, name, filepath.Join(dir, e.Name())); err == nil {
 			r.result.Recordings++
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -116,5 +117,27 @@ func TestHostileStore(t *testing.T) {
 			require.NoError(t, err)
 			require.Empty(t, found)
 		})
+	}
+}
+
+// A link in the place of a session's folder takes nothing else to the store, nor from
+// the disk.
+func TestLinkInPlaceOfRecordings(t *testing.T) {
+	w := newWorld(t)
+	s := store.Dir(w.bucket)
+	j := w.open()
+	w.sessions(j, 25)
+	require.NoError(t, j.Close())
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "id_ed25519"), []byte("a private key"), 0o600))
+	require.NoError(t, os.RemoveAll(filepath.Join(w.rec, "s1")))
+	require.NoError(t, os.Symlink(folder, filepath.Join(w.rec, "s1")))
+	for range 2 {
+		_, err := w.archive(s).Round(t.Context())
+		require.NoError(t, err)
+	}
+	require.FileExists(t, filepath.Join(folder, "id_ed25519"))
+	for name := range objects(t, s) {
+		require.NotContains(t, name, "id_ed25519")
 	}
 }

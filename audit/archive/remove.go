@@ -57,8 +57,8 @@ func (r *round) recordings(ctx context.Context, before time.Time) error {
 	for _, d := range sessions {
 		folder := filepath.Join(r.Recordings, d.Name())
 		files, rerr := os.ReadDir(folder)
-		if rerr != nil {
-			continue // not a folder
+		if rerr != nil || !d.IsDir() {
+			continue // nor what a link names
 		}
 		left := len(files)
 		for _, f := range files {
