@@ -176,7 +176,7 @@ func (s *Script) Holds(st *State) bool {
 
 // size is about what s takes in memory.
 func (s *Script) size() int {
-	const ref, source, column, object = 48, 56, 64, 40
+	const ref, source, column, object = 48, 80, 64, 40
 	if s == nil {
 		return 64
 	}

@@ -16,7 +16,7 @@ func scriptSize(s *Script) int {
 
 // Bytes is about the memory that s takes.
 func (s *Statement) Bytes() int {
-	const ref, source, column, object = 48, 56, 64, 40
+	const ref, source, column, object = 48, 80, 64, 40
 	n := 432 + ref*(len(s.Reads)+len(s.Returned)+len(s.Writes)) + source*len(s.Inferred) + object*len(s.Objects) + len(s.Why)
 	for _, o := range s.Objects {
 		n += len(o.Name)
