@@ -324,6 +324,20 @@ func TestDefaultsWithoutQuotes(t *testing.T) {
 	require.Equal(t, "1|***|\n", got)
 }
 
+// MariaDB keeps the code of routines in a table that statements can change.
+func TestRoutinesChangedInTheirTable(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: []string{"USE shop", "CREATE PROCEDURE first_name() SELECT name FROM customers WHERE id = 1"}}})
+	got, err := everything(r.connect(t), "CALL first_name()")
+	require.NoError(t, err)
+	require.Equal(t, "Ada|\n", got)
+	body := quoted("SELECT CONCAT(email, '') FROM customers")
+	_, err = everything(r.connect(t), "UPDATE mysql.proc SET body = "+body+", body_utf8 = "+body)
+	require.NoError(t, err)
+	got, err = everything(r.connect(t), "CALL first_name()")
+	require.NoError(t, err)
+	require.Equal(t, "***|\n***|\n|\n", got)
+}
+
 // Columns that * leaves out are none of a result's, nor does NATURAL JOIN compare them.
 func TestInvisibleColumns(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "email", Columns: []string{"shop.half.email"}, Transform: mask.Redact()})},

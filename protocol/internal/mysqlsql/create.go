@@ -16,7 +16,8 @@ func tableName(schema, name string) *ast.TableName {
 // lacks.
 func (p *pass) createForm(r *reading) Statement {
 	r.i++
-	if r.accept("OR") {
+	replaces := r.accept("OR")
+	if replaces {
 		r.expect("REPLACE")
 	}
 	if r.accept("DEFINER") {
@@ -101,6 +102,10 @@ func (p *pass) createForm(r *reading) Statement {
 		}
 		r.expect("DO")
 	case kind.is("TABLE"):
+		if replaces {
+			p.access |= protocol.Write
+			s.Bounded = false
+		}
 		return p.createTable(r, s, temporary)
 	default:
 		return opaque("a form of CREATE that is not known here")

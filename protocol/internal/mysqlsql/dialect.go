@@ -12,6 +12,7 @@ type part struct {
 	file      bool     // INTO OUTFILE or DUMPFILE
 	analyse   bool     // PROCEDURE ANALYSE
 	runs      bool     // ANALYZE of a statement, which executes it
+	replaces  bool     // CREATE OR REPLACE of what holds rows
 	more      string   // EXPLAIN EXTENDED or PARTITIONS
 }
 
@@ -82,6 +83,7 @@ func (w *writer) statement() {
 		w.put("EXPLAIN")
 		i = 1
 	case first.is("CREATE") && w.words(1, "OR", "REPLACE") && w.token(3).is("TABLE", "TEMPORARY", "DATABASE", "SCHEMA", "SEQUENCE"):
+		w.part.replaces = true
 		w.put("CREATE")
 		i = 3
 	}

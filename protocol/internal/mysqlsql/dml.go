@@ -19,6 +19,10 @@ func (p *pass) written(it *item, names []string) {
 		return
 	}
 	p.triggers(it.rel)
+	if it.rel.Schema == "mysql" { // accounts, and code that is read from there
+		p.access |= protocol.Admin
+		p.changes = true
+	}
 	if len(names) == 0 {
 		names = []string{"*"}
 	}

@@ -39,7 +39,7 @@ func (p *pass) set(n *ast.SetStmt, s *Statement) {
 				name := nameKey(v.Name)
 				p.assigned[name] = remembered{val: p.assigned[name].val, text: text}
 			}
-		case v.IsGlobal || v.IsInstance:
+		case v.IsGlobal || v.IsInstance || v.IsSystem && strings.Contains(v.Name, "."): // as @@persist.a, or of a component
 			p.access |= protocol.Admin
 			s.SetsState = true
 		case v.IsSystem:

@@ -140,6 +140,10 @@ func (p *pass) parted(u *unit, s Statement) Statement {
 	if u.part.runs {
 		s.Verb = "analyze"
 	}
+	if u.part.replaces {
+		p.access |= protocol.Write
+		s.Bounded = false
+	}
 	return p.finish(s)
 }
 
