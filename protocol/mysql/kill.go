@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/mysqlsql"
 )
 
 // A kill is a KILL of a session that the gateway knows, and its asker's own.
@@ -38,6 +39,29 @@ func (c *session) killTarget(first *run) (*kill, error) {
 	return k, nil
 }
 
+// killTargets is killTarget for a text of several statements. asked is the text with
+// the target's own ids, nil if there is nothing to change about it.
+func (c *session) killTargets(first *run, text []byte) (list []*kill, asked []byte) {
+	if first.next == nil {
+		return nil, nil
+	}
+	ids := map[uint64]uint64{}
+	for r := first; r != nil; r = r.next {
+		if r.stmt.Kill == nil {
+			continue
+		}
+		if other := c.srv.sessions.find(r.stmt.Kill.ID, c); other != nil {
+			list = append(list, &kill{c: other, query: r.stmt.Kill.Query})
+			ids[r.stmt.Kill.ID] = uint64(other.t.id)
+			r.op.Access = protocol.Control
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return list, mysqlsql.WithKills(text, c.tracker.mode, ids) // nil: the target knows none of them
+}
+
 // find returns the session that a client of c means by id, if it is one of the
 // same person at the same target.
 func (ss *sessions) find(id uint64, c *session) *session {
@@ -64,13 +88,19 @@ func (ss *sessions) find(id uint64, c *session) *session {
 	return nil
 }
 
+// withdraw ends what is held, and says whether there was such.
+func (k *kill) withdraw() bool {
+	held := k.c.hold.Cancel()
+	if held && !k.query {
+		k.c.ps.Terminate(errKilled)
+	}
+	return held
+}
+
 // killHeld ends what the target knows nothing of, and answers then.
 func (c *session) killHeld(r *run, k *kill) (done bool, err error) {
-	if !k.c.hold.Cancel() {
+	if !k.withdraw() {
 		return false, nil
-	}
-	if !k.query {
-		k.c.ps.Terminate(errKilled)
 	}
 	if err := c.release(r); err != nil {
 		return true, err

@@ -146,6 +146,16 @@ func TestKillMeansTheClientsOwnSession(t *testing.T) {
 	_, err = other.Exec(fmt.Sprintf("KILL %d", id))
 	require.NoError(t, err)
 	require.Error(t, slow.Ping())
+	// Among other statements, by the id that a client is greeted with.
+	last := r.connect(t)
+	require.NoError(t, last.Ping())
+	kill := fmt.Sprintf("DO 0; KILL %d; DO 0", uint32(1<<31+4))
+	_, err = stranger.Exec(kill)
+	require.EqualValues(t, 1094, number(t, err), "another person's")
+	require.NoError(t, last.Ping())
+	_, err = other.Exec(kill)
+	require.NoError(t, err)
+	require.Error(t, last.Ping())
 }
 
 // TestSessionStateIsFollowed changes what a text means.

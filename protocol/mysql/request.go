@@ -297,10 +297,16 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	if err != nil {
 		return c.refuse(err)
 	}
+	kills, asked := c.killTargets(first, text)
 	if first, err = c.ask(first); err != nil {
 		return c.refuse(err)
 	}
+	for _, k := range kills {
+		k.withdraw()
+	}
 	switch {
+	case asked != nil:
+		raw, text = nil, asked
 	case kill != nil:
 		if done, err := c.killHeld(first, kill); done {
 			return err

@@ -243,6 +243,20 @@ func TestLongTexts(t *testing.T) {
 	require.Equal(t, "orders.item", names(s.Reads))
 }
 
+func TestWithKills(t *testing.T) {
+	ids := map[uint64]uint64{2147483650: 7, 2147483651: 8}
+	for text, want := range map[string]string{
+		"kill 2147483650; select sleep(1)":                         "kill 7; select sleep(1)",
+		"/* a */ KILL QUERY 2147483651 ; select 2147483651":        "/* a */ KILL QUERY 8 ; select 2147483651",
+		"select 'x; kill 2147483650'; kill hard query 2147483650":  "select 'x; kill 2147483650'; kill hard query 7",
+		"kill 2147483650; kill 9; kill soft connection 2147483651": "kill 7; kill 9; kill soft connection 8",
+		"kill user bob; kill 2147483650":                           "",
+		"kill 2147483650; /*! select 1 */":                         "",
+	} {
+		require.Equal(t, want, string(WithKills([]byte(text), "", ids)), text)
+	}
+}
+
 // A mode whose grammar is not known makes what is sent opaque.
 func TestModes(t *testing.T) {
 	for mode, known := range map[string]bool{"": true, "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_CREATE_USER,NO_ENGINE_SUBSTITUTION": true,

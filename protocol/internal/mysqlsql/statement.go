@@ -1,6 +1,8 @@
 package mysqlsql
 
 import (
+	"strconv"
+
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
@@ -82,6 +84,37 @@ type Statement struct {
 type Kill struct {
 	ID    uint64
 	Query bool // the statement, not the connection
+}
+
+// WithKills returns a text with other ids behind KILL, nil if that cannot be read.
+func WithKills(text []byte, mode string, ids map[uint64]uint64) []byte {
+	m, ok := modeOf(mode)
+	if !ok {
+		return nil
+	}
+	list, ok := tokens(string(text), escaping(m), quoting(m))
+	if !ok {
+		return nil
+	}
+	var out []byte
+	done := 0
+	for i := range list {
+		if !list[i].is("KILL") || i > 0 && !list[i-1].symbol(';') {
+			continue
+		}
+		for i++; i < len(list) && list[i].is("HARD", "SOFT", "CONNECTION", "QUERY"); i++ {
+			continue
+		}
+		if i >= len(list) || list[i].kind != kindNumber {
+			return nil
+		}
+		id, err := strconv.ParseUint(list[i].text, 10, 64)
+		if other, ok := ids[id]; ok && err == nil {
+			out = strconv.AppendUint(append(out, text[done:list[i].from]...), other, 10)
+			done = list[i].to
+		}
+	}
+	return append(out, text[done:]...)
 }
 
 // Unclear is what is known of a statement that cannot be analysed, for the
