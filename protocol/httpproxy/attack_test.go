@@ -462,3 +462,42 @@ func TestGuesses(t *testing.T) {
 	_, _ = r.do(t, true, "PUT", "https://app.gw.test/", nil, "If-Match", tag)
 	require.Equal(t, tag, r.requests()[len(r.requests())-1].Header.Get("If-Match"), "what is changed is guarded")
 }
+
+// TestEndOfOneOfTwo: what is under way without a body ends with its session, and the
+// connection serves the other that it has.
+func TestEndOfOneOfTwo(t *testing.T) {
+	waits := make(chan struct{})
+	r := newRig(t, rigConfig{plain: true, handler: func(_ http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/wait" {
+			close(waits)
+			<-req.Context().Done()
+		}
+	}})
+	nc, err := net.Dial("tcp", r.addr)
+	require.NoError(t, err)
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(10 * time.Second))
+	from := bufio.NewReader(nc)
+	send := func(path, token string) {
+		_, _ = fmt.Fprintf(nc, "GET %s HTTP/1.1\r\nHost: app.gw.test\r\nAuthorization: Bearer %s\r\n\r\n", path, token)
+	}
+	answer := func() int {
+		res, err := http.ReadResponse(from, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		return res.StatusCode
+	}
+	send("/", r.other)
+	require.Equal(t, 200, answer())
+	send("/wait", r.token)
+	<-waits
+	for _, s := range r.gateway.Sessions() {
+		if s.Info().Identity.Subject == "alice" {
+			s.Terminate(&protocol.DeniedError{Reason: "revoked"})
+		}
+	}
+	require.Equal(t, 403, answer())
+	send("/", r.other)
+	require.Equal(t, 200, answer())
+}

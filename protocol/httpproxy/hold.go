@@ -82,6 +82,7 @@ func (q *request) execute(op *protocol.Operation) error {
 	ctx, cancel := context.WithCancelCause(ps.Context())
 	p := &pending{q: q, cancel: cancel, held: make(chan struct{}), done: make(chan struct{}), over: make(chan struct{})}
 	ran := context.WithValue(ctx, http.ServerContextKey, q.in.Context().Value(http.ServerContextKey)) // httputil looks for it
+	streams := q.c.h1 != nil && q.body == nil && q.in.ContentLength != 0
 	q.session.run(func() {
 		defer close(p.done)
 		p.err = protocol.Guard(func() (err error) {
@@ -120,7 +121,7 @@ func (q *request) execute(op *protocol.Operation) error {
 			p.withdrawn()
 			return context.Cause(ctx)
 		}
-		if q.c.h1 != nil { // what runs may wait for more of the body, on a connection that others use too
+		if streams { // what runs may wait for more of the body, on a connection that others use too
 			_ = http.NewResponseController(q.w).SetReadDeadline(time.Unix(1, 0)) // fails on a closed connection
 		}
 	}
