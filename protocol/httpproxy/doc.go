@@ -181,7 +181,9 @@
 // target none. The journal has bodies as far as they are arguments; the step recordings keeps them,
 // and the messages of WebSockets, by verb and media type. HTML and text are not
 // masked by fields: a mask that has fields refuses them, unless it lets
-// their kind pass.
+// their kind pass. Fields are known by the names that the response has for them: a
+// client of GraphQL chooses those (an alias), so let it send queries that are stored
+// at the target only, or mask what detectors find.
 //
 // Scripts of other origins come with bearer tokens only, and are not preflighted
 // (CORS). HTTP/3 is not spoken, nor WebSockets over HTTP/2 (RFC 8441). gRPC passes
