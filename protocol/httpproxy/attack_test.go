@@ -501,3 +501,31 @@ func TestEndOfOneOfTwo(t *testing.T) {
 	send("/", r.other)
 	require.Equal(t, 200, answer())
 }
+
+// TestTargetThatDoesNotRead: a request that its target takes nothing of ends, whether
+// the client is there or not: nobody reads what it sends, and so that it has left.
+func TestTargetThatDoesNotRead(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	ended := make(chan protocol.Outcome, 1)
+	look := middleware.Step{Name: "look", Event: func(_ context.Context, e *protocol.Event) error {
+		if e.Kind == protocol.Ended && e.Op.Verb == "post" {
+			ended <- e.Outcome
+		}
+		return nil
+	}}
+	r := newRig(t, rigConfig{addr: l.Addr().String(), steps: []middleware.Step{look}, server: &httpproxy.Server{ResponseTimeout: 200 * time.Millisecond}})
+	for version, h2 := range versions {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", "https://app.gw.test/", io.LimitReader(zeros{}, 1<<30))
+		require.NoError(t, err)
+		req.Header.Set("Authorization", "Bearer "+r.token)
+		c := r.client(h2)
+		defer c.CloseIdleConnections()
+		if res, err := c.Do(req); err == nil { // HTTP/1.1 may not hear of it, while it sends
+			require.Equal(t, 504, res.StatusCode, version)
+			_ = res.Body.Close()
+		}
+		require.Equal(t, protocol.StatusError, (<-ended).Status, version)
+	}
+}

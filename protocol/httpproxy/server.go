@@ -69,8 +69,8 @@ type Server struct {
 	// StallTimeout bounds how long a client takes nothing of a response, or sends
 	// nothing of a body that is waited for; 0 means a minute.
 	StallTimeout time.Duration
-	// ResponseTimeout bounds the wait for a target's response headers; 0 means
-	// 5 minutes.
+	// ResponseTimeout bounds how long a target takes nothing of a request, and
+	// then the wait for its response headers; 0 means 5 minutes.
 	ResponseTimeout time.Duration
 	// Logger is for the operator; nil: nothing is logged.
 	Logger *slog.Logger
@@ -119,11 +119,12 @@ func or[T int | int64 | time.Duration](v, otherwise T) T {
 	return otherwise
 }
 
-func (s *Server) maxHead() int                { return or(s.MaxHead, 64<<10) }
-func (s *Server) maxBody() int64              { return or(s.MaxBody, 64<<10) }
-func (s *Server) maxDocument() int64          { return or(s.MaxDocument, 8<<20) }
-func (s *Server) stallTimeout() time.Duration { return or(s.StallTimeout, time.Minute) }
-func (s *Server) holdTimeout() time.Duration  { return or(s.HoldTimeout, 50*time.Second) }
+func (s *Server) maxHead() int                   { return or(s.MaxHead, 64<<10) }
+func (s *Server) maxBody() int64                 { return or(s.MaxBody, 64<<10) }
+func (s *Server) maxDocument() int64             { return or(s.MaxDocument, 8<<20) }
+func (s *Server) stallTimeout() time.Duration    { return or(s.StallTimeout, time.Minute) }
+func (s *Server) holdTimeout() time.Duration     { return or(s.HoldTimeout, 50*time.Second) }
+func (s *Server) responseTimeout() time.Duration { return or(s.ResponseTimeout, 5*time.Minute) }
 
 // ServeConn implements [protocol.Server].
 func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler) error {
@@ -244,7 +245,7 @@ func (l *oneConn) end() {
 // Addr returns the address of the connection's own end.
 func (l *oneConn) Addr() net.Addr { return l.addr }
 
-// stalling is a connection to a client that has to take what is written, within
+// stalling is a connection to somebody who has to take what is written, within
 // timeout and an eighth of it: a deadline for each write would cost more than it.
 type stalling struct {
 	net.Conn

@@ -253,7 +253,7 @@ func newTarget(s *Server, ps *protocol.Session) (*target, error) {
 		MaxConnsPerHost:        maxTargetConns,
 		MaxIdleConnsPerHost:    maxTargetConns,
 		IdleConnTimeout:        idleTimeout,
-		ResponseHeaderTimeout:  or(s.ResponseTimeout, 5*time.Minute),
+		ResponseHeaderTimeout:  s.responseTimeout(),
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: int64(s.maxHead()),
 		Protocols:              new(http.Protocols),
@@ -276,7 +276,7 @@ func (t *target) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &targetConn{nc, t}
+	c := &targetConn{&stalling{Conn: nc, timeout: t.s.responseTimeout()}, t}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended || t.ps.Context().Err() != nil {
