@@ -178,21 +178,26 @@ func (q *request) callback(ctx context.Context) error {
 	}
 	gone := q.ownCookie(loginCookie, "", 0)
 	gone.MaxAge = -1
-	http.SetCookie(q.w, gone)
+	failed := func(status int, reason string) error {
+		e := refuse(status, reason)
+		e.header = http.Header{"Set-Cookie": {gone.String()}}
+		return e
+	}
 	if form.Get("error") != "" || len(form["code"]) != 1 {
 		s.log.Info("a browser came back without a login", "err", headerText(form.Get("error")))
-		return refuse(http.StatusForbidden, "the login was not completed")
+		return failed(http.StatusForbidden, "the login was not completed")
 	}
 	token, err := s.Login.Finish(ctx, q.redirectURI(), form.Get("code"), st.Verifier, st.Nonce)
 	if err != nil {
 		s.log.Warn("a browser's login failed", "err", err)
-		return refuse(http.StatusForbidden, "the login was not accepted")
+		return failed(http.StatusForbidden, "the login was not accepted")
 	}
 	sealed := s.seal("session", q.host, []byte(token.Reveal()))
 	if len(sealed) > maxCookie {
 		s.log.Error("a token is too large for a cookie", "bytes", len(token.Reveal()))
-		return refuse(http.StatusInternalServerError, "the token of this login is too large for a browser to keep")
+		return failed(http.StatusInternalServerError, "the token of this login is too large for a browser to keep")
 	}
+	http.SetCookie(q.w, gone)
 	http.SetCookie(q.w, q.ownCookie(sessionCookie, sealed, 24*time.Hour)) // the token in it ends before
 	q.redirect(st.Back)
 	return nil

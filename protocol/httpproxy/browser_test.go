@@ -180,6 +180,8 @@ func TestBrowserLogin(t *testing.T) {
 		require.NoError(t, err)
 		_ = res.Body.Close()
 		require.Equal(t, 403, res.StatusCode, name)
+		require.Len(t, res.Cookies(), 1, name)
+		require.Equal(t, -1, res.Cookies()[0].MaxAge, "a login that failed is over")
 		plain.(*http.Transport).CloseIdleConnections()
 	}
 }
