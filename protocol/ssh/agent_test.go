@@ -148,3 +148,37 @@ func TestListeningOnSockets(t *testing.T) {
 	r.ops.find(t, protocol.Decided, "listen", r.dir+"/yes")
 	require.Equal(t, 255, r.ssh(t, "-N", "-o", "ExitOnForwardFailure=yes", "-R", r.dir+"/no:"+server, "web1").code)
 }
+
+// What is typed is not lost where more than one thing was held on a terminal.
+func TestTypedBehindTwoHolds(t *testing.T) {
+	agent, agentWaits, agentAnswer, _ := holdOn("agent")
+	shell, shellWaits, shellAnswer, _ := holdOn("shell")
+	r := newRig(t, rigConfig{steps: []middleware.Step{agent, shell}, options: map[string]string{"agent_forwarding": "yes"}})
+	s, err := r.dial(t).NewSession()
+	require.NoError(t, err)
+	in, err := s.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, s.RequestPty("xterm", 24, 80, nil))
+	go func() {
+		<-agentWaits
+		agentAnswer <- protocol.Allow("bob")
+		<-shellWaits
+		_, _ = in.Write([]byte("exit 3"))
+		_, _ = in.Write([]byte("7\r"))
+		shellAnswer <- protocol.Allow("bob")
+	}()
+	ok, err := s.SendRequest("auth-agent-req@openssh.com", true, nil)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.NoError(t, s.Shell())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Wait() }()
+	select {
+	case err = <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the shell waits for what was typed")
+	}
+	var exit *xssh.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, 37, exit.ExitStatus())
+}

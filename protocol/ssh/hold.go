@@ -87,11 +87,9 @@ type input struct {
 	typed  []byte
 }
 
-// listenForInterrupt reads what is typed on a terminal and calls withdraw for a
-// Ctrl-C. The function that it returns stops that.
-func (c *channel) listenForInterrupt(withdraw func()) (stop func()) {
+// newInput begins to read what the client types.
+func newInput(c *channel) *input {
 	in := &input{c: c, chunks: make(chan []byte)}
-	c.in = in
 	c.s.ps.Go(func() error {
 		defer close(in.chunks)
 		for {
@@ -110,6 +108,16 @@ func (c *channel) listenForInterrupt(withdraw func()) (stop func()) {
 			}
 		}
 	})
+	return in
+}
+
+// listenForInterrupt reads what is typed on a terminal and calls withdraw for a
+// Ctrl-C. The function that it returns stops that.
+func (c *channel) listenForInterrupt(withdraw func()) (stop func()) {
+	if c.in == nil {
+		c.in = newInput(c)
+	}
+	in := c.in
 	quit, done := make(chan struct{}), make(chan struct{})
 	c.s.ps.Go(func() error {
 		defer close(done)
