@@ -273,7 +273,7 @@ func unicodeLocale(name, value string) bool {
 	if name != "LANG" && name != "LC_ALL" && name != "LC_CTYPE" {
 		return true
 	}
-	v := strings.ToLower(value)
+	v, _, _ := strings.Cut(strings.ToLower(value), "@") // a modifier
 	return v == "" || v == "c" || v == "posix" || strings.HasSuffix(v, ".utf-8") || strings.HasSuffix(v, ".utf8")
 }
 

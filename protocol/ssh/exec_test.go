@@ -133,3 +133,10 @@ func TestCommandsAreTakenApart(t *testing.T) {
 		require.Equal(t, op.Access.Has(o), op.Why != "", name)
 	}
 }
+
+// A modifier may have any name, and is not what text is encoded in.
+func TestLocaleWithAModifier(t *testing.T) {
+	for v, want := range map[string]bool{"C": true, "de_DE.UTF-8": true, "de_DE.UTF-8@euro": true, "ja_JP.SJIS": false, "ja_JP.SJIS@.utf-8": false} {
+		require.Equal(t, want, unicodeLocale("LC_ALL", v), v)
+	}
+}
