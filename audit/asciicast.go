@@ -118,7 +118,11 @@ func (a *Asciicast) Bytes(b []byte, in bool) error {
 // Resize notes a new size of the terminal.
 func (a *Asciicast) Resize(columns, rows int) error {
 	defer a.lock()()
-	return a.event("r", fmt.Appendf(nil, "%dx%d", columns, rows))
+	size := fmt.Appendf(nil, "%dx%d", columns, rows)
+	if ok, err := a.takes(len(size)); !ok {
+		return err
+	}
+	return a.event("r", size)
 }
 
 // lock locks a for whoever adds something, and returns what unlocks it.

@@ -124,3 +124,16 @@ func TestAsciicastSaysThatItIsFull(t *testing.T) {
 	require.Equal(t, []string{"o", "m", "x"}, codes)
 	require.Contains(t, data[1], "reached its limit")
 }
+
+// A client may resize its window without end.
+func TestAsciicastIsFullOfResizes(t *testing.T) {
+	dir := t.TempDir()
+	a, err := audit.CreateAsciicast(dir, castOp(), 10, nil)
+	require.NoError(t, err)
+	for range 5 {
+		require.NoError(t, a.Resize(132, 43))
+	}
+	require.NoError(t, a.Close(protocol.Outcome{Status: protocol.StatusOK}))
+	_, codes, _ := events(t, filepath.Join(dir, "s-1", "3.cast"))
+	require.Equal(t, []string{"r", "m", "x"}, codes)
+}
