@@ -290,6 +290,7 @@ func (f *front) sendParse(s *statement, m *parseMsg, first *run, n int) {
 			s.stmt, s.rewritten, s.text, s.reading = first.stmt, rewritten, []byte(rewritten), reading{}
 		}
 	}
+	s.reading.prepared, s.reading.since = true, f.version
 	f.unsynced.Store(true)
 	c := f.c
 	c.mu.Lock()

@@ -364,7 +364,7 @@ func (c *session) sent(r *run) {
 	e := r.stmt.Effect
 	switch {
 	case e.Has(pgsql.Prepare):
-		r.gave = &statement{name: nameKey(e.Name), parsed: parsed{text: []byte(cmp.Or(r.op.Rewritten(), r.op.Text)), source: r.op.Text}, rewritten: r.op.Rewritten(), stmt: r.stmt.Inner}
+		r.gave = &statement{name: nameKey(e.Name), parsed: parsed{text: []byte(cmp.Or(r.op.Rewritten(), r.op.Text)), source: r.op.Text, reading: reading{prepared: true, since: r.basis.version}}, rewritten: r.op.Rewritten(), stmt: r.stmt.Inner}
 		if e.Has(pgsql.Execute) { // the text is not that of the PREPARE
 			r.gave.stmt = &illegible.Statements[0]
 		}

@@ -447,6 +447,9 @@ var illegible = &pgsql.Script{Statements: []pgsql.Statement{{Verb: protocol.Unkn
 type reading struct {
 	script *pgsql.Script
 	state  pgsql.State
+
+	prepared bool  // the text is that of what the target has prepared
+	since    int64 // the version of the definitions by then
 }
 
 // analyze returns what is known about text in the session's present state; last
@@ -469,6 +472,9 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 	c.front.ended, c.front.version, c.front.at = c.catalog.changes.Ended(), c.catalog.version.Load(), time.Now()
 	if cat {
 		st.Catalog = c.catalog.current()
+		if v := c.catalog.version.Load(); v != c.front.version { // it was read just now
+			c.front.version, st.Catalog = v, c.catalog.current()
+		}
 		cat = st.Catalog == nil || c.found(st.Catalog)
 	}
 	if !cat {
@@ -477,8 +483,9 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 	if last == nil {
 		return c.srv.analyzer.Analyze(text, st)
 	}
+	st.Outdated = last.prepared && last.since != c.front.version
 	if last.script == nil || !last.state.Same(st) {
-		*last = reading{c.srv.analyzer.Analyze(text, st), *st}
+		last.script, last.state = c.srv.analyzer.Analyze(text, st), *st
 	}
 	return last.script
 }

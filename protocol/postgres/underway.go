@@ -91,7 +91,7 @@ func (c *session) holds(r *run, now *sql.Catalog) bool {
 		return false
 	}
 	st := b.state
-	st.Catalog = now
+	st.Catalog, st.Outdated = now, st.Outdated || b.of != nil
 	again := func(text []byte) *pgsql.Script { return c.srv.analyzer.Analyze(text, &st) }
 	text := []byte(cmp.Or(r.op.Rewritten(), r.op.Text))
 	script := again(text)

@@ -127,6 +127,9 @@ func appendState(dst []byte, st *State) []byte {
 	if st.Temp {
 		flags |= 2
 	}
+	if st.Outdated {
+		flags |= 4
+	}
 	dst = append(dst, flags)
 	for _, list := range [...][]string{st.SearchPath, st.TempNames} {
 		for _, s := range list {

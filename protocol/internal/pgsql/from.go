@@ -118,8 +118,12 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 	case !proven:
 		it.open = true
 		p.effect.Flags |= RunsCode
-		p.notPure("relation " + rv.Relname + " may be a temporary one")
-		p.notKnown("relation " + rv.Relname + " may be a temporary one")
+		why := "relation " + rv.Relname + " may be a temporary one"
+		if p.st.Outdated {
+			why += ", or one that was found when this was prepared"
+		}
+		p.notPure(why)
+		p.notKnown(why)
 	}
 	if r != nil {
 		it.schema = r.Schema

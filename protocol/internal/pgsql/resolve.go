@@ -33,12 +33,18 @@ func (p *pass) relation(schema, name string) (r *sql.Relation, proven bool) {
 		r = p.catalog().Lookup(schema, name)
 		return r, r != nil
 	}
-	for _, s := range p.path() {
+	for i, s := range p.path() {
 		if r = p.catalog().Lookup(s, name); r != nil {
-			return r, !p.st.shadows(name)
+			return r, !p.st.shadows(name) && !p.again(i, func(s string) bool { return p.catalog().Lookup(s, name) != nil })
 		}
 	}
 	return nil, false
+}
+
+// again reports whether a name that is found in schema i of the path may mean what
+// another one has of that name.
+func (p *pass) again(i int, has func(schema string) bool) bool {
+	return p.st.Outdated && slices.ContainsFunc(p.path()[i+1:], has)
 }
 
 // relationName returns the name to show for a relation in a statement.
@@ -164,12 +170,13 @@ func (p *pass) typeOf(t *pg.TypeName) (oid uint32, proven bool) {
 	var typ *sql.Type
 	switch len(names) {
 	case 1:
-		for _, s := range p.path() {
+		proven = !p.st.shadows(names[0])
+		for i, s := range p.path() {
 			if typ = p.catalog().LookupType(s, names[0]); typ != nil {
+				proven = proven && !p.again(i, func(s string) bool { return p.catalog().LookupType(s, names[0]) != nil })
 				break
 			}
 		}
-		proven = !p.st.shadows(names[0])
 	case 2:
 		typ = p.catalog().LookupType(names[0], names[1])
 		proven = !isTemp(names[0])

@@ -38,6 +38,12 @@ type State struct {
 	// TempNames are the names of the session's temporary relations and types, in
 	// order. Unqualified they mean these, of which nothing is known.
 	TempNames []string
+
+	// Outdated says that the text was prepared under other definitions. The server
+	// plans it anew if something has changed that it uses, not if there is something
+	// of the same name that would be found before: an unqualified name that more than
+	// one schema of the search_path has may mean any, so it proves nothing.
+	Outdated bool
 }
 
 // shadows reports whether an unqualified name of a relation or a type may mean
@@ -53,7 +59,7 @@ func (st *State) shadows(name string) bool {
 // Same reports whether every text means the same in both states. It takes
 // lists for the same only if they are the same slice.
 func (st *State) Same(o *State) bool {
-	return st.Catalog == o.Catalog && st.StandardStrings == o.StandardStrings && st.Temp == o.Temp &&
+	return st.Catalog == o.Catalog && st.StandardStrings == o.StandardStrings && st.Temp == o.Temp && st.Outdated == o.Outdated &&
 		identical(st.SearchPath, o.SearchPath) && identical(st.TempNames, o.TempNames)
 }
 
