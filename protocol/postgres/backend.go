@@ -36,6 +36,7 @@ type back struct {
 	now       time.Time // when what is looked at came
 	heard     time.Time // when what came before it did
 	withholds bool      // the message that is looked at, see prove
+	holding   bool      // the open transaction has declared a cursor that outlives it, whose messages are shown to taps
 
 	run     *run // what the data belongs to
 	mode    dataMode

@@ -162,7 +162,7 @@ func withheld(frame []byte) ([]byte, error) {
 		for _, f := range fs {
 			switch f.code {
 			case 'M':
-				f.val = "the text of this message is withheld, since definitions have changed while the statement was under way"
+				f.val = "the text of this message is withheld, since it may be about something else than what was decided about"
 			case 'S', 'V', 'C':
 			default:
 				continue

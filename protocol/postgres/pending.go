@@ -22,6 +22,7 @@ type run struct {
 	committed  atomic.Bool  // its record survives a crash: results may be released
 	bytesIn    atomic.Int64 // COPY data from the client
 	sent       bool         // under session.mu: it is under way
+	tapped     bool         // its messages are shown to taps
 	unsure     bool         // under session.mu: the tracker counts it
 	changes    bool         // under session.mu: it is one of session.changers
 	gave       *statement   // under session.mu: what a name of SQL means by it

@@ -124,6 +124,7 @@ func (bk *back) ready(b, frame []byte) error {
 // transactionEnded closes the portals that end with it. The caller holds mu.
 func (bk *back) transactionEnded() {
 	c := bk.c
+	bk.holding = false
 	switch stale, doubtful := c.tracker.transactionEnded(); {
 	case stale:
 		c.catalog.Stale()

@@ -249,6 +249,7 @@ func (bk *back) over(r *run, ok bool) {
 		return
 	}
 	e := r.stmt.Effect
+	bk.holding = bk.holding || ok && e.Has(pgsql.DeclareCursor) && e.Has(pgsql.Hold) && r.tapped
 	if ok && e.Has(pgsql.TxEnd) {
 		bk.transactionEnded() // another may begin before the next ReadyForQuery
 	}

@@ -352,7 +352,7 @@ func (c *session) sent(r *run) {
 	if r.sent {
 		return
 	}
-	r.sent = true
+	r.sent, r.tapped = true, r.x().WantsText()
 	if r.opens() {
 		c.changing++
 	}

@@ -161,6 +161,10 @@ func (r *run) keeps() bool { return !r.op.Pure && len(r.op.Reads) > len(r.op.Ret
 // was decided about; an error or notice is withheld if it is not. The caller holds mu,
 // which is released meanwhile: e may lie elsewhere afterwards.
 func (bk *back) prove(e *entry, typ byte) error {
+	if (typ == msgErrorResponse || typ == msgNoticeResponse) && bk.reads(e) {
+		bk.withholds = true
+		return nil
+	}
 	r := e.run
 	if r == nil || r.proven || !shows(e, typ) {
 		return nil
@@ -183,6 +187,16 @@ func (bk *back) prove(e *entry, typ byte) error {
 	// A notice may come before the target has looked at definitions.
 	r.proven = typ != msgNoticeResponse && (e.kind == msgQuery || e.kind == msgExecute)
 	return nil
+}
+
+// reads reports whether an error or notice in answer to e may be about what a cursor
+// reads that outlives the transaction: the target reads all of it when that ends. The
+// caller holds mu.
+func (bk *back) reads(e *entry) bool {
+	if !bk.holding || e.refused != nil || e.kind == entryProbe {
+		return false
+	}
+	return bk.c.status == 'I' || e.run == nil || e.run.stmt == nil || e.run.stmt.Effect.Has(pgsql.TxEnd)
 }
 
 // proveNotice is prove for a notice of what runs.
