@@ -152,7 +152,7 @@ func TestTargetOfMySQL8(t *testing.T) {
 type mysql8 struct{ mysqlserver.EmptyHandler }
 
 func (mysql8) HandleQuery(string) (*mysql.Result, error) {
-	rs, err := mysql.BuildSimpleTextResultset([]string{"m", "c", "d", "r", "n", "l"}, [][]any{{"", "utf8mb4", "", "", "utf8mb4", "0"}})
+	rs, err := mysql.BuildSimpleTextResultset([]string{"m", "c", "d", "r", "l"}, [][]any{{"", "utf8mb4", "", "", "0"}})
 	return mysql.NewResult(rs), err
 }
 

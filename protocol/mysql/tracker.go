@@ -61,8 +61,9 @@ var bounds = []protocol.Verb{"begin", "commit", "rollback"}
 
 // askState asks the target for the state.
 func (c *session) askState(ctx context.Context) error {
-	// The limit takes the place of the session's own, sql_select_limit.
-	const text = "SELECT @@sql_mode, @@character_set_client, DATABASE(), CURRENT_ROLE(), @@character_set_connection, @@lower_case_table_names LIMIT 1"
+	// In swe7 literals lose characters: a text that is made of them is another. The
+	// limit takes the place of the session's own, sql_select_limit.
+	const text = "SELECT @@sql_mode, IF(@@character_set_connection = 'swe7', 'swe7', @@character_set_client), DATABASE(), CURRENT_ROLE(), @@lower_case_table_names LIMIT 1"
 	err := c.askStateWith(ctx, text)
 	if err != nil && ctx.Err() == nil {
 		// MySQL before 8.0 has no roles.
@@ -74,17 +75,14 @@ func (c *session) askState(ctx context.Context) error {
 func (c *session) askStateWith(ctx context.Context, text string) error {
 	t, rows := &c.tracker, 0
 	err := c.t.Query(ctx, text, func(row [][]byte) error {
-		if rows++; len(row) != 6 || rows > 1 {
+		if rows++; len(row) != 5 || rows > 1 {
 			return errMalformed
 		}
 		t.mode, t.charset, t.database, t.role = string(row[0]), string(row[1]), string(row[2]), string(row[3])
-		if connection := string(row[4]); connection == "swe7" {
-			t.charset = connection // literals lose characters: a text made of them is another
-		}
 		if t.words != "" {
 			return nil // the rest does not change
 		}
-		folded, err := strconv.Atoi(string(row[5]))
+		folded, err := strconv.Atoi(string(row[4]))
 		t.folded = folded != 0
 		return err
 	})
