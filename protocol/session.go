@@ -151,7 +151,7 @@ func (s *Session) OnDrain(f func()) (stop func() bool) { return context.AfterFun
 func (s *Session) Drain() { s.drains() }
 
 // Terminate ends the session's context with cause and returns at once; the
-// first cause counts.
+// first cause counts. No operation is allowed any more.
 func (s *Session) Terminate(cause error) { s.cancel(cause) }
 
 // WhileHeld returns the connector's way to wait, or nil. Engines use it.
@@ -211,6 +211,9 @@ func (s *Session) Begin(ctx context.Context, op *Operation) (*Exchange, error) {
 // of a result. After nil each operation must be ended through
 // [Operation.Exchange].
 func (s *Session) Ask(ctx context.Context, ops []*Operation) error {
+	if s.ctx.Err() != nil { // whoever has lost it may still be connected
+		return fmt.Errorf("%w: %w", ErrClosed, context.Cause(s.ctx))
+	}
 	now := time.Now()
 	if id := s.info.Identity; id != nil && !id.Expires.IsZero() && now.After(id.Expires) {
 		s.Terminate(errExpired) // the timer is about to, or the clock was set
