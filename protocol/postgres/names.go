@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"bytes"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
@@ -168,11 +170,17 @@ func portalMeaning(p *portal) *meaning[portal]          { return &p.meaning }
 // of a prepared statement, nil for nothing. It waits for the target where that
 // is not sure.
 func (f *front) statement(name []byte) (*statement, error) {
+	if err := f.legible(name); err != nil {
+		return nil, err
+	}
 	return present(f, &f.c.statements, string(nameKey(name)))
 }
 
 // portal is the same for portals and cursors.
 func (f *front) portal(name []byte) (*portal, error) {
+	if err := f.legible(name); err != nil {
+		return nil, err
+	}
 	return present(f, &f.c.portals, string(nameKey(name)))
 }
 
@@ -248,4 +256,18 @@ func (f *front) afford() error {
 // full reports whether nothing more may be prepared. The caller holds mu.
 func (c *session) full() bool {
 	return c.statements.size-c.statements.unnamed()+c.portals.size-c.portals.unnamed() > c.srv.maxPrepared()
+}
+
+// legible returns an error if the target may cut a name of the protocol elsewhere than
+// nameKey does, in an encoding of its own.
+func (f *front) legible(name []byte) error {
+	if len(name) <= maxName || !bytes.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return nil
+	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if !f.c.tracker.state.ForeignNames {
+		return nil
+	}
+	return &protocol.Fault{Side: protocol.SideClient, Code: "42622", Msg: "a name of more than 63 bytes has to be in ASCII in a database that is not in UTF-8"}
 }

@@ -225,6 +225,9 @@ func (f *front) parse(frame, body []byte) error {
 		return malformed("Parse")
 	}
 	f.copyRun = nil
+	if err := f.legible(m.name); err != nil {
+		return err
+	}
 	if err := f.afford(); err != nil {
 		return f.refuse(msgParse, len(frame), m.name, err)
 	}
@@ -274,7 +277,7 @@ func (f *front) boundNext(n int, name []byte) (int, bindMsg) {
 		return 0, bindMsg{}
 	}
 	m, err := decodeBind(b[wire.HeaderLen:k], f.bind)
-	if err != nil || !bytes.Equal(nameKey(m.stmt), nameKey(name)) {
+	if err != nil || !bytes.Equal(nameKey(m.stmt), nameKey(name)) || first(f.legible(m.stmt), f.legible(m.portal)) != nil {
 		return 0, bindMsg{}
 	}
 	f.bind = m.params[:0]
@@ -344,6 +347,9 @@ func (f *front) bindMessage(frame, body []byte) error {
 		return malformed("Bind")
 	}
 	f.bind = m.params[:0]
+	if err := f.legible(m.portal); err != nil {
+		return err
+	}
 	if err := f.settle(false); err != nil {
 		return err
 	}
@@ -507,6 +513,9 @@ func (f *front) close(frame, body []byte) error {
 	m, err := decodeNamed(body)
 	if err != nil {
 		return malformed("Close")
+	}
+	if err := f.legible(m.name); err != nil {
+		return err
 	}
 	f.unsynced.Store(true)
 	e, name := entry{kind: msgClose}, string(nameKey(m.name))

@@ -52,6 +52,8 @@ func (t *tracker) setting(name, value string) {
 	switch name {
 	case "standard_conforming_strings":
 		t.state.StandardStrings = value == "on"
+	case "server_encoding":
+		t.state.ForeignNames = value != "UTF8"
 	case "client_encoding":
 		t.ascii = pgcopy.Legible(value)
 		t.utf8 = value == "UTF8" || value == "SQL_ASCII"

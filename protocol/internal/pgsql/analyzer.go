@@ -213,8 +213,33 @@ func refuse(text []byte, st *State, limit int) string {
 		return "the text is not valid UTF-8"
 	case !st.StandardStrings && bytes.IndexByte(text, '\\') >= 0:
 		return "the text holds a backslash while standard_conforming_strings is off"
+	case st.ForeignNames && foreignNames(text):
+		return "the text holds a name that the server may read otherwise in its own encoding"
 	}
 	return ""
+}
+
+// maxName is how many bytes of a name the server looks at, in its own encoding.
+const maxName = 63
+
+// foreignNames reports whether text may hold a name that is cut elsewhere, or folded to
+// other letters, in another encoding than UTF-8.
+func foreignNames(text []byte) bool {
+	l := lexer{text: text, lenient: true}
+	for {
+		from := l.pos
+		k := l.next()
+		switch token := text[from:l.pos]; {
+		case k == kindEnd:
+			return false
+		case k == kindUnclear:
+			return true
+		case k == kindQuoted && len(token) > maxName+len(`""`):
+			return true
+		case k == kindWord && bytes.ContainsFunc(token, func(r rune) bool { return r >= utf8.RuneSelf }):
+			return true
+		}
+	}
 }
 
 // parseBounded parses text unless it could exhaust the parser's stack.

@@ -30,6 +30,11 @@ type State struct {
 	// as the standard does.
 	StandardStrings bool
 
+	// ForeignNames says that the server keeps names in another encoding than UTF-8. It
+	// cuts long ones elsewhere, and folds other letters than ASCII's: a text with such
+	// a name is Opaque.
+	ForeignNames bool
+
 	// Temp says that the session may have created temporary objects, which the
 	// catalog cannot show, beside TempNames: an unqualified name may then mean one
 	// of them, so it proves nothing.
