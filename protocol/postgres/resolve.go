@@ -229,11 +229,11 @@ func (f *front) describeOp(r *run, before *earlier) {
 func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 	c := f.c
 	script := c.analyze(text, last)
-	for range 2 { // what the target was asked for at first may be older than the catalog
+	for again := range 2 { // what the target was asked for at first may be older than the catalog
 		c.mu.Lock()
-		certain := c.tracker.certain()
+		ask := !c.tracker.certain() && (again == 0 || c.tracker.moved)
 		c.mu.Unlock()
-		if certain || !resolves(script) {
+		if !ask || !resolves(script) {
 			break
 		}
 		if err := f.settle(resolved(script)); err != nil {
@@ -309,9 +309,6 @@ func (f *front) settle(ahead bool) error {
 	answered := func() bool { return c.q.len() == 0 }
 	if err := c.wait(answered); err != nil {
 		return err
-	}
-	if ahead && c.catalog.Last() == nil {
-		c.catalog.current() // so that it is known of which schemas the target tells
 	}
 	c.mu.Lock()
 	if ask = c.tracker.outdated() && c.status != 'E' && (c.status == 'I' || !c.tracker.denied); ask {
