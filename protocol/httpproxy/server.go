@@ -60,7 +60,9 @@ type Server struct {
 	MaxBody int64
 	// MaxDocument bounds a document that a step looks at: a JSON body, a line
 	// of NDJSON, the data of a server-sent event, decompressed. Larger ones are
-	// not shown. 0 means 8 MiB.
+	// not shown. 0 means 8 MiB. Each response that a step looks at takes up to some
+	// three times that much memory, for as long as its client reads it; there is no
+	// bound for all of them together.
 	MaxDocument int64
 	// HoldTimeout bounds how long the response to a request that is held for a
 	// decision is; the client then gets 202 and asks again. 0 means 50 s, which
