@@ -529,3 +529,30 @@ func TestTargetThatDoesNotRead(t *testing.T) {
 		require.Equal(t, protocol.StatusError, (<-ended).Status, version)
 	}
 }
+
+// TestStatusThatIsNone: what is no final status is not shown as 200.
+func TestStatusThatIsNone(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer nc.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(nc)); err == nil {
+					_, _ = io.WriteString(nc, "HTTP/1.1 099 Odd\r\nContent-Length: 6\r\n\r\nsecret")
+				}
+			}()
+		}
+	}()
+	r := newRig(t, rigConfig{addr: l.Addr().String()})
+	for version, h2 := range versions {
+		res, body := r.do(t, h2, "GET", "https://app.gw.test/", nil)
+		require.Equal(t, 502, res.StatusCode, version)
+		require.NotContains(t, body, "secret")
+	}
+}

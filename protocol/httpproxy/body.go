@@ -76,6 +76,9 @@ func (c *counter) Read(b []byte) (int, error) {
 // response looks at the target's response before anything of it is shown.
 func (q *request) response(res *http.Response) error {
 	q.status = res.StatusCode
+	if res.StatusCode < 200 && res.StatusCode != http.StatusSwitchingProtocols { // net/http takes any three digits
+		return refuse(http.StatusBadGateway, "the target answered with a status that is none")
+	}
 	if res.StatusCode == http.StatusUnauthorized && q.target.auth != "none" && !q.cred.Secret.Empty() {
 		q.target.refused()
 		_ = res.Body.Close()

@@ -26,8 +26,8 @@ const maxProof = 16 << 10
 // nothing.
 func (q *request) credential() (*credential, *refusal) {
 	c := q.c
-	auth := q.in.Header.Get("Authorization")
-	if auth == "" {
+	sent := q.in.Header["Authorization"]
+	if len(sent) == 0 {
 		if k, bad := q.fromCookie(); k != nil || bad != nil {
 			return k, bad
 		}
@@ -40,11 +40,11 @@ func (q *request) credential() (*credential, *refusal) {
 	if c.tls == nil && !c.s.AllowPlaintext {
 		return nil, refuse(http.StatusForbidden, "passwords and tokens are taken over TLS only: use https. What was sent has to be replaced")
 	}
-	scheme, value, _ := strings.Cut(auth, " ")
+	scheme, value, _ := strings.Cut(sent[0], " ")
 	value = strings.Trim(value, " ")
-	bad := c.challenge("the Authorization header makes no sense")
-	if len(auth) > maxProof || value == "" {
-		return nil, bad
+	bad := func() *refusal { return c.challenge("the Authorization header makes no sense") }
+	if len(sent[0]) > maxProof || value == "" {
+		return nil, bad()
 	}
 	k := &credential{kind: strings.ToLower(scheme), sum: sha256.Sum256([]byte(value))}
 	switch k.kind {
@@ -54,11 +54,11 @@ func (q *request) credential() (*credential, *refusal) {
 		b, err := base64.StdEncoding.DecodeString(value)
 		user, password, ok := strings.Cut(string(b), ":")
 		if err != nil || !ok || password == "" {
-			return nil, bad
+			return nil, bad()
 		}
 		k.user, k.proof = user, protocol.Password{Secret: protocol.NewSecret(password), TLS: c.tls != nil}
 	default:
-		return nil, bad
+		return nil, bad()
 	}
 	return k, nil
 }

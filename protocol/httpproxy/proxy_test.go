@@ -178,8 +178,13 @@ func TestClientCertificate(t *testing.T) {
 		t.Run(version, func(t *testing.T) {
 			c := r.client(h2)
 			defer c.CloseIdleConnections()
-			get := func() int {
-				res, err := c.Get("https://app.gw.test/")
+			get := func(header ...string) int {
+				req, err := http.NewRequestWithContext(t.Context(), "GET", "https://app.gw.test/", nil)
+				require.NoError(t, err)
+				for _, v := range header {
+					req.Header.Add("Authorization", v)
+				}
+				res, err := c.Do(req)
 				require.NoError(t, err)
 				_ = res.Body.Close()
 				return res.StatusCode
@@ -191,6 +196,7 @@ func TestClientCertificate(t *testing.T) {
 			c.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{r.clientCert(t)}
 			require.Equal(t, 200, get())
 			require.Equal(t, "carol", who.Load())
+			require.Equal(t, 401, get(""), "a header that is there counts")
 		})
 	}
 }
