@@ -85,6 +85,9 @@ func (q *request) response(res *http.Response) error {
 		return refuse(http.StatusBadGateway, "the target refused the gateway's login") // its text may quote the secret
 	}
 	q.locals(res.Header)
+	if q.bare {
+		res.Header.Del("Content-Length")
+	}
 	if q.target.conceal(res.Header, q.cred) && res.StatusCode/100 == 3 { // its page says where, too
 		_ = res.Body.Close()
 		res.Body, res.ContentLength = http.NoBody, 0

@@ -321,7 +321,8 @@ func (q *request) answer(ctx context.Context, p *pending) error {
 	if body := p.q.body; body != nil {
 		in.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	run := &request{c: q.c, w: q.w, in: in, parsed: p.q.parsed, prefix: p.q.prefix, session: p.q.session, target: p.q.target, x: p.x, body: p.q.body}
+	run := &request{c: q.c, w: q.w, in: in, parsed: p.q.parsed, prefix: p.q.prefix, session: p.q.session, target: p.q.target, x: p.x, body: p.q.body,
+		bare: in.Method == http.MethodHead}
 	run.bytesIn.Store(int64(len(run.body)))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -18,7 +18,7 @@ import (
 	"github.com/sallyport-dev/gateway/protocol/httpproxy"
 )
 
-// hold is a step that holds what changes something.
+// hold is a step that holds what changes something, and HEAD.
 type hold struct {
 	n       atomic.Int64
 	waiting chan context.Context
@@ -31,7 +31,7 @@ func newHold() *hold {
 
 func (h *hold) step() middleware.Step {
 	return middleware.Step{Name: "hold", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
-		if !op.Access.Has(protocol.Write) {
+		if !op.Access.Has(protocol.Write) && op.Verb != "head" {
 			return protocol.Pass, nil
 		}
 		return protocol.Hold(fmt.Sprintf("ticket-%d", h.n.Add(1)), "somebody has to look", func(ctx context.Context) (protocol.Decision, error) {
@@ -92,7 +92,12 @@ func TestHeldLonger(t *testing.T) {
 	for version, h2 := range versions {
 		t.Run(version, func(t *testing.T) {
 			h := newHold()
-			r := newRig(t, rigConfig{steps: []middleware.Step{h.step()}, server: &httpproxy.Server{Paths: true}})
+			r := newRig(t, rigConfig{steps: []middleware.Step{h.step()}, server: &httpproxy.Server{Paths: true}, handler: func(w http.ResponseWriter, req *http.Request) {
+				if req.Method == http.MethodHead {
+					w.Header().Set("Content-Length", "5")
+				}
+				_, _ = io.Copy(w, req.Body)
+			}})
 			post := func(header ...string) string {
 				res, body := r.do(t, h2, "POST", "https://gw.test/app/x", strings.NewReader("hello"), header...)
 				require.Equal(t, 202, res.StatusCode)
@@ -133,13 +138,22 @@ func TestHeldLonger(t *testing.T) {
 			require.Contains(t, body, "not today")
 			require.Len(t, r.requests(), 1)
 
+			res, _ = r.do(t, h2, "HEAD", "https://gw.test/app/x", nil, "Prefer", "respond-async")
+			require.Equal(t, 202, res.StatusCode)
+			<-h.waiting
+			h.answer <- protocol.Allow("hold")
+			res, body = r.do(t, h2, "GET", "https://gw.test"+res.Header.Get("Location"), nil)
+			require.Equal(t, 200, res.StatusCode)
+			require.Empty(t, body, "the answer to a HEAD has none, whatever its length is said to be")
+			require.Len(t, r.requests(), 2)
+
 			post("Prefer", "respond-async, wait=0") // and never comes back
 			left := <-h.waiting
 			start := time.Now()
 			require.NoError(t, r.gateway.Shutdown(t.Context()))
 			require.Less(t, time.Since(start), 5*time.Second)
 			ended(t, left)
-			require.Len(t, r.requests(), 1)
+			require.Len(t, r.requests(), 2)
 		})
 	}
 }

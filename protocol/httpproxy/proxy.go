@@ -92,6 +92,7 @@ type request struct {
 	cred    *protocol.Credentials
 	said    string // the assertion for the target
 	body    []byte // if it is part of the operation
+	bare    bool   // the answer to a HEAD, which has no body, goes to a GET
 
 	stop     func() // ends the request at the target
 	released bool   // the record is safe for the first byte of the response
