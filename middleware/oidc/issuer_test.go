@@ -154,6 +154,26 @@ func TestAnIssuerThatNeverAnswers(t *testing.T) {
 	})
 }
 
+// Browsers that log in do not wait for one another's turn at such an issuer.
+func TestLoginsAtAnIssuerThatNeverAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := oidc.NewLogin(oidc.LoginConfig{Issuer: issuerURL, ClientID: "gw", HTTPClient: &http.Client{Transport: silent{}}})
+		require.NoError(t, err)
+		start := time.Now()
+		done := make(chan error)
+		for range 20 {
+			go func() {
+				_, err := l.Begin(t.Context(), "https://gw.test/callback", "state", "verifier", "nonce")
+				done <- err
+			}()
+		}
+		for range 20 {
+			require.Error(t, <-done)
+		}
+		require.LessOrEqual(t, time.Since(start), 11*time.Second)
+	})
+}
+
 // A client that leaves while the issuer is being asked must not make it look
 // down for those who come after.
 func TestALeavingClientHarmsNobody(t *testing.T) {

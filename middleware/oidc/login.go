@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
@@ -35,8 +36,12 @@ type LoginConfig struct {
 type Login struct {
 	c LoginConfig
 
-	mu       sync.Mutex
-	provider *gooidc.Provider
+	provider atomic.Pointer[gooidc.Provider]
+	busy     chan struct{} // holds one element while somebody asks the issuer
+
+	// Owned by who holds busy.
+	failedAt time.Time
+	failure  error
 }
 
 // NewLogin returns a login. The issuer is asked when the first browser comes.
@@ -67,24 +72,47 @@ func NewLogin(c LoginConfig) (*Login, error) {
 		own.Timeout = timeout
 	}
 	c.HTTPClient = &own
-	return &Login{c: c}, nil
+	return &Login{c: c, busy: make(chan struct{}, 1)}, nil
 }
 
 // config returns the client's settings, with what the issuer says about itself.
 func (l *Login) config(ctx context.Context, redirect string) (context.Context, *oauth2.Config, *gooidc.Provider, error) {
 	ctx = gooidc.ClientContext(ctx, l.c.HTTPClient)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.provider == nil {
-		// The provider keeps its context for fetching keys later.
-		p, err := gooidc.NewProvider(context.WithoutCancel(ctx), l.c.Issuer)
-		if err != nil {
-			return nil, nil, nil, fmt.Errorf("issuer %s: %w", l.c.Issuer, err)
-		}
-		l.provider = p
+	p, err := l.discovered(ctx)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("issuer %s: %w", l.c.Issuer, err)
 	}
-	return ctx, &oauth2.Config{ClientID: l.c.ClientID, ClientSecret: l.c.ClientSecret.Reveal(), Endpoint: l.provider.Endpoint(),
-		RedirectURL: redirect, Scopes: l.c.Scopes}, l.provider, nil
+	return ctx, &oauth2.Config{ClientID: l.c.ClientID, ClientSecret: l.c.ClientSecret.Reveal(), Endpoint: p.Endpoint(),
+		RedirectURL: redirect, Scopes: l.c.Scopes}, p, nil
+}
+
+// discovered returns what the issuer says about itself. One caller asks, and the
+// others, who wait, share what it heard.
+func (l *Login) discovered(ctx context.Context) (*gooidc.Provider, error) {
+	if p := l.provider.Load(); p != nil {
+		return p, nil
+	}
+	select {
+	case l.busy <- struct{}{}:
+		defer func() { <-l.busy }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if p := l.provider.Load(); p != nil {
+		return p, nil
+	}
+	if l.failure != nil && time.Since(l.failedAt) < refetchAfter {
+		return nil, l.failure
+	}
+	// The provider keeps its context for fetching keys later.
+	p, err := gooidc.NewProvider(context.WithoutCancel(ctx), l.c.Issuer)
+	if err != nil {
+		l.failure, l.failedAt = err, time.Now()
+		return nil, err
+	}
+	l.failure = nil
+	l.provider.Store(p)
+	return p, nil
 }
 
 // Begin returns the address that a browser is sent to.
