@@ -147,7 +147,7 @@ func (s *scan) plausible(p *prefix, body []byte) bool {
 	case "SG.":
 		dot := bytes.IndexByte(body, '.')
 		return dot >= 16 && dot <= 32
-	case "sk-", "key-", "secret_", "hf_", "dapi", "oy2", "fo1_", "ntn_":
+	case "sk-", "key-", "secret_", "dapi", "oy2", "fo1_", "ntn_":
 		return bytes.ContainsAny(body, "0123456789")
 	}
 	return true
