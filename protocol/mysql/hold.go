@@ -40,11 +40,12 @@ func (c *session) whileHeld(ctx context.Context, w protocol.Waiting, wait func(c
 	defer h.cancel(nil)
 	decided := make(chan struct{})
 	var err error
-	go func() {
-		defer close(decided)
-		err = protocol.Guard(func() error { return wait(ctx) })
-	}()
-	gone := c.patiently(decided)
+	gone := c.patiently(decided, func() { // by now a KILL finds what it is to end
+		go func() {
+			defer close(decided)
+			err = protocol.Guard(func() error { return wait(ctx) })
+		}()
+	})
 	size := h.size
 	for _, other := range c.held {
 		size += other.size
@@ -65,12 +66,13 @@ func (c *session) whileHeld(ctx context.Context, w protocol.Waiting, wait func(c
 	return errors.Join(gone, err)
 }
 
-// patiently waits until decided is closed, for as long as a client can be kept
-// waiting. It returns errLate after that, or why nobody waits any more.
-func (c *session) patiently(decided <-chan struct{}) error {
+// patiently calls begin and waits until decided is closed, for as long as a client can
+// be kept waiting. It returns errLate after that, or why nobody waits any more.
+func (c *session) patiently(decided <-chan struct{}, begin func()) error {
 	t := time.NewTimer(c.srv.holdTimeout())
 	defer t.Stop()
 	return c.hold.Wait(c.ps.Context(), c.client, func(ctx context.Context) error {
+		begin()
 		select {
 		case <-decided:
 			return nil
@@ -204,7 +206,7 @@ func (c *session) recall(first *run) (again *held) {
 
 // collect waits for the decision about h and returns what it is.
 func (c *session) collect(h *held) error {
-	gone := c.patiently(h.done)
+	gone := c.patiently(h.done, func() {})
 	switch {
 	case gone == errLate:
 		c.held = append(c.held, h)
