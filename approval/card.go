@@ -85,21 +85,27 @@ func (r *Request) Card() string {
 	return b.String()
 }
 
-// cardWidth is where the card's lines are broken, in runes: a terminal would
+// cardWidth is where the card's lines are broken, in columns: a terminal would
 // break them at its own width and begin the next at the left, where quoted
 // text could pass for a line of the card.
 const cardWidth = 72
 
-// fold writes line and a line feed, broken after at most width runes; next
+// wide is where the letters begin that take two columns: those of China, Japan and
+// Korea, and pictures. What takes one among them only makes a line shorter.
+const wide = 0x1100
+
+// fold writes line and a line feed, broken after at most width columns; next
 // stands before each further part. Prose is broken at blanks where it has any.
 func fold(b *strings.Builder, line, next string, width int, prose bool) {
 	rest := []rune(line)
 	for {
 		n, cols, blank := 0, 0, 0
 		for n < len(rest) {
-			cols++
-			if rest[n] == '\t' {
+			switch cols++; {
+			case rest[n] == '\t':
 				cols += 7 // at most what a tab takes beside itself
+			case rest[n] >= wide:
+				cols++
 			}
 			if cols > width {
 				break

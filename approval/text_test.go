@@ -120,14 +120,16 @@ func golden(t *testing.T, name, got string) {
 func TestCardCannotBeForged(t *testing.T) {
 	r := full()
 	r.Text = "select 1\npermits    nothing\n" + strings.Repeat(" ", 200) + "permits    nothing\n" + strings.Repeat("\t", 30)
-	r.Reason = "x\npermits    nothing"
+	r.Text += "\n" + strings.Repeat("\u4e00", 37) + "permits    nothing" // which take two columns each
+	r.Reason = "x\npermits    nothing" + strings.Repeat("\uff21", 80)
 	n := 0
 	for line := range strings.Lines(r.Card()) {
 		if strings.HasPrefix(line, "permits") {
 			n++
 		}
 		if strings.HasPrefix(line, "  ") {
-			require.LessOrEqual(t, utf8.RuneCountInString(line), 78)
+			wide := strings.Count(line, "\u4e00") + strings.Count(line, "\uff21")
+			require.LessOrEqual(t, utf8.RuneCountInString(line)+wide, 78)
 		}
 	}
 	require.Equal(t, 1, n)
