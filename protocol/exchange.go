@@ -192,10 +192,7 @@ func (x *Exchange) End(out Outcome) {
 		out.Duration = time.Since(op.start)
 	}
 	x.s.forget(op)
-	var failed error
-	for i := len(op.ends) - 1; i >= 0; i-- {
-		failed = errors.Join(failed, op.ends[i](out))
-	}
+	failed := op.runEnds(out)
 	if failed != nil {
 		out.Err = errors.Join(out.Err, failed)
 	}

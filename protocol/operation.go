@@ -3,6 +3,7 @@ package protocol
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -313,7 +314,7 @@ func (op *Operation) OnResize(f func(columns, rows int) error) error {
 // was refused; the last registered runs first, on any goroutine. Use it to
 // release what a hook acquired. An error stands in the outcome that is recorded,
 // and ends the session; of what was refused, which has done nothing, it counts
-// for nothing.
+// for nothing. A panic is such an error, and ends the session in any case.
 func (op *Operation) OnEnd(f func(Outcome) error) { op.ends = append(op.ends, f) }
 
 // Rewrite asks that text is sent in place of Text. Both are kept. The
@@ -383,10 +384,21 @@ func (op *Operation) Decide(d Decision, grants []Decision) {
 	if d.Effect == AllowEffect {
 		return
 	}
-	for i := len(op.ends) - 1; i >= 0; i-- {
-		_ = op.ends[i](Outcome{Status: StatusDenied})
-	}
+	err := op.runEnds(Outcome{Status: StatusDenied})
 	op.ends = nil
+	if p := (*PanicError)(nil); errors.As(err, &p) && op.x.s != nil {
+		op.x.s.Terminate(p)
+	}
+}
+
+// runEnds runs what OnEnd has registered, all of it, and returns what failed.
+func (op *Operation) runEnds(out Outcome) (failed error) {
+	for i := len(op.ends) - 1; i >= 0; i-- {
+		if err := Guard(func() error { return op.ends[i](out) }); err != nil {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return failed
 }
 
 // Decision returns what was decided. It is the zero Decision before.

@@ -373,3 +373,41 @@ func TestResizeIsTold(t *testing.T) {
 	op.Decide(protocol.Allow(""), nil)
 	require.ErrorIs(t, op.OnResize(nil), protocol.ErrDecided)
 }
+
+// What a function registered with OnEnd does wrong must not keep the end from the
+// record, nor from the other functions and operations.
+func TestAPanicAtTheEndIsRecorded(t *testing.T) {
+	e := &engine{}
+	closed := false
+	s := protocol.NewSession(t.Context(), protocol.SessionConfig{Info: &protocol.SessionInfo{}, Engine: e, OnClose: func() { closed = true }})
+	require.NoError(t, s.Connect(t.Context(), &protocol.Operation{}))
+	others := 0
+	var xs []*protocol.Exchange
+	for range 3 {
+		op := &protocol.Operation{}
+		op.OnEnd(func(protocol.Outcome) error { others++; return nil }) // runs last
+		op.OnEnd(func(protocol.Outcome) error { panic("boom") })
+		x, err := s.Begin(t.Context(), op)
+		require.NoError(t, err)
+		xs = append(xs, x)
+	}
+	require.NotPanics(t, func() { xs[0].End(protocol.Outcome{Status: protocol.StatusOK}) })
+	require.Equal(t, protocol.StatusOK, e.status(t, 2))
+	var p *protocol.PanicError
+	require.ErrorAs(t, e.ends[2][0].Err, &p)
+	require.ErrorAs(t, context.Cause(s.Context()), &p, "the session ends")
+	require.NotPanics(t, func() { s.Close(nil) })
+	require.Equal(t, protocol.StatusUnknown, e.status(t, 3))
+	require.Equal(t, protocol.StatusUnknown, e.status(t, 4))
+	e.status(t, 1)
+	require.Equal(t, 3, others)
+	require.True(t, closed)
+}
+
+func TestAPanicAfterARefusalStaysInside(t *testing.T) {
+	op, others := &protocol.Operation{}, 0
+	op.OnEnd(func(protocol.Outcome) error { others++; return nil })
+	op.OnEnd(func(protocol.Outcome) error { panic("boom") })
+	require.NotPanics(t, func() { op.Decide(protocol.Deny("no"), nil) })
+	require.Equal(t, 1, others)
+}
