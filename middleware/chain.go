@@ -369,7 +369,8 @@ type hold struct {
 	d     protocol.Decision
 }
 
-// wait waits for all holds at once; the first refusal ends the others.
+// wait waits for all holds at once; the first refusal ends the others, and so does
+// the end of the session.
 func (c *Chain) wait(ctx context.Context, s *protocol.Session, holds []hold, at *int) (map[*protocol.Operation][]protocol.Decision, error) {
 	if len(holds) == 0 {
 		return nil, nil
@@ -399,6 +400,7 @@ func (c *Chain) wait(ctx context.Context, s *protocol.Session, holds []hold, at 
 	err := s.WhileHeld()(ctx, w, func(ctx context.Context) error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
+		defer context.AfterFunc(s.Context(), func() { cancel(context.Cause(s.Context())) })()
 		var wg sync.WaitGroup
 		for i, h := range holds {
 			wg.Go(func() {

@@ -554,3 +554,22 @@ func ExampleNewChain() {
 	// refused by freeze: changes are frozen
 	// refused: no rule allows this
 }
+
+// A session that is ended, by an operator or because its login has expired, ends
+// what is held in it: nobody is left to decide about something that must not run.
+func TestAHoldEndsWithItsSession(t *testing.T) {
+	r := &trail{}
+	waits := make(chan struct{})
+	s := chainSession(t, r, says("approve", protocol.Hold("t", "four eyes", func(ctx context.Context) (protocol.Decision, error) {
+		close(waits)
+		<-ctx.Done()
+		return protocol.Pass, context.Cause(ctx)
+	})))
+	go func() {
+		<-waits
+		s.Terminate(&protocol.DeniedError{Step: "session", Reason: "an operator ended it"})
+	}()
+	_, err := s.Begin(t.Context(), readOp())
+	require.Equal(t, "an operator ended it", refused(t, err).Reason)
+	r.has(t, "decided 1 deny")
+}

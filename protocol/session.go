@@ -229,12 +229,13 @@ func (s *Session) Ask(ctx context.Context, ops []*Operation) error {
 		return err
 	}
 	s.mu.Lock()
-	if s.closed {
+	if s.closed || s.ctx.Err() != nil { // meanwhile, such as while people were asked
 		s.mu.Unlock()
+		err := fmt.Errorf("%w: %w", ErrClosed, context.Cause(s.ctx))
 		for _, op := range ops {
-			op.x.End(Outcome{Status: StatusError, Err: ErrClosed})
+			op.x.End(Outcome{Status: StatusError, Err: err})
 		}
-		return ErrClosed
+		return err
 	}
 	defer s.mu.Unlock()
 	for _, op := range ops {

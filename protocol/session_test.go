@@ -411,3 +411,17 @@ func TestAPanicAfterARefusalStaysInside(t *testing.T) {
 	require.NotPanics(t, func() { op.Decide(protocol.Deny("no"), nil) })
 	require.Equal(t, 1, others)
 }
+
+// Who ends a session while one of its operations waits for a decision ends that as
+// well: a yes that comes later, or at the same moment, permits nothing.
+func TestWhatWasHeldDoesNotOutliveItsSession(t *testing.T) {
+	e := &engine{}
+	s := newSession(t, e)
+	gone := &protocol.DeniedError{Reason: "an operator ended it"}
+	e.ask = func([]*protocol.Operation) error { s.Terminate(gone); return nil }
+	_, err := s.Begin(t.Context(), &protocol.Operation{})
+	require.ErrorIs(t, err, protocol.ErrClosed)
+	require.Equal(t, "an operator ended it", protocol.Reason(err))
+	require.Equal(t, protocol.StatusError, e.status(t, 1))
+	require.Empty(t, e.points)
+}
