@@ -126,6 +126,9 @@ func New(c Config) (*Gateway, error) {
 	if g.dial == nil {
 		g.dial = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext
 	}
+	if c.HandshakeTimeout < 0 || c.MaxHandshakes < 0 {
+		return nil, errors.New("handshake timeout and max handshakes must not be negative")
+	}
 	chain, targets, err := g.build(c)
 	if err != nil {
 		return nil, err
@@ -379,12 +382,16 @@ func (pc *pendingConn) identified() {
 	}
 }
 
-// ListenAndServe listens on addr, a host:port or the path of a Unix socket, and
-// serves it; see [Gateway.Serve]. A socket that nobody listens on any more is
-// replaced.
-func (g *Gateway) ListenAndServe(ctx context.Context, addr string, s protocol.Server) error {
+// Listen listens on addr, a host:port or the path of a Unix socket. A socket that
+// nobody listens on any more is replaced.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	removeStale(addr)
-	l, err := (&net.ListenConfig{}).Listen(ctx, network(addr), addr)
+	return (&net.ListenConfig{}).Listen(ctx, network(addr), addr)
+}
+
+// ListenAndServe serves what [Listen] returns; see [Gateway.Serve].
+func (g *Gateway) ListenAndServe(ctx context.Context, addr string, s protocol.Server) error {
+	l, err := Listen(ctx, addr)
 	if err != nil {
 		return err
 	}

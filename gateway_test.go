@@ -201,6 +201,8 @@ func TestNewRefuses(t *testing.T) {
 		"needs an address":        target(func(t *gateway.Target) { t.Addr = "" }),
 		"a Unix socket":           target(func(t *gateway.Target) { t.Addr = "postgres://svc:hunter2@10.0.0.5/shop" }),
 		"listener line: address":  {Steps: []middleware.Step{rec}, Listeners: []gateway.Listener{{Addr: "5432", Server: &line.Server{}}}},
+		"max handshakes":          {Steps: []middleware.Step{rec}, MaxHandshakes: -1},
+		"handshake timeout":       {Steps: []middleware.Step{rec}, HandshakeTimeout: -1},
 		"and a protocol":          target(func(t *gateway.Target) { t.Protocol = "" }),
 		"two of this name":        {Steps: []middleware.Step{rec}, Targets: []gateway.Target{good, good}},
 		"no listener serves": {Steps: []middleware.Step{rec}, Targets: []gateway.Target{{Name: "a", Protocol: "postgres", Addr: "h:1"}},
@@ -412,6 +414,23 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	}
 	require.NoError(t, gw.Shutdown(context.Background()))
 	require.NoError(t, <-served)
+}
+
+// Whoever opens the listeners first gets the same as ListenAndServe.
+func TestListenReplacesAStaleSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "gw") // short: names of sockets have a limit
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "line.sock")
+	killed, err := net.Listen("unix", path)
+	require.NoError(t, err)
+	killed.(*net.UnixListener).SetUnlinkOnClose(false)
+	_, err = gateway.Listen(t.Context(), path)
+	require.ErrorIs(t, err, syscall.EADDRINUSE, "not that of a living one")
+	require.NoError(t, killed.Close())
+	l, err := gateway.Listen(t.Context(), path)
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
 }
 
 func TestUnixSockets(t *testing.T) {

@@ -104,11 +104,7 @@ func (r *running) start() (err error) {
 		}
 	}()
 	for _, l := range r.now.Listeners {
-		network := "tcp"
-		if strings.HasPrefix(l.Addr, "/") {
-			network = "unix"
-		}
-		nl, err := (&net.ListenConfig{}).Listen(context.Background(), network, l.Addr)
+		nl, err := gateway.Listen(context.Background(), l.Addr)
 		if err != nil {
 			return fmt.Errorf("listen %s: %w", l.Server.Name(), err)
 		}
