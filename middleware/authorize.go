@@ -16,8 +16,9 @@ import (
 // Who: members of any of Groups, and Users; if both are empty, everybody of
 // the Kinds. Where Kinds is given beside them, it limits them. Where: targets
 // whose name matches any of Targets and that have all of Labels. A rule that
-// leaves out who or where is an error: nothing is ever open to everybody by
-// omission. To mean every target, write "*"; to mean everybody, all the Kinds.
+// leaves out who or where is an error, and so is a list that is empty but not nil:
+// nothing is ever open to everybody by omission. To mean every target, write "*"; to
+// mean everybody, all the Kinds.
 type Access struct {
 	Name string `yaml:"name"`
 
@@ -79,6 +80,17 @@ func compileAccess(r Access) (*accessRule, error) {
 	if r.Name == "" {
 		return nil, errors.New("no name")
 	}
+	for _, l := range []struct {
+		name  string
+		empty bool
+	}{
+		{"groups", empty(r.Groups)}, {"users", empty(r.Users)}, {"kinds", empty(r.Kinds)}, {"targets", empty(r.Targets)},
+		{"labels", r.Labels != nil && len(r.Labels) == 0}, {"access", empty(r.Access)}, {"verbs", empty(r.Verbs)},
+	} {
+		if l.empty {
+			return nil, fmt.Errorf("%s: the list is empty: leave it out, or say what is in it", l.name)
+		}
+	}
 	if len(r.Groups) == 0 && len(r.Users) == 0 && len(r.Kinds) == 0 {
 		return nil, errors.New("names nobody: give groups, users or kinds")
 	}
@@ -123,6 +135,9 @@ func compileAccess(r Access) (*accessRule, error) {
 	r.Labels, r.Verbs = labels, slices.Clone(r.Verbs)
 	return &accessRule{r, users, access | protocol.Control, protocol.Allow(r.Name)}, nil
 }
+
+// empty reports whether a list is given and holds nothing.
+func empty[T any](list []T) bool { return list != nil && len(list) == 0 }
 
 func parseAccess(names []string) (a protocol.Access, err error) {
 	all := (^protocol.Access(0)).Names()

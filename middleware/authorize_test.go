@@ -248,3 +248,21 @@ func ExampleAuthorize() {
 	// allow support
 	// none
 }
+
+// A list that is there and empty says nothing: that is never taken for everything.
+func TestAnEmptyListIsNotEverybody(t *testing.T) {
+	for want, change := range map[string]func(*middleware.Access){
+		"groups":  func(a *middleware.Access) { a.Groups = []string{} },
+		"users":   func(a *middleware.Access) { a.Users = []string{} },
+		"kinds":   func(a *middleware.Access) { a.Kinds, a.Groups = []protocol.IdentityKind{}, []string{"dba"} },
+		"targets": func(a *middleware.Access) { a.Targets = []string{} },
+		"labels":  func(a *middleware.Access) { a.Labels = map[string]string{} },
+		"access":  func(a *middleware.Access) { a.Access = []string{} },
+		"verbs":   func(a *middleware.Access) { a.Verbs = []protocol.Verb{} },
+	} {
+		a := middleware.Access{Name: "r", Kinds: []protocol.IdentityKind{protocol.Human}, Targets: []string{"orders"}, Labels: map[string]string{"env": "dev"}}
+		change(&a)
+		_, err := middleware.NewChain(middleware.Authorize(a), (&trail{}).step())
+		require.ErrorContains(t, err, "rule r: "+want+": the list is empty", want)
+	}
+}

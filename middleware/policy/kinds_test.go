@@ -92,6 +92,10 @@ steps:
 		"{name: all, groups: [dba], targets: ['*'], when: }":     "rule all: has no condition (when)",
 		"{name: all, groups: [dba], targets: ['*'], when: nope}": "rule all: column 1: undeclared reference to 'nope'",
 		"{groups: [dba], targets: ['*']}":                        "a rule has no name",
+		"{name: all, kinds: [human], targets: ['*'], groups: }":  "groups has no value",
+		"{name: all, groups: [dba], targets: ['*'], access: ~}":  "access has no value",
+		"{name: all, groups: [], kinds: [human], targets: [a]}":  "groups: the list is empty",
+		"{name: all, groups: [dba], targets: [a], labels: {}}":   "labels: the list is empty",
 	} {
 		s, err := build(policy.AuthorizeKind(), "steps:\n- authorize:\n    rules:\n      - "+rule+"\n")
 		if err == nil {

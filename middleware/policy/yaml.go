@@ -59,12 +59,17 @@ func decodeRule(node ast.Node, into any, name *string, when *Condition) error {
 }
 
 // decodeNarrowed is decodeRule for rules that may do without a condition, but
-// not with an empty one.
+// not with an empty one: nothing of them may be written down without a value, since
+// leaving it out permits more.
 func decodeNarrowed(node ast.Node, into any, name *string, when *Condition) error {
 	given := false
 	if m, ok := node.(ast.MapNode); ok {
 		for it := m.MapRange(); it.Next(); {
-			given = given || it.Key().GetToken().Value == "when"
+			key := it.Key().GetToken()
+			given = given || key.Value == "when"
+			if it.Value().Type() == ast.NullType && key.Value != "when" {
+				return syntaxError(key, key.Value+" has no value: leave it out, or say what it is")
+			}
 		}
 	}
 	return decode(node, into, name, when, given)
