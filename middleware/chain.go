@@ -273,7 +273,11 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 	}()
 	c.tel.asked(ctx, ops)
 	var holds []hold
-	allowed := protocol.Decision{}
+	var one [1]protocol.Decision
+	allowed := one[:] // by what each is, holds apart
+	if len(ops) > 1 {
+		allowed = make([]protocol.Decision, len(ops))
+	}
 	for i, op := range ops {
 		*at = i
 		if err := c.report(ctx, c.moment(protocol.Asked, op.Started(), op)); err != nil {
@@ -304,14 +308,14 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 			case protocol.NoOpinion:
 				continue
 			case protocol.AllowEffect:
-				allowed = d
+				allowed[i] = d
 			case protocol.HoldEffect:
 				if d.Wait == nil {
 					return fmt.Errorf("step %s: a hold that cannot be waited for", st.Name)
 				}
 				if op.Prepare && !op.RunsEarly {
-					allowed = protocol.Allow(d.Rule)
-					allowed.By = d.By
+					allowed[i] = protocol.Allow(d.Rule)
+					allowed[i].By = d.By
 					break
 				}
 				holds = append(holds, hold{i, op, d})
@@ -325,9 +329,9 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 		}
 		if len(ops) == 1 && len(holds) == 0 {
 			if same {
-				c.memory.keep(op, allowed)
+				c.memory.keep(op, allowed[i])
 			}
-			return c.allow(ctx, op, allowed, nil)
+			return c.allow(ctx, op, allowed[i], nil)
 		}
 	}
 	grants, err := c.wait(ctx, s, holds, at)
@@ -336,7 +340,7 @@ func (c *Chain) ask(ctx context.Context, s *protocol.Session, ops []*protocol.Op
 	}
 	for i, op := range ops {
 		*at = i
-		if err := c.allow(ctx, op, allowed, grants[op]); err != nil {
+		if err := c.allow(ctx, op, allowed[i], grants[op]); err != nil {
 			return err
 		}
 	}

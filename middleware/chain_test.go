@@ -573,3 +573,31 @@ func TestAHoldEndsWithItsSession(t *testing.T) {
 	require.Equal(t, "an operator ended it", refused(t, err).Reason)
 	r.has(t, "decided 1 deny")
 }
+
+// What is decided together is recorded each by its own rule.
+func TestEachOperationHasItsOwnRule(t *testing.T) {
+	var rules []string
+	tell := middleware.Step{Name: "tell", Event: func(_ context.Context, e *protocol.Event) error {
+		if e.Kind == protocol.Decided && e.Op.Verb != protocol.Connect {
+			rules = append(rules, string(e.Op.Verb)+" by "+e.Decision.By+"/"+e.Decision.Rule)
+		}
+		return nil
+	}}
+	allow := middleware.Step{Name: "allow", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb == "held" {
+			return protocol.Pass, nil
+		}
+		return protocol.Allow("may " + string(op.Verb)), nil
+	}}
+	hold := middleware.Step{Name: "hold", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb != "held" {
+			return protocol.Pass, nil
+		}
+		return protocol.Hold("t", "four eyes", func(context.Context) (protocol.Decision, error) { return protocol.Allow("x"), nil }), nil
+	}}
+	s := chainSession(t, &trail{}, allow, hold, tell)
+	ops := []*protocol.Operation{{Verb: "select"}, {Verb: "held"}, {Verb: "drop table"}}
+	require.NoError(t, s.Ask(t.Context(), ops))
+	require.Equal(t, []string{"select by allow/may select", "held by /", "drop table by allow/may drop table"}, rules)
+	require.Equal(t, "may select", ops[0].Decision().Rule)
+}
