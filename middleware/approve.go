@@ -51,6 +51,7 @@ func Approve(b *approval.Broker, rules ...ApproveRule) Step {
 		s.err = err
 		return s
 	}
+	s.usesRisk = slices.ContainsFunc(rules, func(r ApproveRule) bool { return usesRisk(r.When) })
 	same := !slices.ContainsFunc(rules, func(r ApproveRule) bool { return !steady(r.When) })
 	s.Operation = func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
 		for i := range rs {

@@ -65,6 +65,7 @@ func Authorize(rules ...Access) Step {
 		s.err = errors.New("no rules: nobody could do anything")
 		return s
 	}
+	s.usesRisk = slices.ContainsFunc(rules, func(r Access) bool { return usesRisk(r.When) })
 	s.Operation = a.operation
 	return s
 }

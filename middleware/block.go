@@ -51,6 +51,7 @@ func Block(rules ...BlockRule) Step {
 		}
 		refuse = append(refuse, r)
 	}
+	s.usesRisk = slices.ContainsFunc(rules, func(r BlockRule) bool { return usesRisk(r.When) })
 	same := !slices.ContainsFunc(refuse, func(r BlockRule) bool { return !steady(r.When) })
 	s.Operation = func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
 		for i := range refuse {

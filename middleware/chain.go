@@ -33,8 +33,9 @@ var _ protocol.Engine = (*Chain)(nil)
 
 // NewChain returns the chain of steps. It refuses a list that could not be
 // trusted: a step without hooks, no step that records, and, with a [StepError], one
-// that masks behind one that records or keeps results, or that hashes recordings
-// into a journal that no step records in.
+// that masks behind one that records or keeps results, that hashes recordings
+// into a journal that no step records in, or that looks at the risk before the step
+// that adds to it.
 func NewChain(steps ...Step) (*Chain, error) {
 	steps = slices.Clone(steps) // the caller's may change
 	c := &Chain{steps: steps, events: &sync.Pool{New: func() any { return new(protocol.Event) }}, memory: newMemory()}
@@ -73,7 +74,22 @@ func NewChain(steps ...Step) (*Chain, error) {
 	if err := journals(steps); err != nil {
 		return nil, err
 	}
+	if err := risks(steps); err != nil {
+		return nil, err
+	}
 	return c, nil
+}
+
+// risks refuses a step that looks at the risk where the first that adds to it stands
+// behind: it would always find none.
+func risks(steps []Step) error {
+	first := slices.IndexFunc(steps, func(s Step) bool { return s.addsRisk })
+	for i := range max(first, 0) {
+		if s := &steps[i]; s.usesRisk {
+			return &StepError{i, s.Name, fmt.Errorf("looks at the risk, but stands before %s, which adds to it: move it behind", steps[first].Name)}
+		}
+	}
+	return nil
 }
 
 // journals refuses a step that needs the journal of another, which none has: it

@@ -10,6 +10,9 @@ import "github.com/sallyport-dev/gateway/protocol"
 // for all operations of a session that have the same facts, as
 // [protocol.Decision] explains at Steady. Who embeds one in a condition of its
 // own that looks at more has to say false.
+//
+// A condition with a method UsesRisk() bool that returns true looks at the risk of
+// the operation, and [NewChain] sees to it that something has added to it by then.
 type Condition interface {
 	Eval(op *protocol.Operation) (bool, error)
 }
@@ -25,4 +28,10 @@ func (f If) Eval(op *protocol.Operation) (bool, error) { return f(op) }
 func steady(c Condition) bool {
 	s, ok := c.(interface{ Steady() bool })
 	return c == nil || ok && s.Steady()
+}
+
+// usesRisk reports whether c looks at the risk.
+func usesRisk(c Condition) bool {
+	u, ok := c.(interface{ UsesRisk() bool })
+	return ok && u.UsesRisk()
 }

@@ -63,7 +63,7 @@ type RiskConfig struct {
 // restart everything is new once more. An operation is known from its first
 // success on; repeating one that was refused does not make it familiar.
 func Risk(c RiskConfig) Step {
-	s := Step{Name: "risk"}
+	s := Step{Name: "risk", addsRisk: true}
 	r := &risk{rules: c.Rules, denyAt: c.DenyAt, scores: c.Scores.withDefaults()}
 	for i, rule := range c.Rules {
 		switch {

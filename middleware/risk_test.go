@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/approval"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -215,3 +216,29 @@ func ExampleRisk() {
 	// - reads sensitive columns: public.customers.email
 	// - first time that this identity runs this here
 }
+
+// A step that looks at the risk before anything has added to it would always find none.
+func TestWhoLooksAtTheRiskStandsBehindIt(t *testing.T) {
+	high := looks{middleware.If(func(op *protocol.Operation) (bool, error) { return op.Risk >= 50, nil })}
+	risk := middleware.Risk(middleware.RiskConfig{})
+	b := approval.NewBroker(approval.Options{})
+	for name, step := range map[string]middleware.Step{
+		"approve":   middleware.Approve(b, middleware.ApproveRule{Name: "high", When: high, Groups: []string{"dba"}}),
+		"block":     middleware.Block(middleware.BlockRule{Name: "high", When: high}),
+		"authorize": middleware.Authorize(middleware.Access{Name: "low", Groups: []string{"dba"}, Targets: []string{"*"}, When: high}),
+	} {
+		_, err := middleware.NewChain(step, risk, (&trail{}).step())
+		var misfit *middleware.StepError
+		require.ErrorAs(t, err, &misfit, name)
+		require.Equal(t, 0, misfit.Index)
+		require.ErrorContains(t, err, "step "+name+": looks at the risk, but stands before risk, which adds to it")
+		_, err = middleware.NewChain(risk, step, (&trail{}).step())
+		require.NoError(t, err, name)
+		_, err = middleware.NewChain(risk, step, risk, (&trail{}).step())
+		require.NoError(t, err, name)
+	}
+}
+
+type looks struct{ middleware.Condition }
+
+func (looks) UsesRisk() bool { return true }

@@ -65,6 +65,8 @@ type Step struct {
 
 	err error // why the step cannot be used; reported by NewChain
 
+	addsRisk, usesRisk bool // see NewChain
+
 	journal string // the directory of the journal that the step records in; "": not known
 	into    string // the directory of the journal that has to be another step's; "": none has
 }

@@ -33,6 +33,7 @@ type Condition struct {
 	program cel.Program
 	native  expr[bool] // nil if nothing could be translated
 	steady  bool
+	risk    bool // looked at
 }
 
 // Compile checks and compiles an expression. An error names the column, and
@@ -64,7 +65,8 @@ func Compile(expr string) (*Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Condition{source: expr, program: p, native: translate(checked.NativeRep(), cheap), steady: isSteady(checked.NativeRep())}, nil
+	return &Condition{source: expr, program: p, native: translate(checked.NativeRep(), cheap), steady: isSteady(checked.NativeRep()),
+		risk: usesRisk(checked.NativeRep())}, nil
 }
 
 // MustCompile is Compile for expressions that are part of the program; it
@@ -94,6 +96,10 @@ func (c *Condition) Eval(op *protocol.Operation) (bool, error) {
 // Steady reports whether the answer is the same for all operations of a session
 // that have the same facts; see [middleware.Condition].
 func (c *Condition) Steady() bool { return c != nil && c.steady }
+
+// UsesRisk reports whether the condition looks at the operation's risk; see
+// [middleware.NewChain].
+func (c *Condition) UsesRisk() bool { return c != nil && c.risk }
 
 // interpret evaluates the condition by CEL.
 func (c *Condition) interpret(op *protocol.Operation) (bool, error) {

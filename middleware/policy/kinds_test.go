@@ -248,3 +248,24 @@ func TestAConditionThatFailsRefuses(t *testing.T) {
 		require.ErrorContains(t, err, "rule a: condition: no such key: team")
 	}
 }
+
+// In a file too, what looks at the risk stands behind what adds to it.
+func TestRiskIsAddedBeforeItIsLookedAt(t *testing.T) {
+	risk, err := build(policy.RiskKind(), "steps:\n- risk: {}\n")
+	require.NoError(t, err)
+	for when, uses := range map[string]bool{
+		"operation.risk >= 50": true, "size(operation.risk_why) > 0": true, "has(operation.risk) && identity.subject != ''": true,
+		"operation.verb == 'risk'": false, "[tool].exists(t, t.name == 'risk')": false,
+	} {
+		step, err := build(policy.BlockKind(), "steps:\n- block:\n    rules:\n      - {name: high, when: \""+when+"\"}\n")
+		require.NoError(t, err)
+		record := middleware.Step{Name: "record", Role: middleware.RoleRecords, Event: func(context.Context, *protocol.Event) error { return nil },
+			Commit: func(context.Context, protocol.Point, []*protocol.Operation) error { return nil }}
+		_, err = middleware.NewChain(step, risk, record)
+		if uses {
+			require.ErrorContains(t, err, "step block: looks at the risk", when)
+		} else {
+			require.NoError(t, err, when)
+		}
+	}
+}

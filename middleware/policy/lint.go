@@ -85,6 +85,17 @@ func isSteady(a *ast.AST) bool {
 	return loose == 0
 }
 
+// usesRisk reports whether the expression looks at the operation's risk.
+func usesRisk(a *ast.AST) (uses bool) {
+	ast.PostOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() == ast.SelectKind {
+			s := e.AsSelect()
+			uses = uses || isOperation(s.Operand()) && (s.FieldName() == "risk" || s.FieldName() == "risk_why")
+		}
+	}))
+	return uses
+}
+
 func isOperation(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == "operation" }
 
 // facts are the fields of an operation that are the same for all that do the
