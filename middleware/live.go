@@ -37,6 +37,9 @@ func (v *Version[T]) Done() {
 // Replace makes c and with the current version, and returns the one before,
 // which the caller has to be Done with; nil if there was none.
 func (l *Live[T]) Replace(c *Chain, with T) *Version[T] {
+	if before := l.current.Load(); before != nil {
+		c = c.inPlaceOf(before.Chain)
+	}
 	v := &Version[T]{Chain: c, With: with}
 	v.refs.Store(1)
 	return l.current.Swap(v)

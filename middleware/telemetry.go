@@ -24,7 +24,7 @@ type telemetry struct {
 	sessions                   metric.Int64UpDownCounter
 	refusals                   metric.Int64Counter
 
-	spans sync.Map // *protocol.Operation or session id (string) -> trace.Span
+	spans *sync.Map // *protocol.Operation or session id (string) -> trace.Span
 }
 
 // WithTelemetry returns a chain that reports a span for each session and each
@@ -34,7 +34,7 @@ func (c *Chain) WithTelemetry(tp trace.TracerProvider, mp metric.MeterProvider) 
 	if tp == nil && mp == nil {
 		return c, nil
 	}
-	t := &telemetry{}
+	t := &telemetry{spans: &sync.Map{}}
 	if tp != nil {
 		t.tracer = tp.Tracer(scope)
 	}
@@ -63,6 +63,17 @@ func (c *Chain) WithTelemetry(tp trace.TracerProvider, mp metric.MeterProvider) 
 	d := *c
 	d.tel = t
 	return &d, nil
+}
+
+// inPlaceOf returns a chain that ends the spans which before has begun.
+func (c *Chain) inPlaceOf(before *Chain) *Chain {
+	if c.tel == nil || before.tel == nil {
+		return c
+	}
+	d, t := *c, *c.tel
+	t.spans = before.tel.spans
+	d.tel = &t
+	return &d
 }
 
 func (t *telemetry) stepStart() time.Time {

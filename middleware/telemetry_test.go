@@ -177,3 +177,28 @@ func TestSpansEndWithTheirSession(t *testing.T) {
 	require.Equal(t, int64(3), points(t, reader)["sallyport.operation.duration"])
 	require.Equal(t, int64(0), points(t, reader)["sallyport.sessions.open"])
 }
+
+// A chain that takes the place of another ends the spans that it finds.
+func TestSpansOutliveAReload(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	chain := func() *middleware.Chain {
+		c, err := middleware.NewChain(says("rule", protocol.Allow("rule")), (&trail{}).step())
+		require.NoError(t, err)
+		c, err = c.WithTelemetry(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), nil)
+		require.NoError(t, err)
+		return c
+	}
+	var live middleware.Live[any]
+	live.Replace(chain(), nil)
+	s := protocol.NewSession(t.Context(), protocol.SessionConfig{Info: &protocol.SessionInfo{Identity: &protocol.Identity{}}, Engine: &live})
+	require.NoError(t, s.Connect(t.Context(), &protocol.Operation{}))
+	x, err := s.Begin(t.Context(), readOp())
+	require.NoError(t, err)
+	live.Replace(chain(), nil).Done()
+	x.End(protocol.Outcome{Status: protocol.StatusOK})
+	s.Close(nil)
+	live.Close()
+	require.Len(t, spans.Ended(), 2)
+	require.Equal(t, "select", spans.Ended()[0].Name())
+	require.Equal(t, "session", spans.Ended()[1].Name())
+}
