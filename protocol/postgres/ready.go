@@ -38,6 +38,9 @@ func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 		e.run = nil
 		return nil
 	}
+	if e.kind == msgSync { // what was to be committed with it cannot be: its ReadyForQuery follows, and nothing is skipped
+		return nil
+	}
 	// The rest of the pipeline up to the next Sync is skipped by the target.
 	c.front.skipped.Store(bk.segment + 1)
 	bk.fail(e, out)
