@@ -452,6 +452,10 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 			return err
 		}
 		bk.touch(e.run)
+		if r := e.run; r != nil && e.portal != &r.portal { // what follows is another operation
+			r.end(protocol.Outcome{Status: protocol.StatusOK})
+			bk.over(r, true)
+		}
 		bk.pop()
 	case msgCopyInResponse, msgCopyOutResponse, msgCopyBothResponse:
 		if err := expect(msgQuery, msgExecute); err != nil {

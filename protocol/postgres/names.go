@@ -271,3 +271,39 @@ func (f *front) legible(name []byte) error {
 	}
 	return &protocol.Fault{Side: protocol.SideClient, Code: "42622", Msg: "a name of more than 63 bytes has to be in ASCII in a database that is not in UTF-8"}
 }
+
+// doubtPortals notes that code is about to run that may close a portal and open
+// another of its name, but for the one that it runs by; what has no name it cannot
+// open. The caller holds mu.
+func (c *session) doubtPortals(but *portal) {
+	for name, p := range c.portals.all {
+		for ; p != nil && name != ""; p = p.meaning.prev {
+			p.doubted = p.doubted || p != but
+		}
+	}
+}
+
+// prepares is the tracker's for a Parse, or the Bind of p. The caller holds mu.
+func (c *session) prepares(stmt *pgsql.Statement, p *portal) (unsure bool) {
+	if !c.tracker.prepares(stmt) {
+		return false
+	}
+	c.doubtPortals(p)
+	return true
+}
+
+// doubts reports whether p may be another by now.
+func (c *session) doubts(p *portal) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return p != nil && p.doubted
+}
+
+// exchanged returns what is known of reading from a cursor of stmt that may be
+// another by now: no more than that it reads.
+func exchanged(stmt *pgsql.Statement) *pgsql.Statement {
+	m := *stmt
+	m.Pure, m.ReadsKnown, m.InferredKnown, m.Columns = false, false, false, nil
+	m.Why = "code that has run since may have put another cursor in its place"
+	return &m
+}

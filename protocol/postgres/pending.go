@@ -16,8 +16,9 @@ type run struct {
 	next *run             // the next statement of the same Query
 
 	basis   basis
-	chained bool   // it is one of several of a Query
-	portal  portal // that its Bind opens
+	chained bool    // it is one of several of a Query
+	portal  portal  // that its Bind opens
+	cursor  *portal // that it reads from by name
 
 	committed  atomic.Bool  // its record survives a crash: results may be released
 	bytesIn    atomic.Int64 // COPY data from the client
@@ -130,6 +131,7 @@ type portal struct {
 	source    string // the text that opened it, as operations show it
 	described bool   // a Describe is under way or answered
 	hold      bool   // outlives its transaction
+	doubted   bool   // code may have closed it since, and opened another of its name
 	cols      []protocol.Column
 	pending   int // messages about it whose answers are outstanding
 	meaning   meaning[portal]

@@ -300,7 +300,7 @@ func (f *front) sendParse(s *statement, m *parseMsg, first *run, n int) {
 	s.meaning.segment = f.segment
 	c.statements.give(s.name, s, s.bytes())
 	f.full = c.full()
-	c.q.push(entry{kind: msgParse, run: first, stmt: s, early: c.tracker.prepares(s.stmt)})
+	c.q.push(entry{kind: msgParse, run: first, stmt: s, early: c.prepares(s.stmt, nil)})
 	c.mu.Unlock()
 	if rewritten == "" {
 		f.keep(n)
@@ -433,7 +433,7 @@ func (f *front) bindTo(s *statement, stmt *pgsql.Statement, m *bindMsg, n int) e
 	p.meaning.segment = f.segment
 	c.portals.give(p.name, p, p.bytes())
 	f.full = c.full()
-	c.q.push(entry{kind: msgBind, run: p.run, portal: p, early: c.tracker.prepares(p.stmt)})
+	c.q.push(entry{kind: msgBind, run: p.run, portal: p, early: c.prepares(p.stmt, p)})
 	c.mu.Unlock()
 	f.keep(n)
 	return nil
@@ -453,8 +453,13 @@ func (f *front) execute(frame, body []byte) error {
 		return f.refuse(msgExecute, len(frame), nil,
 			&protocol.Fault{Side: protocol.SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
 	}
-	if p.run == nil && p.stmt != nil { // a cursor of SQL: what it reads is an operation each time
-		r := f.newRun(p.stmt, "portal "+p.name, nil)
+	doubted := c.doubts(p) || p.run != nil && c.doubts(p.run.cursor)
+	if p.stmt != nil && (p.run == nil || doubted) { // a cursor of SQL, or perhaps one of code's: what it reads is an operation each time
+		stmt := p.stmt
+		if doubted {
+			stmt = exchanged(stmt)
+		}
+		r := f.newRun(stmt, "portal "+p.name, nil)
 		r.op.Verb, r.op.Behind, r.basis = "fetch", p.source, basis{}
 		if err := f.ask(r); err != nil {
 			return f.refuse(msgExecute, len(frame), nil, err)

@@ -58,6 +58,8 @@ type named struct {
 	stmt *pgsql.Statement
 	text string
 	of   *statement // if it is a prepared statement that does what its text says
+
+	cursor *portal // if it is one
 }
 
 func (e *earlier) add(s *pgsql.Statement, text string) {
@@ -66,12 +68,12 @@ func (e *earlier) add(s *pgsql.Statement, text string) {
 		if e.prepared == nil {
 			e.prepared = map[string]named{}
 		}
-		e.prepared[s.Effect.Name] = named{s.Inner, text, nil}
+		e.prepared[s.Effect.Name] = named{stmt: s.Inner, text: text}
 	case s.Effect.Has(pgsql.DeclareCursor):
 		if e.declared == nil {
 			e.declared = map[string]named{}
 		}
-		e.declared[s.Effect.Name] = named{s.Inner, text, nil}
+		e.declared[s.Effect.Name] = named{stmt: s.Inner, text: text}
 	}
 	e.touched = e.touched || e.touches(s)
 }
@@ -88,7 +90,7 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 	if cap(args) > maxArgs {
 		args = nil
 	}
-	*r = run{stmt: facts, op: protocol.Operation{Args: args, Text: text, Behind: is.text, Unmask: sql.Unmask(text)}}
+	*r = run{stmt: facts, cursor: is.cursor, op: protocol.Operation{Args: args, Text: text, Behind: is.text, Unmask: sql.Unmask(text)}}
 	setFacts(&r.op, facts)
 	r.op.Fingerprint = stmt.Fingerprint
 	if !stmt.Effect.Has(pgsql.Fetch) { // what a cursor reads was settled when it was declared
@@ -170,26 +172,32 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		f.state, f.ended, f.version, f.at = state, ended, version, at // of what was analysed before
 	}
 	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
-		return named{stmt, text, s}
+		return named{stmt: stmt, text: text, of: s}
 	}
 	stmt, is := f.resolveTo(stmt, nil, depth-1)
 	if is.text == "" {
-		return named{stmt, text, nil}
+		return named{stmt: stmt, text: text}
 	}
-	return named{stmt, text + "\n" + is.text, nil}
+	return named{stmt: stmt, text: text + "\n" + is.text}
 }
 
 // fetched returns what the cursor of that name reads.
 func (f *front) fetched(name string, before *earlier) named {
+	var is named
+	doubted := before != nil && before.touched
 	if before != nil && before.declared[name].stmt != nil {
-		return before.declared[name]
+		is = before.declared[name]
+	} else {
+		f.c.mu.Lock()
+		if p := f.c.portals.get(nameKey(name)); p != nil {
+			is, doubted = named{stmt: p.stmt, text: p.source, cursor: p}, doubted || p.doubted
+		}
+		f.c.mu.Unlock()
 	}
-	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
-	if p := f.c.portals.get(nameKey(name)); p != nil {
-		return named{p.stmt, p.source, nil}
+	if is.stmt != nil && doubted {
+		is.stmt = exchanged(is.stmt)
 	}
-	return named{}
+	return is
 }
 
 // in returns the statement that s runs in an analysis of its text with the
@@ -350,6 +358,9 @@ func (c *session) sent(r *run) {
 		return
 	}
 	r.sent, r.tapped = true, r.x().WantsText()
+	if r.stmt == nil || early(r.stmt) {
+		c.doubtPortals(&r.portal)
+	}
 	if r.opens() {
 		c.changing++
 	}
