@@ -1,7 +1,9 @@
 package postgres_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
@@ -75,6 +77,37 @@ func TestAttackCursorExchangedByCode(t *testing.T) {
 	})
 }
 
+// Nor is what stands in the place of nothing forwarded without a decision.
+func TestAttackNothingExchangedByCode(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}, pg: []pgtest.Option{pgtest.SQL(
+		`create table touched (a int); grant all on touched to public;
+		create function swap() returns int language plpgsql as $$ begin execute 'deallocate s'; execute 'prepare s as insert into touched values (1)'; return 1; end $$;
+		create function open_p() returns int language plpgsql as $$ declare c refcursor := 'p'; begin close c; open c for select email from customers; return 1; end $$`)}})
+	sync := &pgproto3.Sync{}
+	code := func(text string) []pgproto3.FrontendMessage {
+		return []pgproto3.FrontendMessage{&pgproto3.Parse{Query: text}, &pgproto3.Bind{}, &pgproto3.Execute{}}
+	}
+	for name, msgs := range map[string][]pgproto3.FrontendMessage{
+		"statement":            append([]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "s"}, sync, query("select swap()")}, &pgproto3.Bind{PreparedStatement: "s"}, &pgproto3.Execute{}, sync),
+		"statement, pipelined": append(append([]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "s"}, sync}, code("select swap()")...), &pgproto3.Bind{PreparedStatement: "s"}, &pgproto3.Execute{}, sync),
+		"portal":               append(append([]pgproto3.FrontendMessage{&pgproto3.Parse{Name: "s"}, &pgproto3.Bind{DestinationPortal: "p", PreparedStatement: "s"}}, code("select open_p()")...), &pgproto3.Execute{Portal: "p"}, sync),
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			for _, m := range msgs {
+				switch m.(type) {
+				case *pgproto3.Query, *pgproto3.Sync:
+					n++
+				}
+			}
+			out := seen(t, rawSession(t, r, ""), n, msgs...)
+			require.Contains(t, out, "error 42501", out)
+			require.NotContains(t, out, "closed")
+			require.Contains(t, pgtest.Exec(t, r.pg, "select count(*) from touched"), "0")
+		})
+	}
+}
+
 // A cursor of SQL that is read by Execute is an operation each time, and each ends.
 func TestCursorReadInPiecesIsRecorded(t *testing.T) {
 	var e ends
@@ -84,4 +117,39 @@ func TestCursorReadInPiecesIsRecorded(t *testing.T) {
 	out := seen(t, hj, 4, query("begin"), query("declare p cursor for select name from customers"), execute, execute, &pgproto3.Sync{}, query("commit"))
 	require.NotContains(t, out, "error")
 	require.Equal(t, "ok ok", e.of("portal p"))
+}
+
+// A name of a prepared statement may stand for another one as well.
+func TestAttackStatementExchangedByCode(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}, pg: []pgtest.Option{pgtest.SQL(
+		`create function swap() returns int language plpgsql as $$ begin execute 'deallocate s'; execute 'prepare s as select upper(email) as name from customers'; return 1; end $$;
+		create function swap_and_fail() returns int language plpgsql as $$ begin perform swap(); raise exception 'failed'; end $$;
+		create function harmless() returns int language plpgsql as $$ begin return 1; end $$`)}})
+	sync := &pgproto3.Sync{}
+	parse := &pgproto3.Parse{Name: "s", Query: "select name from public.customers"}
+	bind := []pgproto3.FrontendMessage{&pgproto3.Bind{PreparedStatement: "s"}, &pgproto3.Execute{}, sync}
+	prepare := []pgproto3.FrontendMessage{query("prepare s as select name from public.customers")}
+	for name, c := range map[string]struct{ make, use []pgproto3.FrontendMessage }{
+		"Parse":              {[]pgproto3.FrontendMessage{parse, sync}, bind},
+		"Parse, described":   {[]pgproto3.FrontendMessage{parse, &pgproto3.Describe{ObjectType: 'S', Name: "s"}, sync}, bind},
+		"Parse, SQL EXECUTE": {[]pgproto3.FrontendMessage{parse, sync}, []pgproto3.FrontendMessage{query("execute s")}},
+		"PREPARE":            {prepare, []pgproto3.FrontendMessage{query("execute s")}},
+		"PREPARE, Bind":      {prepare, bind},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, code := range []string{"select swap()", "select swap_and_fail()", "select harmless()"} {
+				hj := rawSession(t, r, "")
+				seen(t, hj, 1, c.make...)
+				seen(t, hj, 1, query(code))
+				require.Eventually(t, func() bool {
+					return strings.Contains(seen(t, hj, 1, query("select name from public.customers")), "Ada")
+				}, 10*time.Second, 10*time.Millisecond, "the state is known again")
+				out := seen(t, hj, 1, c.use...)
+				require.NotContains(t, out, "ADA.MARLOWE", code)
+				if code == "select harmless()" && len(c.make) > 1 { // not made by SQL
+					require.Contains(t, out, "Ada Marlowe")
+				}
+			}
+		})
+	}
 }

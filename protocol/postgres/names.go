@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -272,13 +273,31 @@ func (f *front) legible(name []byte) error {
 	return &protocol.Fault{Side: protocol.SideClient, Code: "42622", Msg: "a name of more than 63 bytes has to be in ASCII in a database that is not in UTF-8"}
 }
 
-// doubtPortals notes that code is about to run that may close a portal and open
-// another of its name, but for the one that it runs by; what has no name it cannot
-// open. The caller holds mu.
-func (c *session) doubtPortals(but *portal) {
+// doubtNames notes that code is about to run that may give another meaning to any
+// name, but to that of the portal which it runs by; what has no name it cannot make.
+// The caller holds mu.
+func (c *session) doubtNames(but *portal) {
 	for name, p := range c.portals.all {
 		for ; p != nil && name != ""; p = p.meaning.prev {
 			p.doubted = p.doubted || p != but
+		}
+	}
+	for name, s := range c.statements.all {
+		for ; s != nil && name != ""; s = s.meaning.prev {
+			s.doubted = true
+		}
+	}
+}
+
+// exchangedStatements takes the names of the prepared statements that SQL has made,
+// when nothing is under way: code has no other way to make one. The caller holds mu.
+func (c *session) exchangedStatements(names []string) {
+	for name, s := range c.statements.all {
+		if !s.doubted || s.meaning.sql {
+			continue
+		}
+		if s.doubted = false; slices.Contains(names, name) {
+			s.stmt = exchanged(nil)
 		}
 	}
 }
@@ -288,7 +307,7 @@ func (c *session) prepares(stmt *pgsql.Statement, p *portal) (unsure bool) {
 	if !c.tracker.prepares(stmt) {
 		return false
 	}
-	c.doubtPortals(p)
+	c.doubtNames(p)
 	return true
 }
 
@@ -299,11 +318,15 @@ func (c *session) doubts(p *portal) bool {
 	return p != nil && p.doubted
 }
 
-// exchanged returns what is known of reading from a cursor of stmt that may be
-// another by now: no more than that it reads.
+// exchanged returns what is known of reading by the name of stmt, which may be
+// another by now: no more than that it reads. Of nil, for nothing that was decided
+// about, nothing is known.
 func exchanged(stmt *pgsql.Statement) *pgsql.Statement {
+	const why = "code that has run since may have put another in its place"
+	if stmt == nil {
+		return &pgsql.Statement{Verb: protocol.Unknown, Access: protocol.Opaque, Shape: protocol.Rows | protocol.Bytes, Why: why}
+	}
 	m := *stmt
-	m.Pure, m.ReadsKnown, m.InferredKnown, m.Columns = false, false, false, nil
-	m.Why = "code that has run since may have put another cursor in its place"
+	m.Pure, m.ReadsKnown, m.InferredKnown, m.Columns, m.Why = false, false, false, nil, why
 	return &m
 }

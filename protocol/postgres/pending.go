@@ -109,6 +109,7 @@ type statement struct {
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before
 
+	doubted bool // code may have prepared another under its name since
 	meaning meaning[statement]
 }
 

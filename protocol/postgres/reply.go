@@ -304,6 +304,9 @@ func (bk *back) probeAnswer(typ byte, b, frame []byte) error {
 	case msgReadyForQuery:
 		if !bk.again {
 			c.tracker.probed(bk.probe)
+			if c.tracker.known {
+				c.exchangedStatements(parseNameArray(string(bk.probe[4])))
+			}
 		}
 		bk.probe, bk.again = bk.probe[:0], false
 		c.status = frame[len(frame)-1]

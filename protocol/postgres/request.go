@@ -363,6 +363,9 @@ func (f *front) bindMessage(frame, body []byte) error {
 	if s == nil {
 		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
 	}
+	f.c.mu.Lock()
+	doubted := s.doubted
+	f.c.mu.Unlock()
 	stmt := s.stmt
 	if stmt != nil && !stmt.Access.Has(protocol.Opaque) {
 		// The names in the text may mean something else by now. How it reads
@@ -373,6 +376,9 @@ func (f *front) bindMessage(frame, body []byte) error {
 			return err
 		}
 		stmt = s.in(script, f.state.Catalog)
+	}
+	if doubted && (stmt == nil || !stmt.Access.Has(protocol.Opaque)) {
+		stmt = exchanged(stmt)
 	}
 	return f.bindTo(s, stmt, &m, len(frame))
 }
@@ -454,7 +460,7 @@ func (f *front) execute(frame, body []byte) error {
 			&protocol.Fault{Side: protocol.SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
 	}
 	doubted := c.doubts(p) || p.run != nil && c.doubts(p.run.cursor)
-	if p.stmt != nil && (p.run == nil || doubted) { // a cursor of SQL, or perhaps one of code's: what it reads is an operation each time
+	if p.stmt != nil && p.run == nil || doubted { // a cursor of SQL, or perhaps one of code's: what it reads is an operation each time
 		stmt := p.stmt
 		if doubted {
 			stmt = exchanged(stmt)

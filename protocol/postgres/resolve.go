@@ -151,6 +151,7 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 	}
 	f.c.mu.Lock()
 	s := f.c.statements.get(nameKey(name))
+	doubted := s != nil && s.doubted
 	f.c.mu.Unlock()
 	switch {
 	case s == nil:
@@ -170,6 +171,9 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 		script := f.c.analyze(s.text, &s.reading)
 		stmt = s.in(script, f.state.Catalog)
 		f.state, f.ended, f.version, f.at = state, ended, version, at // of what was analysed before
+	}
+	if doubted {
+		stmt = exchanged(stmt)
 	}
 	if !stmt.Effect.Has(pgsql.Execute | pgsql.Fetch) {
 		return named{stmt: stmt, text: text, of: s}
@@ -359,7 +363,7 @@ func (c *session) sent(r *run) {
 	}
 	r.sent, r.tapped = true, r.x().WantsText()
 	if r.stmt == nil || early(r.stmt) {
-		c.doubtPortals(&r.portal)
+		c.doubtNames(&r.portal)
 	}
 	if r.opens() {
 		c.changing++

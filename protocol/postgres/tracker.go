@@ -140,8 +140,10 @@ func (t *tracker) prepares(stmt *pgsql.Statement) (unsure bool) {
 // prepared notes that a Parse or Bind, which prepares said leaves the state
 // unsure, is over. What ran may have changed settings, and definitions.
 func (t *tracker) prepared(ok bool) {
-	if t.unsure--; ok {
-		t.dirty, t.set, t.ddl = true, true, true
+	t.unsure--
+	t.dirty = true // also where it failed: no rollback takes back what is prepared
+	if ok {
+		t.set, t.ddl = true, true
 	}
 }
 
@@ -170,7 +172,8 @@ func (t *tracker) sent(stmt *pgsql.Statement) (unsure bool) {
 func (t *tracker) done(stmt *pgsql.Statement, ok bool) {
 	t.unsure--
 	if !ok {
-		t.dirty = t.dirty || stmt != nil && stmt.Effect.Has(pgsql.CreatesTemp) // sent took it for done
+		// sent took it for done, or what it has prepared is not taken back.
+		t.dirty = t.dirty || stmt == nil || stmt.Effect.Has(pgsql.CreatesTemp) || early(stmt)
 		return
 	}
 	t.dirty, t.set = true, true
@@ -199,7 +202,8 @@ func (t *tracker) transactionEnded() (stale, doubtful bool) {
 const probeText = "select pg_catalog.current_schemas(true), current_user, " +
 	"pg_catalog.current_setting('standard_conforming_strings'), case when pg_catalog.pg_my_temp_schema() operator(pg_catalog.<>) 0 then array(" +
 	"select c.relname from pg_catalog.pg_class c where c.relnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() union all " +
-	"select t.typname from pg_catalog.pg_type t where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() limit '1001') else '{}' end"
+	"select t.typname from pg_catalog.pg_type t where t.typnamespace operator(pg_catalog.=) pg_catalog.pg_my_temp_schema() limit '1001') else '{}' end, " +
+	"array(select s.name from pg_catalog.pg_prepared_statements s where s.from_sql)"
 
 // maxTemp is how many names of temporary objects are followed: with more, any name
 // may be one. It is less than the limit in probeText.
@@ -208,7 +212,7 @@ const maxTemp = 1000
 // probed takes the answer to probeText. Anything else than one row of its form
 // leaves the state unknown until something changes it again.
 func (t *tracker) probed(row [][]byte) {
-	t.dirty, t.moved, t.known = false, false, len(row) == 4
+	t.dirty, t.moved, t.known = false, false, len(row) == 5
 	t.denied = !t.known
 	if !t.known {
 		return
