@@ -199,6 +199,20 @@ var attacks = []string{
 	"EXPLAIN SELECT * FROM orders WHERE id = LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1)); SELECT LAST_INSERT_ID()",
 	"BEGIN NOT ATOMIC SET @n = mail_out(@m, 1);END; SELECT @m",
 	"CALL ssn_into(@n); CREATE EVENT shown ON SCHEDULE EVERY @n SECOND DISABLE DO SELECT 1; SELECT INTERVAL_VALUE FROM information_schema.EVENTS",
+	"SELECT (SELECT x.a FROM (SELECT 'z' AS a) X) AS r FROM (SELECT CONCAT(email) AS a FROM customers) x",
+	"SELECT (SELECT `CONCAT(email/*x*/)` FROM (SELECT CONCAT(email/*x*/) FROM customers LIMIT 1) y) AS r FROM (SELECT 'z' AS `CONCAT(email/*x*/)`) x",
+	"SELECT (SELECT a FROM (SELECT CONCAT(email) AS ` a` FROM customers LIMIT 1) y) AS r FROM (SELECT 'z' AS a) x",
+	"SELECT (SELECT `ẞ` FROM (SELECT 'z' AS `ß`) y) AS r FROM (SELECT CONCAT(email) AS `ẞ` FROM customers) x",
+	"CREATE TEMPORARY TABLE c (email VARCHAR(80)); INSERT INTO c VALUES ('z'); SELECT (SELECT CONCAT(shop.c.email) FROM customers c LIMIT 1) AS r FROM c",
+	"SELECT (SELECT `(SELECT email FROM customers WHERE id=1)` FROM (VALUES ((SELECT email FROM customers WHERE id=1))) y) AS r FROM (SELECT 'z' AS `(SELECT email FROM customers WHERE id=1)`) x",
+	"SELECT (SELECT `CONCAT(email,  \"\")` FROM (VALUES (1)) z, (SELECT CONCAT(email,  \"\") FROM customers LIMIT 1) y) AS r FROM (SELECT 'z' AS `CONCAT(email,  \"\")`) x",
+	"SELECT (SELECT X.a FROM (SELECT 'z' AS a) x) AS r FROM (SELECT CONCAT(email) AS a FROM customers) X",
+	"SELECT (SELECT MAX(X.a) FROM (SELECT 'z' AS a) x) AS r FROM (SELECT CONCAT(email) AS a FROM customers) X",
+	"SELECT (SELECT email FROM (SELECT +email FROM customers LIMIT 1) y) AS r FROM (SELECT 'z' AS email) x",
+	"WITH x(a, b, c, d, e) AS (SELECT * FROM (SELECT 1 AS ` k`, CONCAT(email) AS e, CONCAT(1/*a*/) FROM customers) l NATURAL JOIN (SELECT 1 AS k, CONCAT(1 ), 'z' AS z) r) SELECT CONCAT(a), CONCAT(b), CONCAT(c), CONCAT(d), CONCAT(e) FROM x",
+	"SELECT name FROM customers c WHERE EXISTS (SELECT 1 AS email FROM dual WHERE CAST(email AS SIGNED) = 0); SHOW WARNINGS",
+	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a, (SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0) FROM customers; SHOW WARNINGS",
+	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a JOIN ((SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0)) FROM customers; SHOW WARNINGS",
 }
 
 // attackSQL is what the attacks need there.

@@ -150,7 +150,7 @@ func (b *body) local(name string) {
 	}
 	name = strings.ToLower(name)
 	p.locals[name] = true
-	p.base = &scope{parent: p.base, items: []*item{{rowset: rowset{cols: []col{{name, known}}}}}}
+	p.base = &scope{parent: p.base, items: []*item{{rowset: rowset{cols: []col{{name, known, !certain(name)}}}}}}
 }
 
 // statements reads statements until one of some words.
@@ -392,7 +392,7 @@ func (b *body) forLoop() {
 func (b *body) record(name string, r *rowset) {
 	it := &item{name: strings.ToLower(name), rowset: rowset{open: r.open}}
 	for _, c := range r.cols {
-		it.cols = append(it.cols, col{c.name, known})
+		it.cols = append(it.cols, col{c.name, known, c.vague})
 	}
 	b.p.base = &scope{parent: b.p.base, items: []*item{it}}
 }

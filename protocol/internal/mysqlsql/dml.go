@@ -127,7 +127,7 @@ func (p *pass) target(n *ast.TableRefsClause, s *scope) *item {
 	}
 	it := p.table(name, protocol.Write)
 	if src.AsName.L != "" {
-		it.name, it.schema = src.AsName.L, ""
+		it.name, it.as = src.AsName.L, src.AsName.O
 	}
 	s.items, s.cols, s.open = append(s.items, it), it.shown(), it.open
 	return it

@@ -100,10 +100,24 @@ func through(v sql.Value, e protocol.Edge) sql.Value {
 // known is a value that depends on nothing in the database.
 var known = sql.Value{Known: true}
 
-// A col is a column of a row source.
+// A col is a column of a row source. vague says that the server may call it
+// otherwise: what has no name of its own it calls by its text, with comments and
+// all, and of a name it leaves out a space in front.
 type col struct {
-	name string // in lower case: names of columns are not case sensitive
-	val  sql.Value
+	name  string // in lower case: names of columns are not case sensitive
+	val   sql.Value
+	vague bool
+}
+
+// certain reports whether a name of a column is to the server what it is here: of
+// letters beyond ASCII each has its own idea which are the same.
+func certain(name string) bool {
+	for i := range len(name) {
+		if name[i] >= 0x80 {
+			return false
+		}
+	}
+	return name != "" && name[0] > ' ' && name[0] < 0x7f
 }
 
 // A rowset is what a query or an item of FROM yields. open says that there may
@@ -118,6 +132,7 @@ type rowset struct {
 type item struct {
 	rowset
 	name, schema string // in lower case
+	as           string // the name as it is written: that of another case may be another
 	rel          *sql.Relation
 	hidden       bool // * leaves some of its columns out
 }
@@ -144,6 +159,7 @@ type scope struct {
 	open   bool
 	shows  bool  // it is that of a SHOW: any name is a column that holds nothing of anybody's data
 	alias  []col // labels of the select list, for ORDER BY and the like
+	loose  bool  // what is found here may not be there for the server: that of ON are fewer
 }
 
 // outside returns the scope that a subquery in FROM sees without LATERAL.
@@ -174,64 +190,70 @@ func find(cols []col, name string) (v sql.Value, ok bool) {
 	return v, ok
 }
 
-// column resolves a reference to a column.
+// meant is find for a reference: the value is of all that the server could mean.
+// named says that there is a column of that name, and sure that it is the one.
+func meant(cols []col, name string) (v sql.Value, some, named, sure bool) {
+	for _, c := range cols {
+		if c.name == name {
+			named, sure = true, sure || !c.vague
+		}
+	}
+	for _, c := range cols {
+		if c.name == name || c.vague && !sure {
+			v, some = either(v, c.val, some), true
+		}
+	}
+	return v, some, named, sure
+}
+
+// either joins w to v, which is a value only if there is some.
+func either(v, w sql.Value, some bool) sql.Value {
+	if some {
+		return join(v, w)
+	}
+	return w
+}
+
+// column resolves a reference to a column: it is that of the innermost query which
+// has such a one for certain, or of a query on the way there which may have it.
 func (p *pass) column(n *ast.ColumnName, s *scope) sql.Value {
 	name, table, schema := n.Name.L, n.Table.L, n.Schema.L
-	if table == "" {
-		return p.use(p.plainColumn(name, s))
-	}
+	plain := certain(n.Name.O)
+	var v sql.Value
+	found, some := false, false
 	for q := s; q != nil; q = q.parent {
-		var v sql.Value
-		found, open := false, false
+		open, sure := table == "" && q.open, false
 		for _, it := range q.items {
-			// Names of tables may differ in case only: each may be meant.
-			if it.name != table || schema != "" && it.schema != schema {
+			if table != "" && (it.name != table || schema != "" && it.schema != "" && it.schema != schema) {
 				continue
 			}
 			open = open || it.open
-			if w, ok := find(it.cols, name); ok {
-				if found {
-					w = join(v, w)
-				}
-				v, found = w, true
+			w, any, named, certain := meant(it.cols, name)
+			if any {
+				v, some = either(v, w, some), true
+			}
+			found = found || named
+			sure = sure || certain && (table == "" || (p.st.Folded || it.as == n.Table.O) && (schema == "" || it.schema == schema))
+		}
+		if table == "" {
+			if w, ok := find(q.alias, name); ok { // by the clause
+				v, some, found = either(v, w, some), true, true
 			}
 		}
-		if found || open {
-			v.Known = v.Known && !open && found
+		switch {
+		case open:
+			v.Known = false
 			return p.use(v)
-		}
-	}
-	return p.missing("column " + table + "." + name)
-}
-
-func (p *pass) plainColumn(name string, s *scope) sql.Value {
-	for q := s; q != nil; q = q.parent {
-		var v sql.Value
-		found, open := false, q.open
-		for _, it := range q.items {
-			open = open || it.open
-			if w, ok := find(it.cols, name); ok {
-				if found {
-					w = join(v, w)
-				}
-				v, found = w, true
-			}
-		}
-		if w, ok := find(q.alias, name); ok { // either may be meant, by the clause
-			if found {
-				w = join(v, w)
-			}
-			v, found = w, true
-		}
-		if found || open {
-			v.Known = v.Known && found && !open
-			return v
-		}
-		if q.shows {
+		case sure && plain && !q.loose:
+			return p.use(v)
+		case table == "" && q.shows && !found:
 			return known
 		}
 	}
-	return p.missing("column " + name)
+	if !found {
+		return p.missing("column " + strings.TrimPrefix(table+"."+name, "."))
+	}
+	return p.use(v)
 }
 
 // missing is a name that was not found: the server may know better.
@@ -269,7 +291,7 @@ func (p *pass) relation(n *ast.TableName) (schema, name string, rel *sql.Relatio
 // table returns what reading a table yields.
 func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 	schema, name, rel := p.relation(n)
-	it := &item{name: strings.ToLower(name), schema: strings.ToLower(schema), rel: rel}
+	it := &item{name: strings.ToLower(name), schema: strings.ToLower(schema), as: n.Name.O, rel: rel}
 	kind := "table"
 	if rel != nil {
 		kind = rel.KindName()
@@ -322,7 +344,7 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 			v.Known = v.Known && len(p.chain) == 0 // a view's are those of whoever asks
 		}
 		v.Known = v.Known && !leaks(rel, rel.Columns[i].Name) && rel.Unproven == ""
-		it.cols = append(it.cols, col{strings.ToLower(rel.Columns[i].Name), v})
+		it.cols = append(it.cols, col{strings.ToLower(rel.Columns[i].Name), v, !certain(rel.Columns[i].Name)})
 		it.hidden = it.hidden || rel.Columns[i].Hidden
 	}
 	return it

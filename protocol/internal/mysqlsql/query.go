@@ -201,7 +201,7 @@ func renamed(r *rowset, names []ast.CIStr) *rowset {
 	}
 	out := &rowset{open: r.open || len(names) != len(r.cols), cols: make([]col, len(names))}
 	for i := range names {
-		out.cols[i].name = names[i].L
+		out.cols[i].name, out.cols[i].vague = names[i].L, !certain(names[i].O)
 		if i < len(r.cols) {
 			out.cols[i].val = r.cols[i].val
 		}
@@ -229,7 +229,7 @@ func (p *pass) selectStmt(n *ast.SelectStmt, outer *scope) *rowset {
 			if i < len(out.cols) {
 				out.cols[i].val = join(out.cols[i].val, v)
 			} else {
-				out.cols = append(out.cols, col{"column_" + itoa(i), v})
+				out.cols = append(out.cols, col{"column_" + itoa(i), v, true})
 			}
 		}
 	}
@@ -238,8 +238,8 @@ func (p *pass) selectStmt(n *ast.SelectStmt, outer *scope) *rowset {
 			p.field(f, s, out)
 		}
 	}
-	s.alias = out.cols
 	p.condition(n.Where, s)
+	s.alias = out.cols
 	if n.Distinct {
 		p.tellRows(out, protocol.HowGroup, n)
 	}
@@ -262,10 +262,11 @@ func (p *pass) selectStmt(n *ast.SelectStmt, outer *scope) *rowset {
 func (p *pass) field(f *ast.SelectField, s *scope, out *rowset) {
 	if f.WildCard == nil {
 		v := p.expr(f.Expr, s)
-		name := f.AsName.L
+		name, vague := f.AsName.L, !certain(f.AsName.O)
 		if name == "" {
 			if c, ok := unparenthesised(f.Expr).(*ast.ColumnNameExpr); ok {
 				name = c.Name.Name.L
+				vague = c != f.Expr || !certain(c.Name.Name.O)
 			} else {
 				// A literal gives its own text to a column as a name.
 				name = strings.ToLower(strings.TrimSpace(f.Text()))
@@ -278,7 +279,7 @@ func (p *pass) field(f *ast.SelectField, s *scope, out *rowset) {
 				}
 			}
 		}
-		out.cols = append(out.cols, col{name, v})
+		out.cols = append(out.cols, col{name, v, vague})
 		return
 	}
 	table, schema := f.WildCard.Table.L, f.WildCard.Schema.L
@@ -344,7 +345,7 @@ func (p *pass) tableSource(n *ast.TableSource, s *scope) {
 	switch src := n.Source.(type) {
 	case *ast.TableName:
 		if r, ok := s.cte(p.cteName(src.Name)); ok && src.Schema.L == "" {
-			it = &item{name: src.Name.L}
+			it = &item{name: src.Name.L, as: src.Name.O}
 			if r == nil {
 				it.open = true
 			} else {
@@ -364,7 +365,7 @@ func (p *pass) tableSource(n *ast.TableSource, s *scope) {
 		it = &item{rowset: *p.query(src, &scope{parent: inner})}
 	}
 	if n.AsName.L != "" {
-		it.name, it.schema = n.AsName.L, ""
+		it.name, it.as = n.AsName.L, n.AsName.O
 	}
 	if len(n.ColumnNames) > 0 {
 		it.rowset, it.hidden = *renamed(&it.rowset, n.ColumnNames), false
@@ -395,7 +396,9 @@ func (p *pass) joined(n *ast.Join, s *scope) {
 		s.cols = append(append([]col(nil), before...), anyOf(left, right, 0)...)
 	}
 	if n.On != nil {
-		p.condition(n.On.Expr, s)
+		on := *s
+		on.loose = true
+		p.condition(n.On.Expr, &on)
 	}
 }
 
@@ -417,7 +420,7 @@ func anyOf(left, right []col, common int) []col {
 	all = through(all, protocol.EdgeTransform)
 	out := make([]col, 0, len(left)+len(right))
 	for i := range len(left) + len(right) - common {
-		out = append(out, col{"column_" + itoa(i), all})
+		out = append(out, col{"column_" + itoa(i), all, true})
 	}
 	return out
 }
@@ -453,6 +456,7 @@ func (p *pass) merged(n *ast.Join, s *scope, left, right []col, moved bool) []co
 		}
 	}
 	for _, c := range append(append([]col(nil), left...), right...) {
+		s.open = s.open || c.vague // it may be one of the common ones, or none
 		if common[c.name] {
 			p.tells.Tell(p.use(c.val), protocol.HowList, n)
 		}
@@ -463,7 +467,7 @@ func (p *pass) merged(n *ast.Join, s *scope, left, right []col, moved bool) []co
 		for _, c := range left {
 			if common[c.name] {
 				v, _ := find(right, c.name)
-				first = append(first, col{c.name, join(c.val, v)})
+				first = append(first, col{c.name, join(c.val, v), c.vague})
 			} else {
 				rest = append(rest, c)
 			}

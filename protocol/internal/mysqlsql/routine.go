@@ -116,7 +116,7 @@ func (p *pass) triggered(r *routine) {
 			if name == "new" && r.event == "INSERT" {
 				v = known
 			}
-			it.cols = append(it.cols, col{strings.ToLower(r.table.Columns[i].Name), v})
+			it.cols = append(it.cols, col{strings.ToLower(r.table.Columns[i].Name), v, !certain(r.table.Columns[i].Name)})
 		}
 		s.items = append(s.items, it)
 	}

@@ -71,31 +71,31 @@ func (p *pass) temporary(n *ast.CreateTableStmt, s *Statement) {
 	s.Changes = false // nobody else sees it
 	rel := &sql.Relation{Schema: schema, Name: name, Kind: sql.Table}
 	t := &tempTable{rel: rel}
-	add := func(name string, v sql.Value) {
+	add := func(name string, v sql.Value, vague bool) {
 		for i := range t.cols {
-			if t.cols[i].name == name {
+			if t.cols[i].name == name && !vague {
 				t.cols[i].val = join(t.cols[i].val, v)
 				return
 			}
 		}
 		own := sql.Value{Known: true, Sources: sql.Of(rel.Ref(name), protocol.EdgeIdentity)}
 		rel.Columns = append(rel.Columns, sql.Column{Num: int16(len(rel.Columns) + 1), Name: name})
-		t.cols = append(t.cols, col{name, join(own, v)})
+		t.cols = append(t.cols, col{name, join(own, v), vague})
 	}
 	for _, c := range n.Cols {
-		add(c.Name.Name.L, known)
+		add(c.Name.Name.L, known, !certain(c.Name.Name.O))
 	}
 	if n.ReferTable != nil {
 		like := p.table(n.ReferTable, protocol.Read)
 		for _, c := range like.cols {
-			add(c.name, known)
+			add(c.name, known, c.vague)
 		}
 		t.maybe = like.open || like.hidden
 	}
 	if n.Select != nil {
 		r := p.query(n.Select, p.base)
 		for _, c := range r.cols {
-			add(c.name, c.val)
+			add(c.name, c.val, c.vague)
 		}
 		t.maybe = t.maybe || r.open
 	}
