@@ -187,6 +187,11 @@ func TestCommonTableExpressions(t *testing.T) {
 		{"with recursive a as (select item from orders), orders as (select email as item from customers) select item from a", "?", "?", "?"},
 		{"with recursive a as (select email from customers), b as (select email from a) select email from b", "customers.email", "customers.email", "customers.email"},
 		{"with recursive R as (select email from customers union select email from r) select email from r", "customers.email", "?", "customers.email"},
+		{"with w as (select email from customers), v as (with w as (select item email from orders) select email from w) select email from v", "?", "?", "?"},
+		{"with recursive v as (with w as (select item email from orders) select email from w), w as (select email from customers) select email from v", "?", "?", "?"},
+		{"with \u00df as (select email from customers) select (with \u1e9e as (select 1 email) select email from \u00df)", "?", "?", "?"},
+		{"with é as (select email from customers), e as (select item from orders) select email from é", "?", "?", "?"},
+		{"with été as (select email from customers), e as (select item from orders) select email from été", "customers.email orders.item", "customers.email orders.item", "customers.email orders.item"},
 	} {
 		for st, want := range map[*State]string{maria: c.maria, mysql: c.mysql, folded: c.folded} {
 			s := one(t, a, st, c.text)

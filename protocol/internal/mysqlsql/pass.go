@@ -2,6 +2,7 @@ package mysqlsql
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser/ast"
@@ -165,13 +166,29 @@ type scope struct {
 // outside returns the scope that a subquery in FROM sees without LATERAL.
 func (s *scope) outside() *scope { return &scope{parent: s.parent, with: s.with} }
 
+// cte looks a common table expression up. It is nil if there are several that may
+// be meant: MariaDB takes an outer one before an inner one where WITH stands right
+// within another.
 func (s *scope) cte(name string) (r *rowset, ok bool) {
 	for ; s != nil; s = s.parent {
-		if r, ok = s.with[name]; ok {
-			return r, true
+		for n, one := range s.with {
+			switch {
+			case !mayEqual(n, name):
+			case ok || n != name:
+				return nil, true
+			default:
+				r, ok = one, true
+			}
 		}
 	}
-	return nil, false
+	return r, ok
+}
+
+// mayEqual reports whether a server may take two names for the same: each has its
+// own idea which letters beyond ASCII are.
+func mayEqual(a, b string) bool {
+	x, y := []rune(a), []rune(b)
+	return slices.EqualFunc(x, y, func(c, d rune) bool { return c == d || c >= 0x80 || d >= 0x80 })
 }
 
 // find looks a column up in a list. A name that occurs twice is an error on the

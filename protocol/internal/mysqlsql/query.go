@@ -100,10 +100,10 @@ func (p *pass) with(n *ast.WithClause, s *scope) *scope {
 // cteName returns what a common table expression is found by: MySQL compares its
 // name as those of tables, MariaDB in any case without regard to case.
 func (p *pass) cteName(n ast.CIStr) string {
-	if p.st.MariaDB {
+	if (p.st.MariaDB || p.st.Folded) && certain(n.O) {
 		return n.L
 	}
-	return p.fold(n)
+	return n.O
 }
 
 // recursive returns what a common table expression yields that may name itself:
