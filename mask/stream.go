@@ -2,6 +2,7 @@ package mask
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/sallyport-dev/gateway/mask/detect"
 )
@@ -29,7 +30,8 @@ const (
 // interrupt a value: they stand behind what takes its place. All others do. Text
 // in control strings, such as a window's title, is masked like other text.
 //
-// A private key is one value over many lines.
+// A private key is one value over many lines, whatever stands around each of them: a
+// line number, the sign of a comparison, the name of a file.
 type Stream struct {
 	texts *Texts
 	out   []byte
@@ -40,6 +42,7 @@ type Stream struct {
 	// The value goes on behind what was shown: a private key, or one that is
 	// longer than HoldBack.
 	key, long bool
+	around    int // how much stands around the key in its first line
 
 	terminal terminal
 	controls bool    // there are control sequences in line
@@ -220,9 +223,14 @@ func (s *Stream) show(to int, final bool) {
 			}
 		}
 		s.drop(min(end, to))
-		if f.End == len(text) && final && d.set.isKey(f.Kind) {
+		if final && d.set.isKey(f.Kind) {
 			_, ended := detect.PrivateKey(text[f.Start:])
 			s.key = !ended
+			s.around = f.Start
+			line := bytes.TrimRight(text, "\r\n")
+			if behind := len(line) - bytes.LastIndex(line, []byte("-----")) - 5; behind < 16 {
+				s.around += behind
+			}
 		}
 	}
 	s.copy(to)
@@ -230,19 +238,39 @@ func (s *Stream) show(to int, final bool) {
 
 // rest drops what belongs to the value that goes on.
 func (s *Stream) rest(to int) {
+	if s.key {
+		s.restOfKey(to)
+		return
+	}
 	held := s.line[s.shown:to]
 	n := 0
-	if s.key {
-		var ended bool
-		n, ended = detect.PrivateKeyRest(held)
-		s.key = n == len(held) && !ended
-	} else {
-		for n < len(held) && (detect.InToken(held[n]) || s.kindOf(s.shown+n) != visible) {
-			n++
-		}
-		s.long = n == len(held)
+	for n < len(held) && (detect.InToken(held[n]) || s.kindOf(s.shown+n) != visible) {
+		n++
 	}
+	s.long = n == len(held)
 	s.drop(s.shown + n)
+}
+
+// restOfKey drops what belongs to the private key that goes on.
+func (s *Stream) restOfKey(to int) {
+	text := s.text()
+	from, end := 0, len(text)
+	if s.controls {
+		from, _ = slices.BinarySearch(s.at, s.shown)
+		end, _ = slices.BinarySearch(s.at, to)
+	} else {
+		from, end = s.shown, to
+	}
+	n, ended := detect.PrivateKeyRest(text[from:end])
+	if s.around > 0 && !ended && end > from && end-from <= s.around+len("0\r\n") && text[end-1] == '\n' {
+		n = end - from // an empty line, in what stands around the others
+	}
+	switch s.key = from+n == end && !ended; {
+	case s.key:
+		s.drop(to)
+	case n > 0:
+		s.drop(s.place(from+n-1) + 1)
+	}
 }
 
 func (s *Stream) kindOf(i int) uint8 {

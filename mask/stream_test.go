@@ -68,6 +68,39 @@ func TestStream(t *testing.T) {
 	require.Equal(t, []string{"found", "found"}, rules)
 }
 
+// A private key is hidden whole also where its lines have something around them.
+func TestStreamPrivateKey(t *testing.T) {
+	s := detecting(t, mask.Redact(), "secret.private_key")
+	for around, want := range map[[2]string]string{
+		{"\x1b[31m", "\x1b[m"}:            "\x1b[31m***" + strings.Repeat("\x1b[m\x1b[31m", 5) + "\x1b[m\n",
+		{"", "\x1b[K\r"}:                  "***" + strings.Repeat("\x1b[K", 6) + "\r\n",
+		{"\x1b[32m+\x1b[m", ""}:           "\x1b[32m+\x1b[m***" + strings.Repeat("\x1b[32m\x1b[m", 5) + "\n",
+		{"-", ""}:                         "-***\n",
+		{"> ", ""}:                        "> ***\n",
+		{"    12\t", ""}:                  "    12\t***\n",
+		{"key.pem:12:", ""}:               "key.pem:12:***\n",
+		{"// ", ""}:                       "// ***\n",
+		{`"`, `\n" +`}:                    "\"***\\n\" +\n",
+		{"", " \\"}:                       "*** \\\n",
+		{"", "$"}:                         "***$\n",
+		{"app-1  | ", ""}:                 "app-1  | ***\n",
+		{"2026-01-02T03:04:05Z ", "<br>"}: "2026-01-02T03:04:05Z ***<br>\n",
+	} {
+		in := ""
+		for line := range strings.SplitSeq(privateKey, "\n") {
+			in += around[0] + line + around[1] + "\n"
+		}
+		require.Equal(t, want, stream(s, in), "%q", around)
+		require.Equal(t, want, stream(s, strings.Split(in, "")...), "%q", around)
+		cut, _, _ := strings.Cut(in, "-----END")
+		require.NotContains(t, stream(s, cut), "VTLw", "%q", around)
+		require.NotContains(t, string(s.Texts(nil).Mask(nil, []byte(in), detect.Field{})), "VTLw", "%q", around)
+	}
+	for _, end := range []string{" ", `\n`, `\r\n`, `\\n`, "%0A", `\u000a`, "&#10;"} { // in one line
+		require.Equal(t, "x ***.\n", stream(s, "x "+strings.ReplaceAll(privateKey, "\n", end)+".\n"), "%q", end)
+	}
+}
+
 // What a person waits for is shown; of a value whose beginning was shown, the
 // rest is not.
 func TestStreamFlush(t *testing.T) {

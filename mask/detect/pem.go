@@ -34,13 +34,21 @@ func PrivateKey(b []byte) (n int, ended bool) {
 	if n = pemHead(b); n == 0 {
 		return 0, false
 	}
+	if _, ended := pemLast(b[n:]); !ended {
+		n += pemBehind(b[n:])
+	}
 	rest, ended := PrivateKeyRest(b[n:])
 	return n + rest, ended
 }
 
 // PrivateKeyRest is PrivateKey for what follows the first line, or any other of
-// a key.
+// a key. Whatever stands before a last line that is there is part of the key: each
+// line may have something before and behind it, as in a listing with numbers, a
+// comparison, a log or the source of a program.
 func PrivateKeyRest(b []byte) (n int, ended bool) {
+	if n, ended = pemLast(b); ended {
+		return n, true
+	}
 	for n < len(b) {
 		m := pemSpace(b[n:])
 		m += pemLine(b[n+m:])
@@ -49,15 +57,22 @@ func PrivateKeyRest(b []byte) (n int, ended bool) {
 		}
 		n += m
 	}
-	if !bytes.HasPrefix(b[n:], pemEnd) {
-		return n, false
+	return n, false
+}
+
+// pemLast returns where the last line of a key ends in b, if that is there. One of
+// which only the beginning is there ends with b.
+func pemLast(b []byte) (end int, ok bool) {
+	const longest, line = 64 << 10, 80
+	at := bytes.Index(b[:min(len(b), longest)], pemEnd)
+	if at < 0 {
+		return 0, false
 	}
-	const longest = 80
-	at := n + len(pemEnd)
-	if dashes := bytes.Index(b[at:min(len(b), at+longest)], []byte("-----")); dashes >= 0 {
+	at += len(pemEnd)
+	if dashes := bytes.Index(b[at:min(len(b), at+line)], []byte("-----")); dashes >= 0 {
 		return at + dashes + 5, true
 	}
-	return len(b), false
+	return len(b), true
 }
 
 // pemSpace returns how much space begins b: line ends are also written as \n.
@@ -83,18 +98,49 @@ func pemLine(b []byte) int {
 	for n < len(b) && inAlphabet(inBase64, b[n]) {
 		n++
 	}
-	if n == len(b) || n >= 16 || n > 0 && (b[n] == '\n' || b[n] == '\r' || b[n] == '\\' || bytes.HasPrefix(b[n:], pemEnd)) {
-		return n
+	if n == len(b) || n >= 16 || n > 0 && (b[n] == '\n' || b[n] == '\r' || b[n] == '\\') {
+		return n + pemBehind(b[n:])
+	}
+	line := b
+	if end := bytes.IndexByte(b, '\n'); end >= 0 {
+		line = b[:end]
 	}
 	for _, name := range []string{"Proc-Type: ", "DEK-Info: ", "Comment: ", "Version: "} {
-		if bytes.HasPrefix(b, []byte(name)) {
-			if end := bytes.IndexAny(b, "\n\\"); end >= 0 {
-				return end
+		if at := bytes.Index(line, []byte(name)); at >= 0 {
+			if end := bytes.IndexByte(line[at:], '\\'); end >= 0 {
+				return at + end + pemBehind(b[at+end:])
 			}
-			return len(b)
+			return len(line)
 		}
 	}
+	if pemInside(line) {
+		return len(line)
+	}
 	return 0
+}
+
+// pemBehind returns how much of b stands between what a line says of a key and its
+// end: `\n" +`.
+func pemBehind(b []byte) int {
+	const most = 8
+	return max(0, bytes.IndexByte(b[:min(len(b), most)], '\n'))
+}
+
+// pemInside reports whether a line of a key is inside of a line: a long word of
+// base64, or a short one that cannot be another.
+func pemInside(line []byte) bool {
+	const long, short = 32, 8
+	for i := 0; i < len(line); i++ {
+		start := i
+		for i < len(line) && inAlphabet(inBase64, line[i]) {
+			i++
+		}
+		w := line[start:i]
+		if len(w) >= long || len(w) >= short && (w[len(w)-1] == '=' || kindsOf(w)&(digit|upper|lower) == digit|upper|lower) {
+			return true
+		}
+	}
+	return false
 }
 
 // pem looks for a private key at i.
