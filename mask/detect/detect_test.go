@@ -113,6 +113,12 @@ func TestFind(t *testing.T) {
 		"ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx":                                          "",
 		"aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY":                  "secret.aws=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 		"Authorization: Basic YWRhOnMzY3IzdA==":                                             "secret.authorization=YWRhOnMzY3IzdA==",
+		"Authorization: Token 9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b":                     "secret.password=9944b09199c62bcf9418ad846dd0e4bbdfc6ee4b",
+		`{"Authorization":"ApiKey bm90LXJlYWwta2V5LTEyMzQ1Njc4OTA="}`:                       "secret.password=bm90LXJlYWwta2V5LTEyMzQ1Njc4OTA=",
+		"Authorization: required for all of them in version2":                               "",
+		"?sv=2022-11-02&sig=aB3%2FcdEfGh12IjKlMnOpQr%2BStUvWxYz0123456789AbC%3D&se=2024":    "secret.password=aB3%2FcdEfGh12IjKlMnOpQr%2BStUvWxYz0123456789AbC%3D",
+		"?key=some%20title%20of%202024%20in%20text":                                         "",
+		"api.telegram.org/bot110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw9/getMe":           "secret.token=110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw9",
 		"eyJhbGciOiJub25lIn0.eyJhIjoxfQ. next":                                              "secret.jwt=eyJhbGciOiJub25lIn0.eyJhIjoxfQ.",
 		"eyJmb28iOiJiYXIifQ.eyJhIjoxfQ.c2ln":                                                "",
 		"-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----":                        "",
@@ -137,6 +143,32 @@ func TestFind(t *testing.T) {
 }
 
 // A field's name says what bare digits are.
+// The forms of tokens are found whole, and none of its beginning alone.
+func TestTokens(t *testing.T) {
+	d := detector(t, detect.Config{Kinds: []string{"*"}})
+	m := maker{rand.New(rand.NewPCG(1, 2))}
+	for _, token := range []string{
+		"ATATT3xFfGF0" + m.of(urls, 180) + "a=" + m.of(hexes, 8), "sntrys_eyJpYXQiO" + m.of(alnums, 80) + "=_" + m.of(alnums, 43), "oy2" + m.of(lowers+digits, 43),
+		"ABSK" + m.of(alnums, 110) + "=", "bedrock-api-key-" + m.of(alnums, 300), "glrtr-" + m.of(alnums, 20), "GR1348941" + m.of(alnums, 20), "rk_prod_" + m.of(alnums, 24),
+		"hooks.slack.com/workflows/T" + m.of(uppers, 8) + "/A" + m.of(uppers, 10) + "/" + m.of(digits, 18) + "/" + m.of(alnums, 24),
+		"discord.com/api/webhooks/" + m.of(digits, 18) + "/" + m.of(alnums, 68), "b3BlbnNzaC1rZXktdjE" + m.of(alnums, 200), "EAAM" + m.of(alnums, 150),
+		"A3-" + m.of(uppers, 6) + "-" + m.of(uppers, 11) + "-" + m.of(uppers, 5) + "-" + m.of(uppers, 5) + "-" + m.of(uppers, 5), "ops_eyJ" + m.of(alnums, 250),
+		"CCIPAT_" + m.of(alnums, 22) + "_" + m.of(hexes, 40), "HRKU-AA" + m.of(alnums, 58), "dp.pt." + m.of(alnums, 43), "dp.st.dev." + m.of(alnums, 40), "fm2_" + m.of(alnums+"+/", 500),
+		"lin_oauth_" + m.of(hexes, 64), "lsv2_pt_" + m.of(hexes, 32) + "_" + m.of(hexes, 10), "pat" + m.of(alnums, 14) + "." + m.of(hexes, 64),
+		"pat." + m.of(alnums, 22) + "." + m.of(hexes, 24) + "." + m.of(alnums, 20), "pplx-" + m.of(alnums, 48), "rdme_" + m.of(lowers+digits, 70), "sb_secret_" + m.of(alnums, 31),
+		"sdk-01234567-89ab-4def-8123-456789abcdef", "sgp_" + m.of(hexes, 16) + "_" + m.of(hexes, 40), "sha256~" + m.of(alnums, 43), "sk.eyJ" + m.of(alnums, 60) + "." + m.of(alnums, 22),
+		"sl.u." + m.of(alnums, 140), "squ_" + m.of(hexes, 40), "v1.0-" + m.of(hexes, 24) + "-" + m.of(hexes, 146), "xkeysib-" + m.of(hexes, 64) + "-" + m.of(alnums, 16),
+		"vercel_blob_rw_" + m.of(alnums, 16) + "_" + m.of(alnums, 30), m.of(alnums, 14) + ".atlasv1." + m.of(alnums, 67),
+	} {
+		_, hidden, _ := strings.Cut(found(d, "use "+token+", please", detect.Field{}), "=")
+		if _, secret, ok := strings.Cut(token, ".atlasv1."); ok { // what stands before it is a name
+			token = "atlasv1." + secret
+		}
+		require.Equal(t, token, hidden)
+	}
+	require.Empty(t, found(d, "pat pat. sat. sl. rnd_ sdk-for-everything-that-has-its-36-letters re_x API-KEY v1.0-beta", detect.Field{}))
+}
+
 func TestField(t *testing.T) {
 	d := detector(t, detect.Config{})
 	for field, want := range map[string]string{"": "", "ssn": "id.us.ssn", "customer.socialSecurityNumber": "id.us.ssn", "PHONE_NO": "phone", "work_phone": "phone",

@@ -132,7 +132,35 @@ func (s *scan) keyValue(i int) int {
 		spaced = true
 		at++
 	}
+	if bytes.HasSuffix(key, []byte("authorization")) {
+		if next := s.authorization(at, level); next > 0 {
+			return next
+		}
+	}
 	return s.value(at, i+1, level, sign == '=' && !spaced)
+}
+
+// authorization looks at "Token ..." at i, the value of a header: credentials behind
+// the name of a scheme that scheme does not know. It returns where they end, or 0.
+func (s *scan) authorization(i, level int) int {
+	if s.at(i) == '\\' {
+		i++
+	}
+	if s.at(i) == '"' {
+		i++
+	}
+	end := i
+	for end-i < 16 && isLetter(s.at(end)) {
+		end++
+	}
+	switch {
+	case end == i, s.at(end) != ' ', bytes.EqualFold(s.text[i:end], []byte("bearer")), bytes.EqualFold(s.text[i:end], []byte("basic")):
+		return 0
+	}
+	if next := s.value(end+1, end, level, true); next > end {
+		return next
+	}
+	return 0
 }
 
 // flag looks at "--password ..." whose name begins at i, and returns where to go
@@ -255,12 +283,12 @@ func secretLike(v []byte, weak, tight bool) bool {
 		return false
 	}
 	slash, others, names, letters := false, false, 0, 0
-	for _, c := range v {
+	for i, c := range v {
 		switch {
 		case isLetter(c):
 			letters++
 			continue
-		case isDigit(c), c == '+', c == '=', c == '~':
+		case isDigit(c), c == '+', c == '=', c == '~', c == '%' && escaped(v[i:]):
 			letters = -len(v) // no name
 			continue
 		case c == '/':
@@ -279,6 +307,19 @@ func secretLike(v []byte, weak, tight bool) bool {
 		names++
 	}
 	return !(slash && others) && names < 2 // a path, or words
+}
+
+// escaped reports whether v begins with a sign of base64 as it is in a URL: %2B, %2F
+// or %3D.
+func escaped(v []byte) bool {
+	if len(v) < 3 {
+		return false
+	}
+	switch string([]byte{v[1], v[2] &^ 0x20}) {
+	case "2B", "2F", "3D":
+		return true
+	}
+	return false
 }
 
 func ends(c byte) bool {

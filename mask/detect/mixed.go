@@ -40,6 +40,11 @@ func (s *scan) mixed(i, j int, bits uint8) int {
 	if n > 64 {
 		return j
 	}
+	if s.at(j) == ':' && n >= 11 && n <= 13 && string(w[:3]) == "bot" && allDigits(w[3:]) && s.d.on[secretToken] { // api.telegram.org/bot...
+		if end := s.telegram(i+3, j); end > 0 {
+			return end
+		}
+	}
 	// What stands in a longer name, such as a path's or a package's, is nobody's
 	// number.
 	joined := (s.at(i-1) == '-' || s.at(i-1) == '_' || s.at(i-1) == '/' || s.at(i-1) == '.' || s.at(i-1) == '\\') && i > 1 && isAlnum(s.at(i-2)) ||
