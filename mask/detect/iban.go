@@ -37,6 +37,13 @@ func (s *scan) iban(i int) int {
 			n++
 		case (c == ' ' || c == '-' || c == '.') && n > 0 && n%4 == 0 && (sep == 0 && n == 4 || sep == c) && s.text[at-1] != c:
 			sep = c
+		case class[c] == high:
+			c, width := s.joint(at)
+			if width == 0 || n == 0 || n%4 != 0 || sep != c && (sep != 0 || n != 4) || !isAlnum(s.text[at-1]) {
+				return 0
+			}
+			sep = c
+			at += width - 1
 		default:
 			return 0
 		}

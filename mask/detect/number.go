@@ -39,10 +39,12 @@ func (s *scan) number(i, j int) int {
 		r.start[r.n], r.end[r.n] = start, at
 		r.n++
 		r.off[r.n] = total
-		if r.n == maxGroups || at+1 >= len(text) || !isDigit(text[at+1]) || !joins(text[at]) {
+		sep, width := s.joint(at)
+		if r.n == maxGroups || width == 0 || !isDigit(s.at(at+width)) {
 			break
 		}
-		r.sep[r.n] = text[at]
+		r.sep[r.n] = sep
+		at += width - 1
 	}
 	end := r.end[r.n-1]
 	switch s.at(i - 1) {
@@ -110,8 +112,27 @@ func (r *run) fours(a, b int) bool {
 // four reports whether the group k is there and has four digits.
 func (r *run) four(k int) bool { return k >= 0 && k < r.n && r.end[k]-r.start[k] == 4 }
 
-// joins reports whether c may stand between the groups of a number.
-func joins(c byte) bool { return c == ' ' || c == '-' || c == '.' || c == '/' }
+// joint returns what may stand between the groups of a number at i, and how wide it
+// is; 0 if it is something else. The spaces and dashes of typesetting, as in what was
+// copied from a page, are a space and a dash.
+func (s *scan) joint(i int) (sep byte, width int) {
+	switch c := s.at(i); c {
+	case ' ', '-', '.', '/':
+		return c, 1
+	case 0xc2:
+		if s.at(i+1) == 0xa0 {
+			return ' ', 2
+		}
+	case 0xe2:
+		switch b, c := s.at(i+1), s.at(i+2); {
+		case b == 0x80 && (c >= 0x80 && c <= 0x8a || c == 0xaf): // U+2000 to U+200A, U+202F
+			return ' ', 3
+		case b == 0x80 && c >= 0x90 && c <= 0x95, b == 0x88 && c == 0x92: // U+2010 to U+2015, U+2212
+			return '-', 3
+		}
+	}
+	return 0, 0
+}
 
 // groups looks at the groups a to b-1 as one value, and reports whether it is one.
 func (s *scan) groups(r *run, a, b int) bool {

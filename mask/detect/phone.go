@@ -124,6 +124,12 @@ func (s *scan) phone(i int) int {
 		case (c == ' ' || c == '-' || c == '.' || c == '/') && at+1 < len(text) && (isDigit(text[at+1]) || text[at+1] == '('):
 		case c == ' ' && (s.at(at+1) == '-' || s.at(at+1) == '/') && s.at(at+2) == ' ' && isDigit(s.at(at+3)):
 			at += 2
+		case class[c] == high:
+			_, width := s.joint(at)
+			if next := s.at(at + width); width == 0 || !isDigit(next) && next != '(' {
+				goto done
+			}
+			at += width - 1
 		default:
 			goto done
 		}
