@@ -234,8 +234,9 @@ func (s *scan) custom(c *custom) {
 	}
 }
 
-// resolve sorts what was found and leaves one of those that overlap: the one
-// with the higher score, of equals the longer one.
+// resolve sorts what was found and leaves no overlaps, and nothing out: of what is in
+// one another the longer stays, of equals the one with the higher score, and of others
+// that one takes the part that both have.
 func (s *scan) resolve() {
 	f := s.out[s.first:]
 	for i := 1; i < len(f); i++ { // nearly sorted already
@@ -245,19 +246,24 @@ func (s *scan) resolve() {
 	}
 	n := 0
 	for _, x := range f {
-		keep := true
-		for n > 0 && f[n-1].End > x.Start {
-			o := f[n-1]
-			if o.Score > x.Score || o.Score == x.Score && o.End-o.Start >= x.End-x.Start {
-				keep = false
-				break
+		if n > 1 { // the last one's beginning may be taken
+			x.Start = max(x.Start, f[n-2].End)
+		}
+		if n > 0 && f[n-1].End > x.Start {
+			switch o := &f[n-1]; {
+			case o.Start == x.Start && (o.End < x.End || o.End == x.End && o.Score < x.Score):
+				*o = x
+				continue
+			case x.End <= o.End:
+				continue
+			case x.Score > o.Score:
+				o.End = x.Start
+			default:
+				x.Start = o.End
 			}
-			n--
 		}
-		if keep {
-			f[n] = x
-			n++
-		}
+		f[n] = x
+		n++
 	}
 	s.out = s.out[:s.first+n]
 }

@@ -134,7 +134,7 @@ func TestFind(t *testing.T) {
 		"200-300-4000 mm":                                                                   "",
 		"+33.1.23.45.67.89 or 1-800-555-0199":                                               "phone=+33.1.23.45.67.89 phone=1-800-555-0199",
 		"::ffff:10.0.0.1 fe80::1%eth0 10.0.0.0/8":                                           "net.ip=::ffff:10.0.0.1 net.ip=fe80::1 net.ip=10.0.0.0",
-		"4111\u00a01111\u00a01111\u00a01111, 3782\u2011822463\u201110005 4111\u00a0x":        "card=4111\u00a01111\u00a01111\u00a01111 card=3782\u2011822463\u201110005",
+		"4111\u00a01111\u00a01111\u00a01111, 3782\u2011822463\u201110005 4111\u00a0x":       "card=4111\u00a01111\u00a01111\u00a01111 card=3782\u2011822463\u201110005",
 		"+33\u202f6\u202f12\u202f34\u202f56\u202f78, +1\u00a0(415)\u00a0555\u20112671":      "phone=+33\u202f6\u202f12\u202f34\u202f56\u202f78 phone=+1\u00a0(415)\u00a0555\u20112671",
 		"536\u201390\u20134399; DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000":       "id.us.ssn=536\u201390\u20134399 iban=DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000",
 		"4111.1111.1111.1111":                                                               "card=4111.1111.1111.1111",
@@ -222,6 +222,23 @@ func TestCustom(t *testing.T) {
 		require.Equal(t, want, found(d, text, detect.Field{}), "%q", text)
 	}
 	require.Equal(t, "badge=12345", found(d, "12345", d.Field("badgeNo")))
+}
+
+// Of what overlaps nothing is left out, whichever is surer.
+func TestOverlaps(t *testing.T) {
+	d := detector(t, detect.Config{Custom: []detect.Custom{
+		{Kind: "staff", Pattern: `EMP-\d{6}`}, {Kind: "room", Pattern: `\d{6}-[A-Z]+`}, {Kind: "floor", Pattern: `[A-Z]+-F\d`},
+		{Kind: "wing", Pattern: `56-EAST-F\d+ \w+`},
+	}})
+	for text, want := range map[string]string{
+		"password=hunter-EMP-123456-x":        "secret.password=hunter-EMP-123456-x",
+		"at EMP-123456-EAST":                  "staff=EMP-123456 room=-EAST",
+		"at EMP-123456-EAST-F2":               "staff=EMP-123456 room=-EAST floor=-F2",
+		"EMP-123456 ada@example.com, EAST-F2": "staff=EMP-123456 email=ada@example.com floor=EAST-F2",
+		"at EMP-123456-EAST-F21 west":         "staff=EMP-123456 wing=-EAST-F21 west",
+	} {
+		require.Equal(t, want, found(d, text, detect.Field{}), "%q", text)
+	}
 }
 
 func TestFindDoesNotAllocate(t *testing.T) {
