@@ -208,11 +208,15 @@ func checkOptions(t Target, s protocol.Server) error {
 // sessions too: each open session is asked about again and ends if its login or
 // the session is no longer allowed, or its target is gone or another than it
 // was. What waits for an approval has to be asked for again. Listeners and
-// limits stay as they were. After an error nothing has changed.
+// limits stay as they were, and so do journals: another one is an error. After an
+// error nothing has changed.
 func (g *Gateway) Reload(ctx context.Context, c Config) error {
 	c.Listeners = g.listeners
 	chain, targets, err := g.build(c)
 	if err != nil {
+		return err
+	}
+	if err := g.live.MayReplace(chain); err != nil {
 		return err
 	}
 	g.mu.Lock()
@@ -404,10 +408,9 @@ func removeStale(addr string) {
 		return
 	}
 	conn, err := net.Dial("unix", addr)
-	switch {
-	case err == nil:
+	if err == nil {
 		_ = conn.Close()
-	case errors.Is(err, syscall.ECONNREFUSED):
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
 		_ = os.Remove(addr)
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway"
+	"github.com/sallyport-dev/gateway/audit"
 	"github.com/sallyport-dev/gateway/examples/customconnector/line"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -262,6 +263,32 @@ func TestReload(t *testing.T) {
 	require.NoError(t, gw.Reload(t.Context(), c))
 	require.Equal(t, "", p.hear())
 	require.Equal(t, `ERR there is no target "shop" for you here`, dial(t, addr).say("LOGIN shop ada open"))
+}
+
+// What has begun would be in neither of two journals as a whole: the statement of a
+// read that was under way was in none.
+func TestReloadKeepsTheJournal(t *testing.T) {
+	dir := t.TempDir()
+	recordIn := func(name string) middleware.Step {
+		j, err := audit.Open(filepath.Join(dir, name), audit.Options{MinFree: 1})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = j.Close() })
+		return middleware.Record(j)
+	}
+	c := config(shop(t), &protocoltest.Recorder{})
+	first := recordIn("first")
+	c.Steps = []middleware.Step{door(nil), first}
+	gw, addr := start(t, c)
+	p := login(t, addr)
+	next := c
+	next.Steps = []middleware.Step{door(nil), recordIn("second")}
+	require.ErrorContains(t, gw.Reload(t.Context(), next), "step record: "+filepath.Join(dir, "first")+" is the journal")
+	require.Equal(t, "COLS login", p.say("GET x"), "nothing has changed")
+	p.hear()
+	p.hear()
+	next.Steps = []middleware.Step{door(nil), first}
+	require.NoError(t, gw.Reload(t.Context(), next))
+	require.Equal(t, "COLS login", p.say("GET x"))
 }
 
 func TestShutdown(t *testing.T) {

@@ -80,6 +80,19 @@ func NewChain(steps ...Step) (*Chain, error) {
 	return c, nil
 }
 
+// continues returns an error if c does not record in the journals that before records
+// in.
+func (c *Chain) continues(before *Chain) error {
+	for _, s := range before.steps {
+		if s.Role == RoleRecords && s.journal != "" && !slices.ContainsFunc(c.steps, func(n Step) bool {
+			return n.Role == RoleRecords && n.journal != "" && sameDir(n.journal, s.journal)
+		}) {
+			return fmt.Errorf("step %s: %s is the journal of what has begun: another one needs a restart", s.Name, s.journal)
+		}
+	}
+	return nil
+}
+
 // risks refuses a step that looks at the risk where the first that adds to it stands
 // behind: it would always find none.
 func risks(steps []Step) error {

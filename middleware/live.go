@@ -45,6 +45,15 @@ func (l *Live[T]) Replace(c *Chain, with T) *Version[T] {
 	return l.current.Swap(v)
 }
 
+// MayReplace returns an error if c cannot take the place of the current chain while
+// sessions are open: it has to record in the same journals, since what has begun
+// would be in none of them as a whole.
+func (l *Live[T]) MayReplace(c *Chain) error {
+	now := l.Use()
+	defer now.Done()
+	return c.continues(now.Chain)
+}
+
 // Use returns the current version. The caller has to be Done with it.
 func (l *Live[T]) Use() *Version[T] {
 	for {
