@@ -176,8 +176,8 @@ func (c *Chain) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.
 	case id == nil:
 		err = &protocol.DeniedError{Step: "authenticate", Reason: "the login was not accepted",
 			Hint: "check that the token or password is meant for this gateway and has not expired"}
-	case id.Issuer == "" || id.Subject == "":
-		id, err = nil, errors.New("an identity without issuer or subject")
+	case !known(id):
+		id, err = nil, errors.New("an identity without issuer or subject, or that acts for one, or for too many")
 	case !id.Expires.IsZero() && !time.Now().Before(id.Expires):
 		id, err = nil, &protocol.DeniedError{Step: "authenticate", Reason: "the login has expired", Hint: "get a new token"}
 	}
@@ -186,6 +186,21 @@ func (c *Chain) Authenticate(ctx context.Context, l *protocol.Login) (*protocol.
 		return nil, err
 	}
 	return id, nil
+}
+
+// maxBehalf bounds how many act for one another. It is what approvals take, and ends
+// those that go round in a circle.
+const maxBehalf = 8
+
+// known reports whether id and all that it acts for can be told from others.
+func known(id *protocol.Identity) bool {
+	depth := 0
+	for ; id != nil; id = id.OnBehalfOf {
+		if depth++; id.Issuer == "" || id.Subject == "" || depth > maxBehalf {
+			return false
+		}
+	}
+	return true
 }
 
 // vouches reports whether a step would still let in whom it let in as id.

@@ -412,6 +412,8 @@ func TestAuthenticate(t *testing.T) {
 	}
 	ada := &protocol.Identity{Issuer: "i", Subject: "ada"}
 	bob := &protocol.Identity{Issuer: "i", Subject: "bob"}
+	circle := &protocol.Identity{Issuer: "i", Subject: "agent"}
+	circle.OnBehalfOf = circle
 	for name, c := range map[string]struct {
 		steps  []middleware.Step
 		id     *protocol.Identity
@@ -425,6 +427,8 @@ func TestAuthenticate(t *testing.T) {
 		"identity and error": {[]middleware.Step{knows(ada, errors.New("x"))}, nil, protocol.FixedReason},
 		"without subject":    {[]middleware.Step{knows(&protocol.Identity{Issuer: "i"}, nil)}, nil, protocol.FixedReason},
 		"without issuer":     {[]middleware.Step{knows(&protocol.Identity{Subject: "s"}, nil)}, nil, protocol.FixedReason},
+		"acts for nobody":    {[]middleware.Step{knows(&protocol.Identity{Issuer: "i", Subject: "s", OnBehalfOf: &protocol.Identity{Subject: "ada"}}, nil)}, nil, protocol.FixedReason},
+		"acts for itself":    {[]middleware.Step{knows(circle, nil)}, nil, protocol.FixedReason},
 		"expired":            {[]middleware.Step{knows(&protocol.Identity{Issuer: "i", Subject: "s", Expires: time.Now().Add(-time.Second)}, nil)}, nil, "the login has expired"},
 	} {
 		t.Run(name, func(t *testing.T) {
