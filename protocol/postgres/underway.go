@@ -199,11 +199,12 @@ func (bk *back) reads(e *entry) bool {
 	return bk.c.status == 'I' || e.run == nil || e.run.stmt == nil || e.run.stmt.Effect.Has(pgsql.TxEnd)
 }
 
-// proveNotice is prove for a notice of what runs.
+// proveNotice is prove for a notice of what runs, which is part of its result.
 func (bk *back) proveNotice() error {
 	bk.c.mu.Lock()
 	defer bk.c.mu.Unlock()
 	if e := bk.head(); e != nil {
+		bk.touch(e.run)
 		return bk.prove(e, msgNoticeResponse)
 	}
 	return nil
