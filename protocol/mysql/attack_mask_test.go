@@ -214,6 +214,7 @@ var attacks = []string{
 	"WITH customers AS (SELECT CONCAT(email) AS email FROM customers), v AS (WITH customers AS (SELECT 'z' AS email) SELECT email FROM customers) SELECT * FROM v",
 	"WITH RECURSIVE v AS (WITH w AS (SELECT 'z' AS a) SELECT a FROM w), w AS (SELECT CONCAT(email) AS a FROM customers) SELECT * FROM v",
 	"WITH ẞ AS (SELECT CONCAT(email) AS a FROM customers) SELECT (WITH ß AS (SELECT 'z' AS a) SELECT MAX(a) FROM ẞ) AS r",
+	"HANDLER customers OPEN ẞ; HANDLER eight OPEN ß; HANDLER ẞ READ NEXT",
 	"SELECT name FROM customers c WHERE EXISTS (SELECT 1 AS email FROM dual WHERE CAST(email AS SIGNED) = 0); SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a, (SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0) FROM customers; SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a JOIN ((SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0)) FROM customers; SHOW WARNINGS",
@@ -229,6 +230,7 @@ var attackSQL = []string{
 	"CREATE FUNCTION mail_out(OUT m VARCHAR(80), i INT) RETURNS INT READS SQL DATA BEGIN SELECT email INTO m FROM customers WHERE id = i; RETURN 1; END",
 	"CREATE VIEW shown_settings AS SELECT * FROM information_schema.SESSION_VARIABLES",
 	"CREATE TABLE customers_isam (id INT, email VARCHAR(80)) ENGINE=MyISAM",
+	"CREATE TABLE eight (a VARCHAR(80), b VARCHAR(80), c VARCHAR(80), d VARCHAR(80), e VARCHAR(80), f VARCHAR(80), g VARCHAR(80), h VARCHAR(80))",
 }
 
 // secrets are what must not be seen, also in other forms.

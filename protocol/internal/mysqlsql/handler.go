@@ -18,13 +18,19 @@ func (p *pass) handlerForm(r *reading) Statement {
 	switch {
 	case r.accept("OPEN"):
 		r.accept("AS")
-		if as, ok := r.token(0).name(); ok {
-			alias = strings.ToLower(as)
+		as, ok := r.token(0).name()
+		if !ok {
+			as = name
+		} else {
 			r.i++
 		}
+		alias = strings.ToLower(as)
 		p.control()
 		it := p.table(tableName(schema, name), protocol.Read)
 		it.name, it.schema = alias, ""
+		if !certain(as) { // which it is the same as is the server's idea
+			it = &item{name: alias, rowset: rowset{open: true}}
+		}
 		p.effects.handlers[alias] = it
 	case r.accept("CLOSE"):
 		p.control()
@@ -37,7 +43,7 @@ func (p *pass) handlerForm(r *reading) Statement {
 		if p.st.Memory != nil && !p.st.Memory.lost {
 			it = p.st.Memory.handlers[alias]
 		}
-		if it == nil || schema != "" {
+		if it == nil || schema != "" || !certain(name) {
 			p.notKnown("what handler " + name + " reads is not known")
 			it = &item{name: alias, rowset: rowset{open: true}}
 		}
