@@ -215,6 +215,10 @@ var attacks = []string{
 	"WITH RECURSIVE v AS (WITH w AS (SELECT 'z' AS a) SELECT a FROM w), w AS (SELECT CONCAT(email) AS a FROM customers) SELECT * FROM v",
 	"WITH ẞ AS (SELECT CONCAT(email) AS a FROM customers) SELECT (WITH ß AS (SELECT 'z' AS a) SELECT MAX(a) FROM ẞ) AS r",
 	"HANDLER customers OPEN ẞ; HANDLER eight OPEN ß; HANDLER ẞ READ NEXT",
+	"INSERT INTO orders (id, item) SELECT id, name AS email FROM customers ON DUPLICATE KEY UPDATE item = email; SELECT item FROM orders",
+	"INSERT INTO orders (id, item) SELECT 1, 'x' AS ssn FROM customers ON DUPLICATE KEY UPDATE item = ssn; SELECT item FROM orders",
+	"INSERT INTO orders (id, item) SELECT id, 'z' AS q FROM (SELECT id, CONCAT(email) AS q FROM customers) w ON DUPLICATE KEY UPDATE item = q; SELECT item FROM orders",
+	"INSERT INTO orders (id, item) TABLE customers ON DUPLICATE KEY UPDATE item = email; SELECT item FROM orders",
 	"SELECT name FROM customers c WHERE EXISTS (SELECT 1 AS email FROM dual WHERE CAST(email AS SIGNED) = 0); SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a, (SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0) FROM customers; SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a JOIN ((SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0)) FROM customers; SHOW WARNINGS",
@@ -463,6 +467,7 @@ func TestWhatIsNotMaskedIsShown(t *testing.T) {
 		{"UPDATE customers SET email = 'other@example.net' WHERE id = 9", ""},
 		{"SELECT id, email FROM customers WHERE id = 9", "9|***|\n"},
 		{"DELETE FROM customers WHERE email = 'other@example.net'", ""},
+		{"INSERT INTO orders (id, item) SELECT c.id, 'tea' FROM customers c WHERE c.id = 1 ON DUPLICATE KEY UPDATE item = IF(c.name = 'Ada', item, NULL)", ""},
 		{"SELECT COUNT(*) FROM customers", "3|\n"},
 		{"SELECT email FROM customers_isam", ""},
 	} {

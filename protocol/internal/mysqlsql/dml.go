@@ -93,10 +93,11 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 	if n.Select != nil {
 		p.access |= protocol.Read
 		p.keep(func() *rowset {
-			r := p.query(n.Select, p.base)
-			in.items = append(in.items, &item{rowset: *r})
-			return r
+			return p.query(n.Select, p.base)
 		})
+		if len(n.OnDuplicate) > 0 {
+			in.items = append(in.items, p.selected(n.Select)...)
+		}
 	}
 	if n.IsReplace || n.IgnoreErr || len(n.OnDuplicate) > 0 {
 		p.tellConflict(it, names, len(n.Lists) == 1, n)
@@ -109,6 +110,18 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 		names = nil
 	}
 	p.written(it, names)
+}
+
+// selected returns what ON DUPLICATE KEY UPDATE sees of a query: the tables that it
+// reads, not what it calls the columns of its result.
+func (p *pass) selected(n ast.ResultSetNode) []*item {
+	sel, ok := n.(*ast.SelectStmt)
+	if !ok || sel.From == nil { // of UNION none
+		return nil
+	}
+	s := &scope{parent: p.with(sel.With, p.base)}
+	p.from(sel.From.TableRefs, s)
+	return s.items
 }
 
 // target returns the one table that a statement is about, and puts it into s.
