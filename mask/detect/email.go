@@ -37,8 +37,20 @@ func (s *scan) email(i, width int) {
 	for start < i && class[text[start]]&(alnum|high) == 0 && text[start] != '_' {
 		start++
 	}
-	if start == i || text[i-1] == '.' || bytes.Contains(text[start:i], []byte("..")) || text[i-1] == '\'' {
+	if start == i || text[i-1] == '\'' {
 		return
+	}
+	if s.at(start-1) == '=' && domainName(text[start:i]) { // bounces+ada=example.com@x.org
+		for k, plus := start-1, false; k > 0 && i-k < 64; k-- {
+			c := text[k-1]
+			plus = plus || c == '+'
+			if class[c]&alnum == 0 && c != '.' && c != '_' && c != '-' && c != '+' && c != '=' {
+				break
+			}
+			if plus && class[c]&alnum != 0 {
+				start = k - 1
+			}
+		}
 	}
 	switch s.at(start - 1) {
 	case '/':
@@ -82,7 +94,7 @@ func (s *scan) email(i, width int) {
 	if !domainName(domain) {
 		return
 	}
-	if s.at(end) == ':' && (s.at(end+1) == '/' || s.at(end+1) == '~' || scpPath(text[end+1:])) || s.at(end) == '@' {
+	if s.at(end) == ':' && (s.at(end+1) == '/' || s.at(end+1) == '~' || scpPath(text[end+1:])) {
 		return // where ssh and git copy to
 	}
 	s.add(email, start, end, 95, 0)

@@ -197,12 +197,18 @@ func (s *scan) value(i, next, level int, tight bool) int {
 	if quote == '"' || quote == '\'' || quote == '`' {
 		start++
 		end = start
-		for end < len(text) && text[end] != quote && text[end] != '\n' && end-start < maxPassword {
-			if text[end] == '\\' && !escaped && end+1 < len(text) {
+		for end < len(text) && text[end] != '\n' && end-start < maxPassword {
+			switch {
+			case text[end] == '\\' && !escaped && end+1 < len(text):
 				end++
+			case text[end] == quote && quote == '\'' && end > start && s.at(end+1) == quote: // of SQL
+				end++
+			case text[end] == quote:
+				goto closed
 			}
 			end++
 		}
+	closed:
 		end = min(end, len(text))
 		if escaped && end > start && text[end-1] == '\\' {
 			end--
