@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sallyport-dev/gateway/mask/detect"
 )
 
 // A field is one field pattern of the rule with that index.
@@ -65,9 +67,9 @@ type Documents struct {
 	funcs  map[funcKey]Func
 
 	doc, out, buf []byte
-	copied        int      // of doc, to out
-	path          []string // names of members, in small letters
-	name          string   // the last one, as it is written
+	copied        int          // of doc, to out
+	path          []string     // names of members, in small letters
+	field         detect.Field // what the last one says
 	levels        []level
 	names         map[string]memberName // that there were, by how they are written
 
@@ -85,8 +87,8 @@ type level struct {
 	object bool
 	key    bool // the next token is a member's name
 	rule   *field
-	depth  int    // of the path
-	name   string // of the member that it is
+	depth  int          // of the path
+	field  detect.Field // of the member that it is
 }
 
 // Documents returns a new masker of documents: by the rules' Fields, and by what
@@ -113,7 +115,7 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 		return nil, errJSON
 	}
 	d.doc, d.copied = doc, 0
-	d.out, d.path, d.levels, d.name = d.out[:0], append(d.path[:0], d.at...), d.levels[:0], ""
+	d.out, d.path, d.levels, d.field = d.out[:0], append(d.path[:0], d.at...), d.levels[:0], detect.Field{}
 	top := level{depth: len(d.at)} // of the document itself
 	if f := d.find(); f != nil {
 		top.rule = f
@@ -149,7 +151,7 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 			if len(d.levels) == maxDepth {
 				return nil, errDepth
 			}
-			d.levels = append(d.levels, level{object: c == '{', key: c == '{', rule: rule, depth: len(d.path), name: d.name})
+			d.levels = append(d.levels, level{object: c == '{', key: c == '{', rule: rule, depth: len(d.path), field: d.field})
 			at = &d.levels[len(d.levels)-1]
 			continue
 		case '}', ']':
@@ -158,7 +160,7 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 			if n := len(d.levels); n > 0 {
 				at = &d.levels[n-1]
 			}
-			d.path, d.name = d.path[:at.depth], at.name
+			d.path, d.field = d.path[:at.depth], at.field
 		case 'n':
 		default:
 			if err := d.replace(rule, start, i); err != nil {
@@ -167,7 +169,7 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 		}
 		if at.object { // a value of a member is over
 			at.key = true
-			d.path, d.name = d.path[:at.depth], at.name
+			d.path, d.field = d.path[:at.depth], at.field
 		}
 	}
 	d.out = append(d.out, doc[d.copied:]...)
@@ -216,8 +218,11 @@ func valueEnd(doc []byte, i int) int {
 	}
 }
 
-// A memberName is the name of a member, and the same in small letters.
-type memberName struct{ text, lower string }
+// A memberName is the name of a member, the same in small letters, and what it says.
+type memberName struct {
+	text, lower string
+	field       detect.Field
+}
 
 // maxNames bounds how many names are kept for the documents to come.
 const maxNames = 256
@@ -233,6 +238,7 @@ func (d *Documents) member(at *level, start, end int) error {
 		}
 		n.text = string(text)
 		n.lower = strings.ToLower(n.text)
+		n.field = d.texts.Field(n.text)
 		if d.names == nil || len(d.names) == maxNames {
 			d.names = map[string]memberName{}
 		}
@@ -241,7 +247,7 @@ func (d *Documents) member(at *level, start, end int) error {
 		}
 	}
 	if d.set.detector != nil {
-		if text := d.detect([]byte(n.text), ""); text != nil {
+		if text := d.texts.Mask(nil, []byte(n.text), detect.Field{}); text != nil {
 			d.splice(start, end)
 			if err := d.string(text); err != nil {
 				return err
@@ -249,7 +255,7 @@ func (d *Documents) member(at *level, start, end int) error {
 		}
 	}
 	d.path = append(d.path[:at.depth], n.lower)
-	d.name, at.key = n.text, false
+	d.field, at.key = n.field, false
 	return nil
 }
 
@@ -291,23 +297,17 @@ func (d *Documents) replace(rule *field, start, end int) error {
 	}
 	switch kind {
 	case Text:
-		if text := d.detect(in, d.name); text != nil {
+		if text := d.texts.Mask(nil, in, d.field); text != nil {
 			d.splice(start, end)
 			return d.string(text)
 		}
 	case Numeric:
-		if d.detect(in, d.name) != nil {
+		if d.texts.Mask(nil, in, d.field) != nil {
 			d.splice(start, end)
 			return d.value(d.set.kinds[d.texts.found[0].Kind], kind, in)
 		}
 	}
 	return nil
-}
-
-// detect returns what takes the place of text in a member of that name, or nil
-// if it stays.
-func (d *Documents) detect(text []byte, name string) []byte {
-	return d.texts.Mask(nil, text, d.texts.Field(name))
 }
 
 // splice copies the document up to the token between two offsets, which it leaves

@@ -150,3 +150,25 @@ func compare(t *testing.T, a, b any, hidden bool) {
 		}
 	}
 }
+
+// What a member's name says of its value counts as it does in text.
+func TestDocumentsSecrets(t *testing.T) {
+	docs := detecting(t, mask.Redact(), "secret.*").Documents(nil)
+	for in, want := range map[string]string{
+		`{"password":"hunter2","user":"ada"}`:                                                            `{"password":"***","user":"ada"}`,
+		`{"db_password":["correct horse","x1y2"]}`:                                                       `{"db_password":["***","***"]}`,
+		`{"apiKey":"8f14e45fceea167a5a36dedd4bea2543"}`:                                                  `{"apiKey":"***"}`,
+		`{"token":"ghp_16C7e42F292c6912E7710c838347Ae178B4a"}`:                                           `{"token":"***"}`,
+		`{"password":"required","secret":null,"token":"string","passwordResetAt":"2024-01-15"}`:          `{"password":"required","secret":null,"token":"string","passwordResetAt":"2024-01-15"}`,
+		`{"bypass":"12345","compass":"north","nextPageToken":"MTIzNDU2Nzg5MGFiY2RlZmdo"}`:                `{"bypass":"12345","compass":"north","nextPageToken":"MTIzNDU2Nzg5MGFiY2RlZmdo"}`,
+		`{"key":"8f14e45fceea167a5a36dedd4bea2543","public_key":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"}`: `{"key":"8f14e45fceea167a5a36dedd4bea2543","public_key":"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"}`,
+	} {
+		out, err := docs.JSON([]byte(in))
+		require.NoError(t, err)
+		require.Equal(t, want, string(out))
+	}
+	column := detecting(t, mask.Redact(), "secret.*").Column("users.password", mask.Type{Kind: mask.Text}, nil)
+	out, changed := column.Mask(nil, []byte("hunter2"))
+	require.True(t, changed)
+	require.Equal(t, "***", string(out))
+}

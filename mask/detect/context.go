@@ -3,7 +3,10 @@ package detect
 import "strings"
 
 // A Field is what a column or a member is called, in the detector's terms.
-type Field struct{ words, custom uint64 }
+type Field struct {
+	words, custom uint64
+	secret        uint8 // what it says of a secret: weak, token, password
+}
 
 // The groups of words that say what a number is. A kind may listen to several.
 const (
@@ -146,13 +149,22 @@ const (
 )
 
 // Field returns what a column's or member's name, such as "customer.phoneNo",
-// says about its values.
+// says about its values. Of a field that is called a secret ("db_password",
+// "apiKey") all of the value is one, as behind such a name in a text.
 func (d *Detector) Field(name string) Field {
 	if len(name) > 256 {
 		name = name[:256]
 	}
 	f := d.wordsIn([]byte(name))
 	f.words &^= other // an "order_ssn" is one
+	for part := range strings.SplitSeq(name, ".") {
+		var b [32]byte
+		p := []byte(part)
+		s := scan{d: d, text: p}
+		if key, _ := s.keyBefore(len(p), &b); string(key) != "key" { // which others have too
+			f.secret = max(f.secret, uint8(sensitive(key)))
+		}
+	}
 	return f
 }
 
@@ -183,8 +195,8 @@ func (s *scan) near(start, end int) Field {
 	behind := s.d.wordsIn(text[end:to])
 	s.nearAt, s.nearEnd = start, end
 	s.nearWords = Field{
-		s.field.words | before.words | behind.words&^other,
-		s.field.custom | before.custom | behind.custom,
+		words:  s.field.words | before.words | behind.words&^other,
+		custom: s.field.custom | before.custom | behind.custom,
 	}
 	return s.nearWords
 }

@@ -194,6 +194,9 @@ func (d *Detector) HasCustom() bool { return len(d.custom) > 0 }
 func (d *Detector) Find(dst []Finding, text []byte, field Field) []Finding {
 	s := scan{d: d, text: text, field: field, out: dst, first: len(dst), nearAt: -1, beforeAt: -1}
 	s.run()
+	if field.secret != noSecret {
+		s.called()
+	}
 	for i := range d.custom {
 		s.custom(&d.custom[i])
 	}

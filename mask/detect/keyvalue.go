@@ -25,7 +25,8 @@ var (
 	weakKeys = set(`key auth signature sig session sessionid cookie token`)
 	// Keys that end like the others and hold no secret.
 	publicKeys = set(`publickey primarykey foreignkey partitionkey sortkey cachekey idempotencykey objectkey issuekey routingkey
-		hashkey rangekey shardkey hotkey sitekey rowkey groupkey projectkey`)
+		hashkey rangekey shardkey hotkey sitekey rowkey groupkey projectkey bypass compass trespass
+		nexttoken pagetoken synctoken continuationtoken nextcontinuationtoken`)
 )
 
 // keyBefore returns the key that ends before i, in small letters and without
@@ -255,6 +256,17 @@ func (s *scan) value(i, next, level int, tight bool) int {
 		return next
 	}
 	return end
+}
+
+// called looks at all of the text, the value of a field that is called a secret.
+func (s *scan) called() {
+	v := bytes.TrimSpace(s.text)
+	level := int(s.field.secret)
+	if !s.d.on[secretPassword] || len(v) < 4 || placeholder(v, true) || level != password && !secretLike(v, level == weak, true) {
+		return
+	}
+	start := bytes.IndexByte(s.text, v[0])
+	s.add(secretPassword, start, start+len(v), 90, 0)
 }
 
 // parameter reports whether "name=" stands at i, as behind an & of a URL.
