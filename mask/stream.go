@@ -254,12 +254,10 @@ func (s *Stream) rest(to int) {
 // restOfKey drops what belongs to the private key that goes on.
 func (s *Stream) restOfKey(to int) {
 	text := s.text()
-	from, end := 0, len(text)
+	from, end := s.shown, to
 	if s.controls {
 		from, _ = slices.BinarySearch(s.at, s.shown)
 		end, _ = slices.BinarySearch(s.at, to)
-	} else {
-		from, end = s.shown, to
 	}
 	n, ended := detect.PrivateKeyRest(text[from:end])
 	if s.around > 0 && !ended && end > from && end-from <= s.around+len("0\r\n") && text[end-1] == '\n' {

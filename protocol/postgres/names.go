@@ -284,7 +284,7 @@ func (c *session) doubtNames(but *portal) {
 	}
 	for name, s := range c.statements.all {
 		for ; s != nil && name != ""; s = s.meaning.prev {
-			s.doubted = true
+			s.doubted, c.tracker.names = true, true
 		}
 	}
 }

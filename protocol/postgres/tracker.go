@@ -31,6 +31,7 @@ type tracker struct {
 	set    bool // the open transaction changed it: its end may change it back
 	ddl    bool // the open transaction may have changed definitions that only it can see
 	sure   bool // it has, as far as its statements say
+	names  bool // code may have exchanged prepared statements, which no failure takes back
 }
 
 func (t *tracker) init(settings map[string]string, database string) {
@@ -141,7 +142,7 @@ func (t *tracker) prepares(stmt *pgsql.Statement) (unsure bool) {
 // unsure, is over. What ran may have changed settings, and definitions.
 func (t *tracker) prepared(ok bool) {
 	t.unsure--
-	t.dirty = true // also where it failed: no rollback takes back what is prepared
+	t.dirty = t.dirty || ok || t.names
 	if ok {
 		t.set, t.ddl = true, true
 	}
@@ -172,8 +173,7 @@ func (t *tracker) sent(stmt *pgsql.Statement) (unsure bool) {
 func (t *tracker) done(stmt *pgsql.Statement, ok bool) {
 	t.unsure--
 	if !ok {
-		// sent took it for done, or what it has prepared is not taken back.
-		t.dirty = t.dirty || stmt == nil || stmt.Effect.Has(pgsql.CreatesTemp) || early(stmt)
+		t.dirty = t.dirty || stmt != nil && stmt.Effect.Has(pgsql.CreatesTemp) || t.names // sent took it for done
 		return
 	}
 	t.dirty, t.set = true, true
@@ -212,7 +212,7 @@ const maxTemp = 1000
 // probed takes the answer to probeText. Anything else than one row of its form
 // leaves the state unknown until something changes it again.
 func (t *tracker) probed(row [][]byte) {
-	t.dirty, t.moved, t.known = false, false, len(row) == 5
+	t.dirty, t.moved, t.names, t.known = false, false, false, len(row) == 5
 	t.denied = !t.known
 	if !t.known {
 		return
