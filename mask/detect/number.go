@@ -63,6 +63,9 @@ func (s *scan) number(i, j int) int {
 	case '.', '/', '\\':
 		r.right = r.right || class[s.at(end+1)]&(lower|digit) != 0
 	}
+	if r.n == 2 && r.sep[1] == '.' && r.end[0]-i >= 9 && end-r.start[1] <= 2 && number(r.of(1, 2)) == 0 { // a whole number that was made a fraction
+		r.n, end = 1, r.end[0]
+	}
 	if r.n == 1 && end-i < 6 { // the common number
 		return s.short(&r, i, end)
 	}
