@@ -386,8 +386,7 @@ func (pc *pendingConn) identified() {
 	}
 }
 
-// Listen listens on addr, a host:port or the path of a Unix socket. A socket that
-// nobody listens on any more is replaced.
+// Listen listens on addr, a host:port or the path of a Unix socket, which may be a dead one.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	removeStale(addr)
 	return (&net.ListenConfig{}).Listen(ctx, network(addr), addr)
@@ -396,10 +395,10 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 // ListenAndServe serves what [Listen] returns; see [Gateway.Serve].
 func (g *Gateway) ListenAndServe(ctx context.Context, addr string, s protocol.Server) error {
 	l, err := Listen(ctx, addr)
-	if err != nil {
-		return err
+	if err == nil {
+		err = g.Serve(ctx, l, s)
 	}
-	return g.Serve(ctx, l, s)
+	return err
 }
 
 // removeStale removes the socket that a process which was killed left at addr.
@@ -407,8 +406,7 @@ func removeStale(addr string) {
 	if st, err := os.Lstat(addr); network(addr) != "unix" || err != nil || st.Mode().Type() != os.ModeSocket {
 		return
 	}
-	conn, err := net.Dial("unix", addr)
-	if err == nil {
+	if conn, err := net.Dial("unix", addr); err == nil {
 		_ = conn.Close()
 	} else if errors.Is(err, syscall.ECONNREFUSED) {
 		_ = os.Remove(addr)
