@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,4 +163,38 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(b)
+}
+
+// readAhead is a connection that is read in large pieces where much comes: the SSH
+// library asks for 4 KiB, and then for the rest of a packet. One goroutine at a time
+// reads.
+type readAhead struct {
+	net.Conn
+	buf  *[burst]byte // nil where little comes
+	rest []byte       // of it, not asked for yet
+}
+
+// Read implements net.Conn.
+func (c *readAhead) Read(b []byte) (int, error) {
+	if len(c.rest) == 0 && c.buf == nil {
+		n, err := c.Conn.Read(b)
+		if n == len(b) && n >= 4<<10 {
+			c.buf = bursts.Get().(*[burst]byte)
+		}
+		return n, err
+	}
+	var err error
+	if len(c.rest) == 0 {
+		var n int
+		if n, err = c.Conn.Read(c.buf[:]); n > 0 {
+			err = nil // it comes again behind these
+		}
+		c.rest = c.buf[:n]
+	}
+	n := copy(b, c.rest)
+	if c.rest = c.rest[n:]; len(c.rest) == 0 && cap(c.rest) > burst-chunk { // it was filled with little
+		bursts.Put(c.buf)
+		c.buf = nil
+	}
+	return n, err
 }
