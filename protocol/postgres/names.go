@@ -307,7 +307,9 @@ func (c *session) prepares(stmt *pgsql.Statement, p *portal) (unsure bool) {
 	if !c.tracker.prepares(stmt) {
 		return false
 	}
-	c.doubtNames(p)
+	if !stmt.Effect.Has(pgsql.Fetch | pgsql.Execute) { // of which nothing runs before Execute
+		c.doubtNames(p)
+	}
 	return true
 }
 
