@@ -162,7 +162,7 @@ func (s *toy) cancel(key string) {
 }
 
 func (c *toyConn) whileHeld(ctx context.Context, _ protocol.Waiting, wait func(context.Context) error) error {
-	if c.s.bug == "does not watch" || c.s.bug == "asks without context" {
+	if c.s.bug == "does not watch" {
 		return wait(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -293,9 +293,6 @@ func (c *toyConn) loop(sess *protocol.Session) error {
 // one asks for an operation and runs it.
 func (c *toyConn) one(ctx context.Context, sess *protocol.Session, op *protocol.Operation) error {
 	ops := []*protocol.Operation{op}
-	if c.s.bug == "asks without context" {
-		ctx = context.Background()
-	}
 	err := sess.Ask(ctx, ops)
 	if c.s.bug == "answers for the steps" && err != nil {
 		return c.say("END")
