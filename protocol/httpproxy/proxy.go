@@ -1,7 +1,6 @@
 package httpproxy
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
@@ -573,92 +572,6 @@ func (q *request) end() {
 		out.Status = protocol.StatusFailed
 	}
 	q.x.End(out)
-}
-
-// writer is a ResponseWriter whose connection may become another protocol's.
-type writer struct {
-	http.ResponseWriter
-	c     *conn
-	timer *time.Timer   // nil for HTTP/1.1, whose connection has a deadline
-	late  chan struct{} // holds one, when the timer has done its work
-	begun bool          // the head is written
-	whole bool          // so is the rest
-}
-
-func newWriter(w http.ResponseWriter, c *conn) *writer {
-	out := &writer{ResponseWriter: w, c: c}
-	if c.h1 == nil {
-		out.late = make(chan struct{}, 1)
-		out.timer = time.AfterFunc(time.Hour, func() {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) // resets the stream
-			out.late <- struct{}{}
-		})
-		out.timer.Stop()
-	}
-	return out
-}
-
-// Write implements http.ResponseWriter. A client of HTTP/2 that takes nothing
-// keeps its connection alive, and its response waiting, for as long as it likes.
-func (w *writer) Write(b []byte) (int, error) {
-	defer w.watch()()
-	return w.ResponseWriter.Write(b)
-}
-
-// FlushError serves http.ResponseController.
-func (w *writer) FlushError() error {
-	defer w.watch()()
-	return http.NewResponseController(w.ResponseWriter).Flush()
-}
-
-// watch begins to wait. After stop the timer does nothing: net/http's writer must not
-// be used when its handler has returned, and panics.
-func (w *writer) watch() (stop func()) {
-	if w.timer == nil {
-		return func() {}
-	}
-	w.timer.Reset(w.c.s.stallTimeout())
-	return func() {
-		if !w.timer.Stop() {
-			<-w.late
-		}
-	}
-}
-
-// WriteHeader implements http.ResponseWriter. What a target says ahead of its
-// response (103) is left out: nobody has looked at it.
-func (w *writer) WriteHeader(status int) {
-	if status >= 200 || status == http.StatusSwitchingProtocols {
-		w.begun = status >= 200
-		w.ResponseWriter.WriteHeader(status)
-	}
-}
-
-// cut passes on what the target sent of a response that does not come to its
-// end: net/http forgets what it has kept when a handler panics.
-func (w *writer) cut() {
-	if w.begun && !w.whole {
-		_ = w.FlushError() // the connection is closed, whether the client was there or not
-	}
-}
-
-// Unwrap serves http.ResponseController.
-func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Hijack implements http.Hijacker.
-func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.c.h1 == nil {
-		return nil, nil, http.ErrNotSupported
-	}
-	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	if rw.Reader.Buffered() > 0 { // sent before there was an answer: it could be meant as a request
-		return nil, nil, errors.Join(errors.New("httpproxy: bytes behind the request for an upgrade"), nc.Close())
-	}
-	w.c.h1.off.Store(true)
-	return nc, rw, nil
 }
 
 // A Request is the [protocol.Operation].Detail of this connector's operations.

@@ -171,7 +171,8 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 type readAhead struct {
 	net.Conn
 	buf  *[burst]byte // nil where little comes
-	rest []byte       // of it, not asked for yet
+	got  int          // by the last read into it
+	rest []byte       // of that, not asked for yet
 }
 
 // Read implements net.Conn.
@@ -185,14 +186,13 @@ func (c *readAhead) Read(b []byte) (int, error) {
 	}
 	var err error
 	if len(c.rest) == 0 {
-		var n int
-		if n, err = c.Conn.Read(c.buf[:]); n > 0 {
+		if c.got, err = c.Conn.Read(c.buf[:]); c.got > 0 {
 			err = nil // it comes again behind these
 		}
-		c.rest = c.buf[:n]
+		c.rest = c.buf[:c.got]
 	}
 	n := copy(b, c.rest)
-	if c.rest = c.rest[n:]; len(c.rest) == 0 && cap(c.rest) > burst-chunk { // it was filled with little
+	if c.rest = c.rest[n:]; len(c.rest) == 0 && c.got < chunk {
 		bursts.Put(c.buf)
 		c.buf = nil
 	}
