@@ -38,7 +38,7 @@ type channel struct {
 	client, target ssh.Channel
 	calls          calls
 
-	stderr *lockedWriter // the client's
+	stdout, stderr *lockedWriter // the client's
 
 	asking context.Context // for [protocol.Session.Begin]
 	ctx    context.Context // ends when the client closes the channel
@@ -117,7 +117,7 @@ func (s *session) serveChannel(nc ssh.NewChannel) error {
 	}
 	c.client, c.target = client, target
 	c.changed = sync.NewCond(&c.mu)
-	c.stderr = &lockedWriter{w: client.Stderr()}
+	c.stdout, c.stderr = &lockedWriter{w: client}, &lockedWriter{w: client.Stderr()}
 	c.asking = context.WithValue(s.ps.Context(), channelKey{}, c)
 	c.ctx, c.cancel = context.WithCancelCause(s.ps.Context())
 	defer c.cancel(nil)

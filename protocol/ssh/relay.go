@@ -52,9 +52,9 @@ func (c *channel) relay(x *protocol.Exchange, t taps) {
 	copying(&in, func() error { return copyStream(c.target.Stderr(), c.client.Stderr(), t.inErr, &c.bytesIn, pause, cut) })
 	copying(&out, func() error {
 		if files != nil {
-			return files.replies(c.client, c.target)
+			return files.replies(c.stdout, c.target)
 		}
-		return copyStream(c.client, c.target, t.out, &c.bytes, pause, cut)
+		return copyStream(c.stdout, c.target, t.out, &c.bytes, pause, cut)
 	})
 	copying(&out, func() error { return copyStream(c.stderr, c.target.Stderr(), t.err, &c.bytes, pause, cut) })
 	c.s.ps.Go(func() error {
@@ -129,9 +129,13 @@ func (c *channel) fromTarget(reqs <-chan *ssh.Request) error {
 			_, _ = c.client.SendRequest(exit.Type, false, exit.Payload)
 			exit = nil
 		}
-		if c.stderr.mu.TryLock() { // who holds it closes the channel
-			_ = c.client.CloseWrite()
-			c.stderr.mu.Unlock()
+		// Who holds one of them closes the channel, which says the same.
+		if c.stdout.mu.TryLock() {
+			if c.stderr.mu.TryLock() {
+				_ = c.client.CloseWrite()
+				c.stderr.mu.Unlock()
+			}
+			c.stdout.mu.Unlock()
 		}
 	}
 	for open := true; open; {

@@ -94,8 +94,7 @@ const (
 type sftp struct {
 	c *channel
 
-	wmu  sync.Mutex // one writer to the client at a time
-	told int        // refusals written to the error stream
+	told int // refusals written to the error stream
 
 	mu      sync.Mutex
 	pending map[uint32]*request
@@ -455,13 +454,11 @@ func (s *sftp) answer(id uint32, code uint32, msg string) error {
 	b = append(b, msg...)
 	b = binary.BigEndian.AppendUint32(b, 0) // no language
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	_, err := s.write(s.c.client, b)
+	_, err := s.write(s.c.stdout, b)
 	return err
 }
 
 func (s *sftp) write(w io.Writer, b []byte) (int, error) {
-	s.wmu.Lock()
-	defer s.wmu.Unlock()
 	n, err := w.Write(b)
 	s.c.bytes.Add(int64(n))
 	return n, err

@@ -151,8 +151,7 @@ type tapError struct{ error }
 // Unwrap returns the step's error.
 func (e *tapError) Unwrap() error { return e.error }
 
-// A lockedWriter is written to by the target's errors and the gateway's own
-// lines.
+// A lockedWriter is written to by what the target says and by the gateway itself.
 type lockedWriter struct {
 	mu sync.Mutex
 	w  io.Writer
