@@ -179,7 +179,8 @@ func (t *tracker) done(stmt *pgsql.Statement, ok bool) {
 	t.dirty, t.set = true, true
 	if stmt == nil || stmt.Effect.Has(pgsql.DDL) || stmt.Access.Has(protocol.Opaque|protocol.Execute) {
 		t.ddl = true // until the end of the transaction, when others can see it
-		t.sure = t.sure || stmt != nil && (stmt.Effect.Has(pgsql.DDL) || stmt.Access.Has(protocol.Opaque|protocol.Schema))
+		// A block is written to be run once, often to define something.
+		t.sure = t.sure || stmt != nil && (stmt.Effect.Has(pgsql.DDL) || stmt.Access.Has(protocol.Opaque|protocol.Schema) || stmt.Verb == "do")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // patience is how long a statement may be under way before it counts as one that has
 // waited for somebody: what that did is looked for past the gateway too.
-const patience = 100 * time.Millisecond
+const patience = 250 * time.Millisecond
 
 // A basis is what a run's statement was found to be by.
 type basis struct {
@@ -144,7 +144,9 @@ func shows(e *entry, typ byte) bool {
 	switch typ {
 	case msgRowDescription:
 		return e.kind == msgQuery // else the target may not have looked at definitions yet
-	case msgDataRow, msgCopyOutResponse, msgErrorResponse, msgNoticeResponse:
+	case msgNoticeResponse:
+		return !e.run.defines()
+	case msgDataRow, msgCopyOutResponse, msgErrorResponse:
 		return true
 	case msgCommandComplete:
 		// What a cursor reads is settled when it is declared. What is written has been,
@@ -152,6 +154,13 @@ func shows(e *entry, typ byte) bool {
 		return e.run.stmt != nil && (e.run.stmt.Effect.Has(pgsql.DeclareCursor) || e.run.keeps())
 	}
 	return false
+}
+
+// defines reports whether r is about definitions and nothing else, so that they may have
+// changed by what it does itself. Where that fails, nothing has.
+func (r *run) defines() bool {
+	return r.stmt != nil && r.stmt.Effect.Has(pgsql.DDL) && !r.stmt.Effect.Has(pgsql.RunsCode) &&
+		!r.op.Access.Has(protocol.Opaque) && r.op.ReadsKnown && len(r.op.Reads) == 0
 }
 
 // keeps reports whether r may have written what it has read.

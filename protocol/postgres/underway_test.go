@@ -52,7 +52,7 @@ var changes = map[string]struct{ lock, change string }{
 func waiting(t *testing.T, r *rig) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		return pgtest.Exec(t, r.pg, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and clock_timestamp() - query_start > '150 ms'") == "1\n"
+		return pgtest.Exec(t, r.pg, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and clock_timestamp() - query_start > '300 ms'") == "1\n"
 	}, 10*time.Second, 5*time.Millisecond)
 }
 
@@ -180,6 +180,20 @@ func TestDefinitionsChangeUnderOthers(t *testing.T) {
 		waiting(t, r)
 		exec("commit")
 		require.Contains(t, seen(t, reader, 1), c.sees, c.change)
+	}
+	owner := rawSession(t, r, "&application_name=dba")
+	for _, text := range []string{
+		"drop schema gone cascade; select 'not a word is lost'",
+		"do $$ begin raise notice 'drop cascades to gone.other'; lock gone.t; drop schema gone cascade; end $$; select 'not a word is lost'",
+	} {
+		pgtest.Exec(t, r.pg, "create schema gone; create table gone.t (id int); create table gone.other (id int)")
+		exec("begin; lock table gone.t in access exclusive mode")
+		say(t, owner, query(text))
+		waiting(t, r)
+		exec("commit")
+		out := seen(t, owner, 1)
+		require.Contains(t, out, "drop cascades to", text)
+		require.Contains(t, out, "row [not a word is lost]", text)
 	}
 	exec("begin; create or replace view spots as select id, email::text as city from customers; create function lower(x varchar) returns text language sql as 'select 1::text'")
 	require.Contains(t, seen(t, reader, 1, query("select lower(city) from places order by id")), "row [ada marlowe]")
