@@ -29,9 +29,10 @@ type back struct {
 	start, i int
 	out      wire.Buffer
 	need     int
-	pass     int  // bytes of a row or CopyData message that are still to come
-	ahead    int  // bytes of rows from i on that are sampled
-	late     bool // and must not be held any longer
+	pass     int         // bytes of a row or CopyData message that are still to come
+	ahead    int         // bytes of rows from i on that are sampled
+	late     bool        // and must not be held any longer
+	peek     *copySample // reads them of a COPY
 
 	now       time.Time // when what is looked at came
 	heard     time.Time // when what came before it did
@@ -173,7 +174,7 @@ func (bk *back) chunk(b []byte) error {
 				continue
 			}
 		}
-		if typ == msgDataRow && bk.mode == dataTap && bk.run.sampling != nil && bk.sample(b) {
+		if (typ == msgDataRow || typ == msgCopyData) && bk.mode == dataTap && bk.run.sampling != nil && bk.sample(typ, b) {
 			return nil
 		}
 		if n > bk.c.limit {
@@ -285,6 +286,9 @@ func (bk *back) begin(typ byte) error {
 			bk.mode = dataTap
 		}
 		return nil
+	}
+	if r.copied == nil && r.looksAtRows() {
+		return bk.broken(typ, "COPY data in the place of rows")
 	}
 	bk.mode = dataPlain
 	if r.copied != nil || r.bytes != nil {

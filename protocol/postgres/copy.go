@@ -31,6 +31,7 @@ func (bk *back) copyOut(r *run, body []byte) error {
 		}
 		if r.rows != nil {
 			r.copied = pgcopy.NewRewriter(*r.stmt.Copy, len(cols), bk.c.limit, r.rows)
+			bk.peek = newCopySample(*r.stmt.Copy, len(cols), r.sampling)
 		}
 	}
 	f, err := r.x().Bytes(protocol.Stream{Name: "copy"})
@@ -77,6 +78,9 @@ func (bk *back) copyData(b, frame []byte) error {
 		return bk.broken(frame[0], "COPY was not asked for")
 	}
 	r := bk.run
+	if r.copied == nil && r.looksAtRows() {
+		return bk.broken(frame[0], "COPY data in the place of rows")
+	}
 	data := frame[wire.HeaderLen:]
 	if r.copied != nil {
 		out, rows, err := r.copied.Next(bk.copy[:0], data)

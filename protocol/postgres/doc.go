@@ -145,7 +145,7 @@
 // reads, runs with the new definitions. So before anything of an answer is shown
 // they are read again, if another session of this gateway has changed some since the
 // statement was decided about, or is changing some, or if the statement was under way
-// for more than a tenth of a second, whoever may have changed some. If it does
+// for more than a quarter of a second, whoever may have changed some. If it does
 // something else by them, or if they cannot be read, the session ends, and an error or
 // a notice is told without its text. What a statement has written by definitions that
 // changed meanwhile is taken back if that is noticed within an open transaction. Else

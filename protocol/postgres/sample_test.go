@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,7 +34,29 @@ func TestMaskSamplesColumns(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, out, "division by zero")
 
+	for _, options := range []string{"", "csv", "csv, header", "csv, force_quote *"} {
+		options = "(format " + options + ")"
+		if options == "(format )" {
+			options = "(format text)"
+		}
+		out := psql("copy (select v, n from (" + query + ") q) to stdout " + options)
+		require.NotContains(t, out, "4111", options)
+		require.Equal(t, 3, strings.Count(out, "***"), "%s: %s", options, out)
+	}
+	out, err = r.psql(t, "-At", "-c", "copy (select v::text from (values ('mistyped 4111'), ('4111111111111111')) x (v) union all select (1/(n-3))::text from generate_series(1,3) n) to stdout")
+	require.Error(t, err)
+	require.Contains(t, out, "division by zero")
+	out = psql("copy (select (case n when 70 then '4111111111111111' else 'row ' || n end)::text from generate_series(1, 100) n) to stdout")
+	require.Equal(t, []string{"row 69", "***", "row 71"}, strings.Split(out, "\n")[68:71])
+	out = psql("copy (select repeat('long ', 4000) || n from generate_series(1, 50) n) to stdout")
+	require.Len(t, strings.Split(out, "\n"), 50)
+
 	conn := r.connect(t, "")
+	var binary bytes.Buffer
+	_, err = conn.PgConn().CopyTo(t.Context(), &binary, "copy ("+query+") to stdout (format binary)")
+	require.NoError(t, err)
+	require.Equal(t, 3, strings.Count(binary.String(), "***"))
+	require.NotContains(t, binary.String(), "4111")
 	for range 2 { // described by the client, and from its cache
 		rows, err := conn.Query(t.Context(), query)
 		require.NoError(t, err)
@@ -75,13 +98,16 @@ func TestMaskSamplesSlowResults(t *testing.T) {
 		r := newRig(t, c)
 		// PostgreSQL sends 8 KiB at a time: each row comes in pieces, with pauses that
 		// are longer than any is held.
-		out, err := r.psql(t, "-Atc", "select n || repeat('x', 9000) || n, pg_sleep(0.05) from generate_series(1, 6) n")
-		require.NoError(t, err, out)
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		require.Len(t, lines, 6)
-		for i, l := range lines {
-			want := strconv.Itoa(i + 1)
-			require.Equal(t, want+strings.Repeat("x", 9000)+want+"|", l)
+		for _, query := range []string{"select n || repeat('x', 9000) || n, pg_sleep(0.05) from generate_series(1, 6) n",
+			"copy (select n || repeat('x', 9000) || n, pg_sleep(0.05) from generate_series(1, 6) n) to stdout (delimiter '|')"} {
+			out, err := r.psql(t, "-Atc", query)
+			require.NoError(t, err, out)
+			lines := strings.Split(strings.TrimSpace(out), "\n")
+			require.Len(t, lines, 6)
+			for i, l := range lines {
+				want := strconv.Itoa(i + 1)
+				require.Equal(t, want+strings.Repeat("x", 9000)+want+"|", l)
+			}
 		}
 	}
 }

@@ -477,7 +477,10 @@ func TestChannelBindingIsUsed(t *testing.T) {
 var tapRows = middleware.Step{Name: "look", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
 	err := op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) { return func([][]byte) error { return nil }, nil })
 	if errors.Is(err, protocol.ErrShape) {
-		err = nil
+		return protocol.Pass, nil
+	}
+	if err == nil {
+		err = op.OnSample(func([]protocol.Column) (protocol.SampleFunc, error) { return func([][]byte) bool { return false }, nil })
 	}
 	return protocol.Pass, err
 }}
@@ -498,6 +501,8 @@ func TestHostileResults(t *testing.T) {
 		"a row of negative length":    append(describe, header('D', 0xfffffff0)...),
 		"an error of 1 GiB":           header('E', 1<<30),
 		"COPY in the place of rows":   slices.Concat(msg('H', "\x00\x00\x01\x00\x00"), msg('d', "clear\n"), msg('c', ""), msg('C', "COPY 1\x00"), msg('Z', "I")),
+		"COPY data among rows":        slices.Concat(describe, msg('D', "\x00\x01\xff\xff\xff\xff"), msg('d', "clear\n"), msg('C', "SELECT 1\x00"), msg('Z', "I")),
+		"COPY data before rows":       slices.Concat(describe, msg('d', "clear\n"), msg('C', "SELECT 1\x00"), msg('Z', "I")),
 		"a strange message":           msg('?', ""),
 		"an answer to nothing asked":  msg('1', ""),
 		"a tag without an end":        msg('C', "SELECT 1"),
