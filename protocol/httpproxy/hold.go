@@ -36,13 +36,14 @@ type waiting struct {
 type pending struct {
 	q      *request
 	cancel context.CancelCauseFunc
-	held   chan struct{} // closed when it waits for a decision
+	turn   *turn
 	w      protocol.Waiting
-	done   chan struct{} // closed when x or err is there, or it has run
+	done   chan struct{} // once it was held: closed when x or err is there, or it has run
 	x      *protocol.Exchange
 	err    error
 
 	settled atomic.Bool // it runs, or its client does not wait any more
+	runs    atomic.Bool
 
 	// Guarded by the server's waiting.mu.
 	taken   bool      // the answer is somebody's
@@ -58,7 +59,7 @@ type pendingKey struct{}
 func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(context.Context) error) error {
 	if p, ok := ctx.Value(pendingKey{}).(*pending); ok {
 		p.w = w
-		close(p.held)
+		p.turn.pause(false)
 		return wait(ctx)
 	}
 	late := &protocol.DeniedError{Reason: "needs approval (" + w.Reason + "), and nobody decided while the client waited", Hint: w.Hint}
@@ -74,38 +75,86 @@ func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(cont
 	return err
 }
 
-// execute has the operation decided, and runs it on the same goroutine, whose stack
-// has grown as that needs it: each stream of HTTP/2 has a new one. A client that
-// leaves withdraws what is held.
+// execute has the operation decided, and runs it. A client that leaves withdraws what
+// is held.
 func (q *request) execute(op *protocol.Operation) error {
 	ps := q.session.ps
 	ctx, cancel := context.WithCancelCause(ps.Context())
-	p := &pending{q: q, cancel: cancel, held: make(chan struct{}), done: make(chan struct{}), over: make(chan struct{})}
+	p := &pending{q: q, cancel: cancel}
 	ran := context.WithValue(ctx, http.ServerContextKey, q.in.Context().Value(http.ServerContextKey)) // httputil looks for it
-	streams := q.c.h1 != nil && q.body == nil && q.in.ContentLength != 0
-	q.session.run(func() {
-		defer close(p.done)
+	p.turn = q.session.turns.take(func() {
 		p.err = protocol.Guard(func() (err error) {
 			p.x, err = ask(context.WithValue(ctx, pendingKey{}, p), ps, op)
 			if err != nil || p.settled.Swap(true) {
 				return err
 			}
+			p.runs.Store(true)
+			if ctx.Err() != nil { // meanwhile
+				p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
+				return context.Cause(ctx)
+			}
 			q.x = p.x
 			return q.run(ran)
 		})
 	})
-	held, left, ended, late := p.held, q.in.Context().Done(), ctx.Done(), (<-chan time.Time)(nil)
+	reads := func() {}
+	if q.c.h1 != nil && q.body == nil && q.in.ContentLength != 0 {
+		reads = q.reads(ctx, p)
+	}
+	stays := context.AfterFunc(q.in.Context(), func() { cancel(protocol.ErrClientGone) })
+	over := p.turn.run()
+	stays()
+	if !over {
+		later, err := q.held(ctx, p)
+		reads()
+		if !later {
+			cancel(nil)
+		}
+		return err
+	}
+	reads()
+	if !p.runs.Load() && ctx.Err() != nil {
+		p.err = context.Cause(ctx)
+	}
+	cancel(nil)
+	q.session.turns.put(p.turn)
+	return p.err
+}
+
+// reads keeps what runs from waiting for more of the body when ctx ends, on a connection
+// that others use too, until the function that it returns is called.
+func (q *request) reads(ctx context.Context, p *pending) (over func()) {
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		if p.runs.Load() {
+			_ = http.NewResponseController(q.w).SetReadDeadline(time.Unix(1, 0)) // fails on a closed connection
+		}
+	})
+	return func() {
+		if !stop() {
+			<-stopped
+		}
+	}
+}
+
+// held goes on with p, which has to wait for a decision. later says that it goes on
+// waiting, without this client.
+func (q *request) held(ctx context.Context, p *pending) (later bool, err error) {
+	p.done, p.over = make(chan struct{}), make(chan struct{})
+	q.session.ps.Go(func() error {
+		p.turn.run()
+		q.session.turns.put(p.turn)
+		close(p.done)
+		return nil
+	})
+	t := time.NewTimer(q.patience())
+	defer t.Stop()
+	left, ended, late := q.in.Context().Done(), ctx.Done(), t.C
 	for {
 		select {
 		case <-p.done:
-			cancel(nil)
-			return p.err
-		case <-held:
-			held = nil
-			t := time.NewTimer(q.patience())
-			defer t.Stop()
-			late = t.C
-			continue
+			return false, p.err
 		case <-late:
 			if late = nil; !p.settled.Swap(true) {
 				return q.detach(p)
@@ -113,16 +162,13 @@ func (q *request) execute(op *protocol.Operation) error {
 			continue
 		case <-left:
 			left = nil
-			cancel(protocol.ErrClientGone)
+			p.cancel(protocol.ErrClientGone)
 		case <-ended: // the session has
 			ended = nil
 		}
 		if !p.settled.Swap(true) {
 			p.withdrawn()
-			return context.Cause(ctx)
-		}
-		if streams { // what runs may wait for more of the body, on a connection that others use too
-			_ = http.NewResponseController(q.w).SetReadDeadline(time.Unix(1, 0)) // fails on a closed connection
+			return false, context.Cause(ctx)
 		}
 	}
 }
@@ -177,7 +223,7 @@ func (q *request) patience() time.Duration {
 }
 
 // detach lets p wait without a client, for as long as one comes to ask.
-func (q *request) detach(p *pending) error {
+func (q *request) detach(p *pending) (later bool, err error) {
 	s, ticket := q.c.s, ""
 	if len(p.w.Tickets) > 0 {
 		ticket = p.w.Tickets[0]
@@ -187,7 +233,7 @@ func (q *request) detach(p *pending) error {
 		s.held.mu.Unlock()
 		p.cancel(errWithdrawn)
 		p.withdrawn()
-		return refuse(http.StatusServiceUnavailable, "needs approval, and too many requests are waiting already")
+		return false, refuse(http.StatusServiceUnavailable, "needs approval, and too many requests are waiting already")
 	}
 	if s.held.by == nil {
 		s.held.by = map[string]*pending{}
@@ -205,7 +251,7 @@ func (q *request) detach(p *pending) error {
 		defer q.c.release(q.session)
 		_ = protocol.Guard(func() error { p.keep(s, ticket); return nil })
 	}()
-	return p.later(q.prefix, ticket)
+	return true, p.later(q.prefix, ticket)
 }
 
 // keep waits until p was collected or is withdrawn.

@@ -33,7 +33,7 @@ type session struct {
 	ps     *protocol.Session
 	err    error
 	target *target
-	work   chan func() // to a goroutine that has nothing to do
+	turns  turns
 	stops  []func() bool
 	once   sync.Once
 
@@ -104,7 +104,7 @@ func (c *conn) take(key sessionKey) (s *session, ours bool, err error) {
 		delete(c.sessions, old.key)
 		old.dead = true
 	}
-	s = &session{c: c, key: key, opened: make(chan struct{}), work: make(chan func()), users: 1, used: time.Now()}
+	s = &session{c: c, key: key, opened: make(chan struct{}), users: 1, used: time.Now()}
 	c.sessions[key] = s
 	c.mu.Unlock()
 	if old != nil {
@@ -160,25 +160,6 @@ func (c *conn) forget(s *session) int {
 	return len(c.sessions)
 }
 
-// run runs f, which must not panic, on a goroutine of the session. They are used
-// again, since their stacks have grown as f needs it.
-func (s *session) run(f func()) {
-	select {
-	case s.work <- f:
-	default:
-		s.ps.Go(func() error {
-			for {
-				f()
-				select {
-				case f = <-s.work:
-				case <-s.ps.Context().Done():
-					return nil
-				}
-			}
-		})
-	}
-}
-
 // release ends one use of s.
 func (c *conn) release(s *session) {
 	c.mu.Lock()
@@ -220,6 +201,7 @@ func (s *session) close(err error) {
 			stop()
 		}
 		s.ps.Close(err)
+		s.turns.close()
 		s.target.close()
 	})
 }
