@@ -106,11 +106,11 @@ func (q *request) response(res *http.Response) error {
 		}
 		return q.webSocket(res)
 	}
-	res.Body = &targetBody{ReadCloser: res.Body, stop: q.stop}
 	if q.x.Plain() {
-		res.Body = q.counted(res.Body, res.Body, nil)
+		res.Body = &targetBody{ReadCloser: res.Body, q: q, counts: true}
 		return nil
 	}
+	res.Body = &targetBody{ReadCloser: res.Body, q: q}
 	body, err := q.tapped(res)
 	if err != nil {
 		_ = res.Body.Close()
@@ -124,15 +124,20 @@ func (q *request) response(res *http.Response) error {
 // Over HTTP/2 Close would else wait for the client to end its side.
 type targetBody struct {
 	io.ReadCloser
-	stop  func()
-	whole atomic.Bool
+	q      *request
+	counts bool // as q's response; else what is made of it is counted
+	whole  atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *targetBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if b.counts {
+		b.q.bytes += int64(n)
+	}
 	if err == io.EOF {
 		b.whole.Store(true)
+		b.q.whole = b.q.whole || b.counts
 	}
 	return n, err
 }
@@ -140,7 +145,7 @@ func (b *targetBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *targetBody) Close() error {
 	if !b.whole.Load() {
-		b.stop()
+		b.q.stop()
 	}
 	return b.ReadCloser.Close()
 }

@@ -34,13 +34,14 @@ type waiting struct {
 // client hears so, and comes back for the answer with a ticket: what then runs
 // is the request as it was held.
 type pending struct {
-	q      *request
-	cancel context.CancelCauseFunc
-	turn   *turn
-	w      protocol.Waiting
-	done   chan struct{} // once it was held: closed when x or err is there, or it has run
-	x      *protocol.Exchange
-	err    error
+	context.Context // of the session, until q's client leaves, or nobody asks for the answer
+
+	q    *request
+	turn *turn
+	w    protocol.Waiting
+	done chan struct{} // once it was held: closed when x or err is there, or it has run
+	x    *protocol.Exchange
+	err  error
 
 	settled atomic.Bool // it runs, or its client does not wait any more
 	runs    atomic.Bool
@@ -52,7 +53,23 @@ type pending struct {
 	over    chan struct{}
 }
 
-type pendingKey struct{}
+type (
+	pendingKey struct{} // of a context: what is decided about
+	requestKey struct{} // of a context: what runs
+)
+
+// Value implements context.Context.
+func (p *pending) Value(key any) any {
+	switch key {
+	case pendingKey{}:
+		return p
+	case requestKey{}:
+		return p.q
+	case http.ServerContextKey: // httputil looks for it
+		return p.q.in.Context().Value(key)
+	}
+	return p.Context.Value(key)
+}
 
 // whileHeld waits for a decision. A request waits for as long as its client
 // does; a login, within a bound.
@@ -78,54 +95,56 @@ func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(cont
 // execute has the operation decided, and runs it. A client that leaves withdraws what
 // is held.
 func (q *request) execute(op *protocol.Operation) error {
-	ps := q.session.ps
-	ctx, cancel := context.WithCancelCause(ps.Context())
-	p := &pending{q: q, cancel: cancel}
-	ran := context.WithValue(ctx, http.ServerContextKey, q.in.Context().Value(http.ServerContextKey)) // httputil looks for it
-	p.turn = q.session.turns.take(func() {
-		p.err = protocol.Guard(func() (err error) {
-			p.x, err = ask(context.WithValue(ctx, pendingKey{}, p), ps, op)
-			if err != nil || p.settled.Swap(true) {
-				return err
-			}
-			p.runs.Store(true)
-			if ctx.Err() != nil { // meanwhile
-				p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
-				return context.Cause(ctx)
-			}
-			q.x = p.x
-			return q.run(ran)
-		})
-	})
+	q.op[0] = op
+	p := &pending{q: q}
+	p.Context, q.cancel = context.WithCancelCause(q.session.ps.Context())
 	reads := func() {}
 	if q.c.h1 != nil && q.body == nil && q.in.ContentLength != 0 {
-		reads = q.reads(ctx, p)
+		reads = q.reads(p)
 	}
-	stays := context.AfterFunc(q.in.Context(), func() { cancel(protocol.ErrClientGone) })
+	stays := context.AfterFunc(q.in.Context(), func() { q.cancel(protocol.ErrClientGone) })
+	p.turn = q.session.turns.take(p)
 	over := p.turn.run()
 	stays()
 	if !over {
-		later, err := q.held(ctx, p)
+		later, err := q.held(p)
 		reads()
 		if !later {
-			cancel(nil)
+			q.cancel(nil)
 		}
 		return err
 	}
-	reads()
-	if !p.runs.Load() && ctx.Err() != nil {
-		p.err = context.Cause(ctx)
-	}
-	cancel(nil)
 	q.session.turns.put(p.turn)
+	reads()
+	if !p.runs.Load() && p.Err() != nil {
+		p.err = context.Cause(p)
+	}
+	q.cancel(nil)
 	return p.err
 }
 
-// reads keeps what runs from waiting for more of the body when ctx ends, on a connection
+// decide has p decided, and runs it if its client still waits.
+func (p *pending) decide() {
+	p.err = protocol.Guard(func() (err error) {
+		p.x, err = ask(p, p.q.session.ps, p.q.op[:])
+		if err != nil || p.settled.Swap(true) {
+			return err
+		}
+		p.runs.Store(true)
+		if p.Err() != nil { // meanwhile
+			p.x.End(protocol.Outcome{Status: protocol.StatusWithdrawn})
+			return context.Cause(p)
+		}
+		p.q.x = p.x
+		return p.q.run(p)
+	})
+}
+
+// reads keeps what runs from waiting for more of the body when p ends, on a connection
 // that others use too, until the function that it returns is called.
-func (q *request) reads(ctx context.Context, p *pending) (over func()) {
+func (q *request) reads(p *pending) (over func()) {
 	stopped := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(p, func() {
 		defer close(stopped)
 		if p.runs.Load() {
 			_ = http.NewResponseController(q.w).SetReadDeadline(time.Unix(1, 0)) // fails on a closed connection
@@ -140,7 +159,7 @@ func (q *request) reads(ctx context.Context, p *pending) (over func()) {
 
 // held goes on with p, which has to wait for a decision. later says that it goes on
 // waiting, without this client.
-func (q *request) held(ctx context.Context, p *pending) (later bool, err error) {
+func (q *request) held(p *pending) (later bool, err error) {
 	p.done, p.over = make(chan struct{}), make(chan struct{})
 	q.session.ps.Go(func() error {
 		p.turn.run()
@@ -150,7 +169,7 @@ func (q *request) held(ctx context.Context, p *pending) (later bool, err error) 
 	})
 	t := time.NewTimer(q.patience())
 	defer t.Stop()
-	left, ended, late := q.in.Context().Done(), ctx.Done(), t.C
+	left, ended, late := q.in.Context().Done(), p.Done(), t.C
 	for {
 		select {
 		case <-p.done:
@@ -162,13 +181,13 @@ func (q *request) held(ctx context.Context, p *pending) (later bool, err error) 
 			continue
 		case <-left:
 			left = nil
-			p.cancel(protocol.ErrClientGone)
+			q.cancel(protocol.ErrClientGone)
 		case <-ended: // the session has
 			ended = nil
 		}
 		if !p.settled.Swap(true) {
 			p.withdrawn()
-			return false, context.Cause(ctx)
+			return false, context.Cause(p)
 		}
 	}
 }
@@ -181,10 +200,10 @@ func (p *pending) withdrawn() {
 	}
 }
 
-// ask has op decided and its record made safe for sending it; what is released
-// of its result comes after [request.release].
-func ask(ctx context.Context, ps *protocol.Session, op *protocol.Operation) (*protocol.Exchange, error) {
-	ops := []*protocol.Operation{op}
+// ask has one operation decided and its record made safe for sending it; what is
+// released of its result comes after [request.release].
+func ask(ctx context.Context, ps *protocol.Session, ops []*protocol.Operation) (*protocol.Exchange, error) {
+	op := ops[0]
 	if err := ps.Ask(ctx, ops); err != nil {
 		return nil, err
 	}
@@ -231,7 +250,7 @@ func (q *request) detach(p *pending) (later bool, err error) {
 	s.held.mu.Lock()
 	if len(s.held.by) >= maxHeld || ticket == "" || s.held.by[ticket] != nil {
 		s.held.mu.Unlock()
-		p.cancel(errWithdrawn)
+		p.q.cancel(errWithdrawn)
 		p.withdrawn()
 		return false, refuse(http.StatusServiceUnavailable, "needs approval, and too many requests are waiting already")
 	}
@@ -256,6 +275,7 @@ func (q *request) detach(p *pending) (later bool, err error) {
 
 // keep waits until p was collected or is withdrawn.
 func (p *pending) keep(s *Server, ticket string) {
+	defer p.q.cancel(nil)
 	ps := p.q.session.ps
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -282,7 +302,7 @@ func (p *pending) keep(s *Server, ticket string) {
 		<-p.over
 		return
 	}
-	p.cancel(errWithdrawn)
+	p.q.cancel(errWithdrawn)
 	p.withdrawn()
 }
 
@@ -367,13 +387,13 @@ func (q *request) answer(ctx context.Context, p *pending) error {
 	if body := p.q.body; body != nil {
 		in.Body = io.NopCloser(bytes.NewReader(body))
 	}
-	run := &request{c: q.c, w: q.w, in: in, parsed: p.q.parsed, prefix: p.q.prefix, session: p.q.session, target: p.q.target, x: p.x, body: p.q.body,
+	run := &request{c: q.c, w: q.w, in: in, op: p.q.op, parsed: p.q.parsed, prefix: p.q.prefix, session: p.q.session, target: p.q.target, x: p.x, body: p.q.body,
 		bare: in.Method == http.MethodHead}
 	run.bytesIn.Store(int64(len(run.body)))
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, run.cancel = context.WithCancelCause(context.WithValue(ctx, requestKey{}, run))
+	defer run.cancel(nil)
 	ps := run.session.ps
-	defer context.AfterFunc(ps.Context(), func() { cancel(context.Cause(ps.Context())) })()
+	defer context.AfterFunc(ps.Context(), func() { run.cancel(context.Cause(ps.Context())) })()
 	defer run.end()
 	if run.upgrade {
 		return refuse(http.StatusConflict, "a WebSocket that was held has to be opened again")

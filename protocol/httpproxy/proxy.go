@@ -44,17 +44,14 @@ func (c *conn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}()
 	}
 	q := &request{c: c, w: w, in: r}
-	err := protocol.Guard(q.serve)
-	var p *protocol.PanicError
-	switch {
-	case errors.As(err, &p) && p.Value == http.ErrAbortHandler:
-		panic(http.ErrAbortHandler) // net/http closes the connection, or resets the stream
-	case errors.As(err, &p):
-		c.fail(q.session, err)
-		panic(http.ErrAbortHandler)
-	}
-	if err != nil {
+	if err := protocol.Guard(q.serve); err != nil {
+		var p *protocol.PanicError
 		switch {
+		case errors.As(err, &p):
+			if p.Value != http.ErrAbortHandler {
+				c.fail(q.session, err)
+			}
+			panic(http.ErrAbortHandler) // net/http closes the connection, or resets the stream
 		case c.h1 != nil && c.h1.bad.Load(): // the body went wrong, or what is behind it
 			bad := badRequest("the request is not framed as HTTP has it")
 			bad.header = closing(nil)
@@ -87,14 +84,17 @@ type request struct {
 	prefix  string // of the path, names the target
 	session *session
 	target  *target
+	op      [1]*protocol.Operation
 	x       *protocol.Exchange // nil until it is allowed
 	cred    *protocol.Credentials
 	said    string // the assertion for the target
 	body    []byte // if it is part of the operation
 	bare    bool   // the answer to a HEAD, which has no body, goes to a GET
 
-	stop     func() // ends the request at the target
-	released bool   // the record is safe for the first byte of the response
+	cancel   context.CancelCauseFunc // ends all of it
+	asking   context.CancelCauseFunc // ends it at the target; nil: cancel does
+	released bool                    // the record is safe for the first byte of the response
+	failed   error                   // why there is none
 
 	status  int        // of the target's response
 	whole   bool       // the response came to its end
@@ -385,16 +385,46 @@ func isOwnCookie(pair string) bool {
 	return strings.HasPrefix(strings.ToLower(strings.TrimLeft(pair, "= \t\"")), strings.ToLower(ownCookie))
 }
 
+type copyBuffer [32 << 10]byte
+
 // buffers are the proxies' copy buffers.
 type buffers struct{ sync.Pool }
 
 // Get implements httputil.BufferPool.
-func (b *buffers) Get() []byte { return *b.Pool.Get().(*[]byte) }
+func (b *buffers) Get() []byte { return b.Pool.Get().(*copyBuffer)[:] }
 
 // Put implements httputil.BufferPool.
-func (b *buffers) Put(p []byte) { b.Pool.Put(&p) }
+func (b *buffers) Put(p []byte) { b.Pool.Put((*copyBuffer)(p)) }
 
-var copyBuffers = &buffers{sync.Pool{New: func() any { p := make([]byte, 32<<10); return &p }}}
+var copyBuffers = &buffers{sync.Pool{New: func() any { return new(copyBuffer) }}}
+
+// proxy returns what forwards the requests of a session to t, each of which is in its
+// context.
+func (t *target) proxy() *httputil.ReverseProxy {
+	of := func(ctx context.Context) *request { return ctx.Value(requestKey{}).(*request) }
+	return &httputil.ReverseProxy{
+		Rewrite:    func(pr *httputil.ProxyRequest) { of(pr.In.Context()).rewrite(pr) },
+		Transport:  t.transport,
+		BufferPool: copyBuffers,
+		ModifyResponse: func(res *http.Response) error {
+			ctx := res.Request.Context()
+			q := of(ctx)
+			if err := q.release(ctx); err != nil {
+				_ = res.Body.Close()
+				return err
+			}
+			return q.response(res)
+		},
+		ErrorLog: t.s.std,
+		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
+			q := of(r.Context())
+			q.failed = q.explain(r.Context(), err)
+		},
+	}
+}
+
+// errStopped ends a request whose response nobody reads to its end.
+var errStopped = errors.New("httpproxy: the response is not wanted any more")
 
 // forward sends the request and copies the response.
 func (q *request) forward(ctx context.Context) error {
@@ -402,41 +432,35 @@ func (q *request) forward(ctx context.Context) error {
 		q.fault(err)
 		return err
 	}
-	var failed error
-	p := httputil.ReverseProxy{
-		Rewrite:    q.rewrite,
-		Transport:  q.target.transport,
-		BufferPool: copyBuffers,
-		ModifyResponse: func(res *http.Response) error {
-			if err := q.release(ctx); err != nil {
-				_ = res.Body.Close()
-				return err
-			}
-			return q.response(res)
-		},
-		ErrorLog: q.c.s.std,
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) {
-			failed = q.explain(ctx, err)
-		},
-	}
 	if q.c.h1 != nil { // a target may answer before it has read everything, as HTTP/2 can
 		_ = http.NewResponseController(q.w).EnableFullDuplex() // every net/http server of HTTP/1 can
 	}
-	asking, stop := context.WithCancel(ctx)
-	defer stop()
-	q.stop = stop
+	asking := ctx
+	if q.in.ContentLength != 0 { // what is left of the body is for the server to read
+		asking, q.asking = context.WithCancelCause(ctx)
+		defer q.asking(nil)
+	}
 	w := newWriter(q.w, q.c)
 	func() {
 		defer w.cut()
-		p.ServeHTTP(w, q.in.WithContext(q.target.traced(asking)))
+		q.target.forwards.ServeHTTP(w, q.in.WithContext(q.target.traced(asking)))
 		w.whole = true
 	}()
-	if failed != nil { // which tells of the target too
+	if q.failed != nil { // which tells of the target too
 		if err := q.release(ctx); err != nil {
 			return err
 		}
 	}
-	return failed
+	return q.failed
+}
+
+// stop ends the request at the target.
+func (q *request) stop() {
+	if q.asking != nil {
+		q.asking(errStopped)
+	} else {
+		q.cancel(errStopped)
+	}
 }
 
 // release makes the record safe for the first byte of what the target answers.
@@ -444,10 +468,9 @@ func (q *request) release(ctx context.Context) error {
 	if q.released {
 		return nil
 	}
-	op := q.x.Operation()
-	if err := q.session.ps.Commit(ctx, protocol.BeforeRelease, []*protocol.Operation{op}); err != nil {
+	if err := q.session.ps.Commit(ctx, protocol.BeforeRelease, q.op[:]); err != nil {
 		q.fault(err)
-		if errors.Is(err, protocol.ErrUnavailable) && op.Access == protocol.Read {
+		if errors.Is(err, protocol.ErrUnavailable) && q.op[0].Access == protocol.Read {
 			return unavailable() // the target has been asked, for what can be asked for twice
 		}
 		return &stepError{err}
@@ -471,10 +494,17 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	if q.trailers(out); out.ContentLength < 0 {
 		out.Header.Del("Content-Length")
 	}
-	out.Header.Set("X-Forwarded-For", remoteHost(q.c.raw.RemoteAddr()))
-	out.Header.Set("X-Forwarded-Host", q.in.Host)
-	out.Header.Set("X-Forwarded-Proto", map[bool]string{true: "https", false: "http"}[q.c.tls != nil])
-	out.Header.Set("Via", strconv.Itoa(q.in.ProtoMajor)+"."+strconv.Itoa(q.in.ProtoMinor)+" sallyport")
+	via, scheme := "2.0 sallyport", "http"
+	if q.in.ProtoMajor == 1 {
+		via = "1." + strconv.Itoa(q.in.ProtoMinor) + " sallyport"
+	}
+	if q.c.tls != nil {
+		scheme = "https"
+	}
+	values := []string{q.c.remote, q.in.Host, scheme, via}
+	for i, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Via"} {
+		out.Header[name] = values[i : i+1 : i+1]
+	}
 	if !q.x.Plain() { // a step has to see all of the body, and as it is
 		out.Header.Set("Accept-Encoding", "identity")
 		if out.Header["Grpc-Accept-Encoding"] != nil {
@@ -529,7 +559,7 @@ func (q *request) passing(trailer http.Header) http.Header {
 // explain turns a failure of the proxy into an answer.
 func (q *request) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		if cause := context.Cause(ctx); cause != nil {
+		if cause := context.Cause(ctx); cause != nil && cause != errStopped {
 			return cause
 		}
 	}

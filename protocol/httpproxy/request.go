@@ -62,12 +62,19 @@ func (c *conn) parse(r *http.Request) (*parsed, *refusal) {
 
 // parseHost returns the host name of a Host header.
 func parseHost(s string) (string, *refusal) {
-	bad := badRequest("the host name makes no sense")
-	host := s
+	host, ok := hostOf(s)
+	if !ok {
+		return "", badRequest("the host name makes no sense")
+	}
+	return host, nil
+}
+
+func hostOf(s string) (host string, ok bool) {
+	host = s
 	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
 		port, err := strconv.ParseUint(s[i+1:], 10, 16)
 		if err != nil || port == 0 || s[i+1] == '+' {
-			return "", bad
+			return "", false
 		}
 		host = s[:i]
 	}
@@ -75,25 +82,25 @@ func parseHost(s string) (string, *refusal) {
 		in, ok = strings.CutSuffix(in, "]")
 		a, err := netip.ParseAddr(in)
 		if !ok || err != nil || !a.Is6() || a.Zone() != "" {
-			return "", bad
+			return "", false
 		}
-		return a.String(), nil
+		return a.String(), true
 	}
 	host = strings.ToLower(host)
 	if len(host) > 253 {
-		return "", bad
+		return "", false
 	}
 	for label := range strings.SplitSeq(host, ".") {
 		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return "", bad
+			return "", false
 		}
 		for i := range len(label) {
 			if c := label[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
-				return "", bad
+				return "", false
 			}
 		}
 	}
-	return host, nil
+	return host, true
 }
 
 // parsePath returns what a path means, decoded once, but for encoded slashes and
@@ -176,12 +183,13 @@ func checkPath(path string) *refusal {
 			return badRequest("the path has a control character or a backslash")
 		}
 	}
-	segments := strings.Split(path[1:], "/")
-	for i, all := range segments {
+	for rest, more := path[1:], true; more; {
+		var all string
+		all, rest, more = strings.Cut(rest, "/")
 		switch seg, _, _ := strings.Cut(all, ";"); {
 		case seg == "." || seg == "..":
 			return badRequest("the path has a . or .. segment")
-		case seg == "" && (all != "" || i < len(segments)-1):
+		case seg == "" && (all != "" || more):
 			return badRequest("the path has an empty segment")
 		}
 	}

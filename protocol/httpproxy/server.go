@@ -136,7 +136,7 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 		return s.err
 	}
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
-	c := &conn{s: s, h: h, raw: raw, sessions: map[sessionKey]*session{}}
+	c := &conn{s: s, h: h, raw: raw, remote: remoteHost(raw.RemoteAddr()), sessions: map[sessionKey]*session{}}
 	nc, h2, err := c.start(ctx, &stalling{Conn: raw, timeout: s.stallTimeout()})
 	if err != nil {
 		return err
@@ -262,7 +262,8 @@ func (c *stalling) Write(b []byte) (int, error) {
 		if err := c.Conn.SetWriteDeadline(now.Add(c.timeout + c.timeout/8)); err != nil {
 			return 0, err
 		}
-		c.set.Store(&now)
+		at := now
+		c.set.Store(&at)
 	}
 	return c.Conn.Write(b)
 }
@@ -303,6 +304,8 @@ type conn struct {
 	tls *tls.ConnectionState // nil without TLS
 	h1  *checked             // nil for HTTP/2
 	srv *http.Server
+
+	remote string // the client's address
 
 	handlers sync.WaitGroup
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"slices"
@@ -213,6 +214,7 @@ type target struct {
 	s         *Server
 	ps        *protocol.Session
 	transport *http.Transport
+	forwards  *httputil.ReverseProxy
 	own       []string // headers that are the gateway's to set, as dashed returns them
 
 	mu    sync.Mutex
@@ -264,6 +266,7 @@ func newTarget(s *Server, ps *protocol.Session) (*target, error) {
 	t.transport.Protocols.SetHTTP1(!st.http2)
 	t.transport.Protocols.SetHTTP2(st.http2 && st.tls != nil)
 	t.transport.Protocols.SetUnencryptedHTTP2(st.http2 && st.tls == nil)
+	t.forwards = t.proxy()
 	return t, nil
 }
 

@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// A turn runs one function after the other on a stack of its own: whoever lets it run
-// waits until the function is over or pauses, without a switch between goroutines that
+// A turn runs one request after the other on a stack of its own: whoever lets it run
+// waits until the request is over or pauses, without a switch between goroutines that
 // the scheduler has to make. Its stack has grown as requests need it, where each stream
 // of HTTP/2 has a new one.
 type turn struct {
-	f     func()          // runs next; must not panic
-	pause func(bool) bool // in f: lets go on whoever has called run
+	p     *pending        // runs next
+	pause func(bool) bool // in what runs: lets go on whoever has called run
 	next  func() (bool, bool)
 	stop  func() // when nothing is left to run
 }
@@ -21,13 +21,13 @@ func newTurn() *turn {
 	t.next, t.stop = iter.Pull(func(yield func(bool) bool) {
 		t.pause = yield
 		for more := true; more; more = yield(true) {
-			t.f()
+			t.p.decide()
 		}
 	})
 	return t
 }
 
-// run runs f, or what is left of it, until it is over or pauses.
+// run runs what it has, or what is left of that, until it is over or pauses.
 func (t *turn) run() (over bool) {
 	over, _ = t.next()
 	return over
@@ -40,8 +40,8 @@ type turns struct {
 	closed bool
 }
 
-// take returns one that will run f.
-func (ts *turns) take(f func()) (t *turn) {
+// take returns one that will run p.
+func (ts *turns) take(p *pending) (t *turn) {
 	ts.mu.Lock()
 	if n := len(ts.idle); n > 0 {
 		t, ts.idle = ts.idle[n-1], ts.idle[:n-1]
@@ -50,13 +50,13 @@ func (ts *turns) take(f func()) (t *turn) {
 	if t == nil {
 		t = newTurn()
 	}
-	t.f = f
+	t.p = p
 	return t
 }
 
-// put takes t back, whose function is over.
+// put takes t back, which is over.
 func (ts *turns) put(t *turn) {
-	t.f = nil
+	t.p = nil
 	ts.mu.Lock()
 	closed := ts.closed
 	if !closed {
