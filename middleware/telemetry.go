@@ -174,9 +174,12 @@ func (t *telemetry) waited(ctx context.Context, start time.Time) {
 }
 
 func (t *telemetry) ended(op *protocol.Operation, out protocol.Outcome) {
-	if t == nil {
-		return
+	if t != nil {
+		t.end(op, out)
 	}
+}
+
+func (t *telemetry) end(op *protocol.Operation, out protocol.Outcome) {
 	ctx := context.Background()
 	if t.tracer != nil {
 		if span := t.span(op, true); span != nil {

@@ -394,8 +394,8 @@ func (q *request) answer(ctx context.Context, p *pending) error {
 	defer run.cancel(nil)
 	ps := run.session.ps
 	defer context.AfterFunc(ps.Context(), func() { run.cancel(context.Cause(ps.Context())) })()
-	defer run.end()
 	if run.upgrade {
+		run.end()
 		return refuse(http.StatusConflict, "a WebSocket that was held has to be opened again")
 	}
 	return run.run(ctx)

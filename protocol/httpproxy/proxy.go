@@ -161,7 +161,6 @@ func (q *request) serve() (err error) {
 		return err
 	}
 	defer q.c.release(q.session)
-	defer q.end() // before the session may close
 	q.target = q.session.target
 	if q.path, bad = q.target.pathAt(q.path); bad != nil {
 		bad.header = closing(nil)
@@ -193,8 +192,8 @@ func leaving(r *http.Request) (ctx context.Context, stop func()) {
 
 // run sends what was allowed and answers with what comes back.
 func (q *request) run(ctx context.Context) (err error) {
-	op := q.x.Operation()
-	if op.Rewritten() != "" {
+	defer q.end()
+	if q.op[0].Rewritten() != "" {
 		q.fault(protocol.ErrFixed)
 		return protocol.ErrFixed
 	}
@@ -441,6 +440,7 @@ func (q *request) forward(ctx context.Context) error {
 		defer q.asking(nil)
 	}
 	w := newWriter(q.w, q.c)
+	defer w.close()
 	func() {
 		defer w.cut()
 		q.target.forwards.ServeHTTP(w, q.in.WithContext(q.target.traced(asking)))
@@ -583,9 +583,6 @@ func (q *request) explain(ctx context.Context, err error) error {
 
 // end closes the operation.
 func (q *request) end() {
-	if q.x == nil {
-		return
-	}
 	if q.socket != nil {
 		q.socket.end()
 	}

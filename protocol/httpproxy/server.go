@@ -145,7 +145,7 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 	c.srv = &http.Server{
 		Handler:           c,
 		Protocols:         new(http.Protocols),
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout, WriteByteTimeout: s.stallTimeout()},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTimeout},
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: headTimeout,
 		IdleTimeout:       idleTimeout,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -12,49 +13,71 @@ import (
 type writer struct {
 	http.ResponseWriter
 	c     *conn
-	timer *time.Timer   // nil for HTTP/1.1, whose connection has a deadline
-	late  chan struct{} // holds one, when the timer has done its work
-	begun bool          // the head is written
-	whole bool          // so is the rest
+	watch *watch // nil for HTTP/1.1, whose connection has a deadline
+	begun bool   // the head is written
+	whole bool   // so is the rest
 }
 
 func newWriter(w http.ResponseWriter, c *conn) *writer {
 	out := &writer{ResponseWriter: w, c: c}
 	if c.h1 == nil {
-		out.late = make(chan struct{}, 1)
-		out.timer = time.AfterFunc(time.Hour, func() {
-			_ = http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) // resets the stream
-			out.late <- struct{}{}
-		})
-		out.timer.Stop()
+		out.watch = watches.Get().(*watch)
+		out.watch.w = w
 	}
 	return out
+}
+
+// close is for when nothing more is written.
+func (w *writer) close() {
+	if w.watch != nil {
+		w.watch.w = nil
+		watches.Put(w.watch)
+	}
 }
 
 // Write implements http.ResponseWriter. A client of HTTP/2 that takes nothing
 // keeps its connection alive, and its response waiting, for as long as it likes.
 func (w *writer) Write(b []byte) (int, error) {
-	defer w.watch()()
+	if w.watch != nil {
+		w.watch.begin(w.c.s.stallTimeout())
+		defer w.watch.end()
+	}
 	return w.ResponseWriter.Write(b)
 }
 
 // FlushError serves http.ResponseController.
 func (w *writer) FlushError() error {
-	defer w.watch()()
+	if w.watch != nil {
+		w.watch.begin(w.c.s.stallTimeout())
+		defer w.watch.end()
+	}
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// watch begins to wait. After stop the timer does nothing: net/http's writer must not
-// be used when its handler has returned, and panics.
-func (w *writer) watch() (stop func()) {
-	if w.timer == nil {
-		return func() {}
-	}
-	w.timer.Reset(w.c.s.stallTimeout())
-	return func() {
-		if !w.timer.Stop() {
-			<-w.late
-		}
+// A watch resets the stream of w if a write takes too long.
+type watch struct {
+	w     http.ResponseWriter
+	timer *time.Timer
+	late  chan struct{} // holds one, when the timer has done its work
+}
+
+var watches = sync.Pool{New: func() any {
+	t := &watch{late: make(chan struct{}, 1)}
+	t.timer = time.AfterFunc(time.Hour, func() {
+		_ = http.NewResponseController(t.w).SetWriteDeadline(time.Unix(1, 0)) // resets the stream
+		t.late <- struct{}{}
+	})
+	t.timer.Stop()
+	return t
+}}
+
+func (t *watch) begin(timeout time.Duration) { t.timer.Reset(timeout) }
+
+// end is for when the write is over. Behind it the timer does nothing: net/http's writer
+// must not be used when its handler has returned, and panics.
+func (t *watch) end() {
+	if !t.timer.Stop() {
+		<-t.late
 	}
 }
 
