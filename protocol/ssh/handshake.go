@@ -239,7 +239,7 @@ type watchedConn struct {
 }
 
 func watch(c net.Conn) *watchedConn {
-	w := &watchedConn{Conn: &readAhead{Conn: c}}
+	w := &watchedConn{Conn: bulk(c)}
 	w.gone, w.lost = context.WithCancel(context.Background())
 	return w
 }

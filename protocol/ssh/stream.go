@@ -164,6 +164,70 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	return l.w.Write(b)
 }
 
+// bulk is a connection that much goes through in large pieces.
+func bulk(c net.Conn) net.Conn { return &readAhead{Conn: &joined{Conn: c}} }
+
+// firstPart is how much of a packet the SSH library writes by itself, before the rest.
+const firstPart = 4 << 10
+
+// joined is a connection that gets packets whole, of which the SSH library writes the
+// beginning and the rest one after the other. Writes of several goroutines have to
+// exclude each other, as the library's do.
+type joined struct {
+	net.Conn
+
+	mu    sync.Mutex
+	first *[firstPart]byte // is held; nil: nothing is
+	timer *time.Timer      // writes it if it was all of the packet
+	err   error            // of that
+}
+
+var firstParts = sync.Pool{New: func() any { return new([firstPart]byte) }}
+
+// Write implements net.Conn.
+func (c *joined) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return 0, c.err
+	case c.first != nil:
+		c.timer.Stop()
+		bufs := net.Buffers{c.first[:], b}
+		n, err := bufs.WriteTo(c.Conn)
+		c.release()
+		return max(int(n)-firstPart, 0), err
+	case len(b) != firstPart:
+		return c.Conn.Write(b)
+	}
+	c.first = firstParts.Get().(*[firstPart]byte)
+	copy(c.first[:], b)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(joinWithin, c.late)
+	} else {
+		c.timer.Reset(joinWithin)
+	}
+	return len(b), nil
+}
+
+// joinWithin is how long the beginning of a packet waits for the rest, which comes at
+// once.
+const joinWithin = time.Millisecond
+
+func (c *joined) late() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.first != nil {
+		_, c.err = c.Conn.Write(c.first[:])
+		c.release()
+	}
+}
+
+func (c *joined) release() {
+	firstParts.Put(c.first)
+	c.first = nil
+}
+
 // readAhead is a connection that is read in large pieces where much comes: the SSH
 // library asks for 4 KiB, and then for the rest of a packet. One goroutine at a time
 // reads.

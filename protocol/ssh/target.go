@@ -166,7 +166,7 @@ func (s *Server) connectTarget(ctx context.Context, sess *protocol.Session) (*ta
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // the handshake has no context of its own
 	var unknown error
-	sc, chans, reqs, err := ssh.NewClientConn(&readAhead{Conn: conn}, res.Addr, &ssh.ClientConfig{User: creds.User, Auth: auth,
+	sc, chans, reqs, err := ssh.NewClientConn(bulk(conn), res.Addr, &ssh.ClientConfig{User: creds.User, Auth: auth,
 		ClientVersion: "SSH-2.0-Sallyport", HostKeyAlgorithms: keys.algorithms(),
 		HostKeyCallback: func(_ string, _ net.Addr, key ssh.PublicKey) error {
 			unknown = keys.check(key)
