@@ -407,11 +407,14 @@ func (c *session) fetch(body, raw []byte) error {
 	switch {
 	case p == nil:
 		return c.refuse(noStatement(id, "mysqld_stmt_fetch"))
-	case p.defs == nil: // the target says that there is no cursor
-		if err := c.send(raw, c.seq); err != nil {
-			return err
+	case p.defs == nil:
+		// Nothing is sent: the target may have one, of an execution before one that it
+		// has refused for its arguments, or whose result was not shown.
+		msg := fmt.Sprintf("The statement (%d) has no open cursor", id)
+		if !c.t.isMariaDB() {
+			msg += "."
 		}
-		return c.back.simple(nil)
+		return c.refuse(fault(protocol.SideClient, mysql.ER_STMT_HAS_NO_OPEN_CURSOR, msg, nil))
 	}
 	if err := c.settle([]byte(p.text)); err != nil {
 		return err

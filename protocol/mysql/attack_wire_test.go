@@ -1,0 +1,65 @@
+package mysql_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/mytest"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
+)
+
+// rawMySQL is rawSide in front of a MySQL.
+func rawMySQL(t testing.TB, c rigConfig) *rig {
+	db := mytest.StartMySQL(t, servers.MySQLConfig{SQL: append(append(append([]string{}, sample...), c.maria.SQL...),
+		"CREATE USER app IDENTIFIED WITH caching_sha2_password BY 'target secret'", "GRANT ALL ON *.* TO app")})
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	require.NoError(t, os.WriteFile(ca, db.Authority.PEM(), 0o600))
+	c.target, c.account = db.Addr, &protocol.Credentials{User: "app", Secret: protocol.NewSecret("target secret")}
+	c.options = map[string]string{"sslmode": "verify-full", "sslrootcert": ca}
+	return rawSide(t, c)
+}
+
+// wireAttacks try to see what is masked by what no client's library sends, each in
+// its own way.
+var wireAttacks = []struct {
+	name     string
+	caps     uint32
+	commands [][]byte
+}{
+	{"a cursor of before an execution that the target refuses", 0, [][]byte{
+		command(mysql.COM_STMT_PREPARE, "SELECT email, ? FROM customers WHERE email IS NOT NULL ORDER BY id"), execution(1, 1, "x"),
+		bytes.Replace(execution(1, 0, "x"), []byte{mysql.MYSQL_TYPE_VAR_STRING}, []byte{0xf3}, 1), fetchOf(1)}},
+}
+
+// fetchOf is a COM_STMT_FETCH of one row.
+func fetchOf(id byte) []byte {
+	return command(mysql.COM_STMT_FETCH, string([]byte{id, 0, 0, 0, 1, 0, 0, 0}))
+}
+
+// TestNothingMaskedComesBackByOtherPackets sends them to both servers.
+func TestNothingMaskedComesBackByOtherPackets(t *testing.T) {
+	other := servers.MariaDBConfig{SQL: []string{"CREATE DATABASE other", "CREATE TABLE other.customers (id INT, email VARCHAR(80))"}}
+	for name, side := range map[string]func(testing.TB, rigConfig) *rig{"MariaDB": rawSide, "MySQL": rawMySQL} {
+		t.Run(name, func(t *testing.T) {
+			r := side(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: other})
+			for _, a := range wireAttacks {
+				c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps|a.caps)
+				var answers [][]byte
+				for _, b := range a.commands {
+					answers = append(answers, c.ask(b)...)
+				}
+				if form := secretsIn(brief(answers)); form != "" {
+					t.Errorf("%s: shows %q:\n%s", a.name, form, brief(answers))
+				}
+				_ = c.Close()
+			}
+		})
+	}
+}
