@@ -36,6 +36,8 @@ var wireAttacks = []struct {
 	{"a cursor of before an execution that the target refuses", 0, [][]byte{
 		command(mysql.COM_STMT_PREPARE, "SELECT email, ? FROM customers WHERE email IS NOT NULL ORDER BY id"), execution(1, 1, "x"),
 		bytes.Replace(execution(1, 0, "x"), []byte{mysql.MYSQL_TYPE_VAR_STRING}, []byte{0xf3}, 1), fetchOf(1)}},
+	{"names of tables without their databases", mysql.CLIENT_NO_SCHEMA, [][]byte{
+		command(mysql.COM_QUERY, "SELECT CONCAT(email) FROM other.customers"), command(mysql.COM_QUERY, "SELECT * FROM (SELECT CONCAT(other.customers.email) FROM other.customers) x")}},
 }
 
 // fetchOf is a COM_STMT_FETCH of one row.

@@ -116,9 +116,9 @@
 // # Limits
 //
 // The client is told a server's version before it is known which target it
-// means: set [Server].Version to what the targets are. Compression, LOCAL INFILE
-// and the extensions of MariaDB's protocol (bulk execution, progress, metadata)
-// are not offered; a target that asks for a file of the client's is left.
+// means: set [Server].Version to what the targets are. Compression, LOCAL INFILE,
+// CLIENT_NO_SCHEMA and the extensions of MariaDB's protocol (bulk execution,
+// progress, metadata) are not offered; a target that asks for a file of the client's is left.
 // COM_CHANGE_USER resets the session of the same user, in the character set that
 // it names, and is refused for another.
 //
