@@ -31,7 +31,11 @@ func decodeBinding(c *cursor, count int, types []byte, sent func(i int) ([]byte,
 	if c.u8() == 1 {
 		b.types = make([]byte, 0, 2*min(count, len(c.b)/2))
 		for range count {
-			b.types = append(b.types, c.take(2)...)
+			typ := c.take(2)
+			if c.bad || !isArgType(typ[0]) || typ[1]&^0x80 != 0 {
+				return b, errMalformed
+			}
+			b.types = append(b.types, typ...)
 			if named {
 				b.names = append(b.names, string(c.str()))
 			}
@@ -47,15 +51,21 @@ func decodeBinding(c *cursor, count int, types []byte, sent func(i int) ([]byte,
 	}
 	b.values = make([][]byte, count)
 	for i := range count {
+		typ := b.types[2*i]
+		w := widthOf(typ)
 		if v, ok := sent(i); ok {
+			if w != widthString { // which the servers refuse as well
+				return b, errMalformed
+			}
 			b.values[i] = v
 			continue
 		}
-		if nulls[i/8]&(1<<(i%8)) != 0 || b.types[2*i] == mysql.MYSQL_TYPE_NULL {
+		null := nulls[i/8]&(1<<(i%8)) != 0
+		if null || typ == mysql.MYSQL_TYPE_NULL && !named {
 			continue
 		}
-		v := widthOf(b.types[2*i]).take(c)
-		if c.bad {
+		v := w.take(c)
+		if c.bad || typ == mysql.MYSQL_TYPE_NULL || w == widthShort && !isMoment(typ, len(v)) {
 			return b, errMalformed
 		}
 		if v == nil {
@@ -64,6 +74,31 @@ func decodeBinding(c *cursor, count int, types []byte, sent func(i int) ([]byte,
 		b.values[i] = v
 	}
 	return b, nil
+}
+
+// isArgType reports whether arguments have the type, for all servers in the form that it
+// has in rows. Of others, such as INT24, YEAR and BOOL, some read no byte, some one and
+// some a text: what follows is then not what the gateway takes it for.
+func isArgType(typ byte) bool {
+	switch typ {
+	case mysql.MYSQL_TYPE_NULL, mysql.MYSQL_TYPE_TINY, mysql.MYSQL_TYPE_SHORT, mysql.MYSQL_TYPE_LONG, mysql.MYSQL_TYPE_LONGLONG,
+		mysql.MYSQL_TYPE_FLOAT, mysql.MYSQL_TYPE_DOUBLE, mysql.MYSQL_TYPE_DECIMAL, mysql.MYSQL_TYPE_NEWDECIMAL,
+		mysql.MYSQL_TYPE_DATE, mysql.MYSQL_TYPE_TIME, mysql.MYSQL_TYPE_DATETIME, mysql.MYSQL_TYPE_TIMESTAMP,
+		mysql.MYSQL_TYPE_VARCHAR, mysql.MYSQL_TYPE_VAR_STRING, mysql.MYSQL_TYPE_STRING, mysql.MYSQL_TYPE_JSON, mysql.MYSQL_TYPE_VECTOR,
+		mysql.MYSQL_TYPE_ENUM, mysql.MYSQL_TYPE_SET,
+		mysql.MYSQL_TYPE_TINY_BLOB, mysql.MYSQL_TYPE_BLOB, mysql.MYSQL_TYPE_MEDIUM_BLOB, mysql.MYSQL_TYPE_LONG_BLOB:
+		return true
+	}
+	return false
+}
+
+// isMoment reports whether a date or a time can have this length. Of others servers
+// read on behind the end.
+func isMoment(typ byte, n int) bool {
+	if typ == mysql.MYSQL_TYPE_TIME {
+		return n == 0 || n == 8 || n == 12
+	}
+	return n == 0 || n == 4 || n == 7 || n == 11
 }
 
 // numbers reports whether one of the arguments is no text: compared with a text it
@@ -183,9 +218,9 @@ type queryAttributes struct {
 
 func decodeQueryAttributes(body []byte) (queryAttributes, error) {
 	c := cursor{b: body}
-	count, _ := c.length()
+	count, null := c.length()
 	sets, _ := c.length()
-	if c.bad || count > maxArgs || sets != 1 {
+	if c.bad || null || count > maxArgs || sets != 1 {
 		return queryAttributes{}, errMalformed
 	}
 	var a queryAttributes

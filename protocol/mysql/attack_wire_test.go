@@ -2,8 +2,10 @@ package mysql_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -38,11 +40,62 @@ var wireAttacks = []struct {
 		bytes.Replace(execution(1, 0, "x"), []byte{mysql.MYSQL_TYPE_VAR_STRING}, []byte{0xf3}, 1), fetchOf(1)}},
 	{"names of tables without their databases", mysql.CLIENT_NO_SCHEMA, [][]byte{
 		command(mysql.COM_QUERY, "SELECT CONCAT(email) FROM other.customers"), command(mysql.COM_QUERY, "SELECT * FROM (SELECT CONCAT(other.customers.email) FROM other.customers) x")}},
+	{"an attribute of which the gateway reads one byte and MySQL a text", mysql.CLIENT_QUERY_ATTRIBUTES, [][]byte{
+		command(mysql.COM_QUERY, "\x01\x01\x00\x01", "\x01\x01", "\x01a", "\x0eSELECT 1 -- x ", "SELECT CONCAT(email) FROM customers")}},
 }
 
 // fetchOf is a COM_STMT_FETCH of one row.
 func fetchOf(id byte) []byte {
 	return command(mysql.COM_STMT_FETCH, string([]byte{id, 0, 0, 0, 1, 0, 0, 0}))
+}
+
+// TestArgumentsAreThoseOfTheTarget sends arguments of every type and in every width: what
+// a step is told of the second one is what the target takes it for.
+func TestArgumentsAreThoseOfTheTarget(t *testing.T) {
+	for name, side := range map[string]func(testing.TB, rigConfig) *rig{"MariaDB": rawSide, "MySQL": rawMySQL} {
+		t.Run(name, func(t *testing.T) {
+			args := make(chan string, 1)
+			r := side(t, rigConfig{steps: []middleware.Step{{Name: "args", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+				if len(op.Args) == 2 {
+					args <- op.Args[1].Text
+				}
+				return protocol.Pass, nil
+			}}}})
+			c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+			c.ask(command(mysql.COM_STMT_PREPARE, "SELECT CONCAT(?), CONCAT(?)"))
+			long := strings.Repeat("\x00", 100)
+			executed := 0
+			for typ := range 256 {
+				for _, flags := range []byte{0, 0x80, 1} {
+					if flags == 1 && typ > 20 && typ < 242 {
+						continue
+					}
+					for _, value := range []string{"", "\x04", "\x04a", "\x04abc", "\x04abcdefg", "\x04\xe4\x07\x01\x02", "\x05\xe4\x07\x01\x02\x03", "\xfc\x04\x00\xe4\x07\x01\x02\x03see" + long + long + long} {
+						if typ > 20 && typ < 242 && len(value) != 2 {
+							continue
+						}
+						for _, long := range []bool{false, true} {
+							if long {
+								c.seq = 0
+								require.NoError(t, c.write(command(mysql.COM_STMT_SEND_LONG_DATA, "\x01\x00\x00\x00\x00\x00", "ahead")))
+							}
+							answer := c.ask(command(mysql.COM_STMT_EXECUTE, string([]byte{1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, byte(typ), flags, mysql.MYSQL_TYPE_VAR_STRING, 0}), value, "\x03see"))
+							var told string
+							select {
+							case told = <-args:
+							default: // refused by the gateway
+							}
+							if len(answer) == 6 {
+								executed++
+								require.True(t, bytes.HasSuffix(answer[4], append([]byte{byte(len(told))}, told...)), "type %#x, %#x, %q: told %q\n%s", typ, flags, value, told, brief(answer))
+							}
+						}
+					}
+				}
+			}
+			require.Greater(t, executed, 20)
+		})
+	}
 }
 
 // TestNothingMaskedComesBackByOtherPackets sends them to both servers.

@@ -21,8 +21,9 @@ import (
 // A rawClient sends what it is told, byte for byte.
 type rawClient struct {
 	packetConn
-	t testing.TB
-	n int // markers
+	t     testing.TB
+	n     int    // markers
+	query string // what begins a COM_QUERY
 }
 
 const rawCaps = mysql.CLIENT_PROTOCOL_41 | mysql.CLIENT_SECURE_CONNECTION | mysql.CLIENT_PLUGIN_AUTH | mysql.CLIENT_CONNECT_WITH_DB |
@@ -34,7 +35,10 @@ func rawLogin(t testing.TB, addr, user, password, database string, caps uint32) 
 	conn, err := net.Dial("tcp", addr)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	c := &rawClient{packetConn: packetConn{Conn: conn}, t: t}
+	c := &rawClient{packetConn: packetConn{Conn: conn}, t: t, query: "\x03"}
+	if caps&mysql.CLIENT_QUERY_ATTRIBUTES != 0 {
+		c.query += "\x00\x01"
+	}
 	b, err := c.read()
 	require.NoError(t, err)
 	end := bytes.IndexByte(b, 0)
@@ -59,7 +63,7 @@ func (c *rawClient) ask(command []byte) (answer [][]byte) {
 	c.seq = 0
 	b := c.packets(command)
 	c.seq = 0
-	b = append(b, c.packets([]byte("\x03SELECT '"+marker+"'"))...)
+	b = append(b, c.packets([]byte(c.query+"SELECT '"+marker+"'"))...)
 	go func() { _, _ = c.Conn.Write(b) }() // a large one while the answer is read
 	row := []byte(string(rune(len(marker))) + marker)
 	for {
