@@ -209,6 +209,8 @@ func (c *session) execute(body []byte) error {
 	if p == nil {
 		return c.refuse(noStatement(id, "mysqld_stmt_execute"))
 	}
+	long := p.long
+	c.forgetLong(p) // whatever becomes of this execution, the next one has its own
 	attributes := flags&paramsAvailable != 0 && c.st.has(mysql.CLIENT_QUERY_ATTRIBUTES)
 	count := p.params
 	if attributes {
@@ -221,7 +223,7 @@ func (c *session) execute(body []byte) error {
 	var b binding
 	if count > 0 {
 		var err error
-		sent := func(i int) ([]byte, bool) { v, ok := p.long[i]; return v, ok }
+		sent := func(i int) ([]byte, bool) { v, ok := long[i]; return v, ok }
 		if b, err = decodeBinding(&cur, count, p.types, sent, attributes); err != nil {
 			return malformed()
 		}
@@ -234,6 +236,7 @@ func (c *session) execute(body []byte) error {
 	if cur.done() != nil {
 		return malformed()
 	}
+	p.types, p.names = append([]byte(nil), b.types...), b.names // a client does not send them again, also if this is refused
 	if err := c.settle([]byte(p.text)); err != nil {
 		return err
 	}
@@ -255,14 +258,13 @@ func (c *session) execute(body []byte) error {
 		return c.refuse(err)
 	}
 	defer c.changed(r, c.beginChange(r))
-	if err := c.sendExecution(p, &b, flags&^paramsAvailable, iterations, attributes); err != nil {
+	if err := c.sendExecution(p, &b, long, flags&^paramsAvailable, iterations, attributes); err != nil {
 		return err
 	}
 	if err := c.release(r); err != nil {
 		return err
 	}
-	c.forgetLong(p)
-	p.types, p.names, p.defs, p.cursor = append([]byte(nil), b.types...), b.names, nil, r.stmt
+	p.defs, p.cursor = nil, r.stmt
 	c.tracker.sent(r)
 	if flags&^paramsAvailable == 0 {
 		return c.back.execute(r, nil)
@@ -270,13 +272,13 @@ func (c *session) execute(body []byte) error {
 	return c.back.execute(r, p)
 }
 
-// sendExecution sends the arguments that were sent ahead and the execution, in
+// sendExecution sends long, the arguments that were sent ahead, and the execution, in
 // one go. It is written anew: query attributes are left out for a target that
 // does not know them, and types are sent each time.
-func (c *session) sendExecution(p *preparedStatement, b *binding, flags byte, iterations uint32, attributes bool) error {
+func (c *session) sendExecution(p *preparedStatement, b *binding, long map[int][]byte, flags byte, iterations uint32, attributes bool) error {
 	var out []byte
 	for i := range b.values {
-		v, ok := p.long[i]
+		v, ok := long[i]
 		if !ok {
 			continue
 		}
@@ -306,7 +308,7 @@ func (c *session) sendExecution(p *preparedStatement, b *binding, flags byte, it
 			}
 		}
 		for i, v := range b.values[:count] {
-			if _, ok := p.long[i]; ok {
+			if _, ok := long[i]; ok {
 				continue
 			}
 			if v == nil {

@@ -2,12 +2,14 @@ package mysql_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/stretchr/testify/require"
@@ -106,7 +108,7 @@ func brief(answer [][]byte) string {
 
 // rawSide starts a gateway that takes a password as MySQL itself does.
 func rawSide(t testing.TB, c rigConfig) *rig {
-	c.server = &connector.Server{Auth: connector.AuthNative, AllowPlaintext: true, Version: "5.5.5-10.11.14-MariaDB"}
+	c.server = &connector.Server{Auth: connector.AuthNative, AllowPlaintext: true, Version: "5.5.5-10.11.14-MariaDB", HoldTimeout: c.patience}
 	c.identify = middleware.ScramSecrets(middleware.ScramSecret{User: "alice", MySQL: protocol.NewSecret(rawPassword),
 		Subject: "alice", Groups: []string{"dba"}, Kind: protocol.Human})
 	return newRig(t, c)
@@ -247,4 +249,55 @@ func TestRawCommandsAreAnsweredAlike(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusedExecutionIsOver refuses executions, and holds them for longer than their client
+// waits: the next one has arguments of its own, of the types that were sent last, as
+// behind an error of the target.
+func TestRefusedExecutionIsOver(t *testing.T) {
+	h := newHolding()
+	r := rawSide(t, rigConfig{patience: time.Millisecond, steps: []middleware.Step{{Name: "refuse", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		switch {
+		case len(op.Args) > 0 && strings.Contains(op.Args[0].Text, "forbidden"):
+			return protocol.Deny("not that"), nil
+		case len(op.Args) > 0 && strings.Contains(op.Args[0].Text, "held"):
+			return h.hold(op), nil
+		}
+		return protocol.Pass, nil
+	}}}})
+	c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+	c.ask(command(mysql.COM_STMT_PREPARE, "SELECT CONCAT(?)"))
+	long := func(s string) {
+		c.seq = 0
+		require.NoError(t, c.write(command(mysql.COM_STMT_SEND_LONG_DATA, "\x01\x00\x00\x00\x00\x00", s)))
+	}
+	again := func(s string) []byte { // without types
+		return command(mysql.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00", string([]byte{byte(len(s))}), s)
+	}
+	number := command(mysql.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\x03\x00\x07\x00\x00\x00")
+	require.Contains(t, brief(c.ask(number)), "7")
+	require.Contains(t, brief(c.ask(execution(1, 0, "forbidden"))), "not that")
+	require.Contains(t, brief(c.ask(again("allowed"))), `\aallowed`)
+	long("forbidden ")
+	require.Contains(t, brief(c.ask(execution(1, 0, ""))), "Incorrect arguments", "one argument too many")
+	require.Contains(t, brief(c.ask(again("allowed"))), `\aallowed`)
+	long("forbidden ")
+	require.Contains(t, brief(c.ask(command(mysql.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00"))), "not that")
+	long("allowed")
+	require.Contains(t, brief(c.ask(command(mysql.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00"))), `\aallowed`)
+	decided := false
+	for { // until it is collected
+		long("held")
+		answer := brief(c.ask(command(mysql.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00")))
+		if !strings.Contains(answer, "nobody has decided yet") {
+			require.Contains(t, answer, `\x04held`)
+			break
+		}
+		if !decided {
+			<-h.waits
+			h.decides <- protocol.Allow("somebody")
+			decided = true
+		}
+	}
+	require.EqualValues(t, 1, h.asked.Load())
 }
