@@ -43,7 +43,6 @@ type rigConfig struct {
 	target   string          // the address of one that runs already, in place of MariaDB
 	identify middleware.Step // in place of tokens
 	account  *protocol.Credentials
-	patience time.Duration // HoldTimeout of rawSide's server
 }
 
 // sample is a small shop with data worth guarding.

@@ -23,14 +23,25 @@ type preparedStatement struct {
 	long   map[int][]byte // arguments sent ahead
 	size   int            // bytes of them
 
-	cursor *mysqlsql.Statement // what the open cursor shows, as it was when it was opened
+	cursor  *mysqlsql.Statement // what the open cursor shows, as it was when it was opened
+	counted int                 // bytes that it took when it was counted last
 }
 
-// perStatement is about what a statement takes beside its text.
-const perStatement = 512
+// What a statement takes beside its text, and each of a list beside its bytes, about.
+const (
+	perStatement = 512
+	perItem      = 64
+)
 
 func (p *preparedStatement) bytes() int {
-	return perStatement + len(p.text) + len(p.sent) + len(p.types)
+	n := perStatement + len(p.text) + len(p.sent) + len(p.types) + p.size
+	for _, name := range p.names {
+		n += perItem + len(name)
+	}
+	for _, def := range p.defs {
+		n += perItem + len(def)
+	}
+	return n
 }
 
 // preparedStatements are those of one session.
@@ -46,12 +57,19 @@ func (ps *preparedStatements) add(p *preparedStatement) {
 	}
 	ps.remove(p.id)
 	ps.m[p.id], ps.last = p, p.id
-	ps.bytes += p.bytes()
+	ps.count(p)
+}
+
+// count notes what p takes by now.
+func (ps *preparedStatements) count(p *preparedStatement) {
+	n := p.bytes()
+	ps.bytes += n - p.counted
+	p.counted = n
 }
 
 func (ps *preparedStatements) remove(id uint32) {
 	if p := ps.m[id]; p != nil {
-		ps.bytes -= p.bytes() + p.size
+		ps.bytes -= p.counted
 		delete(ps.m, id)
 	}
 }
@@ -237,6 +255,12 @@ func (c *session) execute(body []byte) error {
 		return malformed()
 	}
 	p.types, p.names = append([]byte(nil), b.types...), b.names // a client does not send them again, also if this is refused
+	c.prepared.count(p)
+	if flags != 0 { // the columns of a cursor and the names of attributes are kept
+		if err := c.afford(); err != nil {
+			return c.refuse(err)
+		}
+	}
 	if err := c.settle([]byte(p.text)); err != nil {
 		return err
 	}
@@ -265,6 +289,7 @@ func (c *session) execute(body []byte) error {
 		return err
 	}
 	p.defs, p.cursor = nil, r.stmt
+	c.prepared.count(p)
 	c.tracker.sent(r)
 	if flags&^paramsAvailable == 0 {
 		return c.back.execute(r, nil)
@@ -342,24 +367,29 @@ func (c *session) longData(body []byte) error {
 	if p == nil || param >= p.params {
 		return nil // as MySQL: the execution fails
 	}
-	if p.size+len(data) > c.limit {
+	if p.size+len(data) > c.limit || c.prepared.bytes+len(data) > c.srv.maxPrepared()+c.limit {
 		return fault(protocol.SideClient, codeTooLarge, fmt.Sprintf("the arguments are larger than %d bytes, which is as much as this gateway looks at", c.limit), nil)
 	}
 	if p.long == nil {
 		p.long = map[int][]byte{}
 	}
+	n := len(data)
 	if p.long[param] == nil {
 		p.long[param] = []byte{}
+		n += perItem
 	}
 	p.long[param] = append(p.long[param], data...)
-	p.size += len(data)
-	c.prepared.bytes += len(data)
+	p.size += n
+	p.counted += n
+	c.prepared.bytes += n
 	return nil
 }
 
 func (c *session) forgetLong(p *preparedStatement) {
-	c.prepared.bytes -= p.size
-	p.long, p.size = nil, 0
+	if p.long != nil {
+		p.long, p.size = nil, 0
+		c.prepared.count(p)
+	}
 }
 
 // closeStatement forgets a statement. It has no answer.

@@ -108,7 +108,10 @@ func brief(answer [][]byte) string {
 
 // rawSide starts a gateway that takes a password as MySQL itself does.
 func rawSide(t testing.TB, c rigConfig) *rig {
-	c.server = &connector.Server{Auth: connector.AuthNative, AllowPlaintext: true, Version: "5.5.5-10.11.14-MariaDB", HoldTimeout: c.patience}
+	if c.server == nil {
+		c.server = &connector.Server{}
+	}
+	c.server.Auth, c.server.AllowPlaintext, c.server.Version = connector.AuthNative, true, "5.5.5-10.11.14-MariaDB"
 	c.identify = middleware.ScramSecrets(middleware.ScramSecret{User: "alice", MySQL: protocol.NewSecret(rawPassword),
 		Subject: "alice", Groups: []string{"dba"}, Kind: protocol.Human})
 	return newRig(t, c)
@@ -256,7 +259,7 @@ func TestRawCommandsAreAnsweredAlike(t *testing.T) {
 // behind an error of the target.
 func TestRefusedExecutionIsOver(t *testing.T) {
 	h := newHolding()
-	r := rawSide(t, rigConfig{patience: time.Millisecond, steps: []middleware.Step{{Name: "refuse", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+	r := rawSide(t, rigConfig{server: &connector.Server{HoldTimeout: time.Millisecond}, steps: []middleware.Step{{Name: "refuse", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
 		switch {
 		case len(op.Args) > 0 && strings.Contains(op.Args[0].Text, "forbidden"):
 			return protocol.Deny("not that"), nil
@@ -300,4 +303,58 @@ func TestRefusedExecutionIsOver(t *testing.T) {
 		}
 	}
 	require.EqualValues(t, 1, h.asked.Load())
+}
+
+// TestPreparedStatementsTakeBoundedMemory fills what a session may keep with texts, long
+// arguments and the columns of cursors, also after others were executed and closed.
+func TestPreparedStatementsTakeBoundedMemory(t *testing.T) {
+	r := rawSide(t, rigConfig{server: &connector.Server{MaxPrepared: 100 << 10, MaxMessage: 100 << 10}})
+	prepare := func(c *rawClient, text string) (id, answer string) {
+		packets := c.ask(command(mysql.COM_STMT_PREPARE, text))
+		if packets[0][1] == mysql.OK_HEADER {
+			id = string(packets[0][2:6])
+		}
+		return id, brief(packets)
+	}
+	for name, fill := range map[string]func(c *rawClient) string{
+		"texts": func(c *rawClient) string {
+			_, answer := prepare(c, "SELECT '"+strings.Repeat("x", 10<<10)+"'")
+			return answer
+		},
+		"long arguments": func(c *rawClient) string {
+			var ids []string
+			for range 20 {
+				id, _ := prepare(c, "SELECT ?")
+				ids = append(ids, id)
+			}
+			answer := ""
+			for _, id := range ids {
+				answer += brief(c.ask(command(mysql.COM_STMT_SEND_LONG_DATA, id, "\x00\x00", strings.Repeat("x", 50<<10))))
+			}
+			return answer
+		},
+		"columns": func(c *rawClient) string {
+			id, answer := prepare(c, "SELECT * FROM customers a, customers b, customers c, customers d, customers e, customers f")
+			return answer + brief(c.ask(command(mysql.COM_STMT_EXECUTE, id, "\x01\x01\x00\x00\x00")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+			const params = 4000
+			types, values := strings.Repeat("\x01\x00", params), strings.Repeat("\x07", params)
+			for range 50 { // which are forgotten again
+				id, _ := prepare(c, "DO 0"+strings.Repeat(",?", params))
+				answer := c.ask(command(mysql.COM_STMT_EXECUTE, id, "\x00\x01\x00\x00\x00", strings.Repeat("\x00", params/8), "\x01", types, values))
+				require.Equal(t, byte(mysql.OK_HEADER), answer[0][1], brief(answer))
+				c.ask(command(mysql.COM_STMT_CLOSE, id))
+			}
+			var answer string
+			for range 20 {
+				if answer = fill(c); strings.Contains(answer, "too much memory") || strings.Contains(answer, "hung up") {
+					return
+				}
+			}
+			t.Errorf("nothing is refused: %s", answer)
+		})
+	}
 }

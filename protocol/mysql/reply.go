@@ -289,6 +289,7 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 	}
 	if b.fetches != nil {
 		b.fetches.defs = defs
+		b.c.prepared.count(b.fetches)
 	}
 	if !b.dropping {
 		if err := b.c.unchanged(r); err != nil {
