@@ -173,7 +173,7 @@ func (c *session) resetConnection(text string, then func() error) error {
 		return c.unask(r, err)
 	}
 	r.end(protocol.Outcome{Status: protocol.StatusOK})
-	return c.reply(appendOK(nil, c.status))
+	return c.reply(c.ok())
 }
 
 // changeUser answers a COM_CHANGE_USER. Who the client is was settled when it

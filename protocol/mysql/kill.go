@@ -106,7 +106,7 @@ func (c *session) killHeld(r *run, k *kill) (done bool, err error) {
 		return true, err
 	}
 	r.end(protocol.Outcome{Status: protocol.StatusOK})
-	return true, c.reply(appendOK(nil, c.status))
+	return true, c.reply(c.ok())
 }
 
 var errKilled = &protocol.DeniedError{Step: "mysql", Reason: "the connection was killed on request"}

@@ -17,6 +17,7 @@ const (
 	statusAutocommit  = mysql.SERVER_STATUS_AUTOCOMMIT
 	statusMoreResults = mysql.SERVER_MORE_RESULTS_EXISTS
 	statusCursor      = mysql.SERVER_STATUS_CURSOR_EXISTS
+	statusSession     = statusInTx | statusAutocommit | mysql.SERVER_STATUS_NO_BACKSLASH_ESCAPED | mysql.SERVER_STATUS_IN_TRANS_READONLY
 )
 
 // An okMsg is what the gateway has to know of an OK packet, or of an EOF.

@@ -358,3 +358,25 @@ func TestPreparedStatementsTakeBoundedMemory(t *testing.T) {
 		})
 	}
 }
+
+// TestOwnAnswersTellOfTheSessionOnly makes the gateway answer with an OK of its own after
+// answers whose status tells of more results, and of a session whose state has changed.
+func TestOwnAnswersTellOfTheSessionOnly(t *testing.T) {
+	h := newHolding()
+	r := rawSide(t, rigConfig{steps: rulesOf("held", h.hold)})
+	c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps|mysql.CLIENT_SESSION_TRACK|mysql.CLIENT_MULTI_STATEMENTS)
+	ok := [][]byte{{1, mysql.OK_HEADER, 0, 0, byte(mysql.SERVER_STATUS_AUTOCOMMIT), 0, 0, 0}}
+	require.Equal(t, ok, c.ask(command(mysql.COM_CHANGE_USER, "alice@my\x00\x00mysql\x00\x2d\x00")))
+	other := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+	other.seq = 0
+	require.NoError(t, other.write(command(mysql.COM_QUERY, "SELECT 'held'")))
+	<-h.waits
+	c.seq = 0
+	require.NoError(t, c.write(command(mysql.COM_QUERY, "SELECT 1; SELECT * FROM nothing")))
+	for b := []byte{0}; b[0] != mysql.ERR_HEADER; {
+		var err error
+		b, err = c.read()
+		require.NoError(t, err)
+	}
+	require.Equal(t, ok, c.ask(command(mysql.COM_QUERY, "KILL QUERY 2147483650")))
+}

@@ -142,7 +142,7 @@ func (c *session) login(ctx context.Context) error {
 		return c.srv.connectTarget(ctx, res, c.ps.Dial, request{creds: creds, attrs: []attr{{"program_name", "sallyport catalog"}}})
 	})
 	c.current = c.catalog.current
-	return c.st.write(appendOK(nil, c.status))
+	return c.st.write(c.ok())
 }
 
 // loop answers what the client asks, one after the other.
@@ -252,6 +252,10 @@ func (c *session) writeClient(b []byte, partial bool) error {
 func (c *session) reply(payload []byte) error {
 	return c.writeClient(appendPacket(nil, &c.seq, payload), false)
 }
+
+// ok returns an OK of the gateway's own. It tells of the session only: what the target's
+// last answer was like, and whether it told of a change, is of that answer.
+func (c *session) ok() []byte { return appendOK(nil, c.status&statusSession) }
 
 // refuse answers with err in place of what the target would answer.
 func (c *session) refuse(err error) error {
