@@ -262,6 +262,9 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 			if size += len(payload); size > maxHead {
 				return nil, okMsg{}, badReply(nil)
 			}
+			if _, err := decodeColumn(payload); err != nil { // it may be a row
+				return nil, okMsg{}, badReply(err)
+			}
 			defs = append(defs, append([]byte(nil), payload...))
 		}
 		b.keep(n)
