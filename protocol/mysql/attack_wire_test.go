@@ -42,6 +42,11 @@ var wireAttacks = []struct {
 		command(mysql.COM_QUERY, "SELECT CONCAT(email) FROM other.customers"), command(mysql.COM_QUERY, "SELECT * FROM (SELECT CONCAT(other.customers.email) FROM other.customers) x")}},
 	{"an attribute of which the gateway reads one byte and MySQL a text", mysql.CLIENT_QUERY_ATTRIBUTES, [][]byte{
 		command(mysql.COM_QUERY, "\x01\x01\x00\x01", "\x01\x01", "\x01a", "\x0eSELECT 1 -- x ", "SELECT CONCAT(email) FROM customers")}},
+	{"a prepared text that is read again in another character set", 0, [][]byte{
+		command(mysql.COM_QUERY, "CREATE TEMPORARY TABLE own (a INT)"), command(mysql.COM_QUERY, "INSERT INTO own VALUES (1)"),
+		command(mysql.COM_STMT_PREPARE, "SELECT '字\\', CONCAT(email) FROM customers -- ', a FROM own"),
+		command(mysql.COM_QUERY, "DROP TEMPORARY TABLE own"), command(mysql.COM_QUERY, "CREATE TEMPORARY TABLE own (a INT, b INT)"),
+		command(mysql.COM_QUERY, "SET NAMES gbk"), command(mysql.COM_STMT_EXECUTE, "\xff\xff\xff\xff\x00\x01\x00\x00\x00")}},
 }
 
 // fetchOf is a COM_STMT_FETCH of one row.

@@ -189,9 +189,12 @@ func (c *session) executionRun(p *preparedStatement) *run {
 	if p.sent != "" {
 		text = p.sent
 	}
+	// The target may read it again, in the session's present state.
 	if p.in.mode != c.tracker.mode {
-		// The target may read it again.
 		return c.runOf(p, mysqlsql.Unclear("sql_mode has changed since it was prepared"))
+	}
+	if charset := c.tracker.charset; p.in.charset != charset && !mysqlsql.Legible([]byte(text), charset) {
+		return c.runOf(p, mysqlsql.Unclear("the character set has changed since it was prepared"))
 	}
 	script := c.analyzeIn(p.in, []byte(text))
 	if len(script.Statements) != 1 {

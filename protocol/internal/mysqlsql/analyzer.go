@@ -154,15 +154,15 @@ func refuse(text []byte, st *State, limit int) string {
 		return "the text is longer than " + strconv.Itoa(limit) + " bytes"
 	case bytes.IndexByte(text, 0) >= 0:
 		return "the text holds a NUL byte"
-	case !legible(text, st.Charset):
+	case !Legible(text, st.Charset):
 		return "its characters are not in UTF-8"
 	}
 	return ""
 }
 
-// legible reports whether the target is sure to read the same characters in
+// Legible reports whether the target is sure to read the same characters in
 // text as the gateway does, as far as quotes, backslashes and names go.
-func legible(text []byte, charset string) bool {
+func Legible(text []byte, charset string) bool {
 	ascii := true
 	for _, b := range text {
 		if b >= 0x80 {
