@@ -82,7 +82,7 @@ func answering(caps uint32, answers [][]byte) func(net.Conn) {
 // the client reads. The session has to end well.
 func masked(t *testing.T, caps, mine uint32, commands, answers [][]byte) []byte {
 	t.Helper()
-	engine := &fuzzEngine{ask: func(op *protocol.Operation) error {
+	seen := asked(t, func(op *protocol.Operation) {
 		_ = op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) {
 			return func(row [][]byte) error {
 				for i := range row {
@@ -91,6 +91,16 @@ func masked(t *testing.T, caps, mine uint32, commands, answers [][]byte) []byte 
 				return nil
 			}, nil
 		})
+	}, caps, mine, commands, answers)
+	require.NotContains(t, string(seen), "secret")
+	return seen
+}
+
+// asked is masked with a step of its own.
+func asked(t *testing.T, step func(*protocol.Operation), caps, mine uint32, commands, answers [][]byte) []byte {
+	t.Helper()
+	engine := &fuzzEngine{ask: func(op *protocol.Operation) error {
+		step(op)
 		return nil
 	}}
 	h := &fuzzHandler{engine: engine, target: answering(caps, answers)}
@@ -120,8 +130,26 @@ func masked(t *testing.T, caps, mine uint32, commands, answers [][]byte) []byte 
 		t.Fatalf("%v\n%s", err, p.Stack)
 	}
 	require.Equal(t, engine.begun.Load(), engine.ended.Load(), "operations that do not end")
-	require.NotContains(t, seen.String(), "secret")
 	return seen.Bytes()
+}
+
+// TestResetThatFails has a target refuse a COM_RESET_CONNECTION: what the session holds is
+// then as little known as before.
+func TestResetThatFails(t *testing.T) {
+	refusal := packetsFrom(1, report{code: codeUnknownCommand, msg: "Unknown command"}.append(nil, false))
+	ok := packetsFrom(1, appendOK(nil, statusAutocommit))
+	for _, reset := range [][]byte{{mysql.COM_RESET_CONNECTION}, append([]byte{mysql.COM_CHANGE_USER}, "fuzz@t\x00\x00\x00"...)} {
+		for _, answer := range [][]byte{refusal, ok} {
+			var known bool
+			asked(t, func(op *protocol.Operation) {
+				if op.Text == "select @m" {
+					known = len(op.Columns) == 1 && op.Columns[0].Known
+				}
+			}, offered, mysql.CLIENT_PROTOCOL_41|mysql.CLIENT_PLUGIN_AUTH|mysql.CLIENT_SECURE_CONNECTION,
+				[][]byte{append([]byte{mysql.COM_QUERY}, "call p(@m)"...), reset, append([]byte{mysql.COM_QUERY}, "select @m"...)}, [][]byte{ok, answer, ok})
+			require.Equal(t, &answer[0] == &ok[0], known, "%q, %q", reset, answer)
+		}
+	}
 }
 
 // TestTargetsThatBreak has targets break off at each byte of what they answer, and answer

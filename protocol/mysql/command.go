@@ -159,16 +159,22 @@ func (c *session) resetConnection(text string, then func() error) error {
 	if err := c.release(r); err != nil {
 		return err
 	}
-	c.prepared.clear()
 	c.tracker.dirty = true
-	c.tracker.memory.Reset()
 	c.tracker.moves++
+	forget := func() { // a target that refuses it, being older, has not
+		c.prepared.clear()
+		c.tracker.memory.Reset()
+	}
 	if then == nil {
-		return c.back.simple(r)
+		if err = c.back.simple(r); r.ok {
+			forget()
+		}
+		return err
 	}
 	if err := c.back.quiet(); err != nil {
 		return c.unask(r, err)
 	}
+	forget()
 	if err := then(); err != nil {
 		return c.unask(r, err)
 	}
