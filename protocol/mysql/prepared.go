@@ -300,6 +300,10 @@ func (c *session) execute(body []byte) error {
 	return c.back.execute(r, p)
 }
 
+// longPiece is what is sent ahead at a time: all of an argument may be longer than a
+// packet may be at the target (max_allowed_packet).
+const longPiece = 64 << 10
+
 // sendExecution sends long, the arguments that were sent ahead, and the execution, in
 // one go. It is written anew: query attributes are left out for a target that
 // does not know them, and types are sent each time.
@@ -307,13 +311,15 @@ func (c *session) sendExecution(p *preparedStatement, b *binding, long map[int][
 	var out []byte
 	for i := range b.values {
 		v, ok := long[i]
-		if !ok {
-			continue
+		for ok {
+			n := min(len(v), longPiece)
+			var seq byte
+			m := appendUint([]byte{mysql.COM_STMT_SEND_LONG_DATA}, 4, uint64(p.id))
+			m = append(appendUint(m, 2, uint64(i)), v[:n]...)
+			out = appendPacket(out, &seq, m)
+			v = v[n:]
+			ok = len(v) > 0
 		}
-		var seq byte
-		m := appendUint([]byte{mysql.COM_STMT_SEND_LONG_DATA}, 4, uint64(p.id))
-		m = append(appendUint(m, 2, uint64(i)), v...)
-		out = appendPacket(out, &seq, m)
 	}
 	count := p.params
 	attributes = attributes && c.attrsSent && len(b.values) > 0

@@ -380,3 +380,20 @@ func TestOwnAnswersTellOfTheSessionOnly(t *testing.T) {
 	}
 	require.Equal(t, ok, c.ask(command(mysql.COM_QUERY, "KILL QUERY 2147483650")))
 }
+
+// TestLongDataBeyondAPacket sends ahead what is longer than a packet may be at the target,
+// in pieces that are not.
+func TestLongDataBeyondAPacket(t *testing.T) {
+	const limit = 1 << 20
+	r := rawSide(t, rigConfig{maria: servers.MariaDBConfig{SQL: []string{"CREATE USER raw IDENTIFIED VIA mysql_native_password USING PASSWORD('" + rawPassword + "')",
+		"GRANT ALL ON *.* TO raw", fmt.Sprintf("SET GLOBAL max_allowed_packet = %d", limit)}}})
+	direct, c := rawLogin(t, r.db.Addr, "raw", rawPassword, "shop", rawCaps), rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+	execute := command(mysql.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x01\xfc\x00")
+	piece := func(n int) []byte {
+		return command(mysql.COM_STMT_SEND_LONG_DATA, "\x01\x00\x00\x00\x00\x00", strings.Repeat("w", n))
+	}
+	for _, cmd := range [][]byte{command(mysql.COM_STMT_PREPARE, "SELECT LENGTH(?)"), piece(0), execute, piece(limit / 2), piece(limit / 2), execute,
+		command(mysql.COM_STMT_RESET, "\x01\x00\x00\x00"), piece(limit / 2), piece(limit / 2), piece(1), execute, execution(1, 0, "again"), command(mysql.COM_STMT_RESET, "\x01\x00\x00\x00"), execution(1, 0, "again")} {
+		require.Equal(t, brief(direct.ask(cmd)), brief(c.ask(cmd)), "%.20q", cmd)
+	}
+}
