@@ -11,6 +11,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/mytest"
@@ -100,6 +101,19 @@ func TestArgumentsAreThoseOfTheTarget(t *testing.T) {
 			}
 			require.Greater(t, executed, 20)
 		})
+	}
+}
+
+// TestDatabaseBeyondTheResultsCharacterSet is in a database whose name cannot be told in
+// the character set of results, while there is another of the name that is told.
+func TestDatabaseBeyondTheResultsCharacterSet(t *testing.T) {
+	r := rawSide(t, rigConfig{maria: servers.MariaDBConfig{SQL: []string{"SET NAMES utf8mb4", "CREATE DATABASE `店`", "CREATE TABLE `店`.customers SELECT * FROM shop.customers",
+		"CREATE DATABASE `?`", "CREATE TABLE `?`.customers (id INT, email VARCHAR(80))"}},
+		steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "email", Columns: []string{"店.customers.email"}, Transform: mask.Redact()})}})
+	c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+	for _, text := range []string{"USE `店`", "SELECT CONCAT(email) FROM customers", "SET character_set_results = latin1", "SELECT CONCAT(email) FROM customers"} {
+		answer := brief(c.ask(command(mysql.COM_QUERY, text)))
+		require.Empty(t, secretsIn(answer), text)
 	}
 }
 

@@ -61,9 +61,10 @@ var bounds = []protocol.Verb{"begin", "commit", "rollback"}
 
 // askState asks the target for the state.
 func (c *session) askState(ctx context.Context) error {
-	// In swe7 literals lose characters: a text that is made of them is another. The
-	// limit takes the place of the session's own, sql_select_limit.
-	const text = "SELECT @@sql_mode, IF(@@character_set_connection = 'swe7', 'swe7', @@character_set_client), DATABASE(), CURRENT_ROLE(), @@lower_case_table_names LIMIT 1"
+	// In swe7 literals lose characters: a text that is made of them is another. Names are
+	// binary: the session's character_set_results may have other characters in the place
+	// of theirs. The limit takes the place of the session's own, sql_select_limit.
+	const text = "SELECT @@sql_mode, IF(@@character_set_connection = 'swe7', 'swe7', @@character_set_client), CAST(DATABASE() AS BINARY), CAST(CURRENT_ROLE() AS BINARY), @@lower_case_table_names LIMIT 1"
 	err := c.askStateWith(ctx, text)
 	if err != nil && ctx.Err() == nil {
 		// MySQL before 8.0 has no roles.
