@@ -194,7 +194,7 @@ func (b *relay) fail(r *run, err error) error {
 		b.out.B = appendPacket(b.outBytes(), &b.c.seq, refusal(err).append(nil, false))
 	}
 	b.dropping = true
-	endAll(r, protocol.Outcome{Status: protocol.StatusError, Err: err})
+	r.end(protocol.Outcome{Status: protocol.StatusError, Err: err}) // what follows it has an end of its own
 	return nil
 }
 

@@ -82,7 +82,7 @@ func answering(caps uint32, answers [][]byte) func(net.Conn) {
 // the client reads. The session has to end well.
 func masked(t *testing.T, caps, mine uint32, commands, answers [][]byte) []byte {
 	t.Helper()
-	seen := asked(t, func(op *protocol.Operation) {
+	seen := asked(t, &fuzzEngine{ask: func(op *protocol.Operation) error {
 		_ = op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) {
 			return func(row [][]byte) error {
 				for i := range row {
@@ -91,18 +91,15 @@ func masked(t *testing.T, caps, mine uint32, commands, answers [][]byte) []byte 
 				return nil
 			}, nil
 		})
-	}, caps, mine, commands, answers)
+		return nil
+	}}, caps, mine, commands, answers)
 	require.NotContains(t, string(seen), "secret")
 	return seen
 }
 
-// asked is masked with a step of its own.
-func asked(t *testing.T, step func(*protocol.Operation), caps, mine uint32, commands, answers [][]byte) []byte {
+// asked is masked with an engine of its own.
+func asked(t *testing.T, engine *fuzzEngine, caps, mine uint32, commands, answers [][]byte) []byte {
 	t.Helper()
-	engine := &fuzzEngine{ask: func(op *protocol.Operation) error {
-		step(op)
-		return nil
-	}}
 	h := &fuzzHandler{engine: engine, target: answering(caps, answers)}
 	ours, theirs := net.Pipe()
 	served := make(chan error, 1)
@@ -141,15 +138,39 @@ func TestResetThatFails(t *testing.T) {
 	for _, reset := range [][]byte{{mysql.COM_RESET_CONNECTION}, append([]byte{mysql.COM_CHANGE_USER}, "fuzz@t\x00\x00\x00"...)} {
 		for _, answer := range [][]byte{refusal, ok} {
 			var known bool
-			asked(t, func(op *protocol.Operation) {
+			asked(t, &fuzzEngine{ask: func(op *protocol.Operation) error {
 				if op.Text == "select @m" {
 					known = len(op.Columns) == 1 && op.Columns[0].Known
 				}
-			}, offered, mysql.CLIENT_PROTOCOL_41|mysql.CLIENT_PLUGIN_AUTH|mysql.CLIENT_SECURE_CONNECTION,
+				return nil
+			}}, offered, mysql.CLIENT_PROTOCOL_41|mysql.CLIENT_PLUGIN_AUTH|mysql.CLIENT_SECURE_CONNECTION,
 				[][]byte{append([]byte{mysql.COM_QUERY}, "call p(@m)"...), reset, append([]byte{mysql.COM_QUERY}, "select @m"...)}, [][]byte{ok, answer, ok})
 			require.Equal(t, &answer[0] == &ok[0], known, "%q, %q", reset, answer)
 		}
 	}
+}
+
+// TestEndsBehindRowsThatAreNotShown fails in the first of three results: how the statements
+// behind it ended is what the target says of them.
+func TestEndsBehindRowsThatAreNotShown(t *testing.T) {
+	var ends []protocol.Status
+	engine := &fuzzEngine{ask: func(op *protocol.Operation) error {
+		_ = op.OnRows(func([]protocol.Column) (protocol.RowFunc, error) {
+			return func([][]byte) error { return errors.New("not shown") }, nil
+		})
+		return nil
+	}, end: func(op *protocol.Operation, out protocol.Outcome) {
+		if op.Text != "" {
+			ends = append(ends, out.Status)
+		}
+	}}
+	more := byte(statusAutocommit | statusMoreResults)
+	asked(t, engine, offered, mysql.CLIENT_PROTOCOL_41|mysql.CLIENT_PLUGIN_AUTH|mysql.CLIENT_SECURE_CONNECTION|mysql.CLIENT_MULTI_STATEMENTS|mysql.CLIENT_DEPRECATE_EOF,
+		[][]byte{append([]byte{mysql.COM_QUERY}, "select a from t; select b from t; select c from t"...)},
+		[][]byte{packetsFrom(1, []byte{1}, columnOf(mysql.MYSQL_TYPE_VAR_STRING), []byte("\x01a"), []byte{packetEOF, 0, 0, more, 0, 0, 0},
+			[]byte{1}, columnOf(mysql.MYSQL_TYPE_VAR_STRING), []byte("\x01b"), []byte{packetEOF, 0, 0, more, 0, 0, 0},
+			report{code: codeUnknown, msg: "failed"}.append(nil, false))})
+	require.Equal(t, []protocol.Status{protocol.StatusError, protocol.StatusOK, protocol.StatusFailed}, ends)
 }
 
 // TestTargetsThatBreak has targets break off at each byte of what they answer, and answer

@@ -21,6 +21,7 @@ import (
 // fuzzEngine allows what ask does not refuse and counts.
 type fuzzEngine struct {
 	ask          func(op *protocol.Operation) error
+	end          func(op *protocol.Operation, out protocol.Outcome) // nil: nobody asks
 	begun, ended atomic.Int64
 }
 
@@ -50,7 +51,12 @@ func (e *fuzzEngine) Ask(_ context.Context, _ *protocol.Session, ops []*protocol
 func (e *fuzzEngine) Commit(context.Context, protocol.Point, []*protocol.Operation) error { return nil }
 
 // End implements protocol.Engine.
-func (e *fuzzEngine) End(*protocol.Session, *protocol.Operation, protocol.Outcome) { e.ended.Add(1) }
+func (e *fuzzEngine) End(_ *protocol.Session, op *protocol.Operation, out protocol.Outcome) {
+	e.ended.Add(1)
+	if e.end != nil {
+		e.end(op, out)
+	}
+}
 
 // fuzzHandler opens sessions at a target that is a function.
 type fuzzHandler struct {
