@@ -118,9 +118,10 @@
 // The client is told a server's version before it is known which target it
 // means: set [Server].Version to what the targets are. Compression, LOCAL INFILE,
 // CLIENT_NO_SCHEMA and the extensions of MariaDB's protocol (bulk execution,
-// progress, metadata) are not offered; a target that asks for a file of the client's is left.
-// COM_CHANGE_USER resets the session of the same user, in the character set that
-// it names, and is refused for another.
+// progress, metadata) are not offered; a target that asks for a file of the client's
+// is left. Arguments of INT24, YEAR, BIT, BOOL and GEOMETRY, which servers read each
+// in its own way, are refused. COM_CHANGE_USER resets the session of the same
+// user, in the character set that it names, and is refused for another.
 //
 // After a statement that may have changed sql_mode, the database or a character
 // set, the gateway's own question stands before the next one: ROW_COUNT() and

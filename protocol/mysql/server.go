@@ -54,7 +54,8 @@ type Server struct {
 	// means 256 MiB. What only passes through is streamed and has no limit.
 	MaxMessage int
 	// MaxPrepared bounds the memory that the prepared statements of one session
-	// take: once it is reached, more are refused. 0 means 64 MiB.
+	// take, with the columns of their cursors: once it is reached, more are refused.
+	// What is sent ahead may take MaxMessage on top. 0 means 64 MiB.
 	MaxPrepared int
 	// LoginTimeout bounds the login at the target; 0 means 15 s.
 	LoginTimeout time.Duration
