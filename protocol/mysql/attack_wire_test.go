@@ -43,6 +43,9 @@ var wireAttacks = []struct {
 		command(mysql.COM_QUERY, "SELECT CONCAT(email) FROM other.customers"), command(mysql.COM_QUERY, "SELECT * FROM (SELECT CONCAT(other.customers.email) FROM other.customers) x")}},
 	{"an attribute of which the gateway reads one byte and MySQL a text", mysql.CLIENT_QUERY_ATTRIBUTES, [][]byte{
 		command(mysql.COM_QUERY, "\x01\x01\x00\x01", "\x01\x01", "\x01a", "\x0eSELECT 1 -- x ", "SELECT CONCAT(email) FROM customers")}},
+	{"a name that MySQL reads as a question mark", 0, [][]byte{
+		command(mysql.COM_QUERY, "SELECT (SELECT `😀` FROM (SELECT CONCAT(email) AS `?` FROM customers LIMIT 1) y) AS r FROM (SELECT 'z' AS `😀`) x"),
+		command(mysql.COM_QUERY, "SELECT (SELECT `😀`.a FROM (SELECT CONCAT(email) AS a FROM customers LIMIT 1) `?`) AS r FROM (SELECT 'z' AS a) `😀`")}},
 	{"a prepared text that is read again in another character set", 0, [][]byte{
 		command(mysql.COM_QUERY, "CREATE TEMPORARY TABLE own (a INT)"), command(mysql.COM_QUERY, "INSERT INTO own VALUES (1)"),
 		command(mysql.COM_STMT_PREPARE, "SELECT '字\\', CONCAT(email) FROM customers -- ', a FROM own"),

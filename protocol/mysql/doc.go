@@ -99,7 +99,8 @@
 // not. What is not understood is opaque, among it whatever is sent in a
 // sql_mode such as ORACLE, or one that is not known here; other modes are followed.
 // So are texts that run within a block, comments within those of another version,
-// and more than 2,000 joins in one statement. Variables whose names need quotes count
+// names with a character beyond U+FFFF, and more than 2,000 joins in one statement.
+// Variables whose names need quotes count
 // as one: servers take é and è for the same.
 //
 // The names of a target's tables are read over a connection of the gateway's

@@ -356,3 +356,22 @@ func TestFingerprintFollowsMode(t *testing.T) {
 		require.Equal(t, c.same, fingerprint(c.mode, c.a) == fingerprint(c.mode, c.b), "%s: %s and %s", c.mode, c.a, c.b)
 	}
 }
+
+// TestNamesBeyondTheBasicPlane: MySQL reads a question mark in the place of a character that
+// names cannot have.
+func TestNamesBeyondTheBasicPlane(t *testing.T) {
+	a := NewAnalyzer(Options{})
+	st := shop(a)
+	for text, refused := range map[string]bool{
+		"select '😀', \"😀\", name from customers /* 😀 */ -- 😀": false,
+		"select name as `名` from customers":                   false,
+		"select name as `😀` from customers":                   true,
+		"select name as 😀 from customers":                     true,
+		"select '\\'', `😀` from customers":                    true,
+		"select 1 /*! as `😀` */":                              true,
+	} {
+		require.Equal(t, refused, one(t, a, st, text).Access.Has(protocol.Opaque), text)
+	}
+	st.Mode = "ANSI_QUOTES"
+	require.True(t, one(t, a, st, `select name as "😀" from customers`).Access.Has(protocol.Opaque))
+}

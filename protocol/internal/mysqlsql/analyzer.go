@@ -156,8 +156,38 @@ func refuse(text []byte, st *State, limit int) string {
 		return "the text holds a NUL byte"
 	case !Legible(text, st.Charset):
 		return "its characters are not in UTF-8"
+	case namesBeyond(unsafeString(text), st.Mode):
+		return "a name has a character beyond U+FFFF, for which the server may read another"
 	}
 	return ""
+}
+
+// namesBeyond reports whether a name in text may have a character beyond U+FFFF, which
+// names cannot have: MySQL reads a question mark.
+func namesBeyond(text, mode string) bool {
+	beyond := func(s string) bool {
+		for b := byte(0xf0); b <= 0xf4; b++ { // what such a character begins with in UTF-8
+			if strings.IndexByte(s, b) >= 0 {
+				return true
+			}
+		}
+		return false
+	}
+	if !beyond(text) {
+		return false
+	}
+	l := lexer{text: text, escapes: !strings.Contains(mode, "NO_BACKSLASH_ESCAPES"), ansi: strings.Contains(mode, "ANSI")}
+	for {
+		from := l.pos
+		switch k := l.next(); {
+		case k == kindEnd:
+			return false
+		case k == kindUnclear:
+			return beyond(text[from:])
+		case k != kindString && k != kindSpace && beyond(text[from:l.pos]):
+			return true
+		}
+	}
 }
 
 // Legible reports whether the target is sure to read the same characters in
