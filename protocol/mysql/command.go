@@ -83,7 +83,19 @@ func quote(name string) string { return "`" + strings.ReplaceAll(name, "`", "``"
 
 // initDB answers a COM_INIT_DB, which does what USE does.
 func (c *session) initDB(name string, raw []byte) error {
-	return c.pass(mysqlsql.Use(name), "USE "+quote(name), raw, c.back.simple)
+	if err := c.settle(nil); err != nil {
+		return err
+	}
+	return c.pass(c.named(name, mysqlsql.Use(name)), "USE "+quote(name), raw, c.back.simple)
+}
+
+// named returns stmt, which is about name, if the target is sure to read the name as the
+// gateway does.
+func (c *session) named(name string, stmt *mysqlsql.Statement) *mysqlsql.Statement {
+	if !mysqlsql.Legible([]byte(name), c.tracker.charset) {
+		return mysqlsql.Unclear("the name's characters are not in UTF-8")
+	}
+	return stmt
 }
 
 // fieldList answers a COM_FIELD_LIST, which shows a table's columns.
@@ -96,7 +108,7 @@ func (c *session) fieldList(body, raw []byte) error {
 	if err := c.settle(nil); err != nil {
 		return err
 	}
-	return c.pass(mysqlsql.ShowColumns(c.tracker.database, table), "SHOW COLUMNS FROM "+quote(table), raw, c.back.fields)
+	return c.pass(c.named(table, mysqlsql.ShowColumns(c.tracker.database, table)), "SHOW COLUMNS FROM "+quote(table), raw, c.back.fields)
 }
 
 // statistics answers a COM_STATISTICS: one line about the server.
@@ -209,8 +221,11 @@ func (c *session) changeUser(body []byte) error {
 	}
 	var use *run
 	if db != "" {
-		var err error
-		use, err = c.ask(c.one(mysqlsql.Use(db), "USE "+quote(db))) // what a rule says of USE holds here too
+		err := c.settle(nil)
+		if err != nil {
+			return err
+		}
+		use, err = c.ask(c.one(c.named(db, mysqlsql.Use(db)), "USE "+quote(db))) // what a rule says of USE holds here too
 		if err != nil {
 			return c.refuse(err)
 		}

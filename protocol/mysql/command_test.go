@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 )
 
 // commandsAsOperations are commands that are no SQL, and what a step reads of
@@ -97,4 +98,25 @@ func TestEachCommandIsAnOperation(t *testing.T) {
 	answer, asked := ask(command(mysql.COM_PING), false)
 	require.Equal(t, byte(0), answer[0][1])
 	require.Len(t, asked, 1)
+}
+
+// TestNamesInAnotherCharacterSet: a name that comes in a character set of which the gateway
+// reads ASCII only is not one that a rule can know.
+func TestNamesInAnotherCharacterSet(t *testing.T) {
+	r := rawSide(t, rigConfig{maria: servers.MariaDBConfig{SQL: []string{"SET NAMES utf8mb4", "CREATE DATABASE `é`", "CREATE TABLE `é`.`é` (hidden INT)", "CREATE TABLE shop.`é` (hidden INT)"}},
+		steps: []middleware.Step{{Name: "names", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+			if strings.Contains(op.Text, "é") || op.Access.Has(protocol.Opaque) {
+				return protocol.Deny("not that one"), nil
+			}
+			return protocol.Pass, nil
+		}}}})
+	c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
+	for _, cmd := range [][]byte{command(mysql.COM_INIT_DB, "é"), command(mysql.COM_FIELD_LIST, "é\x00")} {
+		require.Contains(t, brief(c.ask(cmd)), "not that one")
+	}
+	c.ask(command(mysql.COM_QUERY, "SET NAMES latin1"))
+	for _, cmd := range [][]byte{command(mysql.COM_INIT_DB, "\xe9"), command(mysql.COM_FIELD_LIST, "\xe9\x00"), command(mysql.COM_CHANGE_USER, "alice@my\x00\x00\xe9\x00\x08\x00")} {
+		require.Contains(t, brief(c.ask(cmd)), "not that one", "%q", cmd)
+	}
+	require.Contains(t, brief(c.ask(command(mysql.COM_INIT_DB, "shop"))), `\x01\x00\x00`)
 }
