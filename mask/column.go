@@ -28,7 +28,8 @@ type Column struct {
 	seen  int
 	rule  *Rule // whose values the column holds
 	whole Func
-	funcs map[*Rule]Func
+	hides bool           // whole shows nothing that other rules hide
+	funcs map[*Rule]Func // nil: of what no single rule is about
 }
 
 // Column returns the masker of a column's values of that type by the rules' Detect
@@ -77,9 +78,9 @@ func (c *Column) look(in []byte) (text []byte, rule *Rule, all bool) {
 		return text, nil, false
 	}
 	first := &t.found[0]
-	rule = &t.set.rules[t.set.kinds[first.Kind]]
-	if all = first.Start == 0 && len(bytes.TrimRight(text[first.End:], " ")) == 0; all && c.seen <= sampled {
-		c.rule, c.whole = rule, c.bind(rule)
+	rule = t.rule(first)
+	if all = first.Start == 0 && len(bytes.TrimRight(text[first.End:], " ")) == 0; all && c.seen <= sampled && c.whole == nil {
+		c.rule, c.whole, c.hides = rule, c.bind(rule), t.set.hides(rule)
 	}
 	return text, rule, all
 }
@@ -88,10 +89,7 @@ func (c *Column) look(in []byte) (text []byte, rule *Rule, all bool) {
 // a buffer of length 0, is as for a [Func]; nil is NULL.
 func (c *Column) Mask(dst, in []byte) (out []byte, changed bool) {
 	if c.whole != nil {
-		if c.texts.masked != nil {
-			c.texts.masked(c.rule.Name, "")
-		}
-		return c.whole(dst, in), true
+		return c.settled(dst, in), true
 	}
 	c.seen++
 	if c.docs != nil {
@@ -102,19 +100,52 @@ func (c *Column) Mask(dst, in []byte) (out []byte, changed bool) {
 	switch {
 	case rule == nil:
 		return nil, false
-	case c.typ.Kind == Text && !all:
+	case (c.typ.Kind == Text || c.typ.Kind == Padded) && !all:
 		return t.fill(dst, text), true
 	case t.masked != nil:
 		t.masked(rule.Name, string(t.found[0].Kind))
 	}
+	if !t.only(rule) {
+		rule = nil
+	}
 	return c.bind(rule)(dst, in), true
 }
 
+// settled masks a value of a column of which all values are masked as a whole: by the
+// rule of its first such value, but by its own if that is another one. Who asks may
+// choose which value comes first, and with it a rule that shows more.
+func (c *Column) settled(dst, in []byte) []byte {
+	rule := c.rule
+	if !c.hides {
+		if _, own, all := c.look(in); own != nil && !c.texts.only(rule) {
+			if rule = nil; all {
+				rule = own
+			}
+		}
+	}
+	if c.texts.masked != nil {
+		named := rule
+		if rule == nil {
+			named = c.rule
+		}
+		c.texts.masked(named.Name, "")
+	}
+	if rule == c.rule {
+		return c.whole(dst, in)
+	}
+	return c.bind(rule)(dst, in)
+}
+
+// bind returns what masks whole values by a rule; nil hides them.
 func (c *Column) bind(r *Rule) Func {
 	f := c.funcs[r]
 	if f == nil {
+		with := Redact()
+		if r != nil {
+			with = r.Transform
+		}
 		var err error
-		if f, err = r.Transform.Bind(c.typ); err != nil {
+		if f, err = with.Bind(c.typ); err != nil {
 			f = constant(nil)
 		}
 		c.funcs[r] = f

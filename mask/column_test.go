@@ -90,6 +90,31 @@ func TestColumnSample(t *testing.T) {
 	require.Equal(t, []string{"=", "***", "***"}, cells(late, "x", "ada@example.com", "x"))
 }
 
+// Who asks chooses which value comes first, as with UNION. What is found in those
+// behind it is masked by its own rule all the same.
+func TestColumnOfSeveralKinds(t *testing.T) {
+	s, err := mask.Compile(
+		mask.Rule{Name: "card", Detect: []string{"card"}, Transform: mask.KeepLast(4)},
+		mask.Rule{Name: "number", Detect: []string{"id.*"}, Transform: mask.Hash(testKey(t), "")},
+		mask.Rule{Name: "secret", Detect: []string{"secret.*"}, Transform: mask.Null()},
+	)
+	require.NoError(t, err)
+	var told []string
+	col := s.Column("x", text(mask.Text), func(rule, _ string) { told = append(told, rule) })
+	require.True(t, col.Sample([]byte("4111 1111 1111 1111")))
+	got := cells(col, "4111 1111 1111 1112", "4111 1111 1111 1111", "536-90-4399", "ssn 536-90-4399", "password=hunter2", "4111 1111 1111 1111 536-90-4399")
+	require.Equal(t, "***************1112", got[0])
+	require.Equal(t, "***************1111", got[1])
+	require.Len(t, got[2], 32)
+	require.Equal(t, []string{"***", "***", "***"}, got[3:])
+	require.Equal(t, []string{"card", "card", "number", "card", "card", "card"}, told)
+	// A value that is masked whole though only some of it is found.
+	array := s.Column("x", mask.Postgres(1009, "", false), nil)
+	require.Equal(t, []string{"{}"}, cells(array, "{4111111111111111,536-90-4399}"))
+	padded := s.Column("x", text(mask.Padded), nil)
+	require.Equal(t, []string{"card ************1111 password=***  "}, cells(padded, "card 4111111111111111 password=hunter2  "))
+}
+
 func TestColumnDoesNotAllocate(t *testing.T) {
 	col := detecting(t, mask.Redact(), "*").Column("x", text(mask.Text), nil)
 	buf := make([]byte, 0, 128)

@@ -144,6 +144,29 @@ func (t *Texts) replace(k detect.Kind, value []byte) []byte {
 	return out
 }
 
+// rule returns the rule that f is masked by.
+func (t *Texts) rule(f *detect.Finding) *Rule { return &t.set.rules[t.set.kinds[f.Kind]] }
+
+// only reports whether all that was found is masked by r.
+func (t *Texts) only(r *Rule) bool {
+	return !slices.ContainsFunc(t.found, func(f detect.Finding) bool { return t.rule(&f) != r })
+}
+
+// hides reports whether r shows nothing that another rule of those for what is found
+// would not show.
+func (s *Set) hides(r *Rule) bool {
+	switch Describe(r.Transform) {
+	case "redact", "null", "default":
+		return true
+	}
+	for _, i := range s.kinds {
+		if &s.rules[i] != r {
+			return false
+		}
+	}
+	return true
+}
+
 // isKey reports whether k is the kind of private keys, which go on in the next
 // line.
 func (s *Set) isKey(k detect.Kind) bool { return k == "secret.private_key" }
