@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"strconv"
 	"time"
 
@@ -24,6 +25,7 @@ type Column struct {
 	field detect.Field
 	docs  *Documents
 	buf   []byte // the value as text
+	walk  []byte // what it was made of
 
 	seen  int
 	rule  *Rule // whose values the column holds
@@ -42,7 +44,7 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 	c := &Column{typ: typ, texts: s.Texts(masked), funcs: map[*Rule]Func{}}
 	c.field = s.detector.Field(name)
 	switch typ.Kind {
-	case Bool, Int2, Float4, Float8, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range, TSVector:
+	case Bool, Int2, Float4, Float8, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range:
 		return nil
 	case Int4, OID, Date: // so few digits are nobody's without a name that says so
 		if c.field == (detect.Field{}) && !s.detector.HasCustom() {
@@ -179,26 +181,103 @@ func (c *Column) document(dst, in []byte) ([]byte, bool) {
 // text returns a value as text, if its type has one that detectors know, and
 // else as it is.
 func (c *Column) text(in []byte) []byte {
-	if c.typ.Encoding != PostgresBinary {
-		return in
-	}
-	be := binary.BigEndian
 	switch k := c.typ.Kind; {
-	case k == Int4 && len(in) == 4:
-		c.buf = strconv.AppendInt(c.buf[:0], int64(int32(be.Uint32(in))), 10)
-	case k == OID && len(in) == 4:
-		c.buf = strconv.AppendUint(c.buf[:0], uint64(be.Uint32(in)), 10)
-	case k == Int8 && len(in) == 8:
-		c.buf = strconv.AppendInt(c.buf[:0], int64(be.Uint64(in)), 10)
-	case k == Date && len(in) == 4:
-		day := int64(int32(be.Uint32(in))) + daysTo2000
-		c.buf = time.Unix(day*86400, 0).UTC().AppendFormat(c.buf[:0], time.DateOnly)
-	case k == Numeric:
-		c.buf = appendNumeric(c.buf[:0], in)
+	case c.typ.Encoding == PostgresBinary:
+		switch k {
+		case Int4, Int8, OID, Date, Numeric, Array, TSVector, Unknown:
+		default:
+			return in
+		}
+	case k == Bytes, k == Array && c.typ.Elem == byteaOID:
 	default:
 		return in
 	}
+	c.buf = c.appendText(c.buf[:0], c.typ, in, 0)
 	return c.buf
+}
+
+const byteaOID = 17
+
+// maxNested bounds how deep arrays and records are looked into.
+const maxNested = 8
+
+// appendText appends a value of type t as text, if it has one that detectors know, and
+// else as it is. What it is made of has a line each.
+func (c *Column) appendText(dst []byte, t Type, in []byte, depth int) []byte {
+	start := len(dst)
+	var walk []byte
+	if depth == 0 {
+		walk = c.walk[:0]
+		defer func() { c.walk = walk[:0] }()
+	}
+	part := func(t Type, v []byte) []byte {
+		dst = append(c.appendText(dst, t, v, depth+1), '\n')
+		return v
+	}
+	be := binary.BigEndian
+	whole := true
+	switch k := t.Kind; {
+	case t.Encoding != PostgresBinary:
+		switch {
+		case k == Bytes && bytes.HasPrefix(in, []byte(`\x`)):
+			var err error
+			dst, err = hex.AppendDecode(dst, in[2:])
+			whole = err == nil
+		case k == Array && t.Elem == byteaOID && depth == 0:
+			walk, whole = textArray(walk, in, func(v []byte) []byte { return part(Type{Kind: Bytes}, v) })
+		default:
+			whole = false
+		}
+	case k == Int4 && len(in) == 4:
+		dst = strconv.AppendInt(dst, int64(int32(be.Uint32(in))), 10)
+	case k == OID && len(in) == 4:
+		dst = strconv.AppendUint(dst, uint64(be.Uint32(in)), 10)
+	case k == Int8 && len(in) == 8:
+		dst = strconv.AppendInt(dst, int64(be.Uint64(in)), 10)
+	case k == Date && len(in) == 4:
+		day := int64(int32(be.Uint32(in))) + daysTo2000
+		dst = time.Unix(day*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
+	case k == Numeric:
+		dst = appendNumeric(dst, in)
+	case k == Array && depth < maxNested:
+		elem := Postgres(t.Elem, "", true)
+		walk, whole = binaryArray(walk, in, func(v []byte) []byte { return part(elem, v) })
+	case k == Unknown && depth < maxNested: // perhaps a composite
+		walk, _, whole = binaryRecord(walk, in, func(_ int, t Type, v []byte) []byte { return part(t, v) })
+	case k == TSVector:
+		dst, whole = appendLexemes(dst, in)
+	default:
+		whole = false
+	}
+	if !whole {
+		return append(dst[:start], in...)
+	}
+	return dst
+}
+
+// appendLexemes appends the words of a text search document in PostgreSQL's binary
+// form: their number, and for each its text, a zero byte, the number of its positions,
+// and these.
+func appendLexemes(dst, in []byte) ([]byte, bool) {
+	be := binary.BigEndian
+	if len(in) < 4 {
+		return dst, false
+	}
+	n := be.Uint32(in)
+	for in = in[4:]; n > 0; n-- {
+		end := bytes.IndexByte(in, 0)
+		if end < 0 || len(in) < end+3 {
+			return dst, false
+		}
+		dst = append(append(dst, in[:end]...), '\n')
+		in = in[end+1:]
+		positions := 2 * int(be.Uint16(in))
+		if len(in) < 2+positions {
+			return dst, false
+		}
+		in = in[2+positions:]
+	}
+	return dst, len(in) == 0
 }
 
 // appendNumeric appends the whole part of a number in PostgreSQL's binary form

@@ -2,6 +2,7 @@ package mask_test
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +25,25 @@ func cells(c *mask.Column, values ...string) []string {
 		}
 	}
 	return out
+}
+
+// int8, array and record are PostgreSQL's binary form of such values.
+func int8(v uint64) string { return string(binary.BigEndian.AppendUint64(nil, v)) }
+
+func array(elem uint32, values ...string) string {
+	be := binary.BigEndian
+	b := be.AppendUint32(be.AppendUint32(be.AppendUint32(nil, 1), 0), elem)
+	b = be.AppendUint32(be.AppendUint32(b, uint32(len(values))), 1)
+	for _, v := range values {
+		b = append(be.AppendUint32(b, uint32(len(v))), v...)
+	}
+	return string(b)
+}
+
+func record(oid uint32, value string) string {
+	be := binary.BigEndian
+	b := be.AppendUint32(be.AppendUint32(be.AppendUint32(nil, 1), oid), uint32(len(value)))
+	return string(b) + value
 }
 
 func TestColumn(t *testing.T) {
@@ -49,6 +69,17 @@ func TestColumn(t *testing.T) {
 		{"mails", text(mask.Array), []string{"{a,b}", "{ada@example.com,b}"}, []string{"=", "{}"}},
 		{"mood", text(mask.Unknown), []string{"happy", "ada@example.com", "sad"}, []string{"=", "NULL", "NULL"}},
 		{"raw", text(mask.Bytes), []string{`\x00`, `\x616263`}, []string{"=", "="}},
+		// Both formats are read alike.
+		{"raw", text(mask.Bytes), []string{`\x` + hex.EncodeToString([]byte("ada@example.com")), `\x0`}, []string{`\x`, `\x`}},
+		{"raws", mask.Postgres(1001, "", false), []string{`{"\\x00",NULL}`, `{NULL,"\\x` + hex.EncodeToString([]byte("ada@example.com")) + `"}`}, []string{"=", "{}"}},
+		{"n", mask.Postgres(1016, "", false), []string{"{7,4111111111111111}", "{7}"}, []string{"{}", "="}},
+		{"n", mask.Postgres(1016, "", true), []string{array(20, int8(7), int8(4111111111111111)), array(20, int8(7))}, []string{"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x14", "="}},
+		{"s", mask.Postgres(1009, "", true), []string{array(25, "card 4111111111111111"), array(25, "4111111111111111 of somebody whose name nobody kno"), array(25, "a")},
+			[]string{"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19", "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19", "="}},
+		{"r", bin(mask.Unknown), []string{record(20, int8(7)), record(20, int8(4111111111111111)), record(1016, array(20, int8(4111111111111111))), record(2249, record(20, int8(4111111111111111)))},
+			[]string{"=", "NULL", "NULL", "NULL"}},
+		{"words", text(mask.TSVector), []string{"'cat':3 'fat':2", "'ada@example.com':1"}, []string{"=", ""}},
+		{"words", bin(mask.TSVector), []string{"\x00\x00\x00\x01cat\x00\x00\x01\x00\x03", "\x00\x00\x00\x02a\x00\x00\x01\x0044111111111111111\x00\x00\x00"}, []string{"=", "\x00\x00\x00\x00"}},
 	} {
 		col := s.Column(c.name, c.typ, nil)
 		require.NotNil(t, col, c.name)
