@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -172,8 +173,10 @@ const (
 )
 
 // Truncate replaces dates and moments with the first of the day, month, quarter,
-// year or decade that they are in. What is not a day from year 1 to 9999 is hidden
-// whole, and so is a value of any other type, also text that holds a date.
+// year or decade that they are in, in UTC where their type has a time zone. What is not
+// a day from year 1 to 9999 is hidden whole, and so is a value of any other type, also
+// text that holds a date. MySQL prints a timestamp in the session's time zone and does
+// not say which: there, who changes it sees when the day turns.
 func Truncate(to Unit) Transform {
 	return transformOf("truncate("+string(to)+")", func(t Type) (Func, error) {
 		switch to {
@@ -207,8 +210,8 @@ func Truncate(to Unit) Transform {
 	})
 }
 
-// day returns the day of a value of type t. A moment's is the one in the time zone
-// that it is printed in, and in UTC in the binary form.
+// day returns the day of a value of type t. A moment's is the one in UTC: who chooses
+// the time zone that it is printed in would see when it turns, and so the time of day.
 func (t Type) day(in []byte) (y int, m time.Month, d int, ok bool) {
 	if t.Encoding == PostgresBinary {
 		be := binary.BigEndian
@@ -234,15 +237,51 @@ func (t Type) day(in []byte) (y int, m time.Month, d int, ok bool) {
 	if len(in) < len(time.DateOnly) || len(in) > 40 || bytes.HasSuffix(in, []byte(" BC")) {
 		return 0, 0, 0, false
 	}
-	if rest := in[len(time.DateOnly):]; len(rest) > 0 && (t.Kind == Date || rest[0] != ' ') {
+	rest := in[len(time.DateOnly):]
+	if len(rest) > 0 && (t.Kind == Date || rest[0] != ' ') {
 		return 0, 0, 0, false
 	}
 	v, err := time.Parse(time.DateOnly, string(in[:len(time.DateOnly)]))
-	if err != nil || v.Year() < 1 {
+	if err != nil {
 		return 0, 0, 0, false
 	}
+	if t.Kind == TimestampTZ {
+		after, ok := sinceMidnight(string(rest))
+		if !ok {
+			return 0, 0, 0, false
+		}
+		v = v.Add(after)
+	}
 	y, m, d = v.Date()
-	return y, m, d, true
+	return y, m, d, y >= 1 && y <= 9999
+}
+
+// sinceMidnight returns how long after its day began in UTC a moment is that is
+// printed as " 23:59:59.5+02", with more colons where the time zone has minutes and
+// seconds.
+func sinceMidnight(s string) (time.Duration, bool) {
+	sign := strings.LastIndexAny(s, "+-")
+	if sign < 0 {
+		return 0, false
+	}
+	clock, err := time.Parse(" 15:04:05", s[:sign])
+	if err != nil {
+		return 0, false
+	}
+	var zone time.Duration
+	unit := time.Hour
+	for part := range strings.SplitSeq(s[sign+1:], ":") {
+		n, err := strconv.ParseUint(part, 10, 8)
+		if err != nil || unit < time.Second {
+			return 0, false
+		}
+		zone += time.Duration(n) * unit
+		unit /= 60
+	}
+	if s[sign] == '-' {
+		zone = -zone
+	}
+	return clock.Sub(clock.Truncate(24*time.Hour)) - zone, true
 }
 
 func (t Type) appendDay(dst []byte, y int, m time.Month, d int) []byte {

@@ -69,6 +69,11 @@ func TestShaped(t *testing.T) {
 		{"truncate", text(mask.Date), "infinity", "1970-01-01"},
 		{"truncate", text(mask.Timestamp), "1985-12-31 23:59:59.5", "1985-10-01 00:00:00"},
 		{"truncate", text(mask.TimestampTZ), "1985-12-31 23:59:59+02", "1985-10-01 00:00:00+00"},
+		{"truncate", text(mask.TimestampTZ), "1985-10-01 00:59:59.25+01", "1985-07-01 00:00:00+00"}, // whatever time zone it is printed in
+		{"truncate", text(mask.TimestampTZ), "1985-09-30 18:30:00-05:30", "1985-10-01 00:00:00+00"},
+		{"truncate", text(mask.TimestampTZ), "1985-10-07 23:59:58+167:59:59", "1985-07-01 00:00:00+00"},
+		{"truncate", text(mask.TimestampTZ), "0001-01-01 00:00:00+01", "1970-01-01 00:00:00+00"},
+		{"truncate", text(mask.TimestampTZ), "1985-10-01 00:59:59", "1970-01-01 00:00:00+00"},
 		{"truncate", bin(mask.Date), "\x00\x00\x00\x65", "\x00\x00\x00\x5b"}, // 2000-04-11
 		{"truncate", bin(mask.Timestamp), "\xff\xff\xff\xff\xff\xff\xff\xff", "\xff\xff\xf8\xc5\x46\x99\x80\x00"},
 		{"truncate", text(mask.Text), "1985-03-12", "***"},
