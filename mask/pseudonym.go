@@ -41,12 +41,15 @@ func Pseudonym(key Key, domain string, format Format) Transform {
 		switch {
 		case format == UUIDLike && t.Kind == UUID:
 			return k.Bind(t)
-		case format == Digits && t.Encoding == TextEncoding && (t.Kind == Int4 || t.Kind == Int8 || t.Kind == Numeric),
+		case format == Digits && (t.Kind == Int4 || t.Kind == Int8 || t.Kind == Numeric),
 			t.Kind == Text, t.Kind == Padded:
 		default:
 			return constant(t.redacted()), nil
 		}
 		hidden := t.redacted()
+		if t.Encoding == PostgresBinary && t.Kind != Text && t.Kind != Padded {
+			return p.number(t, hidden), nil
+		}
 		return func(dst, in []byte) []byte {
 			in = bytes.TrimRight(in, " ")
 			switch format {
@@ -64,6 +67,27 @@ func Pseudonym(key Key, domain string, format Format) Transform {
 			return append(dst, hidden...)
 		}, nil
 	})
+}
+
+// number is digits for numbers that are no text.
+func (p *pseudonymizer) number(t Type, hidden []byte) Func {
+	var text, again []byte
+	return func(dst, in []byte) []byte {
+		v, ok := t.whole(in)
+		if ok { // a fraction would be lost
+			again, ok = t.appendWhole(again[:0], v)
+		}
+		if ok = ok && bytes.Equal(again, in); ok {
+			text, ok = p.digits(text[:0], strconv.AppendInt(again[:0], v, 10), true)
+		}
+		if ok {
+			v, err := strconv.ParseInt(string(text), 10, 64)
+			if out, ok := t.appendWhole(dst, v); ok && err == nil {
+				return out
+			}
+		}
+		return append(dst, hidden...)
+	}
 }
 
 // digits appends in with other digits. The same digits have the same pseudonym,

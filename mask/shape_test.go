@@ -2,6 +2,7 @@ package mask_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -129,6 +130,11 @@ func TestPseudonymKeepsTheFormat(t *testing.T) {
 	require.Regexp(t, `^\+\d{2} \(\d\)\d{2} \d{6}$`, apply(digits, text(mask.Text), "+49 (0)30 901820"))
 	for _, in := range []string{"2147483647", "-2147483648", "100000"} {
 		require.True(t, valid(text(mask.Int4), []byte(apply(digits, text(mask.Int4), in)), nil))
+	}
+	for _, n := range []uint64{99999, 100000, 1234567890, 123456789012345678, 1 << 62, ^uint64(1234566)} { // the same in both formats
+		want, err := strconv.ParseInt(apply(digits, text(mask.Int8), strconv.FormatInt(int64(n), 10)), 10, 64)
+		require.NoError(t, err)
+		require.Equal(t, int8(uint64(want)), apply(digits, bin(mask.Int8), int8(n)), n)
 	}
 	mail := shaped["mail"](t)
 	require.Regexp(t, `^[0-9a-f]{26}@example\.invalid$`, apply(mail, text(mask.Text), "Ada@example.com"))
