@@ -56,6 +56,7 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 		}
 	case JSON, JSONB:
 		c.docs = s.Documents(masked)
+		c.docs.called = c.field
 	}
 	return c
 }

@@ -66,6 +66,7 @@ func TestColumn(t *testing.T) {
 		{"born", bin(mask.Date), []string{string(be.AppendUint32(nil, ^uint32(5405)))}, []string{"\xff\xff\xd5\x33"}},
 		{"doc", text(mask.JSON), []string{`{"a": 1}`, `{"a":"ada@example.com"}`, `{`, `{"b":2}`}, []string{"=", `{"a":"***"}`, `"***"`, "="}},
 		{"doc", bin(mask.JSONB), []string{"\x01{\"a\":\"ada@example.com\"}", "{}"}, []string{"\x01{\"a\":\"***\"}", "NULL"}},
+		{"ssn", text(mask.JSON), []string{`536904399`, `["536904399"]`, `{"a":"536904399"}`}, []string{"0", `["***"]`, "="}},
 		{"mails", text(mask.Array), []string{"{a,b}", "{ada@example.com,b}"}, []string{"=", "{}"}},
 		{"mood", text(mask.Unknown), []string{"happy", "ada@example.com", "sad"}, []string{"=", "NULL", "NULL"}},
 		{"raw", text(mask.Bytes), []string{`\x00`, `\x616263`}, []string{"=", "="}},

@@ -69,7 +69,9 @@ type Documents struct {
 	doc, out, buf []byte
 	copied        int          // of doc, to out
 	path          []string     // names of members, in small letters
-	field         detect.Field // what the last one says
+	called        detect.Field // what the document's own name says
+	field         detect.Field // what the last member's name says
+	isName        bool         // the last member's value is a name
 	levels        []level
 	names         map[string]memberName // that there were, by how they are written
 
@@ -89,6 +91,7 @@ type level struct {
 	rule   *field
 	depth  int          // of the path
 	field  detect.Field // of the member that it is
+	name   [2]int       // where a name stands that is one of its values
 }
 
 // Documents returns a new masker of documents: by the rules' Fields, and by what
@@ -115,8 +118,8 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 		return nil, errJSON
 	}
 	d.doc, d.copied = doc, 0
-	d.out, d.path, d.levels, d.field = d.out[:0], append(d.path[:0], d.at...), d.levels[:0], detect.Field{}
-	top := level{depth: len(d.at)} // of the document itself
+	d.out, d.path, d.levels, d.field = d.out[:0], append(d.path[:0], d.at...), d.levels[:0], d.called
+	top := level{depth: len(d.at), field: d.called} // of the document itself
 	if f := d.find(); f != nil {
 		top.rule = f
 	}
@@ -163,6 +166,9 @@ func (d *Documents) JSON(doc []byte) ([]byte, error) {
 			d.path, d.field = d.path[:at.depth], at.field
 		case 'n':
 		default:
+			if c == '"' && at.object && d.isName {
+				at.name = [2]int{start, i}
+			}
 			if err := d.replace(rule, start, i); err != nil {
 				return nil, err
 			}
@@ -222,6 +228,8 @@ func valueEnd(doc []byte, i int) int {
 type memberName struct {
 	text, lower string
 	field       detect.Field
+	isName      bool // its value may be the name of another's
+	isValue     bool // it says itself nothing of its value
 }
 
 // maxNames bounds how many names are kept for the documents to come.
@@ -239,6 +247,7 @@ func (d *Documents) member(at *level, start, end int) error {
 		n.text = string(text)
 		n.lower = strings.ToLower(n.text)
 		n.field = d.texts.Field(n.text)
+		n.isName, n.isValue = names[n.lower], valueOfName[n.lower] || valueTypes[n.text]
 		if d.names == nil || len(d.names) == maxNames {
 			d.names = map[string]memberName{}
 		}
@@ -255,8 +264,39 @@ func (d *Documents) member(at *level, start, end int) error {
 		}
 	}
 	d.path = append(d.path[:at.depth], n.lower)
-	d.field, at.key = n.field, false
+	d.field, at.key, d.isName = n.field, false, n.isName
+	if n.isValue && n.field == (detect.Field{}) {
+		d.field = at.field
+		if start, end := at.name[0], at.name[1]; end > 0 && valueOfName[n.lower] {
+			name, err := unquote(d.doc[start:end])
+			if err != nil {
+				return err
+			}
+			if f := d.texts.Field(string(name)); f != (detect.Field{}) {
+				d.field = f
+			}
+		}
+	}
 	return nil
+}
+
+// Members that say nothing by their own name: what they hold is the value of the name
+// that stands before it, as in {"name": "DB_PASSWORD", "value": "x"}, or of what the
+// object is called, as in {"ssn": {"value": "1"}}. The types of values in documents of
+// MongoDB, DynamoDB and Firestore are such names too.
+var (
+	names       = nameSet("name", "key", "parametername", "parameterkey", "variable")
+	valueOfName = nameSet("value", "val", "parametervalue", "defaultvalue")
+	valueTypes  = nameSet("#text", "_text", "@value", "S", "N", "SS", "NS", "L", "M", "values", "$numberLong", "$numberInt", "$numberDouble", "$numberDecimal", "$date",
+		"stringValue", "integerValue", "doubleValue", "arrayValue")
+)
+
+func nameSet(names ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
 }
 
 // unquote returns the text of a string, which may be part of it.

@@ -85,8 +85,16 @@ func TestDocumentsDetect(t *testing.T) {
 		`{"phones":["4155552671",{"n":"4155552671"}],"x":["4155552671"]}`: `{"phones":["***",{"n":"4155552671"}],"x":["4155552671"]}`,
 		`{"ada@example.com":{"a":1}, "b":true}`:                           `{"***":{"a":1}, "b":true}`,
 		`{"plain":"ada@example.com","e":"\u0061da@example.com"}`:          `{"plain":"field","e":"***"}`,
-		`"ada@example.com"`:  `"***"`,
-		`[4111111111111111]`: `[0]`,
+		// Where it is called something is not always the next name.
+		`{"ssn":{"value":"536904399"},"n":{"value":"536904399"}}`:                           `{"ssn":{"value":"***"},"n":{"value":"536904399"}}`,
+		`{"ssn":{"type":"us","value":536904399}}`:                                           `{"ssn":{"type":"us","value":0}}`,
+		`{"ssn":{"$numberLong":"536904399"},"a":{"ssns":{"L":[{"N":"536904399"}]}}}`:        `{"ssn":{"$numberLong":"***"},"a":{"ssns":{"L":[{"N":"***"}]}}}`,
+		`{"db_password":{"S":"hunter2"},"x":{"S":"hunter2"}}`:                               `{"db_password":{"S":"***"},"x":{"S":"hunter2"}}`,
+		`{"env":[{"name":"DB_PASSWORD","value":"hunter2"},{"name":"X","value":"hunter2"}]}`: `{"env":[{"name":"DB_PASSWORD","value":"***"},{"name":"X","value":"hunter2"}]}`,
+		`[{"Key":"\u0073sn","Value":"536904399"},{"Value":"536904399","Key":"ssn"}]`:        `[{"Key":"\u0073sn","Value":"***"},{"Value":"536904399","Key":"ssn"}]`,
+		`{"name":["ssn"],"value":"536904399"}`:                                              `{"name":["ssn"],"value":"536904399"}`,
+		`"ada@example.com"`:                                                                 `"***"`,
+		`[4111111111111111]`:                                                                `[0]`,
 	} {
 		got, err := d.JSON([]byte(in))
 		require.NoError(t, err)

@@ -300,5 +300,6 @@ func (d *Detector) wordsIn(b []byte) (f Field) {
 			last = copy(buf[:], buf[start:n])
 		}
 	}
+	f.words &^= begins
 	return f
 }
