@@ -1,9 +1,11 @@
 package middleware
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -14,8 +16,8 @@ import (
 // A MaskScope says for whom and where a rule of a mask step is there. What is empty
 // limits nothing.
 type MaskScope struct {
-	Groups       []string                // of whom one is the person's
-	ExceptGroups []string                // of whom none is
+	Groups       []string                // of whom one is the identity's; of a rule that masks also of whom it acts for
+	ExceptGroups []string                // of whom none is; of a rule that shows also of whom it acts for
 	Kinds        []protocol.IdentityKind // "human", "workload", "agent"
 	Claims       map[string][]string     // each is a claim of the identity, or of whom it acts for, with one of the values
 	Targets      []string                // [Glob] patterns for targets' names
@@ -104,11 +106,11 @@ func (s *MaskScope) excludes(op *protocol.Operation, shows bool) scopeReason {
 	switch {
 	case len(s.Targets) > 0 && !globAny(s.Targets, op.Session.Resource.Name):
 		return scopeTargets
-	case len(s.Groups) > 0 && !id.InGroup(s.Groups...):
+	case len(s.Groups) > 0 && !inGroup(id, !shows, s.Groups):
 		return scopeGroups
-	case len(s.ExceptGroups) > 0 && id.InGroup(s.ExceptGroups...):
+	case len(s.ExceptGroups) > 0 && inGroup(id, shows, s.ExceptGroups):
 		return scopeExceptGroups
-	case len(s.Kinds) > 0 && !slices.Contains(s.Kinds, id.Kind):
+	case len(s.Kinds) > 0 && !slices.Contains(s.Kinds, id.Kind) && (shows || id.Kind != ""):
 		return scopeKinds
 	}
 	for name, values := range s.Claims {
@@ -126,26 +128,43 @@ func (s *MaskScope) excludes(op *protocol.Operation, shows bool) scopeReason {
 	return scopeIf
 }
 
+// inGroup reports whether the identity is in one of the groups or, with behalf, one
+// that it acts for: an agent of somebody from whom a rule hides something sees no more.
+func inGroup(id *protocol.Identity, behalf bool, groups []string) bool {
+	for ; id != nil; id = id.OnBehalfOf {
+		if id.InGroup(groups...) {
+			return true
+		}
+		if !behalf {
+			break
+		}
+	}
+	return false
+}
+
 // claims reports whether the identity, or one that it acts for, has the claim with
 // one of the values: as text, or in a list of texts.
 func claims(id *protocol.Identity, name string, values []string) bool {
 	for ; id != nil; id = id.OnBehalfOf {
+		list := []any{id.Claims[name]}
 		switch v := id.Claims[name].(type) {
-		case string:
-			if slices.Contains(values, v) {
-				return true
-			}
 		case []any:
-			for _, e := range v {
-				if t, ok := e.(string); ok && slices.Contains(values, t) {
-					return true
-				}
-			}
+			list = v
 		case []string:
 			for _, t := range v {
-				if slices.Contains(values, t) {
-					return true
-				}
+				list = append(list, t)
+			}
+		}
+		for _, v := range list {
+			switch f := v.(type) {
+			case float64:
+				v = strconv.FormatFloat(f, 'f', -1, 64)
+			case string, bool, json.Number, int, int64:
+			default:
+				continue
+			}
+			if slices.Contains(values, fmt.Sprint(v)) {
+				return true
 			}
 		}
 	}

@@ -64,6 +64,43 @@ func TestMaskScopes(t *testing.T) {
 	require.ErrorContains(t, err, `has a scope for "nmae"`)
 }
 
+// Whom an identity acts for counts where that hides more, and what is not known too.
+func TestMaskScopesOfAgents(t *testing.T) {
+	step := middleware.MaskWith(middleware.MaskConfig{
+		Rules: []mask.Rule{
+			{Name: "dba", Columns: []string{"public.customers.name"}, Transform: mask.Show()},
+			{Name: "contractors", Columns: []string{"public.customers.email"}, Transform: mask.Redact()},
+			{Name: "people", Columns: []string{"public.customers.phone"}, Transform: mask.Redact()},
+			{Name: "outside", Columns: []string{"public.customers.city"}, Transform: mask.Redact()},
+			{Name: "all", Columns: []string{"public.customers.name"}, Transform: mask.Redact()},
+		},
+		Scopes: map[string]middleware.MaskScope{
+			"dba":         {Groups: []string{"dba"}, ExceptGroups: []string{"trainee"}},
+			"contractors": {Groups: []string{"contractors"}},
+			"people":      {Kinds: []protocol.IdentityKind{protocol.Human}},
+			"outside":     {Claims: map[string][]string{"external": {"true"}, "level": {"1", "2"}}},
+		},
+	})
+	cols := []protocol.Column{col("n", "is public.customers.name"), col("e", "is public.customers.email"), col("p", "is public.customers.phone"), col("c", "is public.customers.city")}
+	who := func(kind protocol.IdentityKind, behalf *protocol.Identity, groups ...string) *protocol.Identity {
+		return &protocol.Identity{Issuer: "i", Subject: "s", Kind: kind, Groups: groups, OnBehalfOf: behalf, Claims: map[string]any{"external": behalf == nil, "level": []any{2.0}}}
+	}
+	for name, c := range map[string]struct {
+		id   *protocol.Identity
+		want [][]byte
+	}{
+		"a contractor's agent":      {who(protocol.Agent, who(protocol.Human, nil, "contractors")), bytesOf("***", "***", "555", "***")},
+		"a dba's agent":             {who(protocol.Agent, who(protocol.Human, nil, "dba")), bytesOf("***", "ada@example.com", "555", "***")},
+		"a trainee's agent that is": {who(protocol.Agent, who(protocol.Human, nil, "trainee"), "dba"), bytesOf("***", "ada@example.com", "555", "***")},
+		"somebody of no kind":       {who("", nil), bytesOf("***", "ada@example.com", "***", "***")},
+		"a claim that is false":     {who(protocol.Agent, who(protocol.Agent, &protocol.Identity{}, "dba"), "dba"), bytesOf("Ada", "ada@example.com", "555", "Rome")},
+	} {
+		rows, err := middlewaretest.Rows(step, as("orders", c.id, "public.customers.name", "public.customers.email"), cols, [][][]byte{bytesOf("Ada", "ada@example.com", "555", "Rome")})
+		require.NoError(t, err, name)
+		require.Equal(t, [][][]byte{c.want}, rows, name)
+	}
+}
+
 // A rule that shows takes a column, a kind and a field out of those behind it.
 func TestMaskShow(t *testing.T) {
 	step := middleware.Mask(
