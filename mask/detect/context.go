@@ -142,6 +142,25 @@ var builtinWords = func() map[string]Field {
 	return m
 }()
 
+var builtinShapes = shapesOf(builtinWords)
+
+// shapes tells most words that are not in a map without looking them up: by the first
+// byte, a bit for how long those are that begin with it, and for their last byte.
+type shapes [256]uint64
+
+func shapesOf[V any](m map[string]V) *shapes {
+	s := &shapes{}
+	for w := range m {
+		s[w[0]] |= 1 << shape(w)
+	}
+	return s
+}
+
+func shape[T string | []byte](w T) uint { return (uint(len(w))*11 ^ uint(w[len(w)-1])) & 63 }
+
+// has reports whether w, which is not empty, may be in the map.
+func (s *shapes) has(w []byte) bool { return s[w[0]]>>shape(w)&1 != 0 }
+
 // maxNear is how far from a value words count, before it and behind.
 const (
 	maxNear   = 64
@@ -174,13 +193,8 @@ func (s *scan) near(start, end int) Field {
 		return s.nearWords
 	}
 	text := s.text
-	if len(text) <= 8*maxNear { // a short text in which nobody says anything
-		if !s.lookedAll {
-			s.lookedAll, s.all = true, s.d.wordsIn(text)
-		}
-		if s.all.words|s.all.custom == 0 {
-			return s.field
-		}
+	if s.short() && s.all.words|s.all.custom == 0 { // nobody says anything
+		return s.field
 	}
 	before := s.before(start)
 	to := min(len(text), end+maxBehind)
@@ -199,6 +213,22 @@ func (s *scan) near(start, end int) Field {
 		custom: s.field.custom | before.custom | behind.custom,
 	}
 	return s.nearWords
+}
+
+// short reports whether the text is so short that its words are all known, in all.
+func (s *scan) short() bool {
+	if len(s.text) > 8*maxNear {
+		return false
+	}
+	if !s.lookedAll {
+		s.lookedAll, s.all = true, s.d.wordsIn(s.text)
+	}
+	return true
+}
+
+// said reports whether the words may be near some value.
+func (s *scan) said(words uint64) bool {
+	return s.field.words&words != 0 || !s.short() || s.all.words&words != 0
 }
 
 // before returns the words before start.
@@ -220,7 +250,9 @@ func (s *scan) before(start int) Field {
 		}
 	}
 	f := s.d.wordsIn(text[from:start])
-	f.words = f.words&^other | s.d.wordsIn(lastWords(text[from:start])).words&other
+	if f.words&other != 0 && s.d.wordsIn(lastWords(text[from:start])).words&other == 0 {
+		f.words &^= other
+	}
 	s.beforeAt, s.beforeWords = start, f
 	return f
 }
@@ -288,10 +320,13 @@ func (d *Detector) wordsIn(b []byte) (f Field) {
 			last = 0
 			continue
 		}
-		w := d.words[string(buf[start:n])]
-		f.words |= w.words
-		f.custom |= w.custom
-		if start > 0 {
+		var w Field
+		if d.shapes.has(buf[start:n]) {
+			w = d.words[string(buf[start:n])]
+			f.words |= w.words
+			f.custom |= w.custom
+		}
+		if start > 0 && d.shapes.has(buf[:n]) {
 			w := d.words[string(buf[:n])]
 			f.words |= w.words
 			f.custom |= w.custom

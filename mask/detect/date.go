@@ -21,7 +21,7 @@ func (s *scan) date(r *run, a, b int, shape uint64) bool {
 // birth notes a day of birth if it is called one: by its field, or by a word
 // that stands nearer to it than any other number.
 func (s *scan) birth(start, end int) bool {
-	if !s.d.on[birthDate] || s.near(start, end).words&aboutBirth == 0 {
+	if !s.d.on[birthDate] || !s.said(aboutBirth) || s.near(start, end).words&aboutBirth == 0 {
 		return false
 	}
 	from := start
@@ -45,6 +45,14 @@ func compactDate(d []byte, thisYear int) bool {
 var months = map[string]int{"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
 	"mär": 3, "mai": 5, "okt": 10, "dez": 12, "avr": 4, "fév": 2, "juin": 6, "juil": 7, "aoû": 8, "déc": 12, "ene": 1, "abr": 4, "ago": 8, "dic": 12}
 
+// monthLetters are the first letters of months, a bit each.
+var monthLetters = func() (m uint32) {
+	for name := range months {
+		m |= 1 << (name[0] & 31)
+	}
+	return m
+}()
+
 // monthAt returns the month whose name begins at i, and where the name ends.
 func (s *scan) monthAt(i int) (month, end int) {
 	end = i
@@ -60,6 +68,9 @@ func (s *scan) monthAt(i int) (month, end int) {
 		}
 		b[n] = c
 		n++
+	}
+	if monthLetters>>(b[0]&31)&1 == 0 {
+		return 0, end
 	}
 	if m := months[string(b[:n])]; m != 0 {
 		return m, end

@@ -72,12 +72,13 @@ type Detector struct {
 	custom   []custom
 	kinds    []Kind
 	words    map[string]Field
+	shapes   *shapes // of words
 	thisYear int
 }
 
 // New returns the detector that c describes.
 func New(c Config) (*Detector, error) {
-	d := &Detector{min: c.Min, words: builtinWords, thisYear: time.Now().Year()}
+	d := &Detector{min: c.Min, words: builtinWords, shapes: builtinShapes, thisYear: time.Now().Year()}
 	switch {
 	case c.Min == 0:
 		d.min = 50
@@ -177,7 +178,7 @@ func (d *Detector) compile(k Custom, i int) (custom, error) {
 			words[first] = f
 		}
 	}
-	d.words = words
+	d.words, d.shapes = words, shapesOf(words)
 	return m, nil
 }
 

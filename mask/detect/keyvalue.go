@@ -3,6 +3,7 @@ package detect
 import (
 	"bytes"
 	"encoding/base64"
+	"maps"
 	"math"
 )
 
@@ -28,6 +29,15 @@ var (
 		hashkey rangekey shardkey hotkey sitekey rowkey groupkey projectkey bypass compass trespass
 		nexttoken pagetoken synctoken continuationtoken nextcontinuationtoken`)
 )
+
+// keyShapes are of all of these.
+var keyShapes = func() *shapes {
+	all := map[string]bool{}
+	for _, m := range []map[string]bool{passwordKeys, tokenKeys, weakKeys, publicKeys} {
+		maps.Copy(all, m)
+	}
+	return shapesOf(all)
+}()
 
 // keyBefore returns the key that ends before i, in small letters and without
 // what joins its words, written into b, and where it begins.
@@ -74,11 +84,16 @@ const (
 )
 
 func sensitive(key []byte) int {
-	if len(key) < 2 || publicKeys[string(key)] {
+	if len(key) < 2 {
 		return noSecret
 	}
-	if weakKeys[string(key)] {
-		return weak
+	if keyShapes.has(key) {
+		switch {
+		case publicKeys[string(key)]:
+			return noSecret
+		case weakKeys[string(key)]:
+			return weak
+		}
 	}
 	level := noSecret
 	for n := min(len(key), 15); n >= 2; n-- { // MYSQL_ROOT_PASSWORD
@@ -86,6 +101,9 @@ func sensitive(key []byte) int {
 			break
 		}
 		tail := key[len(key)-n:]
+		if !keyShapes.has(tail) {
+			continue
+		}
 		if passwordKeys[string(tail)] && (n >= 4 || n == len(key)) {
 			return password
 		}

@@ -21,6 +21,11 @@ func (r *run) of(a, b int) []byte { return r.digits[r.off[a]:r.off[b]] }
 // where to go on.
 func (s *scan) number(i, j int) int {
 	text := s.text
+	if j-i < 6 { // the common number
+		if _, width := s.joint(j); width == 0 || !isDigit(s.at(j+width)) {
+			return s.alone(i, j)
+		}
+	}
 	var r run
 	for at := i; ; at++ {
 		start, total := at, r.off[r.n]
@@ -66,8 +71,8 @@ func (s *scan) number(i, j int) int {
 	if r.n == 2 && r.sep[1] == '.' && r.end[0]-i >= 9 && end-r.start[1] <= 2 && number(r.of(1, 2)) == 0 { // a whole number that was made a fraction
 		r.n, end = 1, r.end[0]
 	}
-	if r.n == 1 && end-i < 6 { // the common number
-		return s.short(&r, i, end)
+	if r.n == 1 && end-i < 6 {
+		return s.alone(i, end)
 	}
 	if n := r.end[0] - i; s.at(r.end[0]) == ':' && n >= 8 && n <= 10 && s.d.on[secretToken] {
 		if e := s.telegram(i, r.end[0]); e > 0 {
@@ -94,9 +99,9 @@ func (s *scan) number(i, j int) int {
 	return end
 }
 
-// short is for a number of at most five digits that stands alone, in which
+// alone is for a number of at most five digits that stands alone, in which
 // nothing is found but the beginning of a longer value.
-func (s *scan) short(r *run, i, end int) int {
+func (s *scan) alone(i, end int) int {
 	if s.at(end) == ':' && end-i <= 4 {
 		return s.colons(i, end)
 	}

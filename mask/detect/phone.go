@@ -263,6 +263,9 @@ func (s *scan) phoneDigits(d []byte, start, end int) bool {
 // phoneAdd is for what is no number of a telephone but by its context, which
 // must not say that it is another's.
 func (s *scan) phoneAdd(start, end, base int) bool {
+	if base < s.d.min && !s.said(aboutPhone) {
+		return false
+	}
 	if near := s.near(start, end).words; near&other != 0 && s.field.words&aboutPhone == 0 {
 		return false
 	}

@@ -134,8 +134,8 @@ func (s *scan) mark(i int) int {
 func (s *scan) token(i, j int, bits uint8) int {
 	text := s.text
 	if j-i > 1 {
-		if second := &secondBytes[text[i]]; second[text[i+1]>>6]>>(text[i+1]&63)&1 != 0 {
-			if end := s.prefixed(prefixesBy[text[i]], i); end > 0 {
+		if g := groupAt[beginning(text[i], text[i+1], s.at(i+2))]; g > 0 {
+			if end := s.prefixed(prefixesAt[g], i); end > 0 {
 				return end
 			}
 		}
@@ -187,6 +187,9 @@ func (s *scan) word(i, j int, bits uint8) int {
 // a word that says that it is something else ("order", "build") 35 less.
 func (s *scan) add(k id, start, end, base int, context uint64) bool {
 	if !s.d.on[k] {
+		return false
+	}
+	if base < s.d.min && !s.said(context) {
 		return false
 	}
 	if base < 90 {

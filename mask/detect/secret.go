@@ -112,15 +112,39 @@ var prefixesBy = func() (m [256][]prefix) {
 	return m
 }()
 
-// secondBytes says which bytes may stand behind the first one of a prefix.
-var secondBytes = func() (m [256][4]uint64) {
-	for first, list := range prefixesBy {
+// prefixesAt are prefixes by what they begin with, see beginning, and groupAt says for
+// each beginning where among these they are. Most words have group 0, which is none.
+var prefixesAt, groupAt = func() (groups [][]prefix, at [4096]uint8) {
+	groups = [][]prefix{nil}
+	add := func(p prefix, third byte) {
+		h := beginning(p.text[0], p.text[1], third)
+		if at[h] == 0 {
+			at[h] = uint8(len(groups))
+			groups = append(groups, nil)
+		}
+		groups[at[h]] = append(groups[at[h]], p)
+	}
+	for _, list := range prefixesBy {
 		for _, p := range list {
-			m[first][p.text[1]>>6] |= 1 << (p.text[1] & 63)
+			if len(p.text) > 2 {
+				add(p, p.text[2])
+				continue
+			}
+			for c := range 256 {
+				if inAlphabet(p.alphabet, byte(c)) {
+					add(p, byte(c))
+				}
+			}
 		}
 	}
-	return m
+	if len(groups) > 256 {
+		panic("detect: more beginnings of prefixes than groupAt can tell")
+	}
+	return groups, at
 }()
+
+// beginning returns a number of 12 bits for the first three bytes of a word.
+func beginning(a, b, c byte) uint { return (uint(a)*0x9e5 ^ uint(b)*0x1f3 ^ uint(c)*0x3d) & 4095 }
 
 // prefixed looks for one of the prefixes at i, where a word begins, and returns
 // where the secret ends, or 0.
