@@ -286,6 +286,22 @@ func lastWords(b []byte) []byte {
 	return b
 }
 
+// punctuation returns how wide the character is that b begins with, if it is one of the
+// spaces, dashes, quotes and signs beyond ASCII that stand between words, and else 0.
+func punctuation(b []byte) int {
+	switch {
+	case len(b) > 1 && b[0] == 0xc2:
+		if c := b[1]; c != 0xaa && c != 0xb5 && c != 0xba { // ª, µ, º
+			return 2
+		}
+	case len(b) < 3:
+	case b[0] == 0xe2 && b[1] == 0x80, b[0] == 0xe3 && b[1] == 0x80,
+		b[0] == 0xef && b[1] == 0xbc && (b[2] <= 0x8f || b[2] >= 0x9a && b[2] <= 0xa0): // also full-width
+		return 3
+	}
+	return 0
+}
+
 // wordsIn returns what the words in b say, each alone and with the one before
 // it. A capital letter behind a small one begins a word.
 func (d *Detector) wordsIn(b []byte) (f Field) {
@@ -297,6 +313,12 @@ func (d *Detector) wordsIn(b []byte) (f Field) {
 			i++
 			continue
 		}
+		if class[b[i]] == high {
+			if width := punctuation(b[i:]); width > 0 {
+				i += width
+				continue
+			}
+		}
 		n := last
 		if n > 0 {
 			buf[n] = ' '
@@ -305,6 +327,9 @@ func (d *Detector) wordsIn(b []byte) (f Field) {
 		start := n
 		for j := i; i < len(b) && isWord(b[i]); i++ {
 			c := b[i]
+			if class[c] == high && punctuation(b[i:]) > 0 {
+				break
+			}
 			if class[c] == upper {
 				if i > j && class[b[i-1]] == lower {
 					break

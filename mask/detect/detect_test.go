@@ -78,6 +78,7 @@ func TestFind(t *testing.T) {
 		"born on 12 March 1985 in Rome":      "birth_date=12 March 1985",
 		"due 1985-03-12":                     "",
 		"dob 1985-13-12":                     "",
+		"SSN\u00a0536904399, “ssn” 536904399, SSN：536904399, ssn\u3000536904399": "id.us.ssn=536904399 id.us.ssn=536904399 id.us.ssn=536904399 id.us.ssn=536904399",
 		// Telephones.
 		"+1 415 555 2671 or +49 (0)30 901820":                          "phone=+1 415 555 2671 phone=+49 (0)30 901820",
 		"tel:+12015550123":                                             "phone=+12015550123",
