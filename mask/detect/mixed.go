@@ -40,6 +40,10 @@ func (s *scan) mixed(i, j int, bits uint8) int {
 	if n > 64 {
 		return j
 	}
+	if s.at(j) == '^' && w[0] == 'B' && n > 12 && n <= 20 && allDigits(w[1:]) { // on a card's magnetic stripe
+		s.card(w[1:], i+1, j, 90)
+		return j
+	}
 	if s.at(j) == ':' && n >= 11 && n <= 13 && string(w[:3]) == "bot" && allDigits(w[3:]) && s.d.on[secretToken] { // api.telegram.org/bot...
 		if end := s.telegram(i+3, j); end > 0 {
 			return end

@@ -111,10 +111,25 @@ func (s *scan) alone(i, end int) int {
 	return end
 }
 
-// fours reports whether the groups a to b-1 stand among more groups of four: a
-// longer number than a card's.
+// fours reports whether the groups a to b-1 stand among more groups of four with the
+// same separator, a longer number than a card's, which are no cards themselves. One
+// behind them may be a year.
 func (r *run) fours(a, b int) bool {
-	return r.four(a-1) || r.four(b) && r.four(b+1)
+	from, to, sep := a, b, r.sep[a+1]
+	for from > 0 && r.four(from-1) && r.sep[from] == sep {
+		from--
+	}
+	for r.four(to) && r.sep[to] == sep {
+		to++
+	}
+	for k := from; to-k > 1; k += 4 {
+		if k == a {
+			k = b - 4
+		} else if to-k < 4 || k < a && a-k < 4 || !issued(r.of(k, k+4)) || !luhn(r.of(k, k+4)) {
+			return true
+		}
+	}
+	return false
 }
 
 // four reports whether the group k is there and has four digits.
