@@ -26,6 +26,10 @@ func (s *scan) mixed(i, j int, bits uint8) int {
 	if n <= 4 && (s.at(j) == ':' || s.at(j) == '-') {
 		return s.hexGroups(i, j)
 	}
+	if s.at(i-1) == '\\' && n > 5 && string(w[:5]) == "u0040" && s.d.on[email] { // in JSON
+		s.email(i-1, 6)
+		return j
+	}
 	if n < 6 {
 		if s.at(j) == '-' {
 			return s.license(i, j)

@@ -105,6 +105,9 @@ func (s *scan) alone(i, end int) int {
 	if s.at(end) == ':' && end-i <= 4 {
 		return s.colons(i, end)
 	}
+	if s.at(end) == ';' && s.at(i-1) == '#' && s.at(i-2) == '&' && end-i == 2 && string(s.text[i:end]) == "64" && s.d.on[email] { // in HTML
+		s.email(i-2, 5)
+	}
 	if c := s.at(end); s.d.on[birthDate] && (c == ' ' || c == '-') && end-i <= 2 && isLetter(s.at(end+1)) {
 		s.spelledDate(i)
 	}
