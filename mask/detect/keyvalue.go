@@ -130,10 +130,23 @@ func (s *scan) keyValue(i int) int {
 		return i + 1
 	}
 	var b [32]byte
-	key, _ := s.keyBefore(i, &b)
+	key, start := s.keyBefore(i, &b)
+	if text[i] == '=' && (string(key) == "name" || string(key) == "key") {
+		if next := s.property(i); next > i+1 {
+			return next
+		}
+	}
 	level := sensitive(key)
 	if level == noSecret {
-		return i + 1
+		switch {
+		case string(key) == "value":
+			level = s.named(start)
+		case text[i] == ':' && s.at(start-1) == ' ':
+			return s.userAndPassword(i, start)
+		}
+		if level == noSecret {
+			return i + 1
+		}
 	}
 	at, sign := i+1, text[i]
 	switch s.at(at) {
@@ -147,7 +160,7 @@ func (s *scan) keyValue(i int) int {
 		at++
 	}
 	spaced := false
-	for n := 0; n < 3 && s.at(at) == ' '; n++ {
+	for n := 0; n < 3 && (s.at(at) == ' ' || s.at(at) == '\t'); n++ {
 		spaced = true
 		at++
 	}
@@ -522,20 +535,4 @@ func basic(v []byte) bool {
 		}
 	}
 	return true
-}
-
-// statement looks at "PASSWORD '...'" and "IDENTIFIED BY '...'" of SQL around the
-// word text[i:j], and returns where to go on.
-func (s *scan) statement(i, j int) int {
-	const identified = "identified"
-	w := s.text[i:j]
-	switch {
-	case !s.d.on[secretPassword]:
-		return j
-	case bytes.EqualFold(w, []byte("password")):
-	case bytes.EqualFold(w, []byte("by")) && i > len(identified) && bytes.EqualFold(s.text[i-1-len(identified):i-1], []byte(identified)):
-	default:
-		return j
-	}
-	return s.value(j+1, j, password, true)
 }

@@ -157,6 +157,8 @@ func (s *scan) token(i, j int, bits uint8) int {
 func (s *scan) word(i, j int, bits uint8) int {
 	n, next := j-i, s.at(j)
 	switch {
+	case next == '>':
+		return s.element(i, j)
 	case n > 11:
 		return j
 	case next == ' ' || next == '.':
@@ -170,8 +172,10 @@ func (s *scan) word(i, j int, bits uint8) int {
 			if n >= 3 && s.d.on[birthDate] {
 				return s.monthFirst(i, j)
 			}
-		case c == '\'':
+		case c == '\'', c == '"':
 			return s.statement(i, j)
+		case n == 8 && s.text[i] == 'p' && next == ' ':
+			return s.netrc(i, j)
 		}
 	case n <= 4 && (next == ':' || next == '-'):
 		return s.hexGroups(i, j)
