@@ -243,10 +243,8 @@ func (s *scan) custom(c *custom) {
 // that one takes the part that both have.
 func (s *scan) resolve() {
 	f := s.out[s.first:]
-	for i := 1; i < len(f); i++ { // nearly sorted already
-		for j := i; j > 0 && f[j].Start < f[j-1].Start; j-- {
-			f[j], f[j-1] = f[j-1], f[j]
-		}
+	if byStart := func(a, b Finding) int { return a.Start - b.Start }; !slices.IsSortedFunc(f, byStart) {
+		slices.SortStableFunc(f, byStart)
 	}
 	n := 0
 	for _, x := range f {

@@ -320,3 +320,17 @@ func TestLongValues(t *testing.T) {
 		require.Equal(t, want, text[got[0].Start:got[0].End])
 	}
 }
+
+// TestFindLong would take minutes if what begins again and again were looked at to its
+// end each time.
+func TestFindLong(t *testing.T) {
+	d := detector(t, detect.Config{Custom: []detect.Custom{{Kind: "own.y", Pattern: "yy"}}})
+	for _, unit := range []string{"-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n", "sl.", "ada@example.com yy "} {
+		found := d.Find(nil, []byte(strings.Repeat(unit, 1<<19/len(unit))), detect.Field{})
+		require.True(t, slices.IsSortedFunc(found, func(a, b detect.Finding) int { return a.Start - b.Start }), unit)
+	}
+	// The last line of a key is found where a former one has none.
+	text := strings.Repeat("-----BEGIN PRIVATE KEY----- x ", 3000) + "\n-----BEGIN PRIVATE KEY-----\nMIIE hidden\n-----END PRIVATE KEY-----"
+	found := d.Find(nil, []byte(text), detect.Field{})
+	require.Equal(t, len(text), found[len(found)-1].End)
+}

@@ -34,11 +34,11 @@ func PrivateKey(b []byte) (n int, ended bool) {
 	if n = pemHead(b); n == 0 {
 		return 0, false
 	}
-	if _, ended := pemLast(b[n:]); !ended {
-		n += pemBehind(b[n:])
+	if end, ended := pemLast(b[n:]); ended {
+		return n + end, true
 	}
-	rest, ended := PrivateKeyRest(b[n:])
-	return n + rest, ended
+	n += pemBehind(b[n:])
+	return n + pemLines(b[n:]), false
 }
 
 // PrivateKeyRest is PrivateKey for what follows the first line, or any other of
@@ -49,6 +49,11 @@ func PrivateKeyRest(b []byte) (n int, ended bool) {
 	if n, ended = pemLast(b); ended {
 		return n, true
 	}
+	return pemLines(b), false
+}
+
+// pemLines returns how much of b are lines of a key.
+func pemLines(b []byte) (n int) {
 	for n < len(b) {
 		m := pemSpace(b[n:])
 		m += pemLine(b[n+m:])
@@ -57,14 +62,17 @@ func PrivateKeyRest(b []byte) (n int, ended bool) {
 		}
 		n += m
 	}
-	return n, false
+	return n
 }
+
+// pemLongest is how far from its first line the last one of a key is looked for.
+const pemLongest = 64 << 10
 
 // pemLast returns where the last line of a key ends in b, if that is there. One of
 // which only the beginning is there ends with b.
 func pemLast(b []byte) (end int, ok bool) {
-	const longest, line = 64 << 10, 80
-	at := bytes.Index(b[:min(len(b), longest)], pemEnd)
+	const line = 80
+	at := bytes.Index(b[:min(len(b), pemLongest)], pemEnd)
 	if at < 0 {
 		return 0, false
 	}
@@ -101,9 +109,10 @@ func pemLine(b []byte) int {
 	if n == len(b) || n >= 16 || n > 0 && (b[n] == '\n' || b[n] == '\r' || b[n] == '\\') {
 		return n + pemBehind(b[n:])
 	}
-	line := b
-	if end := bytes.IndexByte(b, '\n'); end >= 0 {
-		line = b[:end]
+	const most = 1 << 10 // of a line, for what stands in it before the key
+	line := b[:min(len(b), most)]
+	if end := bytes.IndexByte(line, '\n'); end >= 0 {
+		line = line[:end]
 	}
 	for _, name := range []string{"Proc-Type: ", "DEK-Info: ", "Comment: ", "Version: "} {
 		if at := bytes.Index(line, []byte(name)); at >= 0 {
@@ -148,9 +157,18 @@ func (s *scan) pem(i int) int {
 	if !s.d.on[secretPrivateKey] {
 		return i + 1
 	}
-	n, _ := PrivateKey(s.text[i:])
+	rest := s.text[i:]
+	n := pemHead(rest)
 	if n == 0 {
 		return i + 1
+	}
+	to := min(len(s.text), i+n+pemLongest)
+	if from := max(i+n, s.pemClear-len(pemEnd)+1); s.pemClear < to && bytes.Contains(s.text[from:to], pemEnd) {
+		n, _ = PrivateKey(rest)
+	} else { // no last line is looked for twice
+		s.pemClear = max(s.pemClear, to)
+		n += pemBehind(rest[n:])
+		n += pemLines(rest[n:])
 	}
 	s.add(secretPrivateKey, i, i+n, 99, 0)
 	return i + n

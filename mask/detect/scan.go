@@ -17,6 +17,10 @@ type scan struct {
 	beforeWords     Field
 	all             Field // of the whole text
 	lookedAll       bool
+
+	pemClear        int // up to here no private key's last line was found
+	runFrom, runEnd int // a run of characters of one alphabet
+	runAlphabet     int
 }
 
 // maxValue bounds how far a detector looks for the parts of a value. Tokens and

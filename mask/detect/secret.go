@@ -159,8 +159,21 @@ func (s *scan) prefixed(list []prefix, i int) int {
 			return s.jwt(i)
 		}
 		n := len(p.text)
+		known := s.runAlphabet == p.alphabet && s.runFrom <= i+n && i+n < s.runEnd // in a run that was too long before
+		if known {
+			n = min(s.runEnd-i, n+p.max+1)
+		}
 		for n < len(text) && n-len(p.text) <= p.max && inAlphabet(p.alphabet, text[n]) {
 			n++
+		}
+		if n-len(p.text) > maxPassword {
+			if !known {
+				s.runAlphabet, s.runFrom = p.alphabet, i+len(p.text)
+			}
+			s.runEnd = i + n
+		}
+		if n-len(p.text) > p.max && n < len(text) && inAlphabet(p.alphabet, text[n]) {
+			continue
 		}
 		body := n - len(p.text)
 		for body > 0 && (text[n-1] == '.' || text[n-1] == '-' && p.min != p.max) { // the end of a sentence
@@ -185,10 +198,12 @@ func few(b []byte) bool {
 	for _, c := range b {
 		if seen[c>>6]>>(c&63)&1 == 0 {
 			seen[c>>6] |= 1 << (c & 63)
-			n++
+			if n++; n == 5 {
+				return false
+			}
 		}
 	}
-	return n < 5
+	return true
 }
 
 // plausible looks closer at secrets whose prefix others have too.
