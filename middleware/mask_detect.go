@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sallyport-dev/gateway/mask"
@@ -109,13 +110,13 @@ func (m *masking) found(op *protocol.Operation, first protocol.TextFunc) protoco
 
 // detector returns what masks the values of a column that no rule names, or nil.
 func (m *masking) detector(op *protocol.Operation, c *protocol.Column) *mask.Column {
-	name := c.Name
-	for i := range c.Sources { // what it is called where it comes from counts too
-		if s := &c.Sources[i]; s.Column != name && i < 8 {
-			name += "." + s.Column
+	names := []string{c.Name}
+	for i := range c.Sources { // what it is called where it comes from counts too, and last
+		if s := &c.Sources[i]; !slices.Contains(names, s.Column) {
+			names = append(names, s.Column)
 		}
 	}
-	return m.set.Column(name, typeOf(op, c), m.hidIn(op, c))
+	return m.set.Column(strings.Join(names, "."), typeOf(op, c), m.hidIn(op, c))
 }
 
 // hidIn counts what is masked in values of a column.

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,6 +41,19 @@ func TestMaskDetectsInRows(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a client calls a column, and what else it puts into it, hides nothing of what it
+// is called where it comes from.
+func TestMaskDetectsByNamesOfSources(t *testing.T) {
+	many := []string{}
+	for i := range 20 {
+		many = append(many, "of public.orders.c"+strings.Repeat("x", i))
+	}
+	cols := []protocol.Column{col(strings.Repeat("x", 256), "is public.orders.ssn"), col("x", append(many, "of public.orders.ssn")...), col("version", "is public.orders.host")}
+	rows, err := middlewaretest.Rows(middleware.Mask(detecting()), sel("public.orders.ssn"), cols, [][][]byte{bytesOf("536904399", "536904399", "10.0.0.1")})
+	require.NoError(t, err)
+	require.Equal(t, [][][]byte{bytesOf("***", "***", "***")}, rows)
 }
 
 // A column is masked whole or not at all: the rows before the one in which something

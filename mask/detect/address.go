@@ -17,7 +17,7 @@ func (s *scan) ipv4(r *run, a, b int) bool {
 		}
 	}
 	start := r.start[a]
-	if s.near(start, r.end[b-1]).words&aboutVersion != 0 || s.at(start-1) == '/' && s.at(start-2) != '/' {
+	if s.against(start, r.end[b-1], aboutVersion) || s.at(start-1) == '/' && s.at(start-2) != '/' {
 		return false // a version, as also in Chrome/1.2.3.4
 	}
 	return s.add(ipAddress, start, r.end[b-1], 95, 0)

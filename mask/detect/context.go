@@ -5,7 +5,8 @@ import "strings"
 // A Field is what a column or a member is called, in the detector's terms.
 type Field struct {
 	words, custom uint64
-	secret        uint8 // what it says of a secret: weak, token, password
+	last          uint64 // of words, those of the last part of the name
+	secret        uint8  // what it says of a secret: weak, token, password
 }
 
 // The groups of words that say what a number is. A kind may listen to several.
@@ -167,15 +168,22 @@ const (
 	maxBehind = 24
 )
 
+// maxName bounds what of a name is looked at.
+const maxName = 4 << 10
+
 // Field returns what a column's or member's name, such as "customer.phoneNo",
 // says about its values. Of a field that is called a secret ("db_password",
-// "apiKey") all of the value is one, as behind such a name in a text.
+// "apiKey") all of the value is one, as behind such a name in a text. That a value is
+// something else, such as a version, only the last part says: the others may be what
+// somebody else calls it.
 func (d *Detector) Field(name string) Field {
-	if len(name) > 256 {
-		name = name[:256]
-	}
+	name = name[max(0, len(name)-maxName):]
 	f := d.wordsIn([]byte(name))
 	f.words &^= other // an "order_ssn" is one
+	f.last = f.words
+	if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+		f.last = d.wordsIn([]byte(name[dot+1:])).words
+	}
 	for part := range strings.SplitSeq(name, ".") {
 		var b [32]byte
 		p := []byte(part)
@@ -213,6 +221,12 @@ func (s *scan) near(start, end int) Field {
 		custom: s.field.custom | before.custom | behind.custom,
 	}
 	return s.nearWords
+}
+
+// against reports whether one of the words around text[start:end] says that it is no
+// value of the kind that it looks like.
+func (s *scan) against(start, end int, words uint64) bool {
+	return s.near(start, end).words&^(s.field.words&^s.field.last)&words != 0
 }
 
 // short reports whether the text is so short that its words are all known, in all.

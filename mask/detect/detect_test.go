@@ -210,6 +210,13 @@ func TestField(t *testing.T) {
 	}
 	require.Equal(t, "birth_date=1985-03-12", found(d, "1985-03-12", d.Field("dateOfBirth")))
 	require.Equal(t, "", found(d, "1985-03-12", d.Field("created")))
+	// What it is called besides takes nothing away.
+	d = detector(t, detect.Config{Kinds: []string{"*"}})
+	require.Equal(t, "", found(d, "10.0.0.1", d.Field("version")))
+	for _, field := range []string{"version.host", "v.", "version.agent_ip.peer"} {
+		require.Equal(t, "net.ip=10.0.0.1", found(d, "10.0.0.1", d.Field(field)), field)
+	}
+	require.Equal(t, "id.us.ssn=536904399", found(d, "536904399", d.Field(strings.Repeat("x", 3000)+".ssn")))
 }
 
 func TestKinds(t *testing.T) {

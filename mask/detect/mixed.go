@@ -336,7 +336,7 @@ func (s *scan) hetu(i int) int {
 	if "0123456789ABCDEFHJKLMNPRSTUVWXY"[(number(w[:6])*1000+number(w[7:10]))%31] != w[10] {
 		return 0
 	}
-	if isDigit(w[10]) && s.near(i, i+11).words&(aboutDK|aboutSE) != 0 || !s.add(fiHETU, i, i+11, 70, aboutFI) {
+	if isDigit(w[10]) && s.against(i, i+11, aboutDK|aboutSE) || !s.add(fiHETU, i, i+11, 70, aboutFI) {
 		return 0
 	}
 	return i + 11

@@ -221,7 +221,7 @@ func (s *scan) groups(r *run, a, b int) bool {
 	case 0x67:
 		found = sep == '-' && s.rrn(d, start, end)
 	case 0x65:
-		found = sep == ' ' && fnr(d) && s.near(start, end).words&aboutPhone == 0 && s.add(noFNR, start, end, 60, aboutNO|aboutNational)
+		found = sep == ' ' && fnr(d) && !s.against(start, end, aboutPhone) && s.add(noFNR, start, end, 60, aboutNO|aboutNational)
 	case 0x6421, 0x643:
 		found = sep == ' ' && zaNumber(d) && s.add(zaID, start, end, 60, aboutZA|aboutNational)
 	case 0x2661:
