@@ -241,7 +241,7 @@ func (e *MaskExplainer) column(m *masking, op *protocol.Operation, c *protocol.C
 	case said.Rule == nil && m.shown(c):
 	case said.Rule == nil:
 		v.Effect = MaskShows
-		if m.set.Column(c.Name, typeOf(op, c), nil) != nil {
+		if m.detector(op, c) != nil {
 			e.look(m, &v)
 		}
 	case !exact:

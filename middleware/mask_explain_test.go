@@ -100,6 +100,27 @@ func TestMaskExplainsWhatHappens(t *testing.T) {
 	}
 }
 
+// In a number is looked where it is called something, also where it comes from.
+func TestMaskExplainsNumbers(t *testing.T) {
+	c := middleware.MaskConfig{Rules: []mask.Rule{detecting()}}
+	info := &protocol.SessionInfo{Protocol: "postgres", Identity: &protocol.Identity{Issuer: "i", Subject: "s"}, Resource: protocol.Resource{Name: "orders"}}
+	e, err := middleware.NewMaskExplainer(c, info)
+	require.NoError(t, err)
+	for source, want := range map[string]struct {
+		effect middleware.MaskEffect
+		value  string
+	}{"ssn": {middleware.MaskSearches, "0"}, "id": {middleware.MaskShows, "536904399"}} {
+		cols := []protocol.Column{col("x", "is public.t."+source)}
+		cols[0].Type = 23
+		op := as("orders", info.Identity, "public.t."+source)
+		op.Columns = cols
+		require.Equal(t, want.effect, e.Operation(op).Values[0].Effect, source)
+		rows, err := middlewaretest.Rows(middleware.MaskWith(c), as("orders", info.Identity, "public.t."+source), cols, [][][]byte{bytesOf("536904399")})
+		require.NoError(t, err)
+		require.Equal(t, bytesOf(want.value), rows[0], source)
+	}
+}
+
 func TestMaskExplainsRefusals(t *testing.T) {
 	c := middleware.MaskConfig{Rules: maskRules(), Targets: []string{"orders"}}
 	info := &protocol.SessionInfo{Protocol: "postgres", Identity: &protocol.Identity{Issuer: "i", Subject: "s"}, Resource: protocol.Resource{Name: "orders"}}
