@@ -92,15 +92,14 @@ func floor(v float64, ok bool) (int64, bool) {
 	return int64(v), true
 }
 
-// wholeNumeric reads PostgreSQL's binary form of up to 16 digits before the
-// point.
+// wholeNumeric reads PostgreSQL's binary form of a number that fits.
 func wholeNumeric(in []byte) (int64, bool) {
 	be := binary.BigEndian
 	if len(in) < 8 {
 		return 0, false
 	}
 	n, weight, sign := int(be.Uint16(in)), int(int16(be.Uint16(in[2:]))), be.Uint16(in[4:])
-	if len(in) != 8+2*n || weight > 3 || sign != 0 && sign != 0x4000 {
+	if len(in) != 8+2*n || weight > 4 || sign != 0 && sign != 0x4000 {
 		return 0, false
 	}
 	v, rest := int64(0), false
@@ -110,7 +109,7 @@ func wholeNumeric(in []byte) (int64, bool) {
 			group = int64(be.Uint16(in[8+2*i:]))
 		}
 		switch {
-		case group > 9999:
+		case group > 9999, i <= weight && v > (math.MaxInt64-group)/10000:
 			return 0, false
 		case i <= weight:
 			v = v*10000 + group
