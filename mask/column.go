@@ -43,7 +43,11 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 	}
 	c := &Column{typ: typ, texts: s.Texts(masked), funcs: map[*Rule]Func{}}
 	c.field = s.detector.Field(name)
-	switch typ.Kind {
+	kind := typ.Kind
+	if kind == Array { // as of its elements
+		kind = Postgres(typ.Elem, "", false).Kind
+	}
+	switch kind {
 	case Bool, Int2, Float4, Float8, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range:
 		return nil
 	case Int4, OID, Date: // so few digits are nobody's without a name that says so
@@ -54,7 +58,8 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 		if typ.Encoding == PostgresBinary {
 			return nil
 		}
-	case JSON, JSONB:
+	}
+	if typ.Kind == JSON || typ.Kind == JSONB {
 		c.docs = s.Documents(masked)
 		c.docs.called = c.field
 	}

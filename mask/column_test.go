@@ -89,6 +89,10 @@ func TestColumn(t *testing.T) {
 	require.Nil(t, s.Column("x", text(mask.Bool), nil))
 	require.Nil(t, s.Column("created", bin(mask.Date), nil))
 	require.Nil(t, s.Column("quantity", text(mask.Int4), nil))
+	for _, oid := range []uint32{1007, 1021, 1022, 1182} { // int4, float4, float8, date
+		require.Nil(t, s.Column("vector", mask.Postgres(oid, "", true), nil), oid)
+	}
+	require.NotNil(t, s.Column("ssns", mask.Postgres(1007, "", true), nil))
 	require.Nil(t, new(mask.Set).Column("x", text(mask.Text), nil))
 	// Only the first values tell what a column holds.
 	late := s.Column("x", text(mask.Text), nil)
