@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"math"
 	"strconv"
 	"time"
 
@@ -48,7 +49,7 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 		kind = Postgres(typ.Elem, "", false).Kind
 	}
 	switch kind {
-	case Bool, Int2, Float4, Float8, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range:
+	case Bool, Int2, Float4, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range:
 		return nil
 	case Int4, OID, Date: // so few digits are nobody's without a name that says so
 		if c.field == (detect.Field{}) && !s.detector.HasCustom() {
@@ -190,11 +191,11 @@ func (c *Column) text(in []byte) []byte {
 	switch k := c.typ.Kind; {
 	case c.typ.Encoding == PostgresBinary:
 		switch k {
-		case Int4, Int8, OID, Date, Numeric, Array, TSVector, Unknown:
+		case Int4, Int8, OID, Float8, Date, Numeric, Array, TSVector, Unknown:
 		default:
 			return in
 		}
-	case k == Bytes, k == Array && c.typ.Elem == byteaOID:
+	case k == Float8, k == Bytes, k == Array && c.typ.Elem == byteaOID:
 	default:
 		return in
 	}
@@ -225,6 +226,8 @@ func (c *Column) appendText(dst []byte, t Type, in []byte, depth int) []byte {
 	switch k := t.Kind; {
 	case t.Encoding != PostgresBinary:
 		switch {
+		case k == Float8 && depth == 0:
+			dst = appendFloat(dst, in)
 		case k == Bytes && bytes.HasPrefix(in, []byte(`\x`)):
 			var err error
 			dst, err = hex.AppendDecode(dst, in[2:])
@@ -240,6 +243,8 @@ func (c *Column) appendText(dst []byte, t Type, in []byte, depth int) []byte {
 		dst = strconv.AppendUint(dst, uint64(be.Uint32(in)), 10)
 	case k == Int8 && len(in) == 8:
 		dst = strconv.AppendInt(dst, int64(be.Uint64(in)), 10)
+	case k == Float8 && len(in) == 8:
+		dst = appendWholeFloat(dst, math.Float64frombits(be.Uint64(in)))
 	case k == Date && len(in) == 4:
 		day := int64(int32(be.Uint32(in))) + daysTo2000
 		dst = time.Unix(day*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
@@ -259,6 +264,29 @@ func (c *Column) appendText(dst []byte, t Type, in []byte, depth int) []byte {
 		return append(dst[:start], in...)
 	}
 	return dst
+}
+
+// appendFloat appends the digits of a floating-point number that is a whole one, however
+// it is printed: a column of numbers of which some are missing often has this type.
+func appendFloat(dst, in []byte) []byte {
+	switch {
+	case bytes.IndexByte(in, 'e') >= 0 || bytes.IndexByte(in, 'E') >= 0:
+		v, err := strconv.ParseFloat(string(in), 64)
+		if err != nil {
+			return dst
+		}
+		return appendWholeFloat(dst, v)
+	case bytes.IndexByte(in, '.') >= 0:
+		return dst
+	}
+	return append(dst, in...)
+}
+
+func appendWholeFloat(dst []byte, v float64) []byte {
+	if v != math.Trunc(v) || math.Abs(v) >= 1e19 { // no number that is somebody's is longer
+		return dst
+	}
+	return strconv.AppendFloat(dst, v, 'f', -1, 64)
 }
 
 // appendLexemes appends the words of a text search document in PostgreSQL's binary

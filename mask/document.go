@@ -67,6 +67,7 @@ type Documents struct {
 	funcs  map[funcKey]Func
 
 	doc, out, buf []byte
+	digits        []byte       // of a number
 	copied        int          // of doc, to out
 	path          []string     // names of members, in small letters
 	called        detect.Field // what the document's own name says
@@ -342,6 +343,10 @@ func (d *Documents) replace(rule *field, start, end int) error {
 			return d.string(text)
 		}
 	case Numeric:
+		if bytes.IndexByte(in, 'e') >= 0 || bytes.IndexByte(in, 'E') >= 0 {
+			d.digits = appendFloat(d.digits[:0], in)
+			in = d.digits
+		}
 		if d.texts.Mask(nil, in, d.field) != nil {
 			d.splice(start, end)
 			return d.value(d.set.kinds[d.texts.found[0].Kind], kind, in)
