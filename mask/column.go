@@ -49,9 +49,9 @@ func (s *Set) Column(name string, typ Type, masked func(rule, what string)) *Col
 		kind = Postgres(typ.Elem, "", false).Kind
 	}
 	switch kind {
-	case Bool, Int2, Float4, Time, TimeTZ, Timestamp, TimestampTZ, Interval, UUID, Range:
+	case Bool, Int2, Float4, Time, TimeTZ, Interval, UUID, Range:
 		return nil
-	case Int4, OID, Date: // so few digits are nobody's without a name that says so
+	case Int4, OID, Date, Timestamp, TimestampTZ: // so few digits are nobody's without a name that says so
 		if c.field == (detect.Field{}) && !s.detector.HasCustom() {
 			return nil
 		}
@@ -191,11 +191,11 @@ func (c *Column) text(in []byte) []byte {
 	switch k := c.typ.Kind; {
 	case c.typ.Encoding == PostgresBinary:
 		switch k {
-		case Int4, Int8, OID, Float8, Date, Numeric, Array, TSVector, Unknown:
+		case Int4, Int8, OID, Float8, Date, Timestamp, TimestampTZ, Numeric, Array, TSVector, Unknown:
 		default:
 			return in
 		}
-	case k == Float8, k == Bytes, k == Array && c.typ.Elem == byteaOID:
+	case k == Float8, k == Timestamp, k == TimestampTZ, k == Bytes, k == Array && c.typ.Elem == byteaOID:
 	default:
 		return in
 	}
@@ -228,6 +228,8 @@ func (c *Column) appendText(dst []byte, t Type, in []byte, depth int) []byte {
 		switch {
 		case k == Float8 && depth == 0:
 			dst = appendFloat(dst, in)
+		case k == Timestamp || k == TimestampTZ: // its day may be somebody's
+			dst = append(dst, in[:min(len(in), len(time.DateOnly))]...)
 		case k == Bytes && bytes.HasPrefix(in, []byte(`\x`)):
 			var err error
 			dst, err = hex.AppendDecode(dst, in[2:])
@@ -248,6 +250,10 @@ func (c *Column) appendText(dst []byte, t Type, in []byte, depth int) []byte {
 	case k == Date && len(in) == 4:
 		day := int64(int32(be.Uint32(in))) + daysTo2000
 		dst = time.Unix(day*86400, 0).UTC().AppendFormat(dst, time.DateOnly)
+	case k == Timestamp, k == TimestampTZ:
+		if y, m, d, ok := t.day(in); ok {
+			dst = time.Date(y, m, d, 0, 0, 0, 0, time.UTC).AppendFormat(dst, time.DateOnly)
+		}
 	case k == Numeric:
 		dst = appendNumeric(dst, in)
 	case k == Array && depth < maxNested:

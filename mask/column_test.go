@@ -68,6 +68,9 @@ func TestColumn(t *testing.T) {
 		{"x", bin(mask.Float8), []string{int8(math.Float64bits(0.5)), int8(math.Float64bits(math.Inf(1))), int8(math.Float64bits(4111111111111111))}, []string{"=", "=", int8(0)}},
 		{"phone", bin(mask.Numeric), []string{"\x00\x03\x00\x02\x00\x00\x00\x00\x00\x29\x15\xb3\x0a\x6f"}, []string{"\x00\x00\x00\x00\x00\x00\x00\x00"}},
 		{"born", bin(mask.Date), []string{string(be.AppendUint32(nil, ^uint32(5405)))}, []string{"\xff\xff\xd5\x33"}},
+		{"born", text(mask.Timestamp), []string{"infinity", "1985-03-12 00:00:00", "infinity"}, []string{"=", "1970-01-01 00:00:00", "1970-01-01 00:00:00"}},
+		{"dob", bin(mask.TimestampTZ), []string{"\xff\xfe\x56\x68\xd9\x0a\x20\x00"}, []string{"\xff\xfc\xa2\xfe\xc4\xc8\x20\x00"}},
+		{"phone_seen", text(mask.Timestamp), []string{"2024-01-15 10:30:00", "2024-01-15 10:30:00.123456"}, []string{"=", "="}},
 		{"doc", text(mask.JSON), []string{`{"a": 1}`, `{"a":"ada@example.com"}`, `{`, `{"b":2}`}, []string{"=", `{"a":"***"}`, `"***"`, "="}},
 		{"doc", bin(mask.JSONB), []string{"\x01{\"a\":\"ada@example.com\"}", "{}"}, []string{"\x01{\"a\":\"***\"}", "NULL"}},
 		{"ssn", text(mask.JSON), []string{`536904399`, `["536904399"]`, `{"a":"536904399"}`}, []string{"0", `["***"]`, "="}},
@@ -92,6 +95,7 @@ func TestColumn(t *testing.T) {
 	}
 	require.Nil(t, s.Column("x", text(mask.Bool), nil))
 	require.Nil(t, s.Column("created", bin(mask.Date), nil))
+	require.Nil(t, s.Column("created", text(mask.Timestamp), nil))
 	require.Nil(t, s.Column("quantity", text(mask.Int4), nil))
 	for _, oid := range []uint32{1007, 1021, 1182} { // int4, float4, date
 		require.Nil(t, s.Column("vector", mask.Postgres(oid, "", true), nil), oid)
