@@ -26,8 +26,8 @@ const (
 // goroutine at a time.
 //
 // Control sequences of a terminal (ECMA-48) stay what they are and in their
-// order. Those for colour and for the rest of the line (SGR, EL) do not
-// interrupt a value: they stand behind what takes its place. All others do. Text
+// order. Those for colour, for the rest of the line and for character sets (SGR, EL,
+// SCS) do not interrupt a value: they stand behind what takes its place. All others do. Text
 // in control strings, such as a window's title, is masked like other text.
 //
 // A private key is one value over many lines, whatever stands around each of them: a

@@ -18,6 +18,7 @@ type terminal struct {
 const (
 	ground    = iota
 	escaped   // behind ESC
+	charset   // behind ESC and a bracket, which choose a character set
 	parameter // in a control sequence
 	inString  // in a control string: OSC, DCS, SOS, PM, APC
 	endString // behind ESC in one
@@ -41,6 +42,8 @@ func (t *terminal) step(kinds []uint8, b byte, i int) []uint8 {
 		switch {
 		case b == '[':
 			t.state = parameter
+		case b == '(' || b == ')':
+			t.state = charset
 		case b == ']' || b == 'P' || b == 'X' || b == '^' || b == '_':
 			kinds = end(separates)
 			t.state = inString
@@ -54,6 +57,11 @@ func (t *terminal) step(kinds []uint8, b byte, i int) []uint8 {
 		if t.state != ground {
 			return append(kinds, glued)
 		}
+	case charset:
+		if b >= '0' && b <= '~' {
+			return end(glued)
+		}
+		t.state = ground
 	case parameter:
 		switch {
 		case b >= ' ' && b <= '?' && i-t.start < 64: // no sequence is longer
@@ -80,8 +88,11 @@ func (t *terminal) step(kinds []uint8, b byte, i int) []uint8 {
 			return append(kinds, separates)
 		}
 	}
-	if b == esc {
+	switch b {
+	case esc:
 		t.state, t.start = escaped, i
+		return append(kinds, glued)
+	case 0x0e, 0x0f: // the other character set, and back, as behind a colour
 		return append(kinds, glued)
 	}
 	return append(kinds, visible)
