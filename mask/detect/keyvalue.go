@@ -11,6 +11,9 @@ import (
 // found whole, up to maxToken.
 const maxPassword = 256
 
+// maxColumn is how much space there may be before a value.
+const maxColumn = 48
+
 // The keys whose value is a secret whatever it looks like, and those whose value
 // has to look like one.
 var (
@@ -160,7 +163,7 @@ func (s *scan) keyValue(i int) int {
 		at++
 	}
 	spaced := false
-	for n := 0; n < 3 && (s.at(at) == ' ' || s.at(at) == '\t'); n++ {
+	for n := 0; n < maxColumn && (s.at(at) == ' ' || s.at(at) == '\t'); n++ { // values may stand in a column
 		spaced = true
 		at++
 	}

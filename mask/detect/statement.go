@@ -38,7 +38,7 @@ func (s *scan) userAndPassword(i, start int) int {
 }
 
 // netrc looks at "login ada password ..." around the word text[i:j], also where each has
-// a line, and returns where to go on.
+// a line or its value stands in a column, and returns where to go on.
 func (s *scan) netrc(i, j int) int {
 	if !s.d.on[secretPassword] || string(s.text[i:j]) != "password" {
 		return j
@@ -47,17 +47,21 @@ func (s *scan) netrc(i, j int) int {
 	line = line[bytes.LastIndexByte(line, '\n')+1:]
 	_, rest := lastField(line)
 	login, _ := lastField(rest)
-	end := j + 1
+	start := j + 1
+	for start-j < maxColumn && s.at(start) == ' ' {
+		start++
+	}
+	end := start
 	for end < len(s.text) && s.text[end] > ' ' {
 		end++
 	}
 	switch {
 	case string(login) == "login":
-	case len(rest) == 0 && len(bytes.TrimSpace(line)) == 0 && len(line) > 0 && (end == len(s.text) || s.text[end] == '\n' || s.text[end] == '\r') && kindsOf(s.text[j+1:end])&(digit|mark) != 0:
+	case len(rest) == 0 && len(bytes.TrimSpace(line)) == 0 && (len(line) > 0 || start > j+2) && (end == len(s.text) || s.text[end] == '\n' || s.text[end] == '\r') && kindsOf(s.text[start:end])&(digit|mark) != 0:
 	default:
 		return j
 	}
-	return s.value(j+1, j, password, true)
+	return s.value(start, j, password, true)
 }
 
 var identified = []byte("identified")
