@@ -78,6 +78,9 @@ type Documents struct {
 
 	at    []string // where the document lies in a larger one, in small letters
 	whole bool     // objects and arrays that rules name are replaced whole
+
+	inner *Documents // of documents in strings
+	deep  int        // how many strings this one is in
 }
 
 type funcKey struct {
@@ -111,7 +114,8 @@ var (
 // the values that they name; everything else stays as it is, byte for byte. A
 // string stays a string, a number a number and a truth value one, or becomes
 // null where the transform has no safe value; null stays null. Below an object
-// or array that a rule names every value is masked. The name of a member says what
+// or array that a rule names every value is masked. An object or array in a string, which
+// no rule names, is a document of its own whose members lie below the string's. The name of a member says what
 // the values below it may be. The result is valid until the next call. What is not
 // well formed is an error.
 func (d *Documents) JSON(doc []byte) ([]byte, error) {
@@ -313,7 +317,7 @@ func unquote(token []byte) ([]byte, error) {
 // replace masks the value between two offsets by the rule, or by what is detected if
 // that is nil.
 func (d *Documents) replace(rule *field, start, end int) error {
-	if rule != nil && d.set.rules[rule.rule].shows() || rule == nil && d.set.detector == nil {
+	if rule != nil && d.set.rules[rule.rule].shows() || rule == nil && d.set.detector == nil && d.doc[start] != '"' {
 		return nil
 	}
 	kind, in := Numeric, d.doc[start:end]
@@ -338,6 +342,12 @@ func (d *Documents) replace(rule *field, start, end int) error {
 	}
 	switch kind {
 	case Text:
+		if changed, err := d.nested(start, end, in); changed || err != nil {
+			return err
+		}
+		if d.set.detector == nil {
+			return nil
+		}
 		if text := d.texts.Mask(nil, in, d.field); text != nil {
 			d.splice(start, end)
 			return d.string(text)
@@ -353,6 +363,30 @@ func (d *Documents) replace(rule *field, start, end int) error {
 		}
 	}
 	return nil
+}
+
+// maxStrings bounds how many strings a document is in.
+const maxStrings = 4
+
+// nested masks what rules say in the document that is the text of the string between two
+// offsets, if it is one, and reports whether that changed it.
+func (d *Documents) nested(start, end int, text []byte) (changed bool, err error) {
+	if doc := bytes.TrimLeft(text, " \t\r\n"); len(doc) < 2 || doc[0] != '{' && doc[0] != '[' || d.deep == maxStrings {
+		return false, nil
+	}
+	if d.inner == nil {
+		d.inner = &Documents{set: d.set, texts: d.texts, masked: d.masked, funcs: d.funcs, whole: d.whole, deep: d.deep + 1}
+	}
+	d.inner.at, d.inner.called = append(d.inner.at[:0], d.path...), d.field
+	out, err := d.inner.JSON(text)
+	switch {
+	case err == errJSON:
+		return false, nil
+	case err != nil || bytes.Equal(out, text):
+		return false, err
+	}
+	d.splice(start, end)
+	return true, d.string(out)
 }
 
 // splice copies the document up to the token between two offsets, which it leaves

@@ -42,6 +42,9 @@ func TestDocuments(t *testing.T) {
 		{fields(mask.Redact(), "**"), `"x"`, `"***"`},
 		{fields(mask.Redact(), "**"), `{"a":["x",{"b":true}]}`, `{"a":["***",{"b":false}]}`},
 		{fields(mask.Redact(), "a"), `"a"`, `"a"`},
+		{fields(mask.Redact(), "**.email"), `{"p":"{\"email\": \"a@b.c\", \"n\":1}","q":"[{\"EMail\":\"x\"}]","r":"{email"}`, `{"p":"{\"email\": \"***\", \"n\":1}","q":"[{\"EMail\":\"***\"}]","r":"{email"}`},
+		{fields(mask.Redact(), "p.email"), `{"p":"{\"email\":\"{}\",\"x\":\"{\\\"email\\\":1}\"}","q":"{\"email\":1}"}`, `{"p":"{\"email\":\"***\",\"x\":\"{\\\"email\\\":1}\"}","q":"{\"email\":1}"}`},
+		{fields(mask.Redact(), "p.x.email"), `["{\"p\":\"{\\\"x\\\":{\\\"email\\\":1}}\"}"]`, `["{\"p\":\"{\\\"x\\\":{\\\"email\\\":0}}\"}"]`},
 		{fields(mask.Redact(), "a"), `{"x":{"a":1},"a":2,"y":[{"a":3}],"a":[4]}`, `{"x":{"a":1},"a":0,"y":[{"a":3}],"a":[0]}`},
 	} {
 		d := documents(t, c.rule)
@@ -56,7 +59,8 @@ func TestDocuments(t *testing.T) {
 		}
 	}
 	d := documents(t, fields(mask.Redact(), "**.a"))
-	for _, bad := range []string{``, `{`, `{"a":1}{"a":2}`, `{"a":1} x`, `{'a':1}`, `{"a":01}`, `{"a":1,}`, "\xef\xbb\xbf{}", strings.Repeat("[", 100) + strings.Repeat("]", 100)} {
+	for _, bad := range []string{``, `{`, `{"a":1}{"a":2}`, `{"a":1} x`, `{'a':1}`, `{"a":01}`, `{"a":1,}`, "\xef\xbb\xbf{}", strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		`"` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `"`} {
 		_, err := d.JSON([]byte(bad))
 		require.Error(t, err, "%q", bad)
 	}

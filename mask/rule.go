@@ -30,8 +30,8 @@ type Rule struct {
 	// Fields are patterns for members of documents, from the outside in:
 	// "customer.email", "items.*.price", "**.ssn". In each part * stands for any
 	// characters, and the part ** for any number of members, also none. Elements
-	// of an array have the array's name. Case and double quotes are as in
-	// Columns.
+	// of an array have the array's name, and members of a document that is the text of
+	// a string lie below it. Case and double quotes are as in Columns.
 	Fields []string
 
 	// Detect names kinds of values that are masked wherever a detector finds
