@@ -12,16 +12,16 @@ import (
 )
 
 // Hash replaces values with a pseudonym, an HMAC-SHA-256 under key: equal
-// values have equal pseudonyms, in every table, format and integer width, so
-// joins and counts work; without the key nobody can compute one. Pseudonyms of
+// values have equal pseudonyms, in every table and format, so joins and counts
+// work; without the key nobody can compute one. Pseudonyms of
 // different domains have nothing in common: give columns that need not be
 // compared a domain of their own. The domain may be empty.
 //
 // Text and XML become 32 hexadecimal digits (128 bits), behind the key's name if it
 // has one (see [Key.Named]), JSON a string of them, bytea
 // 16 bytes, a uuid one of version 8 (122 bits). Integers become one that is
-// not negative and fits: different values of a small integer type may share
-// it. What else there is becomes NULL.
+// not negative and fits: that of a narrower type is the low bits of a wider one's, and
+// different values of a small integer type may share it. What else there is becomes NULL.
 func Hash(key Key, domain string) Transform { return keyedHash{key, domain} }
 
 type keyedHash struct {
