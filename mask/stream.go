@@ -27,7 +27,8 @@ const (
 //
 // Control sequences of a terminal (ECMA-48) stay what they are and in their
 // order. Those for colour, for the rest of the line and for character sets (SGR, EL,
-// SCS) do not interrupt a value: they stand behind what takes its place. All others do. Text
+// SCS) do not interrupt a value: they stand behind what takes its place, as zero bytes
+// do, which a terminal does not show and UTF-16 is full of. All others do. Text
 // in control strings, such as a window's title, is masked like other text.
 //
 // A private key is one value over many lines, whatever stands around each of them: a
@@ -150,7 +151,7 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
 // take adds b to the line.
 func (s *Stream) take(b []byte) {
 	if !s.controls {
-		if s.terminal.state == ground && bytes.IndexByte(b, esc) < 0 {
+		if s.terminal.state == ground && bytes.IndexByte(b, esc) < 0 && bytes.IndexByte(b, 0) < 0 {
 			s.line = append(s.line, b...)
 			return
 		}

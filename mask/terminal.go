@@ -92,7 +92,7 @@ func (t *terminal) step(kinds []uint8, b byte, i int) []uint8 {
 	case esc:
 		t.state, t.start = escaped, i
 		return append(kinds, glued)
-	case 0x0e, 0x0f: // the other character set, and back, as behind a colour
+	case 0, 0x0e, 0x0f: // nothing, the other character set, and back, as behind a colour
 		return append(kinds, glued)
 	}
 	return append(kinds, visible)
