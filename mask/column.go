@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -81,6 +82,10 @@ func (c *Column) Sample(in []byte) (whole bool) {
 // that are documents hold others.
 func (c *Column) look(in []byte) (text []byte, rule *Rule, all bool) {
 	text = c.text(in)
+	if bytes.IndexByte(text, 0) >= 0 { // as in UTF-16
+		c.buf = slices.DeleteFunc(append(c.buf[:0], text...), func(b byte) bool { return b == 0 })
+		text = c.buf
+	}
 	t := c.texts
 	t.found = t.set.detector.Find(t.found[:0], text, c.field)
 	if len(t.found) == 0 {
@@ -109,7 +114,7 @@ func (c *Column) Mask(dst, in []byte) (out []byte, changed bool) {
 	switch {
 	case rule == nil:
 		return nil, false
-	case (c.typ.Kind == Text || c.typ.Kind == Padded) && !all:
+	case (c.typ.Kind == Text || c.typ.Kind == Padded) && !all && len(text) == len(in):
 		return t.fill(dst, text), true
 	case t.masked != nil:
 		t.masked(rule.Name, string(t.found[0].Kind))

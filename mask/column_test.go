@@ -75,6 +75,8 @@ func TestColumn(t *testing.T) {
 		{"doc", bin(mask.JSONB), []string{"\x01{\"a\":\"ada@example.com\"}", "{}"}, []string{"\x01{\"a\":\"***\"}", "NULL"}},
 		{"ssn", text(mask.JSON), []string{`536904399`, `["536904399"]`, `{"a":"536904399"}`}, []string{"0", `["***"]`, "="}},
 		{"mails", text(mask.Array), []string{"{a,b}", "{ada@example.com,b}"}, []string{"=", "{}"}},
+		{"wide", mask.MySQL("text in a wide character set"), []string{"\x00a\x00b", "\x00a\x00@\x00x\x00.\x00o\x00r\x00g"}, []string{"=", "NULL"}},
+		{"wide", mask.MySQL("blob"), []string{"to a@x.org", "t\x00o\x00 \x00a\x00@\x00x\x00.\x00o\x00r\x00g\x00"}, []string{"to ***", "***"}},
 		{"mood", text(mask.Unknown), []string{"happy", "ada@example.com", "sad"}, []string{"=", "NULL", "NULL"}},
 		{"raw", text(mask.Bytes), []string{`\x00`, `\x616263`}, []string{"=", "="}},
 		// Both formats are read alike.

@@ -34,9 +34,9 @@ var streamCases = []struct{ in, want string }{
 	{"a 4111 1111 1111 1111\nb 536-90-4399\n", "a ***\nb ***\n"},
 	{"\x1b[31mada@example.com\x1b[0m!", "\x1b[31m***\x1b[0m!"},
 	{"a\x1b[01;31m\x1b[Kda@exam\x1b[m\x1b[Kple.com x", "***\x1b[01;31m\x1b[K\x1b[m\x1b[K x"},
-	{"ada@\x1b[1mexam\x1b(B\x1b[mple.com ada@\x1b[1mexam\x1b[m\x0fple.com", "***\x1b[1m\x1b(B\x1b[m ***\x1b[1m\x1b[m\x0f"}, // as tput sgr0 writes it
+	{"ada@\x1b[1mexam\x1b(B\x1b[mple.com ada@\x1b[1mexam\x1b[m\x0fple.com", "***\x1b[1m\x1b(B\x1b[m ***\x1b[1m\x1b[m\x0f"},                               // as tput sgr0 writes it
 	{"m\x00a\x00i\x00l\x00 \x00a\x00@\x00x\x00.\x00o\x00r\x00g\x00\r\x00\n\x00", "m\x00a\x00i\x00l\x00 \x00***\x00\x00\x00\x00\x00\x00\x00\r\x00\n\x00"}, // UTF-16
-	{"ada@exam\x1b[5;3Hple.com", "ada@exam\x1b[5;3Hple.com"},                                                               // interrupted: two places of the screen
+	{"ada@exam\x1b[5;3Hple.com", "ada@exam\x1b[5;3Hple.com"},                                                                                             // interrupted: two places of the screen
 	{"12\x1b[2J4111111111111111", "12\x1b[2J***"},
 	{"\x1b]0;ada@example.com\x07$ ls", "\x1b]0;***\x07$ ls"},
 	{"\x1b]8;;mailto:ada@example.com\x1b\\link\x1b]8;;\x1b\\", "\x1b]8;;mailto:***\x1b\\link\x1b]8;;\x1b\\"},
