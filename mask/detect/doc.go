@@ -13,8 +13,8 @@
 //
 // Names and addresses of people: no form tells them from other words. Give such
 // columns a rule of their own. Numbers in words, values with a letter between
-// their characters, and what is encoded (base64, gzip, URL escapes other than
-// %40): detectors guard against accidents, not against somebody who wants to
+// their characters, and what is encoded (base64, gzip, escapes other than those of an
+// at sign): detectors guard against accidents, not against somebody who wants to
 // hide a value from them.
 //
 // # How good it is
