@@ -131,7 +131,8 @@ func Shape() Transform {
 }
 
 // URL shows the scheme and the host of a URL: "https://example.com/***". Text that
-// is none is hidden whole, and so is a value of any type but text.
+// is none is hidden whole, as is one with a port and an at sign somewhere behind it,
+// and so is a value of any type but text.
 func URL() Transform {
 	return transformOf("url", func(t Type) (Func, error) {
 		if t.Kind != Text && t.Kind != Padded {
@@ -139,7 +140,7 @@ func URL() Transform {
 		}
 		return func(dst, in []byte) []byte {
 			m := urlForm.FindSubmatchIndex(in[:min(len(in), 4<<10)])
-			if m == nil {
+			if m == nil || bytes.IndexByte(in[m[4]:m[5]], ':') >= 0 && bytes.IndexByte(in[m[5]:], '@') >= 0 { // it may be a password's end
 				return append(dst, stars...)
 			}
 			dst = append(append(dst, in[:m[3]]...), in[m[4]:m[5]]...)

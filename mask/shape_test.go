@@ -54,6 +54,9 @@ func TestShaped(t *testing.T) {
 		{"url", text(mask.Text), "https://u:p@example.com:8443/a/b?token=x#y", "https://example.com:8443/***"},
 		{"url", text(mask.Text), "https://example.com", "https://example.com/***"},
 		{"url", text(mask.Text), "https://example.com secret", "***"},
+		{"url", text(mask.Text), "https://example.com/@ada?x=a@b.c", "https://example.com/***"},
+		{"url", text(mask.Text), "https://ada:1234/tiger@example.com/", "***"}, // a password that nobody has escaped
+		{"url", text(mask.Text), "https://ada:1234#tiger@example.com", "***"},
 		{"url", text(mask.Text), "javascript:alert(1)", "***"},
 		{"replace", text(mask.Text), "Room 12, floor 3", "Room #, floor #"},
 		{"replace", text(mask.Text), "no digits", "***"},
