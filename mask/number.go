@@ -319,8 +319,11 @@ func Network(bits4, bits6 int) Transform {
 				return append(dst, hidden...)
 			}
 			bits := bits6
-			if a.Is4() {
+			switch {
+			case a.Is4():
 				bits = bits4
+			case a.Is4In6(): // ::ffff:10.1.2.3
+				bits = min(bits6, 96+bits4)
 			}
 			p, err := a.Prefix(bits)
 			if err != nil {
