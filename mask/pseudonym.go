@@ -172,7 +172,8 @@ func Bucket(key Key, domain string, n int) Transform {
 
 // Noise replaces numbers with one that is at most spread higher or lower, and
 // dates and moments with a day at most spread days away. How far is the value's own
-// and the key's choice: asking again for the same value does not average it out.
+// and the key's choice: asking again for the same value does not average it out, unless
+// a session lets PostgreSQL print a floating-point number with fewer digits.
 // Parts of a whole and times of day are dropped, and days are as for [Truncate]. Other
 // types, and values that are no number or day, are hidden whole.
 func Noise(key Key, domain string, spread int64) Transform {
