@@ -54,8 +54,9 @@ type MaskConfig struct {
 
 	// Shadow, if it is not nil, is told at the end of each operation how many values
 	// the step would have masked, by rule, and why it would have refused the
-	// operation; nothing is masked or refused. It is for trying rules, and is called
-	// from many goroutines, also if there was nothing.
+	// operation; the step masks and refuses nothing. It is for trying rules, and is called
+	// from many goroutines, also if there was nothing. Documents are read for it as for a
+	// mask: one that is longer than its connector reads is refused all the same.
 	Shadow func(op *protocol.Operation, masked map[string]int, refused string)
 
 	// Labels say what columns hold. Rules name columns only: labels are here to be
