@@ -25,11 +25,11 @@ const all = s => new Promise(done => {
   s.on('exit', (code, signal) => { r.code = code; r.signal = signal })
   s.on('close', () => done(r))
 })
-const run = async (command, options, input) => {
-  const s = await p(cb => conn.exec(command, options || {}, cb)), r = all(s)
+const run = (command, options, input) => new Promise((done, failed) => conn.exec(command, options || {}, (err, s) => {
+  if (err) return failed(err)
+  all(s).then(done) // at once: an exit that comes with the answer is told to who listens by then
   if (input) s.end(input)
-  return r
-}
+}))
 conn.on('ready', async () => {
   const data = 'x'.repeat(3 << 20)
   assert.deepStrictEqual(await run('cat; echo err >&2; exit 7', {}, data), { out: data, err: 'err\n', code: 7, signal: undefined })

@@ -106,7 +106,7 @@ func (c *channel) looked() bool {
 }
 
 // eofAfter is how long the end of the output waits for the exit status.
-const eofAfter = time.Second
+const eofAfter = 5 * time.Second
 
 // fromTarget passes the target's requests on, tells the client the end of the
 // output, and closes the client's side when the target has closed its own.
