@@ -434,17 +434,17 @@ func (m *masking) defined(op *protocol.Operation) *mask.Rule {
 }
 
 // carries reports whether op can put what it reads where it is read again: a
-// query that changes the session's state can keep a value in a setting, with
-// set_config, or send it in a notification.
+// query, a cursor or a COPY that changes the session's state can keep a value in a
+// setting, with set_config, in the number of a lock, or send it in a notification.
 func carries(op *protocol.Operation) bool {
 	if op.Access.Has(changes) {
 		return true
 	}
 	switch op.Verb {
-	case "select", "values", "table", "explain":
-		return op.Access.Has(protocol.Control)
+	case "prepare", "call": // runs nothing; is followed by who knows what it sets
+		return false
 	}
-	return false
+	return op.Access.Has(protocol.Control)
 }
 
 // deletes reports whether all that op changes is to delete rows, so that no

@@ -241,7 +241,9 @@ func TestMaskRefuses(t *testing.T) {
 		"begin":              {with(op("begin", protocol.Control, "?", ""), func(o *protocol.Operation) { o.Shape = 0 }), "", false},
 		"function":           {op("select", protocol.Read|protocol.Execute, "?", ""), "", false},
 		"cancel":             {op(protocol.Cancel, protocol.Control, "?", ""), "", false},
-		"declare of a ruled": {op("declare", protocol.Read|protocol.Control, "public.customers.ssn", ""), "", false},
+		"cursor that sets":   {shape(0, op("declare", protocol.Read|protocol.Control, "public.customers.ssn", "")), "could copy", false},
+		"fetch that sets":    {op("fetch", protocol.Read|protocol.Control, "public.customers.ssn", ""), "could copy", false},
+		"copy that sets":     {shape(protocol.Bytes|protocol.Rows, op("copy", protocol.Read|protocol.Control, "public.customers.ssn", "")), "could copy", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			again := &protocol.Operation{Verb: c.op.Verb, Text: c.op.Text, Access: c.op.Access, Shape: c.op.Shape, ReadsKnown: c.op.ReadsKnown,
