@@ -378,7 +378,11 @@ func (m *masking) written(op *protocol.Operation) *mask.Rule {
 // touches reports whether op changes a table with masked columns, so that an
 // error about it can quote a whole row, or may do so for all that is known.
 func (m *masking) touches(op *protocol.Operation) bool {
-	return op.Access.Has(changes) && (len(op.Writes) == 0 || m.written(op) != nil)
+	if !op.Access.Has(changes) {
+		return false
+	}
+	return len(op.Writes) == 0 || m.written(op) != nil ||
+		strings.HasPrefix(string(op.Verb), "alter ") && slices.ContainsFunc(op.Objects, func(o protocol.Object) bool { return m.about(&o) != nil })
 }
 
 // moves reports whether op may give tables that it does not name another
@@ -417,20 +421,28 @@ func (m *masking) defined(op *protocol.Operation) *mask.Rule {
 		if o.Access == protocol.Read {
 			continue
 		}
-		schema, table := "", o.Name
-		if dot := strings.LastIndexByte(o.Name, '.'); dot >= 0 {
-			schema, table = o.Name[:dot], o.Name[dot+1:]
-			schema = schema[strings.LastIndexByte(schema, '.')+1:] // without a database before it
-		}
-		switch o.Kind {
-		case "schema", "database", "function", "role", "extension":
-			continue // no relation, though the name could be one's
-		}
-		if rule := m.set.Match(schema, table, "*"); table != "" && rule != nil {
+		if rule := m.about(o); rule != nil {
 			return rule
 		}
 	}
 	return nil
+}
+
+// about returns a rule of the table that o is, or nil.
+func (m *masking) about(o *protocol.Object) *mask.Rule {
+	switch o.Kind {
+	case "schema", "database", "function", "role", "extension":
+		return nil // no relation, though the name could be one's
+	}
+	schema, table := "", o.Name
+	if dot := strings.LastIndexByte(o.Name, '.'); dot >= 0 {
+		schema, table = o.Name[:dot], o.Name[dot+1:]
+		schema = schema[strings.LastIndexByte(schema, '.')+1:] // without a database before it
+	}
+	if table == "" {
+		return nil
+	}
+	return m.set.Match(schema, table, "*")
 }
 
 // carries reports whether op can put what it reads where it is read again: a

@@ -1,6 +1,7 @@
 package pgsql
 
 import (
+	"slices"
 	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
@@ -253,6 +254,7 @@ func (p *pass) changeDefinition(n *pg.Node) protocol.Verb {
 }
 
 func (p *pass) alterTable(x *pg.AlterTableStmt) {
+	p.altered(x)
 	for _, c := range x.Cmds {
 		cmd := c.GetAlterTableCmd()
 		switch cmd.GetSubtype() {
@@ -274,6 +276,46 @@ func (p *pass) alterTable(x *pg.AlterTableStmt) {
 			}
 		}
 	}
+}
+
+// altered notes what of a table's rows goes into constraints, generated columns and
+// other types. Rows of a table above may be among them.
+func (p *pass) altered(x *pg.AlterTableStmt) {
+	rv := x.Relation
+	r, proven := p.relation(rv.GetSchemaname(), rv.GetRelname())
+	if r == nil || !proven {
+		for _, c := range x.Cmds {
+			if c.GetAlterTableCmd().GetDef().GetColumnDef().GetRawDefault() != nil && c.GetAlterTableCmd().Subtype == pg.AlterTableType_AT_AlterColumnType {
+				p.notKnown("which columns of " + rv.GetRelname() + " its USING reads is not known")
+			}
+		}
+		return
+	}
+	for _, a := range p.catalog().Ancestors(r) {
+		p.object(a.KindName(), a.Schema+"."+a.Name, protocol.Read)
+	}
+	lineage := p.catalog().Lineage(r, p.chain)
+	read := func(names ...string) {
+		for i := range r.Columns {
+			if slices.Contains(names, r.Columns[i].Name) || slices.Contains(names, r.Name) { // the row
+				p.use(lineage[i])
+			}
+		}
+	}
+	walk(&pg.Node{Node: &pg.Node_AlterTableStmt{AlterTableStmt: x}}, func(m any) bool {
+		switch m := m.(type) {
+		case *pg.ColumnRef:
+			if read(strs(m.Fields)...); last(m.Fields) == "" { // all of them
+				read(r.Name)
+			}
+		case *pg.Constraint:
+			read(strs(m.Keys)...)
+			read(strs(m.FkAttrs)...)
+		case *pg.IndexElem: // of EXCLUDE
+			read(m.Name)
+		}
+		return true
+	})
 }
 
 func (p *pass) defineStmt(x *pg.DefineStmt) protocol.Verb {
