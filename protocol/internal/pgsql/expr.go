@@ -149,7 +149,10 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 		v, _ := p.choice(s, x.MinMaxExpr.Args...)
 		return v
 	case *pg.Node_AArrayExpr:
-		v, _ := p.choice(s, x.AArrayExpr.Elements...)
+		v, vals := p.choice(s, x.AArrayExpr.Elements...)
+		for i := range vals {
+			p.tellLength(vals[i], n)
+		}
 		v.Type = p.arrayOf(v.Type)
 		return v
 	case *pg.Node_RowExpr:
@@ -554,6 +557,7 @@ func (p *pass) subLink(x *pg.SubLink, s *scope) sql.Value {
 		return through(v, protocol.EdgeTransform, 0)
 	case pg.SubLinkType_ARRAY_SUBLINK:
 		if len(out.cols) == 1 {
+			p.tellLength(out.cols[0].val, x)
 			return through(v, protocol.EdgeTransform, p.arrayOf(out.cols[0].val.Type))
 		}
 		return through(v, protocol.EdgeTransform, 0)

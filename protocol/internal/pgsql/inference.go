@@ -207,6 +207,14 @@ func stored(it *item) bool {
 	return it.rel != nil && !it.open && (it.rel.Kind == sql.Table || it.rel.Kind == sql.PartitionedTable)
 }
 
+// tellLength tells of an array that becomes part of another, at which all have to be as
+// long.
+func (p *pass) tellLength(v sql.Value, at any) {
+	if v.Type == 0 && !v.Literal || p.elementType(v.Type) != 0 {
+		p.tells.Tell(v, protocol.HowComputed, at)
+	}
+}
+
 // tellRows tells of all columns of a query of which rows are compared.
 func (p *pass) tellRows(r rowset, how protocol.How, at any) {
 	for i := range r.cols {

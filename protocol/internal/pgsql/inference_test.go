@@ -64,6 +64,10 @@ func TestInferred(t *testing.T) {
 		{"copy (select 1 from customers where email = 'x') to stdout", "customers.email:equality"},
 		{"declare c cursor for select 1 from customers where email = 'x'", "customers.email:equality"},
 		{"prepare p as select 1 from customers where email = 'x'", ""},
+		// Arrays of arrays of one length only.
+		{"select array[email], array(select email from customers) from customers", ""},
+		{"select array[tags, array['x']] from orders", "orders.tags:computed"},
+		{"select array(select tags from orders)", "orders.tags:computed"},
 		// NULL.
 		{"select id from customers where email is null", "customers.email:null"},
 		{"select count(email) from customers", "customers.email:null"},
