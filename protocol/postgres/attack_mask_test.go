@@ -58,6 +58,9 @@ func TestAttackDefinitionsMoveColumns(t *testing.T) {
 		{"alter foreign table far options (set table_name 'customers')", "select email from far"},
 		{"alter function dblink(text, text) immutable", "alter function dblink(text) immutable", "alter function dblink(text, boolean) immutable", "alter function dblink(text, text, boolean) immutable",
 			"select lower(e) from dblink('here', 'select email from customers') as t (e text)"},
+		{"select dblink_exec('here', 'create table copied as select email as e from customers')", "create table noticed (a int)", "select e from copied"},
+		{"select * from dblink('here', 'update orders set item = (select email from customers where id = 1) returning 1') as t (a int)", "select item from orders"},
+		{"select * from crosstab('select 1, 2, set_config(''timezone'', ''<'' || email || ''>0'', false) from customers where id = 1') as t (a int, b text)", "show timezone"},
 	} {
 		rules := middleware.Mask(mask.Rule{Name: "below", Columns: []string{"public.staff.email", "public.typed.email"}, Transform: mask.Redact()})
 		r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers(), rules}})
@@ -68,7 +71,7 @@ func TestAttackDefinitionsMoveColumns(t *testing.T) {
 		pgtest.Exec(t, r.pg,
 			"create table people (id int, email text); create table staff () inherits (people); insert into staff values (1, 'bela@example.org')",
 			"create type person as (id int, email text); create table typed of person; insert into typed values (1, 'bela@example.org')",
-			"create extension postgres_fdw; create extension dblink",
+			"create extension postgres_fdw; create extension dblink; create extension tablefunc",
 			"create server loop foreign data wrapper postgres_fdw"+server, "create user mapping for current_user server loop "+login,
 			"create server here foreign data wrapper dblink_fdw"+server, "create user mapping for current_user server here "+login,
 			"create foreign table far (email text) server loop options (table_name 'orders')",
@@ -78,7 +81,7 @@ func TestAttackDefinitionsMoveColumns(t *testing.T) {
 		for _, q := range texts {
 			out += seen(t, hj, 1, query(q))
 		}
-		requireClean(t, out)
+		requireClean(t, strings.ToLower(out))
 	}
 }
 

@@ -216,6 +216,9 @@ func (p *pass) userFunctions(list []*sql.Function, name string) meaning {
 	}
 	p.runs("function " + name + " is user-defined")
 	p.notKnown("function " + name + " is user-defined")
+	if runsText(name) {
+		p.access |= protocol.Write | protocol.Control
+	}
 	for _, f := range list {
 		p.object("function", f.Schema+"."+f.Name, protocol.Execute)
 	}

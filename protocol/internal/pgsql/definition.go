@@ -90,6 +90,9 @@ func (p *pass) callsIn(n *pg.Node) {
 		switch x := m.(type) {
 		case *pg.FuncCall:
 			p.function(x.Funcname, nil)
+			if a, _ := effectOf(last(x.Funcname)); a != 0 && last(x.Funcname) != "nextval" {
+				p.notKnown("what " + last(x.Funcname) + " is given when it runs later is not known")
+			}
 		case *pg.RangeVar:
 			if x.Relpersistence == "t" || isTemp(x.Schemaname) {
 				p.effect.Flags |= CreatesTemp

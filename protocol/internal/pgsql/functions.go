@@ -105,6 +105,17 @@ func runsTypeCode(name string) bool {
 		strings.HasSuffix(name, "_validator") || strings.Contains(name, "_to_xml")
 }
 
+// runsText lists functions that run a query in a string, or a view by its name: whatever
+// they return, it may set what is kept. Those of the server's own, and of extensions that
+// came with it.
+func runsText(name string) bool {
+	switch name {
+	case "ts_stat", "ts_rewrite", "connectby", "xpath_table":
+		return true
+	}
+	return strings.Contains(name, "_to_xml") || strings.HasPrefix(name, "dblink") || strings.HasPrefix(name, "crosstab")
+}
+
 // populates lists functions that read parts of a document as values of the types
 // of a row that they are given.
 func populates(name string) bool {
@@ -117,6 +128,9 @@ func populates(name string) bool {
 
 // effectOf says what a built-in function that does something amounts to, or 0.
 func effectOf(name string) (protocol.Access, Flags) {
+	if runsText(name) {
+		return protocol.Execute | protocol.Write | protocol.Control, RunsCode
+	}
 	switch name {
 	case "nextval":
 		return protocol.Write, 0
