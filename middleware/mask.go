@@ -447,7 +447,8 @@ func (m *masking) about(o *protocol.Object) *mask.Rule {
 
 // carries reports whether op can put what it reads where it is read again: a
 // query, a cursor or a COPY that changes the session's state can keep a value in a
-// setting, with set_config, in the number of a lock, or send it in a notification.
+// setting, with set_config, in the number of a lock or the name of a replication slot,
+// or send it in a notification.
 func carries(op *protocol.Operation) bool {
 	if op.Access.Has(changes) {
 		return true
@@ -455,6 +456,10 @@ func carries(op *protocol.Operation) bool {
 	switch op.Verb {
 	case "prepare", "call": // runs nothing; is followed by who knows what it sets
 		return false
+	case "select", "values", "table", "explain", "declare", "fetch", "move":
+		return op.Access.Has(protocol.Control | protocol.Admin)
+	case "copy":
+		return op.Access.Has(protocol.Control) || op.Shape != 0 && op.Access.Has(protocol.Admin) // without a shape, to a file
 	}
 	return op.Access.Has(protocol.Control)
 }

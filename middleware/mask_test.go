@@ -237,13 +237,14 @@ func TestMaskRefuses(t *testing.T) {
 		"vacuum the catalog": {with(op("vacuum", protocol.Schema, "", ""), func(o *protocol.Operation) {
 			o.Objects = []protocol.Object{{Kind: "table", Name: "pg_catalog.pg_attribute", Access: protocol.Schema}}
 		}), "", false},
-		"drop a ruled table": {op("drop table", protocol.Schema, "", "public.customers.*"), "", false},
-		"begin":              {with(op("begin", protocol.Control, "?", ""), func(o *protocol.Operation) { o.Shape = 0 }), "", false},
-		"function":           {op("select", protocol.Read|protocol.Execute, "?", ""), "", false},
-		"cancel":             {op(protocol.Cancel, protocol.Control, "?", ""), "", false},
-		"cursor that sets":   {shape(0, op("declare", protocol.Read|protocol.Control, "public.customers.ssn", "")), "could copy", false},
-		"fetch that sets":    {op("fetch", protocol.Read|protocol.Control, "public.customers.ssn", ""), "could copy", false},
-		"copy that sets":     {shape(protocol.Bytes|protocol.Rows, op("copy", protocol.Read|protocol.Control, "public.customers.ssn", "")), "could copy", false},
+		"drop a ruled table":          {op("drop table", protocol.Schema, "", "public.customers.*"), "", false},
+		"begin":                       {with(op("begin", protocol.Control, "?", ""), func(o *protocol.Operation) { o.Shape = 0 }), "", false},
+		"function":                    {op("select", protocol.Read|protocol.Execute, "?", ""), "", false},
+		"cancel":                      {op(protocol.Cancel, protocol.Control, "?", ""), "", false},
+		"cursor that sets":            {shape(0, op("declare", protocol.Read|protocol.Control, "public.customers.ssn", "")), "could copy", false},
+		"a function that administers": {op("select", protocol.Read|protocol.Admin, "public.customers.ssn", ""), "could copy", false},
+		"fetch that sets":             {op("fetch", protocol.Read|protocol.Control, "public.customers.ssn", ""), "could copy", false},
+		"copy that sets":              {shape(protocol.Bytes|protocol.Rows, op("copy", protocol.Read|protocol.Control, "public.customers.ssn", "")), "could copy", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			again := &protocol.Operation{Verb: c.op.Verb, Text: c.op.Text, Access: c.op.Access, Shape: c.op.Shape, ReadsKnown: c.op.ReadsKnown,
