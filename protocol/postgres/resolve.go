@@ -164,6 +164,9 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 	var stmt *pgsql.Statement
 	if before != nil && before.touched {
 		st := f.state
+		if st.Catalog != nil {
+			st.Guess = st.Catalog
+		}
 		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 		stmt = s.in(f.c.srv.analyzer.Analyze(s.text, &st), nil)
 	} else {
@@ -256,6 +259,10 @@ func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 		}
 		script = c.analyze(text, last)
 	}
+	script, err := f.guess(script, text, last)
+	if err != nil {
+		return nil, err
+	}
 	if err := f.awaitNames(script); err != nil {
 		return nil, err
 	}
@@ -274,11 +281,41 @@ func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 			// What comes later in the same text may mean something else by then;
 			// it is read by the same grammar, since the target reads it at once.
 			st := &f.state
+			if st.Catalog != nil {
+				st.Guess = st.Catalog
+			}
 			st.Catalog, st.SearchPath, st.Temp = nil, nil, true
 			return c.srv.analyzer.Analyze(text, st), nil
 		}
 	}
 	return script, nil
+}
+
+// guess returns what the statements of script do as far as is known of what they name
+// where that is not certain. The catalog is not read anew for that.
+func (f *front) guess(script *pgsql.Script, text []byte, last *reading) (*pgsql.Script, error) {
+	st := &f.state
+	if st.Catalog != nil || !slices.ContainsFunc(script.Statements, func(s pgsql.Statement) bool { return len(s.Objects) > 0 }) {
+		return script, nil
+	}
+	if !resolves(script) { // else it was asked for
+		if err := f.settle(false); err != nil {
+			return nil, err
+		}
+		f.c.mu.Lock()
+		st.SearchPath = f.c.tracker.state.SearchPath
+		f.c.mu.Unlock()
+	} else if st.Guess != nil {
+		return script, nil
+	}
+	if f.c.catalog.Last() == nil {
+		f.c.catalog.current()
+	}
+	f.c.guess(st)
+	if last != nil {
+		last.script = nil
+	}
+	return f.c.srv.analyzer.Analyze(text, st), nil
 }
 
 // resolves reports whether any statement has names whose meaning matters: what

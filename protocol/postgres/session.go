@@ -478,7 +478,7 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 		cat = st.Catalog == nil || c.found(st.Catalog)
 	}
 	if !cat {
-		st.Catalog, st.SearchPath, st.Temp = nil, nil, true
+		c.guess(st)
 	}
 	if last == nil {
 		return c.srv.analyzer.Analyze(text, st)
@@ -488,6 +488,16 @@ func (c *session) analyze(text []byte, last *reading) *pgsql.Script {
 		last.script, last.state = c.srv.analyzer.Analyze(text, st), *st
 	}
 	return last.script
+}
+
+// guess makes st one in which nothing is proven and names may mean what they did last.
+func (c *session) guess(st *pgsql.State) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	st.Catalog, st.Guess, st.Temp = nil, c.catalog.Last(), true
+	if t := &c.tracker; !t.known || t.outdated() || t.unsure > 0 {
+		st.SearchPath = nil
+	}
 }
 
 // found reports whether the session's search_path was told of the schemas that there

@@ -117,6 +117,9 @@ func appendState(dst []byte, st *State) []byte {
 	if st.Catalog != nil {
 		k := st.Catalog.Key()
 		dst = append(append(dst, 'c'), k[:]...)
+	} else if st.Guess != nil {
+		k := st.Guess.Key()
+		dst = append(append(dst, 'g'), k[:]...)
 	} else {
 		dst = append(dst, 'n')
 	}

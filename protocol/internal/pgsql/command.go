@@ -83,8 +83,7 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 	case *pg.Node_LockStmt:
 		p.control()
 		for _, r := range x.LockStmt.Relations {
-			kind, name := p.relationName(r.GetRangeVar())
-			p.object(kind, name, protocol.Control)
+			p.subjects(r.GetRangeVar(), protocol.Control)
 		}
 		return "lock"
 	case *pg.Node_CreateTableAsStmt:
@@ -111,8 +110,7 @@ func (p *pass) node(n *pg.Node) protocol.Verb {
 	case *pg.Node_VacuumStmt:
 		p.maintain()
 		for _, r := range x.VacuumStmt.Rels {
-			kind, name := p.relationName(r.GetVacuumRelation().GetRelation())
-			p.object(kind, name, protocol.Schema)
+			p.subjects(r.GetVacuumRelation().GetRelation(), protocol.Schema)
 		}
 		if x.VacuumStmt.IsVacuumcmd {
 			return "vacuum"

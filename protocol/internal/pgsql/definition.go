@@ -21,8 +21,12 @@ func (p *pass) define(rv *pg.RangeVar, kind string) {
 	case rv.Relpersistence == "t" || isTemp(schema):
 		p.effect.Flags |= CreatesTemp
 		schema = "pg_temp"
-	case schema == "" && p.catalog() != nil && len(p.st.SearchPath) > 0:
-		schema = p.st.SearchPath[0]
+	case schema == "":
+		p.resolved = true
+		// The server puts its own schema first, and nothing is made there.
+		if i := slices.IndexFunc(p.st.SearchPath, func(s string) bool { return s != "pg_catalog" }); i >= 0 {
+			schema = p.st.SearchPath[i]
+		}
 	}
 	name := rv.Relname
 	if schema != "" {
@@ -39,8 +43,7 @@ func (p *pass) change(rv *pg.RangeVar, a protocol.Access) {
 	if rv == nil {
 		return
 	}
-	kind, name := p.relationName(rv)
-	p.object(kind, name, a)
+	p.subjects(rv, a)
 }
 
 // renameBelow notes that a column of the tables below is renamed as well.
@@ -183,7 +186,7 @@ func (p *pass) changeDefinition(n *pg.Node) protocol.Verb {
 		return protocol.Verb("alter " + objectWord(typ))
 	case *pg.Node_DropStmt:
 		for _, o := range x.DropStmt.Objects {
-			p.object(objectWord(x.DropStmt.RemoveType), p.objectName(x.DropStmt.RemoveType, o), protocol.Schema)
+			p.objectOf(x.DropStmt.RemoveType, o, protocol.Schema)
 		}
 		return protocol.Verb("drop " + objectWord(x.DropStmt.RemoveType))
 	case *pg.Node_CommentStmt:
@@ -260,6 +263,12 @@ func (p *pass) alterTable(x *pg.AlterTableStmt) {
 	p.altered(x)
 	for _, c := range x.Cmds {
 		cmd := c.GetAlterTableCmd()
+		switch cmd.GetSubtype() {
+		case pg.AlterTableType_AT_AttachPartition, pg.AlterTableType_AT_DetachPartition, pg.AlterTableType_AT_DetachPartitionFinalize:
+			p.change(cmd.GetDef().GetPartitionCmd().GetName(), protocol.Schema)
+		case pg.AlterTableType_AT_AddInherit, pg.AlterTableType_AT_DropInherit:
+			p.change(cmd.GetDef().GetRangeVar(), protocol.Schema)
+		}
 		switch cmd.GetSubtype() {
 		case pg.AlterTableType_AT_ChangeOwner, pg.AlterTableType_AT_EnableRowSecurity, pg.AlterTableType_AT_DisableRowSecurity,
 			pg.AlterTableType_AT_ForceRowSecurity, pg.AlterTableType_AT_NoForceRowSecurity:
@@ -470,13 +479,22 @@ func (p *pass) subject(typ pg.ObjectType, rv *pg.RangeVar, n *pg.Node) {
 		return
 	}
 	if n != nil {
-		p.object(objectWord(typ), p.objectName(typ, n), a)
+		p.objectOf(typ, n, a)
+	}
+}
+
+// objectOf notes an object that a command names.
+func (p *pass) objectOf(typ pg.ObjectType, n *pg.Node, a protocol.Access) {
+	name, rv := p.objectName(typ, n)
+	p.object(objectWord(typ), name, a)
+	if rv != nil {
+		p.guessed(rv, a)
 	}
 }
 
 // objectName returns the name of an object in a command, resolved if it is a
-// relation.
-func (p *pass) objectName(typ pg.ObjectType, n *pg.Node) string {
+// relation, which is returned too.
+func (p *pass) objectName(typ pg.ObjectType, n *pg.Node) (string, *pg.RangeVar) {
 	var names []string
 	switch x := n.GetNode().(type) {
 	case *pg.Node_List:
@@ -491,7 +509,7 @@ func (p *pass) objectName(typ pg.ObjectType, n *pg.Node) string {
 		names = []string{x.RoleSpec.Rolename}
 	case *pg.Node_RangeVar:
 		_, name := p.relationName(x.RangeVar)
-		return name
+		return name, x.RangeVar
 	}
 	switch typ {
 	case pg.ObjectType_OBJECT_TABLE, pg.ObjectType_OBJECT_VIEW, pg.ObjectType_OBJECT_MATVIEW,
@@ -501,9 +519,9 @@ func (p *pass) objectName(typ pg.ObjectType, n *pg.Node) string {
 			rv.Schemaname = names[len(names)-2]
 		}
 		_, name := p.relationName(rv)
-		return name
+		return name, rv
 	}
-	return strings.Join(names, ".")
+	return strings.Join(names, "."), nil
 }
 
 // objectWord returns the word for a kind of object in commands.

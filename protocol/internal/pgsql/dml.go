@@ -34,6 +34,9 @@ func (p *pass) target(rv *pg.RangeVar) *item {
 	it := p.table(rv, protocol.Write)
 	if it.rel == nil || it.open || it.rel.Triggers != "" {
 		p.effect.Flags |= RunsCode // triggers and rules, or whatever is there
+		if it.rel != nil {
+			p.writesThrough(it.rel)
+		}
 		return it
 	}
 	for _, d := range p.catalog().Descendants(it.rel) {
@@ -41,8 +44,32 @@ func (p *pass) target(rv *pg.RangeVar) *item {
 			p.effect.Flags |= RunsCode
 		}
 	}
+	p.writesThrough(it.rel)
 	return it
 }
+
+// writesThrough notes what is written by writing to the view r.
+func (p *pass) writesThrough(r *sql.Relation) {
+	for _, b := range p.below(r) {
+		p.object(b.KindName(), b.Schema+"."+b.Name, protocol.Write)
+		p.family(b, protocol.Write)
+	}
+}
+
+// below returns what is written by writing to the view r, which are views too, down to
+// the table.
+func (p *pass) below(r *sql.Relation) (list []*sql.Relation) {
+	for r.Kind == sql.View && len(list) < maxBelow {
+		if r = p.guess().Expansion(r, p.chain).Base; r == nil {
+			break
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// maxBelow bounds how many views stand on each other where they are written to.
+const maxBelow = 64
 
 // rewrites notes that what is written to it is rewritten by a rule, or answered
 // by a trigger in its place: what comes back is not what the text says.
@@ -88,11 +115,26 @@ func (p *pass) write(it *item, rv *pg.RangeVar, name string) {
 	}
 	if it.rel == nil {
 		p.writes.add(protocol.ColumnRef{Schema: rv.Schemaname, Table: rv.Relname, Column: name})
+		list := p.guesses(rv)
+		for _, s := range p.places(rv, list) {
+			p.writes.add(protocol.ColumnRef{Schema: s, Table: rv.Relname, Column: name})
+		}
+		for _, r := range list {
+			p.written(r, name, p.guess().Lineage(r, nil))
+		}
 		return
 	}
-	p.writes.add(it.rel.Ref(name))
-	lineage := p.catalog().Lineage(it.rel, p.chain)
-	for i, c := range it.rel.Columns {
+	p.written(it.rel, name, p.catalog().Lineage(it.rel, p.chain))
+}
+
+func (p *pass) written(rel *sql.Relation, name string, lineage []sql.Value) {
+	p.writes.add(rel.Ref(name))
+	if name == "*" {
+		for _, r := range p.below(rel) {
+			p.writes.add(r.Ref(name))
+		}
+	}
+	for i, c := range rel.Columns {
 		if name != "*" && c.Name != name {
 			continue
 		}

@@ -1,6 +1,8 @@
 package pgsql
 
 import (
+	"slices"
+
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -102,8 +104,7 @@ func (p *pass) rangeVar(rv *pg.RangeVar, s *scope) source {
 
 // table resolves a relation in a statement and notes that it is touched.
 func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
-	kind, name := p.relationName(rv)
-	p.object(kind, name, a)
+	name := p.subjects(rv, a)
 	r, proven := p.relation(rv.Schemaname, rv.Relname)
 	it := &item{name: rv.Relname, rel: r}
 	if r == nil || !proven {
@@ -128,6 +129,7 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 	if r != nil {
 		it.schema = r.Schema
 		p.step(len(r.Columns))
+		p.family(r, a)
 		p.readable(r)
 		for i, v := range p.catalog().Lineage(r, p.chain) {
 			it.cols = append(it.cols, col{r.Columns[i].Name, v})
@@ -138,6 +140,24 @@ func (p *pass) table(rv *pg.RangeVar, a protocol.Access) *item {
 	}
 	p.alias(it, rv.Alias)
 	return it
+}
+
+// family notes that the rows of a table are touched that are those of other tables as
+// well: which it inherits from or is a partition of, or which inherit from it. Its own
+// partitions are no more than it.
+func (p *pass) family(r *sql.Relation, a protocol.Access) {
+	c := p.guess()
+	for _, k := range c.Ancestors(r) {
+		p.object(k.KindName(), k.Schema+"."+k.Name, a)
+	}
+	for _, k := range c.Descendants(r) {
+		if !slices.ContainsFunc(k.Parents, func(oid uint32) bool {
+			above := c.Relation(oid)
+			return above != nil && above.Kind == sql.PartitionedTable
+		}) {
+			p.object(k.KindName(), k.Schema+"."+k.Name, a)
+		}
+	}
 }
 
 // readable notes what reading a relation as such amounts to.

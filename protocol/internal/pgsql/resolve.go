@@ -58,6 +58,80 @@ func (p *pass) relationName(rv *pg.RangeVar) (kind, name string) {
 	return "table", rv.Relname
 }
 
+// subjects notes the relation that a statement names.
+func (p *pass) subjects(rv *pg.RangeVar, a protocol.Access) (name string) {
+	kind, name := p.relationName(rv)
+	p.object(kind, name, a)
+	p.guessed(rv, a)
+	return name
+}
+
+// guessed notes what else a name may mean that cannot be resolved.
+func (p *pass) guessed(rv *pg.RangeVar, a protocol.Access) {
+	list := p.guesses(rv)
+	for _, s := range p.places(rv, list) {
+		p.object("table", s+"."+rv.Relname, a)
+	}
+	for _, r := range list {
+		p.object(r.KindName(), r.Schema+"."+r.Name, a)
+		p.family(r, a)
+		if a.Has(protocol.Write) {
+			p.writesThrough(r)
+		}
+		if r.Kind == sql.View && a.Has(protocol.Read|protocol.Write) {
+			for _, o := range p.guess().Expansion(r, nil).Objects {
+				p.object(o.Kind, o.Name, o.Access)
+			}
+		}
+	}
+}
+
+// guesses returns what a name may mean by the last catalog that was known, if it
+// cannot be resolved, or was by another than the present one.
+func (p *pass) guesses(rv *pg.RangeVar) (list []*sql.Relation) {
+	switch {
+	case p.st.Outdated && p.catalog() != nil && rv.Schemaname == "":
+		for _, s := range p.path() {
+			if r := p.catalog().Lookup(s, rv.Relname); r != nil {
+				list = append(list, r)
+			}
+		}
+		return list
+	case p.catalog() != nil || p.guess() == nil || isTemp(rv.Schemaname):
+		return nil
+	case rv.Schemaname == "" && p.st.SearchPath == nil:
+		return p.guess().Named(rv.Relname)
+	case rv.Schemaname == "":
+		for _, s := range p.path() {
+			if r := p.guess().Lookup(s, rv.Relname); r != nil {
+				list = append(list, r)
+			}
+		}
+		return list
+	}
+	if r := p.guess().Lookup(rv.Schemaname, rv.Relname); r != nil {
+		return []*sql.Relation{r}
+	}
+	return nil
+}
+
+// places returns the schemas in which a relation may be that is not among those that
+// were known.
+func (p *pass) places(rv *pg.RangeVar, known []*sql.Relation) []string {
+	if p.catalog() != nil || rv.Schemaname != "" || len(known) > 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(p.st.SearchPath), func(s string) bool { return s == "pg_catalog" })
+}
+
+// guess is the catalog, or the last one that was known.
+func (p *pass) guess() *sql.Catalog {
+	if c := p.catalog(); c != nil {
+		return c
+	}
+	return p.st.Guess
+}
+
 // functions returns the user-defined functions that a call may mean.
 func (p *pass) functions(schema, name string) []*sql.Function {
 	if p.catalog() == nil {

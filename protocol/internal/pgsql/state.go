@@ -14,10 +14,14 @@ type State struct {
 	// resolved: no statement with a name in it is Pure and no read is known.
 	Catalog *sql.Catalog
 
-	// SearchPath is the effective search_path in order: "$user" is replaced
-	// and schemas that do not exist are left out by the caller. pg_catalog is
-	// searched first unless it is listed, as in PostgreSQL. pg_temp need not
-	// be listed: what is temporary is covered by Temp.
+	// Guess is, without Catalog, the last one that was known. It proves nothing: what
+	// a name may mean by it, in whatever schema, is among the objects and the writes.
+	Guess *sql.Catalog
+
+	// SearchPath, which may be known without Catalog too, is the effective
+	// search_path in order: "$user" is replaced and schemas that do not exist are
+	// left out by the caller. pg_catalog is searched first unless it is listed, as
+	// in PostgreSQL. pg_temp need not be listed: what is temporary is covered by Temp.
 	SearchPath []string
 
 	// Role is the current role. It is not looked at: whatever depends on it is
@@ -64,7 +68,7 @@ func (st *State) shadows(name string) bool {
 // Same reports whether every text means the same in both states. It takes
 // lists for the same only if they are the same slice.
 func (st *State) Same(o *State) bool {
-	return st.Catalog == o.Catalog && st.StandardStrings == o.StandardStrings && st.Temp == o.Temp && st.Outdated == o.Outdated &&
+	return st.Catalog == o.Catalog && st.Guess == o.Guess && st.StandardStrings == o.StandardStrings && st.Temp == o.Temp && st.Outdated == o.Outdated &&
 		identical(st.SearchPath, o.SearchPath) && identical(st.TempNames, o.TempNames)
 }
 

@@ -19,10 +19,11 @@ func ExpandView(c *sql.Catalog, r *sql.Relation, chain []uint32) *sql.Expansion 
 	if len(tree.Stmts) != 1 || tree.Stmts[0].Stmt.GetSelectStmt() == nil {
 		return unknown("its definition is not one query")
 	}
+	sel := tree.Stmts[0].Stmt.GetSelectStmt()
 	p := newPass(&State{Catalog: c, SearchPath: []string{"pg_catalog"}, StandardStrings: true})
 	p.chain = chain
 	p.access = protocol.Read
-	rows := p.query(tree.Stmts[0].Stmt.GetSelectStmt(), nil)
+	rows := p.query(sel, nil)
 	p.unclearTypes()
 	out := &sql.Expansion{
 		ReadsKnown: p.unknown == "" && !rows.open,
@@ -33,6 +34,10 @@ func ExpandView(c *sql.Catalog, r *sql.Relation, chain []uint32) *sql.Expansion 
 	}
 	if out.Why == "" {
 		out.Why = p.unknown
+	}
+	if len(sel.FromClause) == 1 && sel.FromClause[0].GetRangeVar() != nil {
+		rv := sel.FromClause[0].GetRangeVar()
+		out.Base, _ = p.relation(rv.Schemaname, rv.Relname)
 	}
 	out.Inferred, out.InferredKnown = p.tells.Sorted(), p.tells.Known() && !p.access.Has(protocol.Execute|protocol.Opaque)
 	for _, ref := range p.reads.sorted() {

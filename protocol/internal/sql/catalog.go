@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"maps"
+	"sync"
 
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -22,6 +23,7 @@ type Catalog struct {
 
 	byOID     map[uint32]*Relation
 	byName    map[name]*Relation
+	named     func() map[string][]*Relation
 	functions map[string][]*Function
 	builtins  map[string]Builtin
 	operators map[string][]*Operator
@@ -61,6 +63,13 @@ func New(s Snapshot, expand Expand) *Catalog {
 		rand.Read(c.key[:])
 	}
 	c.Version = binary.BigEndian.Uint64(c.key[:])
+	c.named = sync.OnceValue(func() map[string][]*Relation {
+		m := map[string][]*Relation{}
+		for _, r := range s.Relations {
+			m[r.Name] = append(m[r.Name], r)
+		}
+		return m
+	})
 	for _, r := range s.Relations {
 		c.byOID[r.OID] = r
 		c.byName[name{r.Schema, r.Name}] = r
@@ -111,6 +120,9 @@ func (c *Catalog) Relation(oid uint32) *Relation { return c.byOID[oid] }
 func (c *Catalog) Lookup(schema, relation string) *Relation {
 	return c.byName[name{schema, relation}]
 }
+
+// Named returns the relations with a name, in all schemas.
+func (c *Catalog) Named(relation string) []*Relation { return c.named()[relation] }
 
 // Relations returns all relations, in no order.
 func (c *Catalog) Relations() iter.Seq[*Relation] { return maps.Values(c.byOID) }

@@ -26,7 +26,8 @@ type Expansion struct {
 	Pure       bool    // proven to change nothing
 	Access     protocol.Access
 	Objects    []protocol.Object
-	Why        string // why it is not pure or not known
+	Base       *Relation // the one thing that it selects from, nil if it is more or not known: what is written to the view is written to it
+	Why        string    // why it is not pure or not known
 
 	Inferred      []protocol.Inference
 	InferredKnown bool
