@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgproto3/v2"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -295,17 +296,18 @@ func (f *front) analyze(text []byte, last *reading) (*pgsql.Script, error) {
 // where that is not certain. The catalog is not read anew for that.
 func (f *front) guess(script *pgsql.Script, text []byte, last *reading) (*pgsql.Script, error) {
 	st := &f.state
-	if st.Catalog != nil || !slices.ContainsFunc(script.Statements, func(s pgsql.Statement) bool { return len(s.Objects) > 0 }) {
+	objects, unqualified := namesObjects(script)
+	switch {
+	case st.Catalog != nil || !objects:
 		return script, nil
-	}
-	if !resolves(script) { // else it was asked for
+	case unqualified && !resolves(script): // else it was asked for
 		if err := f.settle(false); err != nil {
 			return nil, err
 		}
 		f.c.mu.Lock()
 		st.SearchPath = f.c.tracker.state.SearchPath
 		f.c.mu.Unlock()
-	} else if st.Guess != nil {
+	case st.Guess != nil:
 		return script, nil
 	}
 	if f.c.catalog.Last() == nil {
@@ -316,6 +318,21 @@ func (f *front) guess(script *pgsql.Script, text []byte, last *reading) (*pgsql.
 		last.script = nil
 	}
 	return f.c.srv.analyzer.Analyze(text, st), nil
+}
+
+// namesObjects reports whether any statement names objects, and relations without a
+// schema.
+func namesObjects(s *pgsql.Script) (any, unqualified bool) {
+	for i := range s.Statements {
+		for _, o := range s.Statements[i].Objects {
+			any = true
+			switch o.Kind {
+			case "table", "view", "materialized view", "foreign table", "sequence":
+				unqualified = unqualified || !strings.Contains(o.Name, ".")
+			}
+		}
+	}
+	return any, unqualified
 }
 
 // resolves reports whether any statement has names whose meaning matters: what
