@@ -161,6 +161,10 @@
 // session, which count as the worst too; a name without a schema may mean one of
 // them only if they have it.
 //
+// Among the objects of an operation are those that a view or a table above or below it
+// stands for, but not what the target changes by itself: by foreign keys that cascade, by
+// TRUNCATE and DROP ... CASCADE, by triggers and rules.
+//
 // To read a view is to read all of its columns, as far as what is copied or
 // changed by the statement is concerned.
 //
