@@ -236,7 +236,7 @@ func (bk *back) pop() {
 	}
 	bk.c.q.pop()
 	bk.head() // the end of a COPY has no answer: nobody must wait for one
-	bk.run, bk.mode = nil, dataUnset
+	bk.run, bk.mode, bk.peek = nil, dataUnset, nil
 	if bk.c.q.len() == 0 || bk.c.q.len() == maxPending/2 {
 		bk.c.changed.Broadcast()
 	}
@@ -287,7 +287,7 @@ func (bk *back) begin(typ byte) error {
 		}
 		return nil
 	}
-	if r.copied == nil && r.looksAtRows() {
+	if !r.copyOut && r.looksAtRows() {
 		return bk.broken(typ, "COPY data in the place of rows")
 	}
 	bk.mode = dataPlain

@@ -20,7 +20,7 @@ func (f *front) copyLegible(before *earlier) bool {
 // copyOut begins a COPY to the client: its rows are shown to the taps that look
 // at rows, and what is left of them to those that look at bytes.
 func (bk *back) copyOut(r *run, body []byte) error {
-	r.copied = nil
+	r.copied, r.copyOut = nil, true
 	if r.stmt != nil && r.stmt.Copy != nil && r.looksAtRows() {
 		cols, err := copyColumns(r.stmt.Copy, body, r.stmt.Columns, r.basis.state.Catalog)
 		if err != nil {
@@ -78,7 +78,7 @@ func (bk *back) copyData(b, frame []byte) error {
 		return bk.broken(frame[0], "COPY was not asked for")
 	}
 	r := bk.run
-	if r.copied == nil && r.looksAtRows() {
+	if !r.copyOut && r.looksAtRows() {
 		return bk.broken(frame[0], "COPY data in the place of rows")
 	}
 	data := frame[wire.HeaderLen:]
@@ -121,6 +121,7 @@ func (bk *back) copyDone(r *run, b []byte) error {
 		}
 		r.copied = nil
 	}
+	bk.peek = nil // of one without data
 	if r.bytes == nil {
 		return nil
 	}

@@ -40,6 +40,7 @@ type run struct {
 	count     int64 // rows
 	out       int64 // bytes of rows and COPY data
 	copyIn    bool  // the target has asked for COPY data
+	copyOut   bool  // it has announced some
 	touched   bool  // is in the list for the next commit
 }
 

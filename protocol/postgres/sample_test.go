@@ -48,6 +48,7 @@ func TestMaskSamplesColumns(t *testing.T) {
 	require.Contains(t, out, "division by zero")
 	out = psql("copy (select (case n when 70 then '4111111111111111' else 'row ' || n end)::text from generate_series(1, 100) n) to stdout")
 	require.Equal(t, []string{"row 69", "***", "row 71"}, strings.Split(out, "\n")[68:71])
+	require.Equal(t, want, psql("copy (select 'x' where false) to stdout; "+query), "one that is empty")
 	out = psql("copy (select repeat('long ', 4000) || n from generate_series(1, 50) n) to stdout")
 	require.Len(t, strings.Split(out, "\n"), 50)
 
