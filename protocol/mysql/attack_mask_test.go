@@ -222,6 +222,13 @@ var attacks = []string{
 	"SELECT name FROM customers c WHERE EXISTS (SELECT 1 AS email FROM dual WHERE CAST(email AS SIGNED) = 0); SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a, (SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0) FROM customers; SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a JOIN ((SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0)) FROM customers; SHOW WARNINGS",
+	"CALL ssn_into(@n); SET STATEMENT group_concat_max_len = @n FOR SELECT @@group_concat_max_len",
+	"CALL ssn_into(@n); SET STATEMENT sql_select_limit = @n FOR SHOW VARIABLES LIKE 'sql_select_limit'",
+	"CALL mail_into(@m); SET STATEMENT time_zone = @m FOR SELECT 1",
+	"SET STATEMENT group_concat_max_len = LAST_INSERT_ID() FOR SELECT @@group_concat_max_len",
+	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SET STATEMENT group_concat_max_len = @@last_insert_id FOR SELECT @@group_concat_max_len",
+	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));SET group_concat_max_len = @@last_insert_id;END; SELECT @@group_concat_max_len",
+	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));SET timestamp = @@identity;END; SELECT UNIX_TIMESTAMP()",
 }
 
 // attackSQL is what the attacks need there.

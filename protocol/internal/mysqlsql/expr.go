@@ -141,8 +141,7 @@ func (p *pass) told(s *scope, how protocol.How, at any, list ...ast.ExprNode) sq
 // variable is a user variable, or one of the server's.
 func (p *pass) variable(n *ast.VariableExpr, s *scope) sql.Value {
 	if n.IsSystem {
-		switch strings.ToLower(n.Name) {
-		case "last_insert_id", "identity":
+		if keepsID(n) {
 			return p.insertID()
 		}
 		return known

@@ -60,9 +60,14 @@ func (p *pass) plainSetting(n ast.ExprNode) bool {
 	case *ast.ColumnNameExpr: // ON, or a variable of the routine's own
 		return n.Name.Table.L == "" && !p.locals[n.Name.Name.L]
 	case *ast.VariableExpr:
-		return n.IsSystem
+		return n.IsSystem && !keepsID(n)
 	}
 	return p.fixed(n)
+}
+
+// keepsID reports whether a variable of the server's holds what LAST_INSERT_ID was given.
+func keepsID(n *ast.VariableExpr) bool {
+	return strings.EqualFold(n.Name, "last_insert_id") || strings.EqualFold(n.Name, "identity")
 }
 
 // hasQuery reports whether a query stands anywhere in n.

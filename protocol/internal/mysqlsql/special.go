@@ -213,7 +213,9 @@ func (p *pass) setStatementForm(r *reading) Statement {
 		if _, ok := quiet[strings.ToLower(list[0].text)]; !ok {
 			return opaque("SET STATEMENT of a variable that may change what the statement means")
 		}
-		r.expression(list[2:])
+		if n := r.parsed(list[2:]); n != nil && !p.plainSetting(n) {
+			return opaque("SET STATEMENT with a value that is computed") // and shown as a setting, or by an error
+		}
 	}
 	r.expect("FOR")
 	inner := unit{list: r.list[min(r.i, len(r.list)):], mode: r.mode}
