@@ -349,10 +349,19 @@ func TestNothingMaskedComesBack(t *testing.T) {
 func TestDefaultsWithoutQuotes(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: []string{
 		"SET GLOBAL sql_quote_show_create = 0", "USE shop", "ALTER TABLE customers ADD COLUMN login VARCHAR(90) DEFAULT (CONCAT(email, '!'))",
-		"UPDATE customers SET login = DEFAULT"}}})
+		"UPDATE customers SET login = DEFAULT", "CREATE VIEW logins AS SELECT id, DEFAULT(login) AS x FROM customers"}}})
 	got, err := everything(r.connect(t), "SELECT id, login FROM customers WHERE id = 1")
 	require.NoError(t, err)
 	require.Equal(t, "1|***|\n", got)
+	for _, text := range []string{"SELECT id, DEFAULT(login) FROM customers WHERE id = 1", "SELECT id, CONCAT(DEFAULT(login)) FROM customers WHERE id = 1",
+		"SELECT id, CONCAT(x) FROM (SELECT id, DEFAULT(login) AS x FROM customers LIMIT 1) q", "SELECT id, CONCAT(x) FROM logins WHERE id = 1"} {
+		got, err := everything(r.connect(t), text)
+		require.NoError(t, err, text)
+		require.Equal(t, "1|***|\n", got, text)
+	}
+	got, err = everything(r.connect(t), "SELECT id, IFNULL(DEFAULT(city), 'none') FROM customers WHERE id = 1")
+	require.NoError(t, err)
+	require.Equal(t, "1|none|\n", got)
 }
 
 // MariaDB keeps the code of routines in a table that statements can change.

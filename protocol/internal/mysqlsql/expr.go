@@ -24,8 +24,8 @@ func (p *pass) expr(n ast.Node, s *scope) sql.Value {
 		}
 		return known
 	case *ast.DefaultExpr:
-		if n.Name != nil { // computed anew, from other columns of the row or from variables
-			p.notKnown("what the default of a column is computed from is not known")
+		if n.Name != nil {
+			return p.defaultOf(n.Name, s)
 		}
 		return known
 	case ast.ValueExpr, *ast.MaxValueExpr, *ast.TimeUnitExpr, *ast.GetFormatSelectorExpr, *ast.TrimDirectionExpr:
@@ -136,6 +136,23 @@ func (p *pass) told(s *scope, how protocol.How, at any, list ...ast.ExprNode) sq
 	v := p.plain(s, list...)
 	p.tells.Tell(v, how, at)
 	return through(v, protocol.EdgeTransform)
+}
+
+// defaultOf returns the default of a column, which may be computed anew from other
+// columns of the row, or from variables.
+func (p *pass) defaultOf(n *ast.ColumnName, s *scope) sql.Value {
+	v := through(p.column(n, s), protocol.EdgeTransform)
+	for q := s; q != nil; q = q.parent {
+		for _, it := range q.items {
+			if _, ok := find(it.cols, n.Name.L); ok && (it.rel == nil || it.rel.OID == 0 || it.rel.Kind != sql.Table || it.rel.Rules) {
+				v.Known = false
+			}
+		}
+	}
+	if !v.Known {
+		p.notKnown("what the default of a column is computed from is not known")
+	}
+	return v
 }
 
 // variable is a user variable, or one of the server's.
