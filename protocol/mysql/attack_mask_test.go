@@ -364,6 +364,21 @@ func TestDefaultsWithoutQuotes(t *testing.T) {
 	require.Equal(t, "1|none|\n", got)
 }
 
+// Columns that tables have without any definition are the key, or of a version.
+func TestColumnsWithoutDefinition(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "pin", Columns: []string{"shop.pins.pin"}, Transform: mask.Redact()})},
+		maria: servers.MariaDBConfig{SQL: []string{"USE shop", "CREATE TABLE pins (pin INT PRIMARY KEY)", "INSERT INTO pins VALUES (12345678)"}}})
+	db := r.connect(t)
+	for _, text := range []string{"SELECT _rowid FROM pins", "SELECT (SELECT _rowid FROM pins LIMIT 1) AS r FROM (SELECT 1 AS _rowid) x", "SELECT (SELECT pins._ROWID FROM pins LIMIT 1) AS r FROM (SELECT 1 AS _rowid) pins",
+		"SELECT (SELECT CONCAT(_rowid) FROM pins LIMIT 1) AS r FROM (SELECT 'x' AS _rowid) x", "DELETE FROM pins WHERE pin = 1 RETURNING _rowid"} {
+		got, _ := everything(db, text)
+		require.Empty(t, secretsIn(got), "%s\n%s", text, got)
+	}
+	got, err := everything(db, "SELECT x._rowid, row_start FROM (SELECT 1 AS _rowid, 2 AS row_start) x, pins")
+	require.NoError(t, err)
+	require.Equal(t, "1|2|\n", got)
+}
+
 // MariaDB keeps the code of routines in a table that statements can change.
 func TestRoutinesChangedInTheirTable(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: []string{"USE shop", "CREATE PROCEDURE first_name() SELECT name FROM customers WHERE id = 1"}}})

@@ -231,6 +231,10 @@ func either(v, w sql.Value, some bool) sql.Value {
 	return w
 }
 
+// implicit are columns that a table may have without any definition: the key, and
+// what a system-versioned one keeps.
+var implicit = set(`_rowid row_start row_end`)
+
 // column resolves a reference to a column: it is that of the innermost query which
 // has such a one for certain, or of a query on the way there which may have it.
 func (p *pass) column(n *ast.ColumnName, s *scope) sql.Value {
@@ -239,7 +243,7 @@ func (p *pass) column(n *ast.ColumnName, s *scope) sql.Value {
 	var v sql.Value
 	found, some := false, false
 	for q := s; q != nil; q = q.parent {
-		open, sure := table == "" && q.open, false
+		open, sure, unlisted := table == "" && q.open, false, false
 		for _, it := range q.items {
 			if table != "" && (it.name != table || schema != "" && it.schema != "" && it.schema != schema) {
 				continue
@@ -250,6 +254,7 @@ func (p *pass) column(n *ast.ColumnName, s *scope) sql.Value {
 				v, some = either(v, w, some), true
 			}
 			found = found || named
+			unlisted = unlisted || !named && it.rel != nil && it.rel.Kind == sql.Table && within(implicit, name)
 			sure = sure || certain && (table == "" || (p.st.Folded || it.as == n.Table.O) && (schema == "" || it.schema == schema))
 		}
 		if table == "" {
@@ -258,7 +263,7 @@ func (p *pass) column(n *ast.ColumnName, s *scope) sql.Value {
 			}
 		}
 		switch {
-		case open:
+		case open, unlisted && !sure:
 			v.Known = false
 			return p.use(v)
 		case sure && plain && !q.loose:
