@@ -222,6 +222,9 @@ var attacks = []string{
 	"SELECT name FROM customers c WHERE EXISTS (SELECT 1 AS email FROM dual WHERE CAST(email AS SIGNED) = 0); SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a, (SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0) FROM customers; SHOW WARNINGS",
 	"SELECT (SELECT COUNT(*) FROM (SELECT 1 AS email) a JOIN ((SELECT 1) b JOIN (SELECT 2) c ON CAST(email AS SIGNED) = 0)) FROM customers; SHOW WARNINGS",
+	"INSERT INTO customers (id, email) SELECT id, email FROM customers c ON DUPLICATE KEY UPDATE city = VALUES(email); SELECT city FROM customers",
+	"INSERT INTO customers (id, email) SELECT id, 'x' FROM customers c ON DUPLICATE KEY UPDATE city = CONCAT(VALUES(email), customers.email); SELECT city FROM customers",
+	"INSERT INTO customers (id, email) VALUES (1, (SELECT c.email FROM customers c WHERE id = 1)) ON DUPLICATE KEY UPDATE city = VALUE(email); SELECT city FROM customers",
 	"CALL ssn_into(@n); SET STATEMENT group_concat_max_len = @n FOR SELECT @@group_concat_max_len",
 	"CALL ssn_into(@n); SET STATEMENT sql_select_limit = @n FOR SHOW VARIABLES LIKE 'sql_select_limit'",
 	"CALL mail_into(@m); SET STATEMENT time_zone = @m FOR SELECT 1",
@@ -499,6 +502,8 @@ func TestWhatIsNotMaskedIsShown(t *testing.T) {
 		{"SELECT id, email FROM customers WHERE id = 9", "9|***|\n"},
 		{"DELETE FROM customers WHERE email = 'other@example.net'", ""},
 		{"INSERT INTO orders (id, item) SELECT c.id, 'tea' FROM customers c WHERE c.id = 1 ON DUPLICATE KEY UPDATE item = IF(c.name = 'Ada', item, NULL)", ""},
+		{"INSERT INTO customers (id, email, ssn) VALUES (1, 'ada@example.com', '123-45-6789') ON DUPLICATE KEY UPDATE email = VALUES(email), ssn = VALUE(ssn)", ""},
+		{"SET STATEMENT max_statement_time = 9 FOR SELECT email, name FROM customers WHERE id = 1", "***|Ada|\n"},
 		{"SELECT COUNT(*) FROM customers", "3|\n"},
 		{"SELECT email FROM customers_isam", ""},
 	} {

@@ -34,6 +34,7 @@ type writer struct {
 
 	query   bool // the statement is a query
 	changes bool // the statement changes rows of one table
+	upserts bool // ON DUPLICATE KEY UPDATE has begun
 
 	open []int // the parentheses that are not closed yet
 }
@@ -111,6 +112,12 @@ func (w *writer) write(i, end int, top bool) {
 			continue
 		case t.is("FOR") && w.token(i+1).is("SYSTEM_TIME"):
 			i = w.systemTime(i+2, end)
+			continue
+		case t.is("DUPLICATE") && w.words(i-1, "ON") && w.words(i+1, "KEY", "UPDATE"):
+			w.upserts = true
+		case t.is("VALUE") && w.token(i+1).symbol('(') && w.upserts:
+			w.out.WriteString("VALUES")
+			i++
 			continue
 		case t.is("VALUES") && w.token(i+1).symbol('(') && w.begins(i):
 			i = w.rows(i, end)

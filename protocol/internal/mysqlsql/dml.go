@@ -102,10 +102,12 @@ func (p *pass) insert(n *ast.InsertStmt, s *Statement) {
 	if n.IsReplace || n.IgnoreErr || len(n.OnDuplicate) > 0 {
 		p.tellConflict(it, names, len(n.Lists) == 1, n)
 	}
+	p.upserts = true
 	for _, a := range n.OnDuplicate {
 		names = append(names, a.Column.Name.L)
 		p.keepIn(it, a.Column.Name.L, func() sql.Value { return p.expr(a.Expr, in) })
 	}
+	p.upserts = false
 	if len(n.Columns) == 0 {
 		names = nil
 	}

@@ -33,6 +33,9 @@ func (p *pass) expr(n ast.Node, s *scope) sql.Value {
 	case *ast.ColumnNameExpr:
 		return p.column(n.Name, s)
 	case *ast.ValuesExpr: // the value that is about to be inserted
+		if p.upserts { // which counts where it was given
+			return known
+		}
 		return through(p.expr(n.Column, s), protocol.EdgeTransform)
 	case *ast.ParenthesesExpr:
 		return p.expr(n.Expr, s)

@@ -43,6 +43,7 @@ type pass struct {
 	effects   effects
 
 	base      *scope // what is around the statement: the variables of a body
+	upserts   bool   // it is in ON DUPLICATE KEY UPDATE
 	changed   *scope // the one table that is changed, as RETURNING sees it
 	changes   bool   // definitions may be changed
 	unbounded bool
