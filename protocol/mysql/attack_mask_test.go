@@ -243,6 +243,7 @@ var attackSQL = []string{
 	"CREATE PROCEDURE ssn_into(OUT n BIGINT) SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1",
 	"CREATE FUNCTION mail_out(OUT m VARCHAR(80), i INT) RETURNS INT READS SQL DATA BEGIN SELECT email INTO m FROM customers WHERE id = i; RETURN 1; END",
 	"CREATE VIEW shown_settings AS SELECT * FROM information_schema.SESSION_VARIABLES",
+	"CREATE VIEW shown_documents AS SELECT c.id, c.name, j.mail FROM customers c, JSON_TABLE(JSON_OBJECT('a', c.email), '$' COLUMNS (mail VARCHAR(80) PATH '$.a')) j",
 	"CREATE TABLE customers_isam (id INT, email VARCHAR(80)) ENGINE=MyISAM",
 	"CREATE TABLE eight (a VARCHAR(80), b VARCHAR(80), c VARCHAR(80), d VARCHAR(80), e VARCHAR(80), f VARCHAR(80), g VARCHAR(80), h VARCHAR(80))",
 }
@@ -504,6 +505,7 @@ func TestWhatIsNotMaskedIsShown(t *testing.T) {
 		{"INSERT INTO orders (id, item) SELECT c.id, 'tea' FROM customers c WHERE c.id = 1 ON DUPLICATE KEY UPDATE item = IF(c.name = 'Ada', item, NULL)", ""},
 		{"INSERT INTO customers (id, email, ssn) VALUES (1, 'ada@example.com', '123-45-6789') ON DUPLICATE KEY UPDATE email = VALUES(email), ssn = VALUE(ssn)", ""},
 		{"SET STATEMENT max_statement_time = 9 FOR SELECT email, name FROM customers WHERE id = 1", "***|Ada|\n"},
+		{"SELECT mail, name FROM shown_documents WHERE id = 1", "***|Ada|\n"},
 		{"SELECT COUNT(*) FROM customers", "3|\n"},
 		{"SELECT email FROM customers_isam", ""},
 	} {

@@ -16,6 +16,11 @@ type part struct {
 	more      string   // EXPLAIN EXTENDED or PARTITIONS
 }
 
+// plain reports whether nothing was taken out but what the lineage does not need.
+func (p part) plain() bool {
+	return p.returning == "" && len(p.into) == 0 && !p.file && !p.analyse && !p.runs && !p.replaces && p.more == ""
+}
+
 // rewrite returns one statement in the grammar's form. ok is false if something
 // in it is not understood; what it makes of the rest is for the parser to
 // refuse.

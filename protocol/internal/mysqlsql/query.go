@@ -511,8 +511,8 @@ func expandView(a *Analyzer, base State) sql.Expand {
 		if r.Definition == "" {
 			return unknown("its definition is not shown to the gateway's account")
 		}
-		stmts, why := a.parse(r.Definition, 0)
-		if why != "" || len(stmts) != 1 {
+		units, why := a.units(r.Definition, 0, base.MariaDB)
+		if why != "" || len(units) != 1 || units[0].node == nil || !units[0].part.plain() {
 			return unknown("its definition does not parse")
 		}
 		st := base
@@ -521,7 +521,7 @@ func expandView(a *Analyzer, base State) sql.Expand {
 		st.Memory = &Memory{}
 		p := newPass(a, &st)
 		p.chain = chain
-		rows := p.query(stmts[0], nil)
+		rows := p.query(units[0].node, nil)
 		x := &sql.Expansion{Inferred: p.tells.Sorted(), InferredKnown: p.tells.Known(), Reads: p.reads, ReadsKnown: p.unknown == "", Pure: p.impure == "", Access: p.access, Objects: p.objects,
 			Why: first(p.impure, p.unknown)}
 		if rows.open {
