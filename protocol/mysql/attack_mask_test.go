@@ -225,6 +225,8 @@ var attacks = []string{
 	"INSERT INTO customers (id, email) SELECT id, email FROM customers c ON DUPLICATE KEY UPDATE city = VALUES(email); SELECT city FROM customers",
 	"INSERT INTO customers (id, email) SELECT id, 'x' FROM customers c ON DUPLICATE KEY UPDATE city = CONCAT(VALUES(email), customers.email); SELECT city FROM customers",
 	"INSERT INTO customers (id, email) VALUES (1, (SELECT c.email FROM customers c WHERE id = 1)) ON DUPLICATE KEY UPDATE city = VALUE(email); SELECT city FROM customers",
+	"CALL mail_into(@m); CREATE TEMPORARY TABLE kept1 LIKE defaults; INSERT INTO kept1 (id) VALUES (1); SELECT CONCAT(a) FROM kept1",
+	"CALL mail_into(@m); CREATE TEMPORARY TABLE kept2 LIKE defaults; CREATE TEMPORARY TABLE kept3 LIKE kept2; INSERT INTO kept3 (id) VALUES (1) RETURNING CONCAT(a)",
 	"CALL ssn_into(@n); SET STATEMENT group_concat_max_len = @n FOR SELECT @@group_concat_max_len",
 	"CALL ssn_into(@n); SET STATEMENT sql_select_limit = @n FOR SHOW VARIABLES LIKE 'sql_select_limit'",
 	"CALL mail_into(@m); SET STATEMENT time_zone = @m FOR SELECT 1",
@@ -244,6 +246,7 @@ var attackSQL = []string{
 	"CREATE FUNCTION mail_out(OUT m VARCHAR(80), i INT) RETURNS INT READS SQL DATA BEGIN SELECT email INTO m FROM customers WHERE id = i; RETURN 1; END",
 	"CREATE VIEW shown_settings AS SELECT * FROM information_schema.SESSION_VARIABLES",
 	"CREATE VIEW shown_documents AS SELECT c.id, c.name, j.mail FROM customers c, JSON_TABLE(JSON_OBJECT('a', c.email), '$' COLUMNS (mail VARCHAR(80) PATH '$.a')) j",
+	"CREATE TABLE defaults (id INT, a VARCHAR(80) DEFAULT (@m))",
 	"CREATE TABLE customers_isam (id INT, email VARCHAR(80)) ENGINE=MyISAM",
 	"CREATE TABLE eight (a VARCHAR(80), b VARCHAR(80), c VARCHAR(80), d VARCHAR(80), e VARCHAR(80), f VARCHAR(80), g VARCHAR(80), h VARCHAR(80))",
 }

@@ -91,6 +91,7 @@ func (p *pass) temporary(n *ast.CreateTableStmt, s *Statement) {
 			add(c.name, known, c.vague)
 		}
 		t.maybe = like.open || like.hidden
+		rel.Rules = like.rel != nil && like.rel.Rules // defaults that hold variables
 	}
 	if n.Select != nil {
 		r := p.query(n.Select, p.base)
