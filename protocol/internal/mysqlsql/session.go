@@ -100,10 +100,42 @@ func (p *pass) temporary(n *ast.CreateTableStmt, s *Statement) {
 		}
 		t.maybe = t.maybe || r.open
 	}
+	t.compute(n.Cols)
 	if have := p.temp(schema, name); have != nil && n.IfNotExists {
 		return // it stays as it is
 	}
 	p.effects.temp, p.effects.creates = [2]string{schema, name}, t
+}
+
+// compute adds what columns are computed from, always or by default. Those that are
+// from each other, and so on, are not followed for long.
+func (t *tempTable) compute(defs []*ast.ColumnDef) {
+	const rounds = 4
+	for round := range rounds {
+		more := false
+		for _, c := range defs {
+			v := known
+			for _, o := range c.Options {
+				if o.Tp != ast.ColumnOptionGenerated && o.Tp != ast.ColumnOptionDefaultValue {
+					continue
+				}
+				for _, name := range columnsIn(o.Expr) {
+					w, some, _, _ := meant(t.cols, name)
+					w.Known = w.Known && some && round < rounds-1
+					v = join(v, through(w, protocol.EdgeTransform))
+				}
+			}
+			for i := range t.cols {
+				if have := t.cols[i].val; t.cols[i].name == c.Name.Name.L {
+					t.cols[i].val = join(have, v)
+					more = more || have.Known != t.cols[i].val.Known || len(have.Sources) != len(t.cols[i].val.Sources)
+				}
+			}
+		}
+		if !more {
+			return
+		}
+	}
 }
 
 // dropped notes which temporary tables go.
