@@ -126,8 +126,9 @@ type file struct {
 	x        *protocol.Exchange
 	path     string
 	in, out  atomic.Int64 // bytes written and read
-	sum      hash.Hash    // of what went through, nil once it was not in order
-	next     uint64       // the offset that follows in order
+	mu       sync.Mutex
+	sum      hash.Hash // of what went through, nil once it was not in order; under mu
+	next     uint64    // the offset that follows in order; under mu
 	reading  bool
 	writing  bool
 	complete bool // read up to the end
@@ -413,7 +414,7 @@ func (s *sftp) extended(f *fields) *protocol.Operation {
 		if from == nil || to == nil || !from.reading || !to.writing {
 			return nil
 		}
-		to.sum = nil // what goes there is not seen
+		to.unseen()
 		return s.operation(CopyFile, protocol.Read|protocol.Write, from.path, to.path)
 	case "home-directory":
 		return pure(StatFile, "~"+f.path())
@@ -591,6 +592,8 @@ func (h *file) wrote(at uint64, b []byte) {
 }
 
 func (h *file) hash(at uint64, b []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.sum == nil {
 		return
 	}
@@ -606,10 +609,19 @@ func (h *file) hash(at uint64, b []byte) {
 func (h *file) end(code uint32) {
 	out := outcome(code)
 	out.Bytes, out.BytesIn = h.out.Load(), h.in.Load()
+	h.mu.Lock()
 	if h.sum != nil && h.next > 0 && (h.writing || h.complete) { // all of it, from the start
 		out.Tag = "sha256:" + hex.EncodeToString(h.sum.Sum(nil))
 	}
+	h.mu.Unlock()
 	h.x.End(out)
+}
+
+// unseen notes that something goes to the file that is not seen here.
+func (h *file) unseen() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sum = nil
 }
 
 // end ends what is open when the channel is: what the target did not say is not
