@@ -75,8 +75,9 @@ func (p *pending) Value(key any) any {
 // does; a login, within a bound.
 func (c *conn) whileHeld(ctx context.Context, w protocol.Waiting, wait func(context.Context) error) error {
 	if p, ok := ctx.Value(pendingKey{}).(*pending); ok {
-		p.w = w
-		p.turn.pause(false)
+		if p.w = w; p.done == nil { // else it was held before, and has gone on beside its client
+			p.turn.pause(false)
+		}
 		return wait(ctx)
 	}
 	late := &protocol.DeniedError{Reason: "needs approval (" + w.Reason + "), and nobody decided while the client waited", Hint: w.Hint}

@@ -180,6 +180,8 @@ type joined struct {
 	first *[firstPart]byte // is held; nil: nothing is
 	timer *time.Timer      // writes it if it was all of the packet
 	err   error            // of that
+	parts [2][]byte        // of a write
+	bufs  net.Buffers      // are these
 }
 
 var firstParts = sync.Pool{New: func() any { return new([firstPart]byte) }}
@@ -193,8 +195,10 @@ func (c *joined) Write(b []byte) (int, error) {
 		return 0, c.err
 	case c.first != nil:
 		c.timer.Stop()
-		bufs := net.Buffers{c.first[:], b}
-		n, err := bufs.WriteTo(c.Conn)
+		c.parts = [2][]byte{c.first[:], b}
+		c.bufs = c.parts[:]
+		n, err := c.bufs.WriteTo(c.Conn)
+		clear(c.parts[:])
 		c.release()
 		return max(int(n)-firstPart, 0), err
 	case len(b) != firstPart:
