@@ -56,7 +56,7 @@ func (s *scan) content(i, level int) int {
 		return 0
 	}
 	v := s.text[i : i+n]
-	if placeholder(v, true) || level != password && !secretLike(v, level == weak, true) || !s.add(secretPassword, i, i+n, 90, 0) {
+	if !isSecret(v, level) || !s.add(secretPassword, i, i+n, 90, 0) {
 		return 0
 	}
 	return i + n

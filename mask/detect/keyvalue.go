@@ -292,11 +292,17 @@ func (s *scan) value(i, next, level int, tight bool) int {
 	return end
 }
 
+// isSecret reports whether v, which has a name of that level and stands as a whole, is a
+// secret: no example's, and more than a word unless the name says that it is a password.
+func isSecret(v []byte, level int) bool {
+	return !placeholder(v, true) && (level == password || secretLike(v, level == weak, true))
+}
+
 // called looks at all of the text, the value of a field that is called a secret.
 func (s *scan) called() {
 	v := bytes.TrimSpace(s.text)
 	level := int(s.field.secret)
-	if !s.d.on[secretPassword] || len(v) < 4 || placeholder(v, true) || level != password && !secretLike(v, level == weak, true) {
+	if !s.d.on[secretPassword] || len(v) < 4 || !isSecret(v, level) {
 		return
 	}
 	start := bytes.IndexByte(s.text, v[0])
