@@ -84,6 +84,7 @@ func TestSSHSettings(t *testing.T) {
 		"{host_keys: [g.yaml]}":                "host_keys: g.yaml is not a private key",
 		"{host_keys: [key]}":                   "",
 		"{host_keys: [key], max_channels: -1}": "must not be negative",
+		"{host_keys: [key], file_hash: md5}":   `file hash "md5": want blake3 or sha256`,
 		"{host_keys: [key], user_cas: [x]}":    `user_cas: "x" is not a public key`,
 		"{host_keys: [key], user_cas: ['" + public + "'], banner: hello, login_timeout: 5s}": "",
 	} {

@@ -25,6 +25,7 @@ type sshSettings struct {
 	LoginTimeout time.Duration `yaml:"login_timeout"`
 
 	AnswerTimeout time.Duration    `yaml:"answer_timeout"`
+	FileHash      ssh.FileHash     `yaml:"file_hash"`
 	Login         sshLoginSettings `yaml:"login"`
 }
 
@@ -65,12 +66,15 @@ func (a *assembly) sshKind(c *configuration) gateway.ServerKind {
 		}
 		c.fixed = append(c.fixed, s)
 		srv := &ssh.Server{Banner: s.Banner, MaxChannels: s.MaxChannels, MaxAuthTries: s.MaxAuthTries, LoginTimeout: s.LoginTimeout,
-			AnswerTimeout: s.AnswerTimeout, Logger: a.logger(&c.settings)}
+			AnswerTimeout: s.AnswerTimeout, FileHash: s.FileHash, Logger: a.logger(&c.settings)}
 		switch {
 		case s.MaxChannels < 0 || s.MaxAuthTries < 0 || s.LoginTimeout < 0 || s.AnswerTimeout < 0:
 			return nil, errors.New("max_channels, max_auth_tries and timeouts must not be negative")
 		case len(s.HostKeys) == 0:
 			return nil, errors.New("host_keys: clients know the gateway by its key: make one with 'ssh-keygen -t ed25519 -N \"\" -f host_key' and name its file")
+		}
+		if err := s.FileHash.Check(); err != nil {
+			return nil, err
 		}
 		for _, path := range s.HostKeys {
 			pem, err := os.ReadFile(path)

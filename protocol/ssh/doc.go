@@ -73,7 +73,7 @@
 //	           behind a name, which may be a link, it is Opaque: /var/run/../tmp is
 //	           /tmp on many systems. Reading and writing
 //	           are part of the open, whose end has the bytes and, if they went in
-//	           order from the start, their SHA-256
+//	           order from the start, their hash: see [FileHash]
 //	scp, rsync, git   a command that is exactly the far end of one of them. A path
 //	           may be a folder, with all that is below; one that is not absolute
 //	           begins in the home folder

@@ -49,6 +49,9 @@ type Server struct {
 	// first, a forward, may take five times as long.
 	AnswerTimeout time.Duration
 
+	// FileHash is what files are hashed by that go through SFTP; "" means [BLAKE3].
+	FileHash FileHash
+
 	// Logger is for the operator; nil: nothing is logged.
 	Logger *slog.Logger
 
@@ -65,6 +68,14 @@ func (s *Server) init() {
 			s.log = slog.New(slog.DiscardHandler)
 		}
 	})
+}
+
+// check looks for what keeps every client out.
+func (s *Server) check() error {
+	if len(s.HostKeys) == 0 {
+		return errors.New("the server has no host key")
+	}
+	return s.FileHash.Check()
 }
 
 func (s *Server) maxChannels() int {
@@ -91,8 +102,8 @@ func (s *Server) answerTimeout() time.Duration {
 // ServeConn implements [protocol.Server].
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn, h protocol.Handler) (err error) {
 	s.init()
-	if len(s.HostKeys) == 0 {
-		return errors.Join(&protocol.Fault{Side: protocol.SideGateway, Msg: protocol.FixedReason, Err: errors.New("the server has no host key")}, conn.Close())
+	if err := s.check(); err != nil {
+		return errors.Join(&protocol.Fault{Side: protocol.SideGateway, Msg: protocol.FixedReason, Err: err}, conn.Close())
 	}
 	w := watch(conn)
 	defer w.Close()

@@ -1,10 +1,7 @@
 package ssh
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"hash"
 	"io"
 	"path"
 	"slices"
@@ -127,8 +124,8 @@ type file struct {
 	path     string
 	in, out  atomic.Int64 // bytes written and read
 	mu       sync.Mutex
-	sum      hash.Hash // of what went through, nil once it was not in order; under mu
-	next     uint64    // the offset that follows in order; under mu
+	sum      *fileSum // of what went through, nil once it was not in order; under mu
+	next     uint64   // the offset that follows in order; under mu
 	reading  bool
 	writing  bool
 	complete bool // read up to the end
@@ -288,6 +285,9 @@ func (s *sftp) asked(msg []byte) (bool, error) {
 		if q.open != nil {
 			q.open.x = x
 		}
+		if typ == fxpOpen {
+			q.open.sum = s.c.s.srv.FileHash.start()
+		}
 	}
 	s.mu.Lock()
 	_, twice := s.pending[id]
@@ -343,7 +343,7 @@ func (s *sftp) names(typ byte, f *fields, q *request) *protocol.Operation {
 	case fxpOpen:
 		name, flags := f.path(), f.u32()
 		access := protocol.Read
-		q.open = &file{path: name, sum: sha256.New(), reading: flags&1 != 0}
+		q.open = &file{path: name, reading: flags&1 != 0}
 		if flags&fxfChanges != 0 {
 			access = protocol.Write
 			if q.open.reading {
@@ -611,7 +611,7 @@ func (h *file) end(code uint32) {
 	out.Bytes, out.BytesIn = h.out.Load(), h.in.Load()
 	h.mu.Lock()
 	if h.sum != nil && h.next > 0 && (h.writing || h.complete) { // all of it, from the start
-		out.Tag = "sha256:" + hex.EncodeToString(h.sum.Sum(nil))
+		out.Tag = h.sum.tag()
 	}
 	h.mu.Unlock()
 	h.x.End(out)

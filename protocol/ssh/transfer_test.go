@@ -12,11 +12,13 @@ import (
 
 	"github.com/pkg/sftp"
 	"github.com/stretchr/testify/require"
+	"github.com/zeebo/blake3"
 	xssh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/protocoltest/sshtest"
+	"github.com/sallyport-dev/gateway/protocol/ssh"
 )
 
 func random(t testing.TB, name string, n int) []byte {
@@ -48,9 +50,10 @@ func TestSCPBothWays(t *testing.T) {
 	for _, c := range []struct {
 		name, flag string
 		put, get   protocol.Verb
-	}{{"sftp", "-s", "open", "open"}, {"legacy", "-O", "scp", "scp"}} {
+		hash       ssh.FileHash
+	}{{"sftp", "-s", "open", "open", ""}, {"sftp, SHA-256", "-s", "open", "open", ssh.SHA256}, {"legacy", "-O", "scp", "scp", ""}} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, rigConfig{})
+			r := newRig(t, rigConfig{server: &ssh.Server{FileHash: c.hash}})
 			data := random(t, r.dir+"/a", 9<<20)
 			require.Equal(t, result{}, run(t, r.command(t, "scp", c.flag, "-p", r.dir+"/a", "web1:"+r.dir+"/b")))
 			same(t, r.dir+"/b", data)
@@ -65,9 +68,12 @@ func TestSCPBothWays(t *testing.T) {
 			get := r.ops.ended(t, c.get, r.dir+"/d")
 			require.Equal(t, protocol.Read, get.access)
 			require.GreaterOrEqual(t, get.out.Bytes, int64(len(data)))
-			if c.name == "sftp" {
-				sum := fmt.Sprintf("sha256:%x", sha256.Sum256(data))
-				require.Equal(t, sum, put.out.Tag)
+			if c.flag == "-s" {
+				sum := fmt.Sprintf("blake3:%x", blake3.Sum256(data))
+				if c.hash == ssh.SHA256 {
+					sum = fmt.Sprintf("sha256:%x", sha256.Sum256(data))
+				}
+				require.Equal(t, []string{sum, sum}, []string{put.out.Tag, get.out.Tag})
 				require.Equal(t, protocol.StatusOK, put.out.Status)
 			}
 		})
