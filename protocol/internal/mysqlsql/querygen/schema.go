@@ -88,7 +88,7 @@ func Tells(text []byte) bool { return long.Match(text) || marks.Match(text) || d
 
 var (
 	long  = regexp.MustCompile(`[qzQZ]{3}`)
-	marks = regexp.MustCompile(`73918462\d\d|9021-|(71|7a|7A|51|5a|5A){3}`)
+	marks = regexp.MustCompile(`73918462\d\d|9021-|[57][aA]([57][1aA]){2}|[57]1[57][aA][57][1aA]|([57]1){2}[57][aA]`)
 	sums  = digests()
 )
 

@@ -93,7 +93,7 @@ func Tells(text []byte) bool { return long.Match(text) || marks.Match(text) || d
 
 var (
 	long  = regexp.MustCompile(`[qzQZ]{3}`)
-	marks = regexp.MustCompile(`73918462\d\d|3021[12]|(71|7a|51|5a){3}`)
+	marks = regexp.MustCompile(`73918462\d\d|3021[12]|[57][aA]([57][1aA]){2}|[57]1[57][aA][57][1aA]|([57]1){2}[57][aA]`)
 	sums  = digests()
 )
 
