@@ -130,6 +130,7 @@ func MaskWith(c MaskConfig) Step {
 	m, err := newMasking(c)
 	s.err = err
 	s.Operation = m.operation
+	s.usesRisk = usesRisk(c.Inference.When) || slices.ContainsFunc(c.Lifts, func(l MaskLift) bool { return usesRisk(l.When) })
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/approval"
+	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 )
@@ -222,14 +223,20 @@ func TestWhoLooksAtTheRiskStandsBehindIt(t *testing.T) {
 	high := looks{middleware.If(func(op *protocol.Operation) (bool, error) { return op.Risk >= 50, nil })}
 	risk := middleware.Risk(middleware.RiskConfig{})
 	b := approval.NewBroker(approval.Options{})
-	for name, step := range map[string]middleware.Step{
-		"approve":   middleware.Approve(b, middleware.ApproveRule{Name: "high", When: high, Groups: []string{"dba"}}),
-		"block":     middleware.Block(middleware.BlockRule{Name: "high", When: high}),
-		"authorize": middleware.Authorize(middleware.Access{Name: "low", Groups: []string{"dba"}, Targets: []string{"*"}, When: high}),
+	ask := middleware.ApproveRule{Name: "high", When: high, Groups: []string{"dba"}}
+	columns := mask.Rule{Name: "mail", Columns: []string{"public.customers.email"}, Transform: mask.Redact(), Inference: mask.ApproveInference}
+	for what, step := range map[string]middleware.Step{
+		"approve": middleware.Approve(b, ask),
+		"mask: lifts": middleware.MaskWith(middleware.MaskConfig{Rules: []mask.Rule{columns}, Broker: b,
+			Inference: middleware.ApproveRule{Groups: []string{"dba"}}, Lifts: []middleware.MaskLift{{ApproveRule: ask, Rules: []string{"mail"}}}}),
+		"mask: inference": middleware.MaskWith(middleware.MaskConfig{Rules: []mask.Rule{columns}, Broker: b, Inference: ask}),
+		"block":           middleware.Block(middleware.BlockRule{Name: "high", When: high}),
+		"authorize":       middleware.Authorize(middleware.Access{Name: "low", Groups: []string{"dba"}, Targets: []string{"*"}, When: high}),
 	} {
 		_, err := middleware.NewChain(step, risk, (&trail{}).step())
+		name, _, _ := strings.Cut(what, ":")
 		var misfit *middleware.StepError
-		require.ErrorAs(t, err, &misfit, name)
+		require.ErrorAs(t, err, &misfit, what)
 		require.Equal(t, 0, misfit.Index)
 		require.ErrorContains(t, err, "step "+name+": looks at the risk, but stands before risk, which adds to it")
 		_, err = middleware.NewChain(risk, step, (&trail{}).step())
