@@ -97,6 +97,14 @@ func (k *kill) withdraw() bool {
 	return held
 }
 
+// expect has the session see soon that its target is gone, if it only waits for its
+// client: who is connected directly is told at once.
+func (k *kill) expect() {
+	if !k.query {
+		k.c.idle.Expect()
+	}
+}
+
 // killHeld ends what the target knows nothing of, and answers then.
 func (c *session) killHeld(r *run, k *kill) (done bool, err error) {
 	if !k.withdraw() {

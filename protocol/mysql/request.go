@@ -293,7 +293,7 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	if attrs != nil {
 		first.op.Raw, first.op.Args = attrs.raw, attrs.args
 	}
-	kill, err := c.killTarget(first)
+	one, err := c.killTarget(first)
 	if err != nil {
 		return c.refuse(err)
 	}
@@ -307,11 +307,11 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	switch {
 	case asked != nil:
 		raw, text = nil, asked
-	case kill != nil:
-		if done, err := c.killHeld(first, kill); done {
+	case one != nil:
+		if done, err := c.killHeld(first, one); done {
 			return err
 		}
-		raw, text = nil, []byte(kill.text)
+		raw, text, kills = nil, []byte(one.text), []*kill{one}
 	case first.op.Rewritten() != "":
 		raw, text = nil, []byte(first.op.Rewritten())
 	}
@@ -323,6 +323,9 @@ func (c *session) queryText(text, raw []byte, attrs *queryAttributes) error {
 	}
 	if err != nil {
 		return err
+	}
+	for _, k := range kills {
+		k.expect()
 	}
 	if err := c.release(first); err != nil {
 		return err

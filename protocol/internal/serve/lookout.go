@@ -23,7 +23,8 @@ type Lookout struct {
 	timer   *time.Timer
 	armed   bool // the timer runs
 	waiting bool
-	away    int // looks that did not find it
+	soon    time.Time // until then it is looked for more often
+	away    int       // looks that did not find it
 }
 
 // InitClient says for which client to look. gone is called once a wait goes on for
@@ -50,9 +51,9 @@ func (l *Lookout) Start() {
 	l.waiting, l.away = true, 0
 	switch {
 	case l.timer == nil:
-		l.timer = time.AfterFunc(l.every, l.look)
+		l.timer = time.AfterFunc(l.pause(), l.look)
 	case !l.armed: // else the timer of the last wait serves this one: most are short
-		l.timer.Reset(l.every)
+		l.timer.Reset(l.pause())
 	}
 	l.armed = true
 }
@@ -62,6 +63,28 @@ func (l *Lookout) Stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = false
+}
+
+// Expect says that the peer has been told to leave: a wait that goes on, or begins, sees
+// it at once.
+func (l *Lookout) Expect() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.soon = time.Now().Add(LostAfter)
+	if l.armed {
+		l.timer.Reset(l.pause())
+	}
+}
+
+// expectedEvery is how often a peer is looked for that has been told to leave.
+const expectedEvery = 5 * time.Millisecond
+
+// pause returns the time up to the next look.
+func (l *Lookout) pause() time.Duration {
+	if !l.soon.IsZero() && time.Now().Before(l.soon) {
+		return expectedEvery
+	}
+	return l.every
 }
 
 func (l *Lookout) look() {
@@ -76,7 +99,7 @@ func (l *Lookout) look() {
 	}
 	gone := l.away == l.looks
 	if l.armed = !gone; l.armed {
-		l.timer.Reset(l.every)
+		l.timer.Reset(l.pause())
 	}
 	l.mu.Unlock()
 	if gone {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -76,14 +77,7 @@ func TestWatchReadsAhead(t *testing.T) {
 // A client that hangs up while its session waits is noticed; one that does so
 // between two waits is not looked for.
 func TestLookout(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	peer, err := net.Dial("tcp", l.Addr().String())
-	require.NoError(t, err)
-	client, err := l.Accept()
-	require.NoError(t, err)
-	defer client.Close()
+	client, peer := tcpPair(t)
 	gone := make(chan struct{})
 	var look Lookout
 	look.InitClient(client, func() { close(gone) })
@@ -95,6 +89,32 @@ func TestLookout(t *testing.T) {
 	look.Start()
 	<-gone
 	look.Stop()
+}
+
+// A peer that was told to leave is seen to have left sooner than a look is due.
+func TestLookoutExpects(t *testing.T) {
+	target, peer := tcpPair(t)
+	gone := make(chan struct{})
+	var look Lookout
+	look.InitTarget(target, func() { close(gone) })
+	look.every = time.Hour
+	look.Start()
+	look.Expect()
+	require.NoError(t, peer.Close())
+	<-gone
+}
+
+func tcpPair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	far, err = net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	near, err = l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = near.Close(); _ = far.Close() })
+	return near, far
 }
 
 func TestSessionEnds(t *testing.T) {
