@@ -103,6 +103,8 @@ func MySQL(name string) Type {
 		return Type{Kind: Timestamp}
 	case "json":
 		return Type{Kind: JSON}
+	case "uuid": // of MariaDB
+		return Type{Kind: UUID}
 	}
 	return Type{}
 }

@@ -94,6 +94,20 @@ func (b *relay) keep(n int) {
 	b.c.seq++
 }
 
+// keepColumn counts a column definition in, in the form that the client reads.
+func (b *relay) keepColumn(payload []byte, n int) error {
+	if !b.c.bare || b.dropping {
+		b.keep(n)
+		return nil
+	}
+	def, err := withMetadata(payload)
+	if err != nil {
+		return badReply(err)
+	}
+	b.replace(n, def)
+	return nil
+}
+
 // drop leaves the n bytes at the position out.
 func (b *relay) drop(n int) {
 	at := b.i

@@ -100,11 +100,17 @@ func masked(t *testing.T, caps, mine uint32, commands, answers [][]byte) []byte 
 // asked is masked with an engine of its own.
 func asked(t *testing.T, engine *fuzzEngine, caps, mine uint32, commands, answers [][]byte) []byte {
 	t.Helper()
+	return askedAt(t, &Server{AllowPlaintext: true}, engine, caps, mine, 0, commands, answers)
+}
+
+// askedAt is asked at a server of its own, by a client with MariaDB's capabilities extended.
+func askedAt(t *testing.T, s *Server, engine *fuzzEngine, caps, mine, extended uint32, commands, answers [][]byte) []byte {
+	t.Helper()
 	h := &fuzzHandler{engine: engine, target: answering(caps, answers)}
 	ours, theirs := net.Pipe()
 	served := make(chan error, 1)
 	go func() {
-		served <- protocol.Guard(func() error { return (&Server{AllowPlaintext: true}).ServeConn(context.Background(), theirs, h) })
+		served <- protocol.Guard(func() error { return s.ServeConn(context.Background(), theirs, h) })
 	}()
 	read := make(chan struct{})
 	var seen bytes.Buffer
@@ -112,7 +118,7 @@ func asked(t *testing.T, engine *fuzzEngine, caps, mine uint32, commands, answer
 		defer close(read)
 		_, _ = io.Copy(&seen, ours)
 	}()
-	hello := append(appendUint(nil, 4, uint64(mine)), make([]byte, 28)...)
+	hello := appendUint(append(appendUint(nil, 4, uint64(mine)), make([]byte, 24)...), 4, uint64(extended))
 	_, _ = ours.Write(packetsFrom(1, append(hello, "fuzz@t\x00\x00mysql_clear_password\x00"...)))
 	_, _ = ours.Write(packetsFrom(3, []byte("pw\x00")))
 	for _, cmd := range append(slices.Clone(commands), []byte{mysql.COM_QUIT}) {
@@ -128,6 +134,41 @@ func asked(t *testing.T, engine *fuzzEngine, caps, mine uint32, commands, answer
 	}
 	require.Equal(t, engine.begun.Load(), engine.ended.Load(), "operations that do not end")
 	return seen.Bytes()
+}
+
+// TestTargetWithoutExtendedMetadata has a target answer that knows nothing of them to a
+// client that was offered them: each column definition says that there are none.
+func TestTargetWithoutExtendedMetadata(t *testing.T) {
+	const older = mysql.CLIENT_PROTOCOL_41 | mysql.CLIENT_PLUGIN_AUTH | mysql.CLIENT_SECURE_CONNECTION
+	def := columnOf(mysql.MYSQL_TYPE_VAR_STRING)
+	end := []byte{packetEOF, 0, 0, 2, 0}
+	query := func(text string) []byte { return append([]byte{mysql.COM_QUERY}, text...) }
+	for name, c := range map[string]struct {
+		command []byte
+		answer  [][]byte
+	}{
+		"rows":    {query("select a"), [][]byte{{1}, def, end, appendStr(nil, []byte("value")), end}},
+		"prepare": {append([]byte{mysql.COM_STMT_PREPARE}, "select ?"...), [][]byte{{0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0}, def, end, def, end}},
+		"fields":  {append([]byte{mysql.COM_FIELD_LIST}, "a\x00"...), [][]byte{def, end}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			seen := func(version string, extended uint32) []byte {
+				return askedAt(t, &Server{AllowPlaintext: true, Version: version}, &fuzzEngine{ask: func(*protocol.Operation) error { return nil }}, offered, older, extended, [][]byte{c.command}, [][]byte{packetsFrom(1, c.answer...)})
+			}
+			var want [][]byte
+			for _, p := range c.answer {
+				if &p[0] == &def[0] {
+					p = append(append(slices.Clone(def[:14]), 0), def[14:]...)
+				}
+				want = append(want, p)
+			}
+			const maria = "5.5.5-10.11.14-MariaDB"
+			require.True(t, bytes.HasSuffix(seen(maria, extendedMetadata), packetsFrom(1, want...)))
+			for _, as := range [][]byte{seen(maria, 0), seen("8.0.36", extendedMetadata)} {
+				require.True(t, bytes.HasSuffix(as, packetsFrom(1, c.answer...)))
+			}
+		})
+	}
 }
 
 // TestResetThatFails has a target refuse a COM_RESET_CONNECTION: what the session holds is

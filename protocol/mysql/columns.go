@@ -20,7 +20,7 @@ func (c *session) describeColumns(r *run, defs [][]byte) ([]protocol.Column, []v
 		predicted = r.stmt.Columns
 	}
 	for i, def := range defs {
-		m, err := decodeColumn(def)
+		m, err := decodeColumn(def, c.t.extended)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -87,6 +87,10 @@ func typeName(m columnMsg) string {
 		return "null"
 	}
 	switch {
+	case m.json && !wide(m.charset):
+		return "json"
+	case m.uuid:
+		return "uuid"
 	case m.charset == charsetBinary:
 		return "varbinary"
 	case wide(m.charset):

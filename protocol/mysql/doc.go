@@ -118,11 +118,12 @@
 //
 // The client is told a server's version before it is known which target it
 // means: set [Server].Version to what the targets are. Compression, LOCAL INFILE,
-// CLIENT_NO_SCHEMA and the extensions of MariaDB's protocol (bulk execution,
-// progress, metadata) are not offered; a target that asks for a file of the client's
-// is left. Arguments of INT24, YEAR, BIT, BOOL and GEOMETRY, which servers read each
-// in its own way, are refused. COM_CHANGE_USER resets the session of the same
-// user, in the character set that it names, and is refused for another.
+// CLIENT_NO_SCHEMA and of the extensions of MariaDB's protocol bulk execution,
+// progress and cached metadata are not offered; its extended metadata are, where
+// Version is a MariaDB's. A target that asks for a file of the client's is left.
+// Arguments of INT24, YEAR, BIT, BOOL and GEOMETRY, which servers read each in its
+// own way, are refused. COM_CHANGE_USER resets the session of the same user, in the
+// character set that it names, and is refused for another.
 //
 // After a statement that may have changed sql_mode, the database or a character
 // set, the gateway's own question stands before the next one: ROW_COUNT() and
@@ -132,8 +133,9 @@
 // has to be one that ASCII is part of; text beyond ASCII is read in UTF-8 only,
 // and in an eight-bit character set is opaque.
 //
-// Masks see values as text, and know types as the protocol has them: JSON, UUID and
-// INET6 of MariaDB, ENUM and SET are texts there, and what takes their place may be
-// none of the server's own values; nor is 1970-01-01 one of TIMESTAMP. What a mask
-// gives for a value in a binary row and the column's type cannot hold is NULL.
+// Masks see values as text, and know types as the protocol has them: INET6 of MariaDB,
+// ENUM and SET are texts there, as are JSON and UUID for who does not ask for extended
+// metadata, and what takes their place may be none of the server's own values; nor is
+// 1970-01-01 one of TIMESTAMP. What a mask gives for a value in a binary row and the
+// column's type cannot hold is NULL.
 package mysql

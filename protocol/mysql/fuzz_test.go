@@ -50,7 +50,9 @@ func FuzzMessages(f *testing.F) {
 		if r, err := decodeReport(b); err == nil && r.state != "" {
 			require.Equal(t, b, r.append(nil, false))
 		}
-		_, _ = decodeColumn(b)
+		_, _ = decodeColumn(b, false)
+		_, _ = decodeColumn(b, true)
+		_, _ = withMetadata(b)
 		if row, err := decodeTextRow(b, nil, n); err == nil {
 			again, err := decodeTextRow(appendTextRow(nil, row), nil, n)
 			require.NoError(t, err)

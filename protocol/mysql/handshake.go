@@ -27,6 +27,12 @@ const offered = mysql.CLIENT_LONG_PASSWORD | mysql.CLIENT_FOUND_ROWS | mysql.CLI
 	mysql.CLIENT_MULTI_RESULTS | mysql.CLIENT_PS_MULTI_RESULTS | mysql.CLIENT_PLUGIN_AUTH | mysql.CLIENT_CONNECT_ATTRS |
 	mysql.CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA | mysql.CLIENT_SESSION_TRACK | mysql.CLIENT_DEPRECATE_EOF | mysql.CLIENT_QUERY_ATTRIBUTES
 
+// extendedMetadata is MariaDB's capability MARIADB_CLIENT_EXTENDED_METADATA: column
+// definitions say more of the type, such as that a text is JSON. It is in 32 bits of
+// their own, which there are where CLIENT_LONG_PASSWORD is missing
+// (mariadb.com/kb/en/connection, "Capabilities").
+const extendedMetadata = 1 << (35 - 32)
+
 const (
 	maxHandshake = 128 << 10 // tokens are longer than passwords, and attributes may take 64 KiB
 	maxAttrs     = 64 << 10
@@ -53,13 +59,14 @@ type startup struct {
 
 // A response is a client's answer to the greeting.
 type response struct {
-	caps    uint32
-	charset byte
-	user    string
-	auth    []byte
-	db      string
-	plugin  string
-	attrs   []attr
+	caps     uint32
+	extended bool // the client wants extended metadata
+	charset  byte
+	user     string
+	auth     []byte
+	db       string
+	plugin   string
+	attrs    []attr
 }
 
 // attr is one attribute of a connection, in the client's order.
@@ -154,6 +161,7 @@ func (s *Server) start(ctx context.Context, conn net.Conn) (*startup, error) {
 		return st, fault(protocol.SideClient, mysql.ER_HANDSHAKE_ERROR, "this gateway needs a client of MySQL 5.5 or newer", nil)
 	}
 	st.caps &= offered | mysql.CLIENT_SSL
+	st.extended = st.extended && s.isMariaDB()
 	return st, nil
 }
 
@@ -163,6 +171,11 @@ func (s *Server) greeting(st *startup) []byte {
 	if s.tls != nil {
 		caps |= uint64(mysql.CLIENT_SSL)
 	}
+	var extended uint64
+	if s.isMariaDB() {
+		caps &^= uint64(mysql.CLIENT_LONG_PASSWORD)
+		extended = extendedMetadata
+	}
 	b := appendNUL([]byte{mysql.ClassicProtocolVersion}, s.version())
 	b = appendUint(b, 4, uint64(st.id))
 	b = append(append(b, st.salt[:8]...), 0)
@@ -171,7 +184,7 @@ func (s *Server) greeting(st *startup) []byte {
 	b = appendUint(b, 2, uint64(statusAutocommit))
 	b = appendUint(b, 2, caps>>16)
 	b = append(b, saltLen+1)
-	b = append(b, make([]byte, 10)...)
+	b = appendUint(append(b, make([]byte, 6)...), 4, extended)
 	b = append(append(b, st.salt[8:]...), 0)
 	return appendNUL(b, s.announced())
 }
@@ -192,7 +205,8 @@ func decodeResponse(b []byte) (r response, err error) {
 	r.caps = c.u32()
 	c.u32() // the client's own limit for a packet
 	r.charset = c.u8()
-	c.take(23)
+	c.take(19)
+	r.extended = c.u32()&extendedMetadata != 0 && !r.has(mysql.CLIENT_LONG_PASSWORD)
 	r.user = string(c.nul())
 	switch {
 	case r.has(mysql.CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA):

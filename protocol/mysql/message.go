@@ -63,12 +63,18 @@ type columnMsg struct {
 	charset                                uint16
 	typ                                    byte
 	flags                                  uint16
+	json, uuid                             bool // by its extended metadata
 }
 
-func decodeColumn(b []byte) (columnMsg, error) {
+// decodeColumn reads the payload of a column definition, with extended metadata
+// between its names and the rest if the target was asked for it.
+func decodeColumn(b []byte, extended bool) (columnMsg, error) {
 	c := cursor{b: b}
 	c.str() // the catalog: "def"
 	m := columnMsg{schema: c.str(), table: c.str(), orgTable: c.str(), name: c.str(), orgName: c.str()}
+	if extended {
+		m.json, m.uuid = decodeMetadata(c.str())
+	}
 	c.length() // of the fields that follow
 	m.charset = c.u16()
 	c.u32() // display width
@@ -80,4 +86,31 @@ func decodeColumn(b []byte) (columnMsg, error) {
 		return columnMsg{}, errMalformed
 	}
 	return m, nil
+}
+
+// decodeMetadata reads extended metadata: pairs of what is told, 0 for the type and 1
+// for the format, and its name. What it does not know tells nothing.
+func decodeMetadata(b []byte) (json, uuid bool) {
+	for c := (cursor{b: b}); len(c.b) > 0 && !c.bad; {
+		switch kind, name := c.u8(), string(c.str()); {
+		case kind == 0 && name == "uuid":
+			uuid = true
+		case kind == 1 && name == "json":
+			json = true
+		}
+	}
+	return json, uuid
+}
+
+// withMetadata returns a column definition with extended metadata that say nothing.
+func withMetadata(b []byte) ([]byte, error) {
+	c := cursor{b: b}
+	for range 6 {
+		c.str()
+	}
+	if c.bad {
+		return nil, errMalformed
+	}
+	names := b[:len(b)-len(c.b)]
+	return append(append(append(make([]byte, 0, len(b)+1), names...), 0), c.b...), nil
 }

@@ -171,8 +171,12 @@ func (b *relay) prepared(first *run, p *preparedStatement) error {
 				return badReply(nil)
 			case i == end && !b.c.eof:
 				b.drop(n)
-			default:
+			case i == end:
 				b.keep(n)
+			default:
+				if err := b.keepColumn(payload, n); err != nil {
+					return err
+				}
 			}
 		}
 	}

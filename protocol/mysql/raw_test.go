@@ -14,6 +14,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	connector "github.com/sallyport-dev/gateway/protocol/mysql"
@@ -31,7 +32,8 @@ type rawClient struct {
 const rawCaps = mysql.CLIENT_PROTOCOL_41 | mysql.CLIENT_SECURE_CONNECTION | mysql.CLIENT_PLUGIN_AUTH | mysql.CLIENT_CONNECT_WITH_DB |
 	mysql.CLIENT_LONG_PASSWORD | mysql.CLIENT_TRANSACTIONS | mysql.CLIENT_MULTI_RESULTS | mysql.CLIENT_PS_MULTI_RESULTS
 
-// rawLogin logs in with mysql_native_password.
+// rawLogin logs in with mysql_native_password. Without CLIENT_LONG_PASSWORD it wants
+// MariaDB's extended metadata.
 func rawLogin(t testing.TB, addr, user, password, database string, caps uint32) *rawClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -47,7 +49,11 @@ func rawLogin(t testing.TB, addr, user, password, database string, caps uint32) 
 	salt := append(append([]byte{}, b[end+5:end+13]...), b[end+32:end+44]...)
 	r := binary.LittleEndian.AppendUint32(nil, caps)
 	r = append(binary.LittleEndian.AppendUint32(r, 1<<24), 45)
-	r = append(append(r, make([]byte, 23)...), user+"\x00"...)
+	r = append(r, make([]byte, 23)...)
+	if caps&mysql.CLIENT_LONG_PASSWORD == 0 { // MariaDB's own capabilities stand behind
+		r[len(r)-4] = 1 << 3 // MARIADB_CLIENT_EXTENDED_METADATA
+	}
+	r = append(r, user+"\x00"...)
 	proof := mysql.CalcNativePassword(salt, []byte(password))
 	r = append(append(r, byte(len(proof))), proof...)
 	require.NoError(t, c.write(append(r, database+"\x00mysql_native_password\x00"...)))
@@ -165,6 +171,7 @@ var rawCommands = []struct {
 	{"state", command(mysql.COM_QUERY, "SET sql_mode = 'ANSI_QUOTES'"), false},
 	{"state of a session that is tracked", command(mysql.COM_QUERY, "SET NAMES latin1"), true},
 	{"back", command(mysql.COM_QUERY, "SET sql_mode = '', NAMES utf8mb4"), true},
+	{"types of MariaDB", command(mysql.COM_QUERY, "SELECT CAST('::1' AS INET6) AS i, JSON_ARRAY(1) AS j, POINT(1, 2) AS p, UUID() = '' AS u"), false},
 	{"prepare", command(mysql.COM_STMT_PREPARE, "SELECT id, name, ? FROM customers ORDER BY id"), false},
 	{"execute", execution(1, 0, "arg"), false},
 	{"execute without types", command(mysql.COM_STMT_EXECUTE, "\x01\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x01y"), false},
@@ -217,8 +224,9 @@ var rawCommands = []struct {
 // want either form of answers: the answers are the same to the byte.
 func TestRawCommandsAreAnsweredAlike(t *testing.T) {
 	for name, caps := range map[string]uint32{
-		"older": rawCaps,
-		"newer": rawCaps | mysql.CLIENT_DEPRECATE_EOF | mysql.CLIENT_SESSION_TRACK,
+		"older":      rawCaps,
+		"newer":      rawCaps | mysql.CLIENT_DEPRECATE_EOF | mysql.CLIENT_SESSION_TRACK,
+		"of MariaDB": rawCaps&^mysql.CLIENT_LONG_PASSWORD | mysql.CLIENT_DEPRECATE_EOF,
 	} {
 		t.Run(name, func(t *testing.T) {
 			type side struct {
@@ -252,6 +260,22 @@ func TestRawCommandsAreAnsweredAlike(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMaskedValuesAreOfTheirTypeInMariaDB masks texts of which MariaDB's extended
+// metadata say more: who reads them as JSON can go on doing so.
+func TestMaskedValuesAreOfTheirTypeInMariaDB(t *testing.T) {
+	r := rawSide(t, rigConfig{maria: servers.MariaDBConfig{SQL: []string{"USE shop", "CREATE TABLE typed (j JSON, u UUID)",
+		`INSERT INTO typed VALUES ('{"a": "S3CRET"}', '123e4567-e89b-12d3-a456-426655440000')`}},
+		steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "typed", Columns: []string{"shop.typed.*"}, Transform: mask.Redact()})}})
+	query := command(mysql.COM_QUERY, "SELECT j, u FROM typed")
+	row := func(caps uint32) string {
+		answer := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", caps).ask(query)
+		require.Len(t, answer, 6)
+		return string(answer[4][1:])
+	}
+	require.Equal(t, "\x03***\x03***", row(rawCaps))
+	require.Equal(t, "\x05\"***\"\x2400000000-0000-0000-0000-000000000000", row(rawCaps&^mysql.CLIENT_LONG_PASSWORD))
 }
 
 // TestRefusedExecutionIsOver refuses executions, and holds them for longer than their client

@@ -262,12 +262,14 @@ func (b *relay) head(r *run, count int, binary bool) (*rowTap, okMsg, error) {
 			if size += len(payload); size > maxHead {
 				return nil, okMsg{}, badReply(nil)
 			}
-			if _, err := decodeColumn(payload); err != nil { // it may be a row
+			if _, err := decodeColumn(payload, b.c.t.extended); err != nil { // it may be a row
 				return nil, okMsg{}, badReply(err)
 			}
 			defs = append(defs, append([]byte(nil), payload...))
 		}
-		b.keep(n)
+		if err := b.keepColumn(payload, n); err != nil {
+			return nil, okMsg{}, err
+		}
 	}
 	var m okMsg
 	if b.c.teof {
@@ -335,7 +337,9 @@ func (b *relay) fields(r *run) error {
 			b.done(r, m)
 			return b.flush()
 		}
-		b.keep(n)
+		if err := b.keepColumn(payload, n); err != nil {
+			return err
+		}
 	}
 	return badReply(nil)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,6 +89,9 @@ func (s *Server) init() {
 }
 
 func (s *Server) version() string { return cmp.Or(s.Version, "8.0.36") }
+
+// isMariaDB reports whether clients are told that the server is a MariaDB.
+func (s *Server) isMariaDB() bool { return strings.Contains(s.version(), "MariaDB") }
 
 func (s *Server) maxMessage() int             { return serve.Limit(s.MaxMessage, serve.MaxMessage) }
 func (s *Server) maxPrepared() int            { return serve.Limit(s.MaxPrepared, serve.MaxPrepared) }

@@ -29,6 +29,7 @@ type session struct {
 	limit  int
 	eof    bool // the client wants EOF packets between and behind (no CLIENT_DEPRECATE_EOF)
 	teof   bool // the target sends them, also if the client does not want them
+	bare   bool // the client wants extended metadata, which the target has not
 	plain  bool // the target's OK packets have another form than the client's (CLIENT_SESSION_TRACK)
 
 	wmu    sync.Mutex // one writer to the client at a time
@@ -115,7 +116,7 @@ func (c *session) login(ctx context.Context) error {
 	if database == "" {
 		database = res.Options[optDatabase]
 	}
-	q := request{creds: creds, database: database, caps: c.st.caps, charset: c.st.charset, attrs: c.st.attrs}
+	q := request{creds: creds, database: database, caps: c.st.caps, extended: c.st.extended, charset: c.st.charset, attrs: c.st.attrs}
 	t, err := c.srv.connectTarget(ctx, res, c.ps.Dial, q)
 	if err != nil {
 		return err
@@ -127,6 +128,7 @@ func (c *session) login(ctx context.Context) error {
 		return err // kill may not have seen it
 	}
 	c.teof = !t.has(mysql.CLIENT_DEPRECATE_EOF)
+	c.bare = c.st.extended && !t.extended
 	c.plain = c.st.has(mysql.CLIENT_SESSION_TRACK) && !t.has(mysql.CLIENT_SESSION_TRACK)
 	c.attrsSent = t.has(mysql.CLIENT_QUERY_ATTRIBUTES)
 	c.back.r = t.r

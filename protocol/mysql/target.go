@@ -64,6 +64,8 @@ type target struct {
 	id      uint32
 	charset byte
 	status  uint16
+
+	extended bool // column definitions have extended metadata
 }
 
 // has reports whether a capability was agreed on with the target.
@@ -77,6 +79,7 @@ type request struct {
 	creds    protocol.Credentials
 	database string
 	caps     uint32 // of asClient
+	extended bool   // extended metadata
 	charset  byte
 	attrs    []attr
 }
@@ -158,6 +161,9 @@ func (t *target) login(ctx context.Context, r protocol.Resource, q request) erro
 	// attributes are left out, as a client does itself with such a server, and
 	// packets are brought into the newer form.
 	t.caps = wanted | q.caps&asClient&g.caps
+	if t.extended = q.extended && g.extended; t.extended {
+		t.caps &^= mysql.CLIENT_LONG_PASSWORD
+	}
 	if q.database != "" {
 		t.caps |= mysql.CLIENT_CONNECT_WITH_DB
 	}
@@ -255,8 +261,11 @@ func (t *target) hello(q request) []byte {
 	if t.charset == 0 {
 		t.charset = utf8mb4
 	}
-	b = append(b, t.charset)
-	return append(b, make([]byte, 23)...)
+	b = append(append(b, t.charset), make([]byte, 19)...)
+	if t.extended {
+		return appendUint(b, 4, extendedMetadata)
+	}
+	return appendUint(b, 4, 0)
 }
 
 // A greeting is a server's first packet.
@@ -266,6 +275,8 @@ type greeting struct {
 	salt    []byte
 	caps    uint32
 	plugin  string
+
+	extended bool // extended metadata is offered
 }
 
 func decodeGreeting(b []byte) (greeting, error) {
@@ -281,7 +292,8 @@ func decodeGreeting(b []byte) (greeting, error) {
 	c.u16() // status
 	g.caps |= uint32(c.u16()) << 16
 	n := int(c.u8())
-	c.take(10)
+	c.take(6)
+	g.extended = c.u32()&extendedMetadata != 0 && g.caps&mysql.CLIENT_LONG_PASSWORD == 0
 	g.salt = append(g.salt, c.take(max(13, n-8))...)
 	if c.bad || len(g.salt) < saltLen {
 		return greeting{}, errMalformed
