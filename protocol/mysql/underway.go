@@ -41,7 +41,7 @@ func (c *session) unchanged(r *run) error {
 	if b.script == nil {
 		return nil
 	}
-	switch _, met := c.catalog.changes.Since(b.ended, r.op.Session, r.stmt.Objects); {
+	switch _, met := c.catalog.changes.Since(b.ended, r.op.Session, r.stmt.Objects, sql.Named(&r.op)); {
 	case met > 1:
 		return sql.ErrChanged("mysql")
 	case met > 0:

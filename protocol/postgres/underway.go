@@ -27,7 +27,7 @@ type basis struct {
 // begins notes what stmt may change, before it is sent, for other sessions. The caller
 // holds mu.
 func (c *session) begins(r *run) {
-	if r.stmt != nil && !r.stmt.Effect.Has(pgsql.DDL) && !r.stmt.Access.Has(protocol.Opaque|protocol.Schema) {
+	if r.stmt != nil && (!r.stmt.Effect.Has(pgsql.DDL) && !r.stmt.Access.Has(protocol.Opaque|protocol.Schema) || r.stmt.OnlyTemp()) {
 		return
 	}
 	if c.change == nil {
@@ -60,7 +60,7 @@ func (c *session) doubtful(r *run, slow bool) (met int, doubtful bool) {
 	if b.state.Catalog == nil {
 		return 0, false
 	}
-	all, met := c.catalog.changes.Since(b.ended, c.ps.Info(), r.op.Objects)
+	all, met := c.catalog.changes.Since(b.ended, c.ps.Info(), r.op.Objects, sql.Named(&r.op))
 	return met, all > 0 || slow
 }
 

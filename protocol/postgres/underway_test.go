@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -153,6 +154,35 @@ func TestAttackDefinitionsChangeWhileAStatementWaits(t *testing.T) {
 				require.Equal(t, strings.Count(out, "@"), strings.Count(out, "***@"))
 			})
 		}
+	}
+}
+
+// TestDefinitionsChangeAllTheTime has statements wait while others make temporary tables,
+// of the same name, and tables that they have nothing to do with.
+func TestDefinitionsChangeAllTheTime(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{whoIsNotDBA(maskCustomers())}})
+	dba, reader := direct(t, r), rawSession(t, r, "&application_name=dba")
+	seen(t, reader, 1, query("create temporary table staged (id int); insert into staged values (1)"))
+	for _, c := range []struct{ change, read, sees string }{
+		{"create table beside%d (id int)", "select pg_advisory_xact_lock(7); select 1", "row [1]"},
+		{"create table beside%d (id int)", "select name from customers, pg_advisory_xact_lock(7) where id = 1", "row [Ada Marlowe]"},
+		{"create temporary table staged as select id + %d from customers", "select id from staged, pg_advisory_xact_lock(7)", "row [1]"},
+		{"create temporary view customers as select %d as name", "select name from customers, pg_advisory_xact_lock(7) where id = 1", "row [Ada Marlowe]"},
+	} {
+		_, err := dba.Exec(t.Context(), "select pg_advisory_lock(7)")
+		require.NoError(t, err)
+		say(t, reader, query(c.read))
+		require.Eventually(t, func() bool {
+			return pgtest.Exec(t, r.pg, "select count(*) from pg_locks where locktype = 'advisory' and not granted") == "1\n"
+		}, 10*time.Second, 5*time.Millisecond)
+		for i := range 3 {
+			_, err := r.connect(t, "&default_query_exec_mode=simple_protocol").Exec(t.Context(), fmt.Sprintf(c.change, i))
+			require.NoError(t, err)
+		}
+		_, err = dba.Exec(t.Context(), "select pg_advisory_unlock(7)")
+		require.NoError(t, err)
+		require.Contains(t, seen(t, reader, 1), c.sees, c.change)
+		pgtest.Exec(t, r.pg, "drop table if exists beside0, beside1, beside2")
 	}
 }
 

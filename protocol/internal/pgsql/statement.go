@@ -1,6 +1,9 @@
 package pgsql
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgcopy"
 )
@@ -84,4 +87,14 @@ type Statement struct {
 	// CREATE TABLE AS. What it does is already part of the outer statement's
 	// facts, except for PREPARE, which runs nothing.
 	Inner *Statement
+}
+
+// OnlyTemp reports whether all that s makes or changes is temporary, which other sessions
+// do not see: no definition is another one by it.
+func (s *Statement) OnlyTemp() bool {
+	return s.Effect.Has(CreatesTemp) && !s.Effect.Has(RunsCode) && !s.Access.Has(protocol.Opaque|protocol.Execute) &&
+		!slices.ContainsFunc(s.Objects, func(o protocol.Object) bool {
+			schema, _, _ := strings.Cut(o.Name, ".")
+			return o.Access != protocol.Read && !isTemp(schema)
+		})
 }

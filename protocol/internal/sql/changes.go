@@ -85,9 +85,10 @@ func (cs *Changes) Ended() int64 { return cs.ended.Load() }
 // Since returns how many changes of other sessions than by there have been since
 // ended was read, those under way included, and how many of them may concern what a
 // statement about objects reads: of two, the second may have put back what the
-// statement has seen. Changes that may be of anything count as one together: code of
+// statement has seen. These are all that it is about, if known; else it is about anything
+// where there are none. Changes that may be of anything count as one together: code of
 // which nothing is known runs all day on some targets, and hardly ever defines.
-func (cs *Changes) Since(ended int64, by *protocol.SessionInfo, objects []protocol.Object) (all, met int) {
+func (cs *Changes) Since(ended int64, by *protocol.SessionInfo, objects []protocol.Object, known bool) (all, met int) {
 	if cs.n.Load() == 0 && cs.ended.Load() == ended {
 		return 0, 0
 	}
@@ -107,7 +108,7 @@ func (cs *Changes) Since(ended int64, by *protocol.SessionInfo, objects []protoc
 			anything = 1
 			return
 		}
-		if len(objects) == 0 || slices.ContainsFunc(c.objects, func(o protocol.Object) bool {
+		if len(objects) == 0 && !known || slices.ContainsFunc(c.objects, func(o protocol.Object) bool {
 			return !hasColumns(o.Kind) || slices.ContainsFunc(objects, func(have protocol.Object) bool { return base(have.Name) == base(o.Name) })
 		}) {
 			met++

@@ -17,7 +17,7 @@ func TestChanges(t *testing.T) {
 	view := []protocol.Object{{Kind: "view", Name: "shop.places"}}
 	read := []protocol.Object{{Kind: "table", Name: "shop.customers"}, {Kind: "view", Name: "shop.places"}}
 	since := func(ended int64, by *protocol.SessionInfo, objects []protocol.Object) [2]int {
-		all, met := cs.Since(ended, by, objects)
+		all, met := cs.Since(ended, by, objects, objects != nil)
 		return [2]int{all, met}
 	}
 	start := cs.Ended()
@@ -35,6 +35,7 @@ func TestChanges(t *testing.T) {
 	c = cs.Begin(one)
 	c.Add([]protocol.Object{{Kind: "table", Name: "shop.else"}})
 	require.Equal(t, [2]int{2, 1}, since(start, two, read))
+	require.Equal(t, [2]int{2, 0}, since(start, two, []protocol.Object{}), "it reads nothing")
 	c.Add([]protocol.Object{{Kind: "view", Name: "places"}})
 	require.Equal(t, [2]int{2, 2}, since(start, two, read), "by whatever schema")
 	c.End()
@@ -50,7 +51,7 @@ func TestChanges(t *testing.T) {
 	for range pastChanges {
 		cs.Begin(one).End()
 	}
-	_, met := cs.Since(start, two, read)
+	_, met := cs.Since(start, two, read, true)
 	require.Greater(t, met, 1, "more than are remembered")
 }
 

@@ -21,6 +21,11 @@ func Covers(op, now *protocol.Operation) bool {
 		})
 }
 
+// Named reports whether the objects of op are all that it is about.
+func Named(op *protocol.Operation) bool {
+	return op.ReadsKnown && !op.Access.Has(protocol.Opaque|protocol.Execute)
+}
+
 // Infers reports whether all that now tells of columns without showing them is among
 // the facts of op. A step that rewrites a statement may add conditions of its own.
 func Infers(op, now *protocol.Operation) bool {
