@@ -55,6 +55,7 @@ type fuzzHandler struct {
 	engine *fuzzEngine
 	dials  atomic.Int64
 	target func(conn net.Conn)
+	wrap   func(net.Conn) net.Conn // the gateway's side; nil: as it is
 	wg     sync.WaitGroup
 }
 
@@ -73,6 +74,9 @@ func (h *fuzzHandler) Open(ctx context.Context, l *protocol.Login) (*protocol.Se
 				defer theirs.Close()
 				h.target(theirs)
 			})
+			if h.wrap != nil {
+				return h.wrap(ours), nil
+			}
 			return ours, nil
 		},
 		Credentials: func(context.Context) (protocol.Credentials, error) { return protocol.Credentials{User: "gw"}, nil },

@@ -133,6 +133,11 @@ func (c *session) serve(ps *protocol.Session) error {
 		// Changes of a lost client have a moment to end and to be recorded.
 		defer time.AfterFunc(serve.LostAfter, c.abandon).Stop()
 		return first(<-backDone, err)
+	case targetLost(err):
+		// It may have said why, which is still to be read.
+		_ = c.t.conn.SetReadDeadline(time.Now().Add(serve.LostAfter))
+		berr := <-backDone
+		return first(berr, err)
 	}
 	_ = c.t.conn.Close()
 	berr := <-backDone
@@ -146,6 +151,12 @@ func (c *session) serve(ps *protocol.Session) error {
 		return berr
 	}
 	return first(err, berr)
+}
+
+// targetLost reports whether err says that the target does not take what is sent to it.
+func targetLost(err error) bool {
+	var e *protocol.Fault
+	return errors.As(err, &e) && e.Side == protocol.SideTarget && e.Code == codeConnectionFailure
 }
 
 // abandon ends what runs for a client that is gone. If the target does not say
