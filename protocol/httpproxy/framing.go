@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,7 +19,7 @@ var errFraming = errors.New("httpproxy: ambiguous HTTP/1.1 framing")
 // connection here. The byte that makes a request ambiguous is never handed on,
 // so that net/http cannot take the request for a whole one.
 type checked struct {
-	net.Conn
+	*lazy
 	first []byte // read before
 	f     framing
 	err   error       // read after what came before it
@@ -28,8 +27,8 @@ type checked struct {
 	off   atomic.Bool // the connection speaks another protocol now
 }
 
-func newChecked(nc net.Conn, first []byte, maxHead int) *checked {
-	return &checked{Conn: nc, first: first, f: framing{max: maxHead}}
+func newChecked(nc *lazy, first []byte, maxHead int) *checked {
+	return &checked{lazy: nc, first: first, f: framing{max: maxHead}}
 }
 
 // Read implements net.Conn.
@@ -40,7 +39,7 @@ func (c *checked) Read(b []byte) (n int, err error) {
 	if len(c.first) > 0 {
 		n = copy(b, c.first)
 		c.first = c.first[n:]
-	} else if n, err = c.Conn.Read(b); n == 0 {
+	} else if n, err = c.lazy.Read(b); n == 0 {
 		return 0, err
 	}
 	if c.off.Load() {

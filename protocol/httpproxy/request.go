@@ -294,6 +294,7 @@ func (p *parsed) headers(c *conn, r *http.Request) *refusal {
 	if r.Method != http.MethodGet || r.ContentLength != 0 {
 		return badRequest("a WebSocket begins with a GET")
 	}
+	c.h1.upgrades()
 	// Browsers let any page open a WebSocket, with the user's cookies.
 	if origin := h.Get("Origin"); origin != "" {
 		u, err := url.Parse(origin)

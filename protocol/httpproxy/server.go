@@ -136,7 +136,9 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 		return s.err
 	}
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
-	c := &conn{s: s, h: h, raw: raw, remote: remoteHost(raw.RemoteAddr()), sessions: map[sessionKey]*session{}}
+	ctx, gone := context.WithCancel(ctx)
+	defer gone()
+	c := &conn{s: s, h: h, raw: raw, gone: gone, remote: remoteHost(raw.RemoteAddr()), sessions: map[sessionKey]*session{}}
 	nc, h2, err := c.start(ctx, &stalling{Conn: raw, timeout: s.stallTimeout()})
 	if err != nil {
 		return err
@@ -186,7 +188,7 @@ func (c *conn) start(ctx context.Context, nc net.Conn) (net.Conn, bool, error) {
 		if st.NegotiatedProtocol == "h2" {
 			return tc, true, nil // net/http wants the *tls.Conn itself
 		}
-		c.h1 = newChecked(tc, nil, c.s.maxHead())
+		c.h1 = newChecked(newLazy(tc, c.gone), nil, c.s.maxHead())
 		return c.h1, false, nil
 	}
 	first := make([]byte, 0, len(preface))
@@ -206,7 +208,7 @@ func (c *conn) start(ctx context.Context, nc net.Conn) (net.Conn, bool, error) {
 	if string(first) == preface {
 		return &prefixed{nc, first}, true, nil
 	}
-	c.h1 = newChecked(nc, first, c.s.maxHead())
+	c.h1 = newChecked(newLazy(nc, c.gone), first, c.s.maxHead())
 	return c.h1, false, nil
 }
 
@@ -270,12 +272,14 @@ func (c *stalling) Write(b []byte) (int, error) {
 
 // SetDeadline implements net.Conn. It counts until the next write.
 func (c *stalling) SetDeadline(t time.Time) error {
-	defer c.set.Store(nil)
-	return c.Conn.SetDeadline(t)
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
 // SetWriteDeadline implements net.Conn. It counts until the next write.
 func (c *stalling) SetWriteDeadline(t time.Time) error {
+	if t.IsZero() && c.set.Load() != nil { // as net/http does after each response
+		return nil
+	}
 	defer c.set.Store(nil)
 	return c.Conn.SetWriteDeadline(t)
 }
@@ -305,6 +309,7 @@ type conn struct {
 	h1  *checked             // nil for HTTP/2
 	srv *http.Server
 
+	gone   func() // ends the contexts of its requests
 	remote string // the client's address
 
 	handlers sync.WaitGroup

@@ -110,7 +110,7 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if rw.Reader.Buffered() > 0 { // sent before there was an answer: it could be meant as a request
+	if early := w.c.h1.hijack(); early || rw.Reader.Buffered() > 0 { // sent before there was an answer: it could be meant as a request
 		return nil, nil, errors.Join(errors.New("httpproxy: bytes behind the request for an upgrade"), nc.Close())
 	}
 	w.c.h1.off.Store(true)
