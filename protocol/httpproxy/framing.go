@@ -81,7 +81,7 @@ type framing struct {
 	// Of responses, one is followed, and what is behind it is not let through.
 	responses bool
 	head      bool // the request was a HEAD
-	status    string
+	status    [3]byte
 	done      bool
 
 	at    place
@@ -133,11 +133,15 @@ func (f *framing) feed(b []byte) (good int, err error) {
 			if f.size += n; f.size > f.max+8<<10 {
 				return good, fmt.Errorf("%w: too large", errFraming)
 			}
-			f.line = append(f.line, rest[:n]...)
+			line := rest[:n]
+			if len(f.line) > 0 || end < 0 { // most lines come whole
+				f.line = append(f.line, line...)
+				line = f.line
+			}
 			if end < 0 {
 				return len(b), nil
 			}
-			if err := f.endLine(); err != nil {
+			if err := f.endLine(line); err != nil {
 				return good + end, fmt.Errorf("%w: %w", errFraming, err)
 			}
 			f.line = f.line[:0]
@@ -152,12 +156,12 @@ func (f *framing) next() {
 	*f = framing{max: f.max, line: f.line[:0], responses: f.responses, head: f.head, done: f.responses}
 }
 
-func (f *framing) endLine() error {
-	line, ok := bytes.CutSuffix(f.line, []byte("\r\n"))
+func (f *framing) endLine(whole []byte) error {
+	line, ok := bytes.CutSuffix(whole, []byte("\r\n"))
 	switch {
 	case ok:
 	case f.responses: // net/http reads them, and has to be followed
-		line = f.line[:len(f.line)-1]
+		line = whole[:len(whole)-1]
 	default:
 		return errors.New("a line ends without CR")
 	}
@@ -165,9 +169,9 @@ func (f *framing) endLine() error {
 	case atRequestLine:
 		f.at = atHeader
 		if f.responses {
-			return f.statusLine(string(line))
+			return f.statusLine(line)
 		}
-		return f.requestLine(string(line))
+		return f.requestLine(line)
 	case atChunkSize:
 		return f.chunkSize(string(line))
 	}
@@ -179,12 +183,12 @@ func (f *framing) endLine() error {
 		return nil
 	}
 	switch {
-	case f.responses && f.status[0] == '1' && f.status != "101":
+	case f.responses && f.status[0] == '1' && !f.is("101"):
 		f.next()
 		f.done = false // the response is behind it
-	case f.responses && (f.head || f.status == "204" || f.status == "304"):
+	case f.responses && (f.head || f.is("204") || f.is("304")):
 		f.next()
-	case f.responses && (f.length == f.chunked || f.status == "101"):
+	case f.responses && (f.length == f.chunked || f.is("101")):
 		return errors.New("a response without an end")
 	case f.responses && f.length && f.left == 0:
 		f.next()
@@ -204,30 +208,33 @@ func (f *framing) endLine() error {
 	return nil
 }
 
-func (f *framing) requestLine(line string) error {
-	method, rest, _ := strings.Cut(line, " ")
-	target, version, _ := strings.Cut(rest, " ")
-	if !isToken(method) || target == "" {
+// is compares the status of a response.
+func (f *framing) is(status string) bool { return string(f.status[:]) == status }
+
+func (f *framing) requestLine(line []byte) error {
+	method, rest, _ := bytes.Cut(line, []byte(" "))
+	target, version, _ := bytes.Cut(rest, []byte(" "))
+	if !isToken(method) || len(target) == 0 {
 		return errors.New("no request line")
 	}
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c >= 0x7f || c == '#' {
+	for _, c := range target {
+		if c <= ' ' || c >= 0x7f || c == '#' {
 			return fmt.Errorf("byte %#x in the request's target", c)
 		}
 	}
-	if version != "HTTP/1.1" && version != "HTTP/1.0" {
+	if v := string(version); v != "HTTP/1.1" && v != "HTTP/1.0" {
 		return errors.New("a version that is not HTTP/1.1 or HTTP/1.0")
 	}
 	f.minor = version[len(version)-1]
 	return nil
 }
 
-func (f *framing) statusLine(line string) error {
-	version, rest, _ := strings.Cut(line, " ")
-	if len(rest) < 3 || version != "HTTP/1.1" && version != "HTTP/1.0" {
+func (f *framing) statusLine(line []byte) error {
+	version, rest, _ := bytes.Cut(line, []byte(" "))
+	if v := string(version); len(rest) < 3 || v != "HTTP/1.1" && v != "HTTP/1.0" {
 		return errors.New("no status line")
 	}
-	f.minor, f.status = version[len(version)-1], rest[:3]
+	f.minor, f.status = version[len(version)-1], [3]byte(rest)
 	return nil
 }
 
@@ -239,7 +246,7 @@ func (f *framing) header(line []byte) error {
 		return errors.New("a folded header")
 	}
 	name, value, ok := bytes.Cut(line, []byte(":"))
-	if !ok || !isToken(string(name)) {
+	if !ok || !isToken(name) {
 		return errors.New("a header without a proper name")
 	}
 	for _, c := range value {
@@ -247,14 +254,13 @@ func (f *framing) header(line []byte) error {
 			return fmt.Errorf("byte %#x in a header", c)
 		}
 	}
-	value = bytes.Trim(value, " \t")
 	var known *bool
-	switch {
-	case bytes.EqualFold(name, []byte("Host")):
+	switch is := func(s string) bool { return len(name) == len(s) && strings.EqualFold(string(name), s) }; {
+	case is("Host"):
 		f.hosts++
-	case bytes.EqualFold(name, []byte("Content-Length")):
+	case is("Content-Length"):
 		known = &f.length
-	case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+	case is("Transfer-Encoding"):
 		known = &f.chunked
 	default:
 		return nil
@@ -267,7 +273,7 @@ func (f *framing) header(line []byte) error {
 	case *known:
 		return fmt.Errorf("two headers %s", name)
 	}
-	*known = true
+	*known, value = true, bytes.Trim(value, " \t")
 	if known == &f.chunked {
 		if !bytes.EqualFold(value, []byte("chunked")) {
 			return errors.New("a Transfer-Encoding that is not chunked")
@@ -312,14 +318,18 @@ func isHex(c byte) bool {
 }
 
 // isToken reports whether s is a token of RFC 9110.
-func isToken(s string) bool {
+func isToken[S string | []byte](s S) bool {
 	for i := range len(s) {
-		c := s[i]
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0:
-		default:
+		if !tokens[s[i]] {
 			return false
 		}
 	}
-	return s != ""
+	return len(s) > 0
 }
+
+var tokens = func() (t [256]bool) {
+	for c := range t {
+		t[c] = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c > 0 && c < 0x80 && strings.IndexByte("!#$%&'*+-.^_`|~", byte(c)) >= 0
+	}
+	return t
+}()
