@@ -484,7 +484,7 @@ func (q *request) rewrite(pr *httputil.ProxyRequest) {
 	out, t := pr.Out, q.target
 	raw := encoded(strings.TrimPrefix(q.rawPath, q.prefix))
 	path, _ := url.PathUnescape(raw) // is well formed
-	out.URL = &url.URL{Scheme: t.scheme, Host: t.host, Path: path, RawPath: raw, RawQuery: q.query, ForceQuery: q.hasMark && q.query == ""}
+	*out.URL = url.URL{Scheme: t.scheme, Host: t.host, Path: path, RawPath: raw, RawQuery: q.query, ForceQuery: q.hasMark && q.query == ""}
 	out.Host = t.host
 	out.GetBody = nil // a body is sent once
 	if q.x.Operation().Access != protocol.Read && (out.Body == nil || out.Body == http.NoBody) {
@@ -612,9 +612,8 @@ type Request struct {
 
 // locals rewrites what the target says about itself in a response.
 func (q *request) locals(h http.Header) {
-	for _, name := range []string{"Alt-Svc", "Alt-Used"} { // ways round the gateway
-		h.Del(name)
-	}
+	delete(h, "Alt-Svc") // ways round the gateway
+	delete(h, "Alt-Used")
 	if loc := h.Get("Location"); loc != "" {
 		if u, err := url.Parse(loc); err == nil && (u.Host == "" || strings.EqualFold(u.Host, q.target.host)) {
 			if u.Host != "" {

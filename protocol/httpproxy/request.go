@@ -39,7 +39,7 @@ func (c *conn) parse(r *http.Request) (*parsed, *refusal) {
 	case len(r.Header["Host"]) > 1 || len(r.Header["Host"]) == 1 && r.Header["Host"][0] != r.Host: // HTTP/2 has :authority too
 		return nil, badRequest("there are two hosts")
 	}
-	r.Header.Del("Host")
+	delete(r.Header, "Host")
 	var err *refusal
 	if p.host, err = parseHost(r.Host); err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func hostOf(s string) (host string, ok bool) {
 func parsePath(raw string) (string, *refusal) {
 	for i := range len(raw) {
 		switch c := raw[i]; {
-		case c <= ' ' || c >= 0x7f, strings.IndexByte("\"#?<>\\`{}", c) >= 0:
+		case c <= ' ' || c >= 0x7f, c == '"', c == '#', c == '?', c == '<', c == '>', c == '\\', c == '`', c == '{', c == '}':
 			return "", badRequest("the path has a character that has to be percent-encoded")
 		}
 	}
@@ -151,6 +151,9 @@ const (
 
 // unescapePath decodes all escapes but those of slashes and semicolons.
 func unescapePath(raw string) (string, error) {
+	if !strings.Contains(raw, "%") {
+		return raw, nil
+	}
 	var b strings.Builder
 	for {
 		i := strings.IndexByte(raw, '%')
@@ -287,8 +290,8 @@ func (p *parsed) headers(c *conn, r *http.Request) *refusal {
 	}
 	p.upgrade = upgrades && c.h1 != nil && strings.EqualFold(h.Get("Upgrade"), "websocket")
 	if !p.upgrade { // any other protocol would go past the steps
-		h.Del("Upgrade")
-		h.Del("Http2-Settings")
+		delete(h, "Upgrade")
+		delete(h, "Http2-Settings")
 		return nil
 	}
 	if r.Method != http.MethodGet || r.ContentLength != 0 {
@@ -319,8 +322,10 @@ var identityHeaders = []string{"forwarded", "x-forwarded-", "x-real-ip", "x-clie
 // keep reports whether a header of the client, in its canonical form, goes to
 // the target.
 func keep(name string) bool {
-	if strings.ContainsFunc(name, notAlphanumeric) { // CGI and its like cannot tell _, and some no other character, from -
-		return false
+	for i := range len(name) {
+		if notAlphanumeric(rune(name[i])) { // CGI and its like cannot tell _, and some no other character, from -
+			return false
+		}
 	}
 	for _, p := range byFirst[name[0]|0x20] {
 		if len(name) >= len(p) && strings.EqualFold(name[:len(p)], p) && (len(name) == len(p) || p[len(p)-1] == '-') {
