@@ -103,7 +103,7 @@ func (q *request) execute(op *protocol.Operation) error {
 	if q.c.h1 != nil && q.body == nil && q.in.ContentLength != 0 {
 		reads = q.reads(p)
 	}
-	stays := context.AfterFunc(q.in.Context(), func() { q.cancel(protocol.ErrClientGone) })
+	stays := q.leaves()
 	p.turn = q.session.turns.take(p)
 	over := p.turn.run()
 	stays()
@@ -122,6 +122,20 @@ func (q *request) execute(op *protocol.Operation) error {
 	}
 	q.cancel(nil)
 	return p.err
+}
+
+// leaves has q end when its client leaves, until the function that it returns is called.
+func (q *request) leaves() (stays func()) {
+	left := q.in.Context()
+	if q.c.h1 == nil || q.in.ContentLength != 0 {
+		stop := context.AfterFunc(left, func() { q.cancel(protocol.ErrClientGone) })
+		return func() { stop() }
+	}
+	// Most requests have no body, whose end or failure net/http would have to notice.
+	if q.c.runs.Store(q); left.Err() != nil {
+		q.cancel(protocol.ErrClientGone)
+	}
+	return func() { q.c.runs.Store(nil) }
 }
 
 // decide has p decided, and runs it if its client still waits.

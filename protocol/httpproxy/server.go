@@ -136,9 +136,9 @@ func (s *Server) ServeConn(ctx context.Context, raw net.Conn, h protocol.Handler
 		return s.err
 	}
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })()
-	ctx, gone := context.WithCancel(ctx)
-	defer gone()
-	c := &conn{s: s, h: h, raw: raw, gone: gone, remote: remoteHost(raw.RemoteAddr()), sessions: map[sessionKey]*session{}}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c := &conn{s: s, h: h, raw: raw, cancel: cancel, remote: remoteHost(raw.RemoteAddr()), sessions: map[sessionKey]*session{}}
 	nc, h2, err := c.start(ctx, &stalling{Conn: raw, timeout: s.stallTimeout()})
 	if err != nil {
 		return err
@@ -309,8 +309,9 @@ type conn struct {
 	h1  *checked             // nil for HTTP/2
 	srv *http.Server
 
-	gone   func() // ends the contexts of its requests
-	remote string // the client's address
+	cancel func()                  // ends the contexts of its requests
+	runs   atomic.Pointer[request] // of HTTP/1.1, which ends with cancel, too
+	remote string                  // the client's address
 
 	handlers sync.WaitGroup
 
@@ -319,6 +320,14 @@ type conn struct {
 	refused  int // logins
 	sessions map[sessionKey]*session
 	err      error // what went wrong in a session, for the operator
+}
+
+// gone is called when a client of HTTP/1.1 has left.
+func (c *conn) gone() {
+	c.cancel()
+	if q := c.runs.Load(); q != nil {
+		q.cancel(protocol.ErrClientGone)
+	}
 }
 
 // enter counts a handler; false says that the connection has ended.
