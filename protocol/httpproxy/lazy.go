@@ -9,7 +9,7 @@ import (
 
 // glance is how long nobody looks whether the client of a request is still there; it
 // may be twice that.
-const glance = 5 * time.Millisecond
+const glance = 25 * time.Millisecond
 
 // lazy is a client's connection of HTTP/1.1 that leaves undone what net/http asks for
 // with each request and takes back before it matters: deadlines for reading, and the

@@ -142,7 +142,7 @@ func TestLongTextsAreMaskedAsTheyCome(t *testing.T) {
 // TestTextIsShownInAPause: of a line that does not end, what can be told is shown
 // when nothing has come for a while, and no part of a value, whose rest may come.
 func TestTextIsShownInAPause(t *testing.T) {
-	seen := make(chan struct{})
+	seen, left := make(chan struct{}), make(chan struct{})
 	parts := []string{"working on it, and write to ann@exam", "ple.com or ", "to nobody. 4111 1111", " 1111 1111 good bye", "\nend"}
 	r := newRig(t, rigConfig{steps: []middleware.Step{
 		middleware.Mask(mask.Rule{Name: "found", Detect: []string{"email", "card"}, Transform: mask.Redact()})},
@@ -154,6 +154,7 @@ func TestTextIsShownInAPause(t *testing.T) {
 				select {
 				case <-seen:
 				case <-req.Context().Done():
+					left <- struct{}{}
 					return
 				}
 			}
@@ -188,6 +189,7 @@ func TestTextIsShownInAPause(t *testing.T) {
 			leave()
 			_ = res.Body.Close()
 			client.CloseIdleConnections()
+			<-left
 		}
 	}
 	require.NoError(t, r.gateway.Shutdown(t.Context()))
