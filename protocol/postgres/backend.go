@@ -89,8 +89,7 @@ func (bk *back) release(b []byte) error {
 			if err := c.ps.Commit(c.ps.Context(), protocol.BeforeRelease, bk.ops); err != nil {
 				bk.start = bk.i
 				bk.out.Reset()
-				c.writeClient(report{severity: "FATAL", code: codeIOError, msg: "the audit record cannot be written, so the result is withheld"}.append(nil, msgErrorResponse), false)
-				return &protocol.Fault{Side: protocol.SideGateway, Code: codeIOError, Msg: "the audit record cannot be written", Err: err}
+				return &protocol.Fault{Side: protocol.SideGateway, Code: codeIOError, Msg: "the audit record cannot be written, so the result is withheld", Err: err}
 			}
 			for _, r := range bk.touched {
 				r.committed.Store(true)
