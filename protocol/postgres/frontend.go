@@ -187,7 +187,9 @@ func (f *front) message(typ byte, frame []byte) error {
 			f.drop(len(frame))
 			return nil
 		}
-		f.copyRun = nextCopy(f.copyRun.next)
+		if !f.copyRun.unread() { // else it may hold another
+			f.copyRun = nextCopy(f.copyRun.next)
+		}
 		f.c.mu.Lock()
 		if f.c.q.len() > 0 { // else the COPY has failed before
 			f.c.q.push(entry{kind: entryCopyEnd})

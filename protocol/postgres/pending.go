@@ -56,6 +56,10 @@ func (r *run) opens() bool {
 	return !r.op.Pure || r.stmt != nil && r.stmt.Effect.Has(pgsql.TxBegin)
 }
 
+// unread reports whether the target may see more statements in the text of r, the last
+// of a Query, than the analysis did.
+func (r *run) unread() bool { return r.next == nil && r.op.Access.Has(protocol.Opaque) }
+
 // maxArgs is for how many arguments memory is kept.
 const maxArgs = 16
 

@@ -185,12 +185,11 @@ func (bk *back) complete(e *entry, tag string, n int) error {
 	bk.touch(r)
 	bk.c.copying = nil
 	if r.copyIn {
+		r.copyIn = false
 		bk.c.q.dropCopyEnd()
 	}
 	bk.run, bk.mode = nil, dataUnset
-	if e.kind == msgQuery && r.next == nil && (r.op.Access.Has(protocol.Opaque) || r.stmt != nil && r.stmt.Effect.Has(pgsql.ReplicationLike)) {
-		// The target may see more statements in the text than the analysis did,
-		// and replication commands have several results.
+	if e.kind == msgQuery && (r.unread() || r.next == nil && r.stmt != nil && r.stmt.Effect.Has(pgsql.ReplicationLike)) { // which has several results
 		r.tag, r.announced = tag, false
 		bk.keep(n)
 		return nil

@@ -1,0 +1,217 @@
+package postgres_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sallyport-dev/gateway/middleware"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/pgtest"
+)
+
+// raw is a message of any form.
+type raw struct {
+	typ  byte
+	body string
+}
+
+func (r raw) Encode(b []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint32(append(b, r.typ), uint32(len(r.body)+4))
+	return append(b, r.body...), nil
+}
+
+// A round is what is sent in one write, and the types of the messages that end the
+// reading of the answer.
+type round struct {
+	until string
+	msgs  []any
+}
+
+func ask(until string, msgs ...any) round { return round{until, msgs} }
+
+// rawScripts are what no driver sends, by what is odd about it.
+var rawScripts = func() map[string][]round {
+	parse := func(name, text string, oids ...uint32) any {
+		return &pgproto3.Parse{Name: name, Query: text, ParameterOIDs: oids}
+	}
+	bind := func(portal, name string) *pgproto3.Bind {
+		return &pgproto3.Bind{DestinationPortal: portal, PreparedStatement: name}
+	}
+	execute := func(portal string, rows uint32) any { return &pgproto3.Execute{Portal: portal, MaxRows: rows} }
+	describe := func(kind byte, name string) any { return &pgproto3.Describe{ObjectType: kind, Name: name} }
+	closing := func(kind byte, name string) any { return &pgproto3.Close{ObjectType: kind, Name: name} }
+	q := func(text string) any { return &pgproto3.Query{String: text} }
+	run := func(text string) []any { return []any{parse("", text), bind("", ""), execute("", 0)} }
+	sync, flush := &pgproto3.Sync{}, &pgproto3.Flush{}
+	data := func(s string) any { return &pgproto3.CopyData{Data: []byte(s)} }
+	done, fail := &pgproto3.CopyDone{}, &pgproto3.CopyFail{Message: "changed my mind"}
+	call := func(oid uint32, args ...[]byte) any {
+		return &pgproto3.FunctionCall{Function: oid, ArgFormatCodes: []uint16{1}, Arguments: args, ResultFormatCode: 1}
+	}
+	const next = "select 'next'"
+	return map[string][]round{
+		"Close of unknown names":         {ask("Z", closing('S', "no"), closing('P', "no"), closing('S', ""), closing('P', ""), sync), ask("Z", q(next))},
+		"Close of what an error skipped": {ask("Z", parse("s", "select 1"), parse("t", "select bad"), closing('S', "s"), sync), ask("ZZ", bind("", "s"), execute("", 0), sync, q(next))},
+		"Describe of unknown names":      {ask("ZZZ", describe('S', "no"), sync, describe('P', "no"), sync, describe('S', ""), sync), ask("Z", describe('P', ""), sync)},
+		"Describe after an error":        {ask("Z", parse("", "select 1/0"), bind("p", ""), execute("p", 0), describe('P', "p"), sync), ask("Z", describe('P', "p"), sync)},
+		"Describe in a failed transaction": {ask("Z", q("begin")), ask("Z", parse("s", "select 1 as a"), bind("p", "s"), sync), ask("Z", q("select 1/0")),
+			ask("ZZ", describe('P', "p"), sync, describe('S', "s"), sync), ask("ZZ", bind("", "s"), sync, execute("p", 0), sync), ask("Z", closing('P', "p"), closing('S', "s"), sync),
+			ask("Z", parse("", "rollback"), bind("", ""), describe('P', ""), execute("", 0), sync)},
+		"Bind to the name of a portal":         {ask("Z", parse("", "select 1"), bind("p", ""), bind("p", ""), sync), ask("Z", q(next))},
+		"Bind of one format too many":          {ask("Z", parse("", "select $1::int"), &pgproto3.Bind{ParameterFormatCodes: []int16{0, 0}, Parameters: [][]byte{[]byte("1")}}, execute("", 0), sync), ask("Z", q(next))},
+		"Bind of an unknown format":            {ask("Z", parse("", "select $1::int"), &pgproto3.Bind{ParameterFormatCodes: []int16{7}, Parameters: [][]byte{[]byte("1")}}, execute("", 0), sync), ask("Z", q(next))},
+		"Bind of result formats too many":      {ask("Z", parse("", "select 1"), &pgproto3.Bind{ResultFormatCodes: []int16{0, 1, 0}}, execute("", 0), sync), ask("Z", q(next))},
+		"Bind of an unknown result format":     {ask("Z", parse("", "select 1"), &pgproto3.Bind{ResultFormatCodes: []int16{9}}, execute("", 0), sync), ask("Z", q(next))},
+		"Bind of too few parameters":           {ask("Z", parse("", "select $1::int, $2::int"), &pgproto3.Bind{Parameters: [][]byte{[]byte("1")}}, execute("", 0), sync), ask("Z", q(next))},
+		"Bind of too many parameters":          {ask("Z", parse("", "select $1::int"), &pgproto3.Bind{Parameters: [][]byte{[]byte("1"), nil}}, execute("", 0), sync), ask("Z", q(next))},
+		"Bind of a bad binary value":           {ask("Z", parse("", "select $1::int"), &pgproto3.Bind{ParameterFormatCodes: []int16{1}, Parameters: [][]byte{[]byte("1")}}, execute("", 0), sync), ask("Z", q(next))},
+		"Bind of several commands in vain":     {ask("Z", parse("", "select 1; select 2"), bind("", ""), execute("", 0), sync), ask("Z", q(next))},
+		"empty Parse":                          {ask("Z", parse("", ""), bind("", ""), describe('S', ""), describe('P', ""), execute("", 0), execute("", 1), sync), ask("Z", parse("e", " -- nothing\n"), bind("e", "e"), execute("e", 0), sync)},
+		"empty Parse in a failed transaction":  {ask("Z", q("begin; select 1/0")), ask("Z", parse("", ""), bind("", ""), execute("", 0), sync), ask("Z", q("")), ask("Z", q("rollback"))},
+		"empty Query":                          {ask("ZZ", q(""), q(" ; ; ")), ask("Z", q(next))},
+		"parameter type 0":                     {ask("Z", parse("s", "select $1 || 'x', $2::int", 0, 0), describe('S', "s"), &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{[]byte("a"), []byte("1")}}, execute("", 0), sync)},
+		"parameter type unknown":               {ask("Z", parse("s", "select $1", 705), describe('S', "s"), &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{[]byte("a")}}, execute("", 0), sync)},
+		"parameter type of nothing":            {ask("Z", parse("s", "select $1", 4294967295), describe('S', "s"), sync), ask("Z", q(next))},
+		"more parameter types than used":       {ask("Z", parse("s", "select 1", 23, 0, 25), describe('S', "s"), sync), ask("Z", q(next))},
+		"a parameter that cannot be told":      {ask("Z", parse("s", "select $2::int"), describe('S', "s"), sync), ask("Z", q(next))},
+		"Parse of a name again":                {ask("Z", parse("s", "select 1"), parse("s", "select 2"), sync), ask("Z", bind("", "s"), execute("", 0), sync), ask("Z", parse("s", "select 3"), sync), ask("Z", bind("", "s"), execute("", 0), sync)},
+		"Parse of a name again after Close":    {ask("Z", parse("s", "select 1"), closing('S', "s"), parse("s", "select 2"), bind("", "s"), execute("", 0), sync)},
+		"Parse of no name again":               {ask("Z", parse("", "select 1"), bind("p", ""), parse("", "select 2"), bind("", ""), execute("p", 0), execute("", 0), sync)},
+		"Parse of no name that fails":          {ask("Z", parse("", "select 1"), sync), ask("Z", parse("", "select bad"), sync), ask("Z", bind("", ""), execute("", 0), sync)},
+		"Flush with nothing":                   {ask("Z", flush, flush, q(next)), ask("Z", flush, sync)},
+		"Sync with nothing":                    {ask("ZZZ", sync, sync, q(next))},
+		"Query in a pipeline":                  {ask("Z", append(run("select 1"), q(next))...), ask("Z", q(next))},
+		"Query in a pipeline behind an error":  {ask("Z", append(run("select 1/0"), q(next), sync)...), ask("Z", q(next))},
+		"Query behind changes":                 {ask("Z", append(run("create temp table unsynced (a int)"), q("insert into unsynced values (1)"))...)},
+		"Query in a pipeline, then goes on":    {ask("ZZ", append(run("select 1"), q(next), parse("", "select 2"), bind("", ""), execute("", 0), sync)...)},
+		"BEGIN behind what is not synced":      {ask("ZZ", append(run("select 1"), q("begin"), q("commit"))...), ask("Z", q(next))},
+		"errors in the middle":                 {ask("ZZZ", append(append(append(run("select 1"), run("select 1/0")...), run("select 2")...), sync, q(next), sync)...)},
+		"an error, then Flush and more":        {ask("Z", parse("", "select bad"), flush, parse("x", "select 1"), flush, describe('S', "x"), closing('S', "x"), execute("", 0), bind("", ""), sync), ask("Z", describe('S', "x"), sync)},
+		"a pipeline in a transaction":          {ask("Z", append(append(append(run("begin"), run("select 1/0")...), run("commit")...), sync)...), ask("Z", append(run("select 2"), sync)...), ask("Z", append(run("commit"), sync)...)},
+		"several transactions in a pipeline":   {ask("Z", append(append(append(append(append(run("begin"), run("select 1")...), run("commit")...), run("begin")...), run("rollback")...), sync)...)},
+		"a row limit below zero":               {ask("Z", parse("", "select generate_series(1,3)"), bind("", ""), execute("", 4294967295), execute("", 1), sync)},
+		"a row limit of what changes":          {ask("Z", parse("", "insert into orders (id) select 100000 + generate_series(1,3) returning id"), bind("", ""), execute("", 1), execute("", 0), sync), ask("Z", q("delete from orders where id > 100000"))},
+		"a row limit of what says nothing":     {ask("Z", parse("", "set application_name = 'x'"), bind("", ""), execute("", 1), execute("", 1), sync), ask("Z", q(next))},
+		"Execute twice":                        {ask("Z", parse("", "select 1"), bind("", ""), execute("", 0), execute("", 0), sync), ask("Z", q(next))},
+		"COPY in":                              {ask("Z", append(run("copy copied from stdin"), data("1\n2\n"), done, sync)...), ask("Z", q(next))},
+		"COPY in, Sync inside":                 {ask("G", append(run("copy copied from stdin"), sync)...), ask("Z", data("1\n"), sync, data("2\n"), flush, sync, done, sync), ask("Z", q(next))},
+		"COPY in, failed, Sync inside":         {ask("G", append(run("copy copied from stdin"), sync)...), ask("Z", data("1\n"), sync, fail, sync), ask("Z", q(next))},
+		"COPY in, a row limit":                 {ask("Z", parse("", "copy copied from stdin"), bind("", ""), execute("", 1), data("1\n"), done, sync), ask("Z", q(next))},
+		"COPY in, described":                   {ask("Z", parse("", "copy copied from stdin"), describe('S', ""), bind("", ""), describe('P', ""), execute("", 0), data("1\n"), done, sync)},
+		"COPY in, more behind it":              {ask("Z", append(append(run("copy copied from stdin"), data("1\n"), done), append(run("select 1"), sync)...)...)},
+		"COPY in, bad data":                    {ask("Z", append(run("copy copied from stdin"), data("x\n"), data("1\n"), done, sync)...), ask("Z", q(next))},
+		"COPY in, simple, bad data":            {ask("G", q("copy copied from stdin")), ask("Z", data("x\n"), data("1\n"), done), ask("Z", q(next))},
+		"COPY in, simple, end behind the end":  {ask("Z", q("copy copied from stdin"), data("1\n\\.\n"), done, done, fail, data("3\n")), ask("Z", q(next))},
+		"COPY in that fails at once":           {ask("Z", q("copy nowhere from stdin"), data("1\n"), done), ask("Z", q(next))},
+		"COPY in that fails at once, pipeline": {ask("Z", append(run("copy nowhere from stdin"), data("1\n"), done, sync)...), ask("Z", q(next))},
+		"COPY in twice":                        {ask("Z", q("copy copied from stdin; copy copied from stdin"), data("1\n"), done, data("2\n"), done), ask("Z", q(next))},
+		"COPY in twice, the second fails":      {ask("Z", q("copy copied from stdin; copy copied from stdin"), data("1\n"), done, data("2\n"), fail), ask("Z", q(next))},
+		"COPY in twice, the first fails":       {ask("Z", q("copy copied from stdin; copy copied from stdin"), data("1\n"), fail, data("2\n"), done), ask("Z", q(next))},
+		"COPY in among others":                 {ask("Z", q("select 1; copy copied from stdin; select 2; copy copied from stdin; select 3"), data("1\n"), done, data("2\n"), done), ask("Z", q(next))},
+		"COPY in twice, one after the other":   {ask("G", q("copy copied from stdin; copy copied from stdin")), ask("CG", data("1\n"), done), ask("Z", data("2\n"), done)},
+		"COPY in twice, opaque":                {ask("Z", q("set client_encoding = latin1")), ask("G", q("copy copied from stdin; copy copied from stdin -- \xe4")), ask("CG", data("1\n"), done), ask("Z", data("2\n"), done), ask("Z", q(next))},
+		"COPY in twice, opaque, at once":       {ask("Z", q("set client_encoding = latin1")), ask("Z", q("copy copied from stdin; select 1; copy copied from stdin -- \xe4"), data("1\n"), done, data("2\n"), done), ask("Z", q(next))},
+		"COPY in twice, opaque, fails":         {ask("Z", q("set client_encoding = latin1")), ask("Z", q("copy copied from stdin; copy copied from stdin -- \xe4"), data("1\n"), fail, data("2\n"), done), ask("Z", q(next))},
+		"COPY in, opaque, pipeline":            {ask("Z", q("set client_encoding = latin1")), ask("Z", append(append(run("copy copied from stdin -- \xe4"), data("1\n"), done), append(run("select 1"), sync)...)...), ask("Z", q(next))},
+
+		"COPY out, a row limit":                {ask("Z", parse("", "copy (select generate_series(1,3)) to stdout"), bind("", ""), execute("", 1), execute("", 1), sync), ask("Z", q(next))},
+		"COPY out, ends sent":                  {ask("Z", q("copy (select 1) to stdout"), done, fail, data("x")), ask("Z", q(next))},
+		"CopyData with no COPY":                {ask("Z", data("1\n"), done, fail, q(next)), ask("Z", append(run("select 1"), data("1\n"), done, fail, sync)...)},
+		"FunctionCall":                         {ask("Z", call(1265, []byte{0, 0, 0, 0})), ask("ZZ", call(4294967295), q(next)), ask("Z", call(177, []byte{0, 0, 0, 1}, []byte{0, 0, 0, 2}))},
+		"FunctionCall, errors":                 {ask("Z", call(154, []byte{0, 0, 0, 1}, []byte{0, 0, 0, 0})), ask("Z", call(177, []byte{0, 0, 0, 1})), ask("Z", &pgproto3.FunctionCall{Function: 177, ArgFormatCodes: []uint16{1, 1, 1}, Arguments: [][]byte{{0, 0, 0, 1}, {0, 0, 0, 2}}}), ask("Z", &pgproto3.FunctionCall{Function: 177, ArgFormatCodes: []uint16{0}, Arguments: [][]byte{[]byte("1"), nil}, ResultFormatCode: 0}), ask("Z", &pgproto3.FunctionCall{Function: 177, ArgFormatCodes: []uint16{0}, Arguments: [][]byte{[]byte("1"), []byte("2")}, ResultFormatCode: 5}), ask("Z", q(next))},
+		"FunctionCall in a failed transaction": {ask("Z", q("begin; select 1/0")), ask("Z", call(177, []byte{0, 0, 0, 1}, []byte{0, 0, 0, 2})), ask("Z", call(0)), ask("Z", q("rollback"))},
+		"FunctionCall in a pipeline":           {ask("Z", append(run("select 1"), call(177, []byte{0, 0, 0, 1}, []byte{0, 0, 0, 2}))...), ask("Z", sync)},
+		"FunctionCall in a transaction":        {ask("Z", q("begin")), ask("Z", call(154, []byte{0, 0, 0, 1}, []byte{0, 0, 0, 0})), ask("Z", q("rollback"))},
+		"cursors and portals":                  {ask("Z", q("begin; declare c cursor for select generate_series(1,3)")), ask("Z", describe('P', "c"), execute("c", 1), execute("c", 0), sync), ask("Z", closing('P', "c"), sync), ask("Z", q("fetch c")), ask("Z", q("rollback"))},
+		"PREPARE and statements":               {ask("Z", q("prepare s(int) as select $1")), ask("Z", describe('S', "s"), &pgproto3.Bind{PreparedStatement: "s", Parameters: [][]byte{[]byte("4")}}, execute("", 0), sync), ask("Z", closing('S', "s"), sync), ask("Z", q("execute s(1)"))},
+		"deferred constraints":                 {ask("Z", append(run("insert into once values (1)"), sync)...), ask("Z", append(append(run("insert into once values (2)"), run("insert into once values (1)")...), sync)...), ask("Z", append(run("select 1"), sync)...)},
+		"LISTEN in a pipeline":                 {ask("Z", append(append(run("listen l"), run("notify l")...), sync)...), ask("Z", q(next))},
+		"settings in a pipeline":               {ask("Z", append(append(run("set timezone = 'Asia/Tokyo'"), run("show timezone")...), sync)...), ask("Z", append(append(run("set timezone = 'UTC'"), run("select 1/0")...), sync)...), ask("Z", q("show timezone"))},
+	}
+}()
+
+// rawConn is a client that shows what it is told, byte for byte.
+type rawConn struct {
+	net.Conn
+	t testing.TB
+}
+
+// dialRaw logs in with pgx.
+func dialRaw(t testing.TB, s side) *rawConn {
+	conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=%s password=%s dbname=postgres sslmode=disable", s.host, s.port, s.user, s.password))
+	require.NoError(t, err)
+	hj, err := conn.PgConn().Hijack()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = hj.Conn.Close() })
+	_ = hj.Conn.SetDeadline(time.Now().Add(20 * time.Second))
+	return &rawConn{hj.Conn, t}
+}
+
+// do sends what r says and returns the answer, a message a line.
+func (c *rawConn) do(r round) string {
+	var b []byte
+	for _, m := range r.msgs {
+		var err error
+		b, err = m.(interface{ Encode([]byte) ([]byte, error) }).Encode(b)
+		require.NoError(c.t, err)
+	}
+	_, _ = c.Write(b)
+	var got strings.Builder
+	for until := r.until; until != ""; {
+		var head [5]byte
+		if _, err := io.ReadFull(c, head[:]); err != nil {
+			if e, ok := err.(net.Error); ok && e.Timeout() {
+				return got.String() + "nothing more comes\n"
+			}
+			return got.String() + "hung up\n"
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head[1:])-4)
+		_, err := io.ReadFull(c, body)
+		require.NoError(c.t, err)
+		if head[0] == 'A' { // whose notification it is
+			body = body[4:]
+		}
+		fmt.Fprintf(&got, "%c %q\n", head[0], body)
+		if head[0] == until[0] {
+			until = until[1:]
+		}
+	}
+	return got.String()
+}
+
+// TestRawClientsCannotTellTheGatewayFromTheServer sends what no driver does, directly
+// and through a gateway that allows everything: each byte of the answers is the same.
+func TestRawClientsCannotTellTheGatewayFromTheServer(t *testing.T) {
+	schema := pgtest.SQL("create table copied (a int); create table once (a int, constraint u unique (a) deferrable initially deferred); insert into once values (1)")
+	direct := directSide(pgtest.Start(t, pgtest.Sample(), schema))
+	plain := newRig(t, rigConfig{pg: []pgtest.Option{schema}}).side()
+	looked := newRig(t, rigConfig{steps: []middleware.Step{looking()}, pg: []pgtest.Option{schema}}).side()
+	for name, script := range rawScripts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play := func(s side) string {
+				c := dialRaw(t, s)
+				var b strings.Builder
+				for i, r := range script {
+					fmt.Fprintf(&b, "%d:\n%s", i, c.do(r))
+				}
+				return b.String()
+			}
+			want := play(direct)
+			require.NotContains(t, want, "nothing more comes")
+			for name, s := range map[string]side{"gateway": plain, "gateway that looks": looked} {
+				if got := play(s); got != want {
+					t.Errorf("%s: something else is answered:\n%s", name, firstDifference(want, got))
+				}
+			}
+		})
+	}
+}
