@@ -28,9 +28,9 @@ type front struct {
 	ops  []*protocol.Operation // decided since the last flush
 	runs []*run
 
-	segment  uint64        // Syncs sent
+	segment  uint64        // Syncs sent; written under session.mu
 	skipped  atomic.Uint64 // set by back: 1 + the segment that the target skips
-	unsynced atomic.Bool   // extended messages since the last Sync
+	unsynced atomic.Bool   // extended messages since the last Sync, or what else ended their transaction
 	busy     atomic.Bool   // something was read that may not be in the queue yet
 	changed  bool          // something since the last Sync may hold locks until then
 	full     bool          // too much was prepared when it was last looked at
@@ -137,7 +137,7 @@ func (f *front) dropped(typ byte) bool {
 	if typ == msgSync || typ == msgTerminate {
 		return false
 	}
-	return f.dropping || f.skipped.Load() == f.segment+1
+	return f.dropping || f.skipping()
 }
 
 func (f *front) message(typ byte, frame []byte) error {
@@ -160,7 +160,7 @@ func (f *front) message(typ byte, frame []byte) error {
 	body := frame[wire.HeaderLen:]
 	switch typ {
 	case msgQuery:
-		return f.query(frame, body)
+		return f.commits(f.query(frame, body))
 	case msgParse:
 		return f.parse(frame, body)
 	case msgBind:
@@ -172,7 +172,7 @@ func (f *front) message(typ byte, frame []byte) error {
 	case msgClose:
 		return f.close(frame, body)
 	case msgFunctionCall:
-		return f.functionCall(frame, body)
+		return f.commits(f.functionCall(frame, body))
 	case msgFlush:
 		f.keep(len(frame))
 		return nil
@@ -226,6 +226,20 @@ func (f *front) afterCopy(typ byte) error {
 	f.copyRun = nil
 	return err
 }
+
+// commits notes that a Query or FunctionCall, unless err keeps it from being sent, ends
+// the transaction of the pipeline that it stands in, as a Sync would.
+func (f *front) commits(err error) error {
+	if err == nil {
+		f.changed = false
+		f.unsynced.Store(false)
+	}
+	return err
+}
+
+// skipping reports whether the target skips what is sent up to the next Sync. It is for
+// front, or for whoever holds session.mu.
+func (f *front) skipping() bool { return f.skipped.Load() == f.segment+1 }
 
 // keep forwards the next n bytes as they are.
 func (f *front) keep(n int) { f.i += n }
@@ -346,6 +360,6 @@ func (f *front) await(enough func() bool) error {
 		return err
 	}
 	return f.c.wait(func() bool {
-		return enough != nil && enough() || f.c.q.len() == 0 || f.skipped.Load() == f.segment+1
+		return enough != nil && enough() || f.c.q.len() == 0 || f.skipping()
 	})
 }

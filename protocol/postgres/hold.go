@@ -81,7 +81,7 @@ func (f *front) settleBeforeHold() error {
 	if err := f.await(nil); err != nil {
 		return err
 	}
-	if f.skipped.Load() == f.segment+1 {
+	if f.skipping() {
 		return &protocol.DeniedError{Step: "postgres", Reason: "an earlier statement of the same pipeline failed"}
 	}
 	return nil

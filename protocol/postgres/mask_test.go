@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/mask"
@@ -213,6 +214,13 @@ func TestMaskKnowsNamesAgain(t *testing.T) {
 			require.NotContains(t, out, "42501", q)
 			require.NotContains(t, out, "***", q)
 		}
+	}
+	// Nor does a pipeline that a Query ends in the place of a Sync.
+	call := &pgproto3.FunctionCall{Function: 1299, ResultFormatCode: 1} // now()
+	for name, end := range map[string]pgproto3.FrontendMessage{"Query": query("select 1"), "empty Query": query(""), "Query that fails": query("select 1/0"), "FunctionCall": call} {
+		hj := rawSession(t, r, "")
+		seen(t, hj, 1, &pgproto3.Parse{Query: "set search_path = public"}, &pgproto3.Bind{}, &pgproto3.Execute{}, end)
+		require.Contains(t, seen(t, hj, 1, query("select name from customers where id = 1")), "Ada Marlowe", name)
 	}
 }
 

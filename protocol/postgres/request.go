@@ -121,7 +121,7 @@ func (f *front) refuse(kind byte, n int, name []byte, err error) error {
 	if errors.Is(err, protocol.ErrClientGone) || errors.Is(err, protocol.ErrClosed) || f.c.ps.Context().Err() != nil {
 		return err
 	}
-	if f.skipped.Load() == f.segment+1 { // the target ignores it anyway
+	if f.skipping() { // the target ignores it anyway
 		f.drop(n)
 		return nil
 	}

@@ -377,7 +377,7 @@ func (f *front) settle(ahead bool) error {
 		return err
 	}
 	c.mu.Lock()
-	if ask = c.tracker.outdated() && c.status != 'E' && (c.status == 'I' || !c.tracker.denied); ask {
+	if ask = c.tracker.outdated() && !f.skipping() && c.status != 'E' && (c.status == 'I' || !c.tracker.denied); ask {
 		c.tracker.schemas = [32]byte{}
 		if last := c.catalog.Last(); last != nil { // of what has changed since, the next one tells
 			c.tracker.schemas = last.Schemas()

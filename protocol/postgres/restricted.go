@@ -33,7 +33,7 @@ func (f *front) mayRestrict(r *run) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := &c.tracker
-	return c.q.len() == 0 && c.status == 'I' && c.changing == 0 && !t.replication && t.known && t.settled() && !t.state.Temp && len(t.state.TempNames) == 0 && t.state.Role == c.user
+	return c.q.len() == 0 && !f.skipping() && c.status == 'I' && c.changing == 0 && !t.replication && t.known && t.settled() && !t.state.Temp && len(t.state.TempNames) == 0 && t.state.Role == c.user
 }
 
 // running returns the connection on which what the client asks for runs.

@@ -300,7 +300,7 @@ var errDrained = &protocol.DeniedError{Step: "gateway", Reason: "the gateway is 
 // idle reports that the client loses nothing if the session ends now. The
 // caller holds mu.
 func (c *session) idle() bool {
-	return c.q.len() == 0 && c.status == 'I' && !c.hold.Waiting() && !c.front.unsynced.Load()
+	return c.q.len() == 0 && c.status == 'I' && !c.hold.Waiting() && !c.front.unsynced.Load() && !c.front.skipping()
 }
 
 // writeClient writes whole messages, or with partial a chunk whose last message
