@@ -69,3 +69,55 @@ func TestAttackSyncThatFailsSkipsNothing(t *testing.T) {
 		require.Equal(t, "ok", e.of("insert into log values ('query')"))
 	})
 }
+
+// A change whose transaction fails behind it has not lasted, whatever the target said of
+// it: the record tells so. What an explicit transaction does is told by how that ended.
+func TestAttackChangesThatDoNotLast(t *testing.T) {
+	var e ends
+	r := newRig(t, rigConfig{steps: []middleware.Step{e.step(), noDrop()}, pg: []pgtest.Option{pgtest.SQL(
+		`create table once (a int, constraint u unique (a) deferrable initially deferred); insert into once values (1); create table log (a text); grant all on once, log to public;
+		create procedure commits() language plpgsql as $$ begin insert into log values ('called'); commit; end $$`)}})
+	sync, read := &pgproto3.Sync{}, "select count(*) from log"
+	run := func(texts ...string) (msgs []pgproto3.FrontendMessage) {
+		for _, text := range texts {
+			msgs = append(msgs, &pgproto3.Parse{Query: text}, &pgproto3.Bind{}, &pgproto3.Execute{})
+		}
+		return append(msgs, sync)
+	}
+	insert := func(what string) string { return "insert into log values ('" + what + "')" }
+	twice := func(what string) string { return "insert into once values (1) /* " + what + " */" }
+	for what, c := range map[string]struct {
+		msgs []pgproto3.FrontendMessage
+		want map[string]string // how each ends
+	}{
+		"alone":               {run(twice("alone")), map[string]string{twice("alone"): "failed"}},
+		"first of two":        {run(insert("a"), twice("a"), read), map[string]string{insert("a"): "failed", twice("a"): "failed"}},
+		"an error":            {run(insert("b"), "select 1/0", insert("b2")), map[string]string{insert("b"): "failed", insert("b2"): "skipped"}},
+		"a refusal":           {run(insert("c"), "drop table once", insert("c2")), map[string]string{insert("c"): "failed"}},
+		"committed before":    {run(insert("d"), "commit", twice("d")), map[string]string{insert("d"): "ok", twice("d"): "failed"}},
+		"committed by code":   {run("call commits()", twice("e")), map[string]string{"call commits()": "ok", twice("e"): "failed"}},
+		"a transaction":       {run("begin", insert("f"), "select 1/0"), map[string]string{insert("f"): "ok"}},
+		"behind one":          {append(run("begin", insert("g")), run("commit", twice("g"))...), map[string]string{insert("g"): "ok", twice("g"): "failed"}},
+		"a text":              {[]pgproto3.FrontendMessage{query(insert("h") + "; " + twice("h"))}, map[string]string{insert("h"): "failed", twice("h"): "failed"}},
+		"a text that commits": {[]pgproto3.FrontendMessage{query(insert("i") + "; commit; " + twice("i"))}, map[string]string{insert("i"): "ok", twice("i"): "failed"}},
+		"a Query":             {append(run(insert("j"))[:3], query("select 1/0 /* j */")), map[string]string{insert("j"): "failed", "select 1/0 /* j */": "failed"}},
+		"lasts":               {append(run(insert("k"), insert("k2")), run("select 1/0")...), map[string]string{insert("k"): "ok", insert("k2"): "ok"}},
+		"read in pieces": {[]pgproto3.FrontendMessage{&pgproto3.Parse{Query: insert("l") + " returning a"}, &pgproto3.Bind{}, &pgproto3.Execute{MaxRows: 1},
+			&pgproto3.Parse{Query: twice("l")}, &pgproto3.Bind{DestinationPortal: "p"}, &pgproto3.Execute{Portal: "p"}, sync}, map[string]string{insert("l") + " returning a": "failed", twice("l"): "failed"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			n := 0
+			for _, m := range c.msgs {
+				switch m.(type) {
+				case *pgproto3.Query, *pgproto3.Sync:
+					n++
+				}
+			}
+			out := seen(t, rawSession(t, r, ""), n, c.msgs...)
+			require.NotContains(t, out, "closed")
+			for text, want := range c.want {
+				require.Equal(t, want, e.of(text), "%s\n%s", text, out)
+			}
+		})
+	}
+}

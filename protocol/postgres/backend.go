@@ -39,6 +39,10 @@ type back struct {
 	withholds bool      // the message that is looked at, see prove
 	holding   bool      // the open transaction has declared a cursor that outlives it, whose messages are shown to taps
 
+	block   bool   // an explicit transaction is open
+	failure string // the error since the last ReadyForQuery, "" for none
+	lasting []*run // changes that have completed and last if the transaction that is not explicit does
+
 	run     *run // what the data belongs to
 	mode    dataMode
 	segment uint64 // Syncs answered

@@ -51,6 +51,11 @@
 // PostgreSQL would answer an error: in order, with the transaction left failed
 // and one ReadyForQuery.
 //
+// A change outside of an explicit transaction ends as its request does: of a pipeline
+// that fails, or cannot commit when it is synced, all changes are recorded as failed,
+// whatever the target said of each. Within one they are recorded as the target answers,
+// and what ends it says whether they last.
+//
 // A comment before everything else of a statement, "/* unmask: why */", asks for
 // what masks hide ([protocol.Operation.Unmask]). Of what was prepared each execution
 // asks anew; a portal that is suspended goes on with what was approved.

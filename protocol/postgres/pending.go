@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/pgcopy"
@@ -31,8 +32,10 @@ type run struct {
 
 	// The target's side only.
 	tag       string // what the target said, while more may follow
-	proven    bool   // the target has read it as it was decided about
-	announced bool   // the taps know the columns of the current result
+	lasting   bool   // it has completed, and is one of back.lasting
+	took      time.Duration
+	proven    bool // the target has read it as it was decided about
+	announced bool // the taps know the columns of the current result
 	rows      protocol.RowFunc
 	sampling  *protocol.Sampling // nil: rows are not held
 	copied    *pgcopy.Rewriter   // shows the rows of a COPY to rows
@@ -91,8 +94,12 @@ func (bk *back) spend(r *run) {
 	}
 }
 
-// end ends the operation with what has been counted so far.
+// end ends the operation with what has been counted so far, unless that is for the end
+// of its transaction to say.
 func (r *run) end(out protocol.Outcome) {
+	if r.lasting {
+		return
+	}
 	if out.Rows == 0 {
 		out.Rows = r.count
 	}

@@ -1,7 +1,10 @@
 package postgres
 
 import (
+	"time"
+
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/internal/pgsql"
 	"github.com/sallyport-dev/gateway/protocol/internal/wire"
 )
 
@@ -24,10 +27,11 @@ func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 	if e == nil {
 		return nil
 	}
-	out := protocol.Outcome{Status: protocol.StatusFailed, Code: code}
-	if code == codeCanceled {
-		out.Status = protocol.StatusCancelled
+	bk.failure = code
+	if own {
+		bk.failure = e.refused.code
 	}
+	out := failed(code)
 	if e.kind == msgQuery || e.kind == msgFunctionCall {
 		for r := e.run; r != nil; r = r.next {
 			bk.touch(r)
@@ -48,6 +52,70 @@ func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 	bk.skip()
 	c.changed.Broadcast()
 	return nil
+}
+
+// failed is the outcome of what the target answers with an error.
+func failed(code string) protocol.Outcome {
+	if code == codeCanceled {
+		return protocol.Outcome{Status: protocol.StatusCancelled, Code: code}
+	}
+	return protocol.Outcome{Status: protocol.StatusFailed, Code: code}
+}
+
+// maxLasting bounds the changes of one transaction whose end waits for the
+// transaction's: of a pipeline with more the others end as they complete.
+const maxLasting = 4 << 10
+
+// completed ends r, of which the target has said tag. A change within a transaction
+// that nobody has begun ends with it: until then it may be taken back. The caller
+// holds mu.
+func (bk *back) completed(r *run, tag string) {
+	if r.commits() {
+		bk.outlive("")
+	} else if !r.op.Pure && !bk.block && len(bk.lasting) < maxLasting {
+		if !r.lasting {
+			r.lasting = true
+			bk.lasting = append(bk.lasting, r)
+		}
+		r.tag, r.took = tag, time.Since(r.op.Started())
+		return
+	}
+	r.end(protocol.Outcome{Status: protocol.StatusOK, Tag: tag, Rows: tagRows(tag)})
+}
+
+// commits reports whether the target may have ended the transaction that r stood in, so
+// that what was done in it lasts.
+func (r *run) commits() bool {
+	if r.stmt == nil {
+		return false
+	}
+	switch r.stmt.Verb {
+	case "call", "do", "vacuum", "cluster", "reindex", "create index", "drop index":
+		return true
+	}
+	return r.stmt.Effect.Has(pgsql.TxEnd) || r.op.Access.Has(protocol.Admin) // such as CREATE DATABASE
+}
+
+// outlive ends the changes of a transaction that nobody had begun and that is over, by
+// the error of the given code, "" for none. The caller holds mu.
+func (bk *back) outlive(code string) {
+	for _, r := range bk.lasting {
+		r.lasting = false
+		r.endWith(code)
+	}
+	clear(bk.lasting)
+	bk.lasting = bk.lasting[:0]
+}
+
+// endWith ends r, which has run, with its transaction. What it has changed the error of
+// the given code has taken back.
+func (r *run) endWith(code string) {
+	out := protocol.Outcome{Status: protocol.StatusOK}
+	if code != "" && !r.op.Pure {
+		out = failed(code)
+	}
+	out.Tag, out.Rows, out.Duration = r.tag, tagRows(r.tag), r.took
+	r.end(out)
 }
 
 // fail takes back what the message of e would have done. The caller holds mu.
@@ -96,6 +164,11 @@ func (bk *back) ready(b, frame []byte) error {
 		e = bk.head()
 	}
 	c.status = status
+	code := bk.failure
+	if bk.failure, bk.block = "", status != 'I'; bk.block { // its end says what lasts
+		code = ""
+	}
+	bk.outlive(code)
 	if e == nil {
 		// The answer to a Sync that was taken for one the target ignores, because
 		// the COPY around it had just failed: nothing is skipped any more.
@@ -115,7 +188,7 @@ func (bk *back) ready(b, frame []byte) error {
 		bk.pop()
 	}
 	if status == 'I' {
-		bk.transactionEnded()
+		bk.transactionEnded(code)
 	}
 	bk.keep(len(frame))
 	if c.draining.Load() && c.idle() && !c.front.busy.Load() {
@@ -124,8 +197,9 @@ func (bk *back) ready(b, frame []byte) error {
 	return nil
 }
 
-// transactionEnded closes the portals that end with it. The caller holds mu.
-func (bk *back) transactionEnded() {
+// transactionEnded closes the portals that end with it, by the error of the given code,
+// "" for none. The caller holds mu.
+func (bk *back) transactionEnded(code string) {
 	c := bk.c
 	bk.holding = false
 	switch stale, doubtful := c.tracker.transactionEnded(); {
@@ -140,7 +214,7 @@ func (bk *back) transactionEnded() {
 			continue
 		}
 		if p.run != nil {
-			p.run.end(protocol.Outcome{Status: protocol.StatusOK})
+			p.run.endWith(code)
 		}
 		if p.run != nil || !p.hold {
 			c.portals.drop(name)

@@ -199,7 +199,7 @@ func (bk *back) complete(e *entry, tag string, n int) error {
 			return err
 		}
 	}
-	r.end(protocol.Outcome{Status: protocol.StatusOK, Tag: tag, Rows: tagRows(tag)})
+	bk.completed(r, tag)
 	bk.over(r, true)
 	if e.kind == msgExecute {
 		bk.pop()
@@ -250,7 +250,8 @@ func (bk *back) over(r *run, ok bool) {
 	e := r.stmt.Effect
 	bk.holding = bk.holding || ok && e.Has(pgsql.DeclareCursor) && e.Has(pgsql.Hold) && r.tapped
 	if ok && e.Has(pgsql.TxEnd) {
-		bk.transactionEnded() // another may begin before the next ReadyForQuery
+		bk.block = false
+		bk.transactionEnded("") // another may begin before the next ReadyForQuery
 	}
 	switch {
 	case e.Has(pgsql.Prepare|pgsql.Deallocate) && r.gave != nil:
@@ -347,7 +348,7 @@ func (bk *back) functionResult(e *entry, b, frame []byte) error {
 	}
 	r.count++
 	r.out += int64(len(frame))
-	r.end(protocol.Outcome{Status: protocol.StatusOK})
+	bk.completed(r, "")
 	bk.over(r, true)
 	e.run = nil
 	return nil
