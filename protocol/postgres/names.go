@@ -27,6 +27,7 @@ type meaning[T any] struct {
 	gone     bool
 	sql      bool   // given by a statement of SQL
 	segment  uint64 // Syncs sent before it
+	sure     uint64 // doubts about names when there was none about it
 	size     int    // bytes of memory, 0 once it is of no use any more
 }
 
@@ -44,6 +45,8 @@ type names[T any] struct {
 	m     map[string]*T
 	of    func(*T) *meaning[T]
 	size  int // bytes that all meanings take, former ones included
+
+	doubts uint64 // how often anything with a name may have come to mean something else
 }
 
 func newNames[T any](of func(*T) *meaning[T]) names[T] { return names[T]{m: map[string]*T{}, of: of} }
@@ -86,7 +89,14 @@ func (n *names[T]) give(name string, v *T, size int) {
 	n.set(name, v)
 	n.of(v).size = size
 	n.size += size
+	n.trust(v)
 }
+
+// trust says that v, which some name means, is what that means now.
+func (n *names[T]) trust(v *T) { n.of(v).sure = n.doubts }
+
+// doubted reports whether name, which means v, may have come to mean something else.
+func (n *names[T]) doubted(name string, v *T) bool { return name != "" && n.of(v).sure != n.doubts }
 
 // grow notes that v takes size bytes more.
 func (n *names[T]) grow(v *T, size int) {
@@ -277,26 +287,23 @@ func (f *front) legible(name []byte) error {
 // name, but to that of the portal which it runs by; what has no name it cannot make.
 // The caller holds mu.
 func (c *session) doubtNames(but *portal) {
-	for name, p := range c.portals.all {
-		for ; p != nil && name != ""; p = p.meaning.prev {
-			p.doubted = p.doubted || p != but
-		}
+	sure := but != nil && !c.portals.doubted(but.name, but)
+	c.portals.doubts++
+	c.statements.doubts++
+	if sure {
+		c.portals.trust(but)
 	}
-	for name, s := range c.statements.all {
-		for ; s != nil && name != ""; s = s.meaning.prev {
-			s.doubted, c.tracker.names = true, true
-		}
-	}
+	c.tracker.names = c.tracker.names || len(c.statements.m) > 0
 }
 
 // exchangedStatements takes the names of the prepared statements that SQL has made,
 // when nothing is under way: code has no other way to make one. The caller holds mu.
 func (c *session) exchangedStatements(names []string) {
 	for name, s := range c.statements.all {
-		if !s.doubted || s.meaning.sql {
+		if !c.statements.doubted(name, s) || s.meaning.sql {
 			continue
 		}
-		if s.doubted = false; slices.Contains(names, name) {
+		if c.statements.trust(s); slices.Contains(names, name) {
 			s.stmt = exchanged(nil)
 		}
 	}
@@ -317,7 +324,7 @@ func (c *session) prepares(stmt *pgsql.Statement, p *portal) (unsure bool) {
 func (c *session) doubts(p *portal) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return p != nil && p.doubted
+	return p != nil && c.portals.doubted(p.name, p)
 }
 
 // exchanged returns what is known of reading by the name of stmt, which may be

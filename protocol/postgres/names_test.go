@@ -5,6 +5,46 @@ import (
 	"testing"
 )
 
+// A doubt is one about everything that has a name by then, former meanings included.
+func TestNamesAreDoubted(t *testing.T) {
+	for seed := range uint64(200) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		c := &session{statements: newNames(statementMeaning), portals: newNames(portalMeaning)}
+		n := &c.portals
+		want := map[*portal]bool{}
+		var waiting []*portal
+		for range 100 {
+			switch k := rnd.IntN(10); {
+			case k < 5:
+				p := &portal{name: []string{"", "a", "b"}[rnd.IntN(3)]}
+				n.give(p.name, p, 1)
+				waiting = append(waiting, p)
+			case k < 8 && len(waiting) > 0:
+				n.settle(waiting[0].name, waiting[0], rnd.IntN(3) > 0)
+				waiting = waiting[1:]
+			case k == 8:
+				var but *portal
+				if rnd.IntN(2) > 0 {
+					but = n.get("a")
+				}
+				for name, p := range n.all {
+					for ; p != nil && name != ""; p = p.meaning.prev {
+						want[p] = want[p] || p != but
+					}
+				}
+				c.doubtNames(but)
+			}
+			for name, p := range n.all {
+				for ; p != nil; p = p.meaning.prev {
+					if got := n.doubted(name, p); got != want[p] {
+						t.Fatalf("seed %d: %q doubted: %v", seed, name, got)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Whatever is given, answered and cleared in whatever order, the size is that
 // of the meanings that are still of use.
 func TestNamesCountWhatTheyHold(t *testing.T) {

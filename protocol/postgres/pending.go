@@ -121,7 +121,6 @@ type statement struct {
 	params []uint32          // parameter types as the target described them
 	cols   []protocol.Column // as described, formats unknown; nil before
 
-	doubted bool // code may have prepared another under its name since
 	meaning meaning[statement]
 }
 
@@ -144,7 +143,6 @@ type portal struct {
 	source    string // the text that opened it, as operations show it
 	described bool   // a Describe is under way or answered
 	hold      bool   // outlives its transaction
-	doubted   bool   // code may have closed it since, and opened another of its name
 	cols      []protocol.Column
 	pending   int // messages about it whose answers are outstanding
 	meaning   meaning[portal]

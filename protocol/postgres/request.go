@@ -364,7 +364,7 @@ func (f *front) bindMessage(frame, body []byte) error {
 		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
 	}
 	f.c.mu.Lock()
-	doubted := s.doubted
+	doubted := f.c.statements.doubted(s.name, s)
 	f.c.mu.Unlock()
 	stmt := s.stmt
 	if stmt != nil && !stmt.Access.Has(protocol.Opaque) {

@@ -152,7 +152,7 @@ func (f *front) executed(name string, before *earlier, depth int) named {
 	}
 	f.c.mu.Lock()
 	s := f.c.statements.get(nameKey(name))
-	doubted := s != nil && s.doubted
+	doubted := s != nil && f.c.statements.doubted(s.name, s)
 	f.c.mu.Unlock()
 	switch {
 	case s == nil:
@@ -198,7 +198,7 @@ func (f *front) fetched(name string, before *earlier) named {
 	} else {
 		f.c.mu.Lock()
 		if p := f.c.portals.get(nameKey(name)); p != nil {
-			is, doubted = named{stmt: p.stmt, text: p.source, cursor: p}, doubted || p.doubted
+			is, doubted = named{stmt: p.stmt, text: p.source, cursor: p}, doubted || f.c.portals.doubted(p.name, p)
 		}
 		f.c.mu.Unlock()
 	}
