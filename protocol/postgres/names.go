@@ -156,10 +156,13 @@ func (n *names[T]) drop(name string) {
 	n.set(name, nil)
 }
 
-// clear takes every meaning away that the target has accepted. What was given
-// since is not answered yet.
-func (n *names[T]) clear() {
+// clear takes every meaning away that the target has accepted, with unnamed also that of
+// what has no name. What was given since is not answered yet.
+func (n *names[T]) clear(unnamed bool) {
 	for name, v := range n.all {
+		if name == "" && !unnamed {
+			continue
+		}
 		if n.of(v).accepted {
 			n.drop(name)
 			continue

@@ -65,7 +65,7 @@ func TestNamesCountWhatTheyHold(t *testing.T) {
 			case k < 8 && len(waiting) > 0:
 				answer()
 			case k == 8:
-				n.clear()
+				n.clear(true)
 			case k == 9:
 				n.grow(n.m["a"], 7)
 			}
@@ -82,7 +82,7 @@ func TestNamesCountWhatTheyHold(t *testing.T) {
 		for len(waiting) > 0 {
 			answer()
 		}
-		n.clear()
+		n.clear(true)
 		if n.size != 0 || len(n.m) != 0 {
 			t.Fatalf("seed %d: %d bytes in %d names are left", seed, n.size, len(n.m))
 		}

@@ -264,7 +264,7 @@ func (bk *back) over(r *run, ok bool) {
 		c.portals.settle(r.gavePortal.name, r.gavePortal, ok)
 	case ok:
 		if e.Has(pgsql.Deallocate) {
-			c.statements.clear()
+			c.statements.clear(false)
 		}
 		if e.Has(pgsql.CloseCursor) {
 			for _, p := range c.portals.all {
@@ -272,7 +272,7 @@ func (bk *back) over(r *run, ok bool) {
 					p.run.end(protocol.Outcome{Status: protocol.StatusOK})
 				}
 			}
-			c.portals.clear()
+			c.portals.clear(true)
 		}
 	}
 	r.gave, r.gavePortal = nil, nil
