@@ -337,8 +337,7 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		}
 		return bk.broken(typ, "nothing was asked")
 	}
-	if e.refused != nil && typ != msgErrorResponse && typ != msgReadyForQuery {
-		// What stands in a refused message's place cannot succeed.
+	if e.vain && typ != msgErrorResponse && typ != msgReadyForQuery {
 		return bk.broken(typ, "not an answer to what was sent")
 	}
 	if err := bk.prove(e, typ); err != nil {
@@ -442,8 +441,8 @@ func (bk *back) message(typ byte, b, frame []byte) error {
 		if err := expect(msgQuery, msgExecute); err != nil {
 			return err
 		}
-		tag, ok := cString(body)
-		if !ok || e.run == nil {
+		tag, err := cString(body)
+		if err != nil || e.run == nil {
 			return bk.broken(typ, "malformed")
 		}
 		return bk.complete(e, bk.tag(tag), n)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strconv"
@@ -91,6 +92,9 @@ func (f *front) explain(err error) error {
 	return err
 }
 
+// clientMessages are the types of what a client sends once it has logged in.
+var clientMessages = []byte{msgQuery, msgParse, msgBind, msgExecute, msgDescribe, msgClose, msgFunctionCall, msgFlush, msgSync, msgCopyData, msgCopyDone, msgCopyFail, msgTerminate}
+
 // chunk handles every message that has been read whole.
 func (f *front) chunk() error {
 	for {
@@ -141,6 +145,12 @@ func (f *front) dropped(typ byte) bool {
 }
 
 func (f *front) message(typ byte, frame []byte) error {
+	if bytes.IndexByte(clientMessages, typ) < 0 {
+		if err := f.await(func() bool { return f.c.copying != nil }); err != nil { // what came before is answered first
+			return err
+		}
+		return &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid frontend message type " + strconv.Itoa(int(typ))}
+	}
 	if f.dropped(typ) {
 		f.drop(len(frame))
 		return nil
@@ -174,6 +184,9 @@ func (f *front) message(typ byte, frame []byte) error {
 	case msgFunctionCall:
 		return f.commits(f.functionCall(frame, body))
 	case msgFlush:
+		if len(body) > 0 {
+			return f.malformed(msgFlush, frame, errLong)
+		}
 		f.keep(len(frame))
 		return nil
 	case msgSync:
@@ -198,11 +211,9 @@ func (f *front) message(typ byte, frame []byte) error {
 		f.c.mu.Unlock()
 		f.keep(len(frame))
 		return nil
-	case msgTerminate:
-		f.keep(len(frame))
-		return serve.ErrGoodbye
 	}
-	return &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid frontend message type " + strconv.Itoa(int(typ))}
+	f.keep(len(frame)) // Terminate
+	return serve.ErrGoodbye
 }
 
 // afterCopy waits until it is known whether the target reads COPY data when a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 )
 
@@ -54,15 +55,25 @@ const (
 
 var errMalformed = errors.New("malformed message")
 
+// What is wrong with a message, in PostgreSQL's words (pqformat.c).
+var (
+	errString = fmt.Errorf("%w: invalid string in message", errMalformed)
+	errShort  = fmt.Errorf("%w: insufficient data left in message", errMalformed)
+	errLong   = fmt.Errorf("%w: invalid message format", errMalformed)
+	errKind   = fmt.Errorf("%w: invalid message subtype", errMalformed)
+)
+
 // cursor reads a message body and remembers the first fault.
 type cursor struct {
-	b   []byte
-	bad bool
+	b    []byte
+	bad  bool
+	text bool // it was a string without an end
 }
 
 func (c *cursor) str() []byte {
 	i := bytes.IndexByte(c.b, 0)
 	if i < 0 {
+		c.text = c.text || !c.bad
 		c.bad = true
 		return nil
 	}
@@ -117,8 +128,13 @@ func (c *cursor) value() []byte {
 }
 
 func (c *cursor) done() error {
-	if c.bad || len(c.b) != 0 {
-		return errMalformed
+	switch {
+	case c.text:
+		return errString
+	case c.bad:
+		return errShort
+	case len(c.b) != 0:
+		return errLong
 	}
 	return nil
 }
@@ -150,8 +166,8 @@ func decodeBind(body []byte, params [][]byte) (m bindMsg, err error) {
 	m.portal, m.stmt = c.str(), c.str()
 	m.formats = c.take(2 * c.u16())
 	n := c.u16()
-	if n*4 > len(c.b) {
-		return m, errMalformed
+	if n*4 > len(c.b) && !c.bad {
+		return m, errShort
 	}
 	m.params = params[:0]
 	for range n {
@@ -185,10 +201,10 @@ type namedMsg struct {
 func decodeNamed(body []byte) (m namedMsg, err error) {
 	c := cursor{b: body}
 	m.kind, m.name = c.u8(), c.str()
-	if m.kind != 'S' && m.kind != 'P' {
-		return m, errMalformed
+	if err := c.done(); err != nil || m.kind == 'S' || m.kind == 'P' {
+		return m, err
 	}
-	return m, c.done()
+	return m, errKind
 }
 
 type executeMsg struct {
@@ -213,7 +229,7 @@ func decodeFunctionCall(body []byte) (m functionCallMsg, err error) {
 	c.take(2 * c.u16())
 	n := c.u16()
 	if n*4 > len(c.b) {
-		return m, errMalformed
+		return m, errShort
 	}
 	for range n {
 		m.args = append(m.args, c.value())

@@ -179,9 +179,11 @@ const (
 
 // An entry is one message whose answer is outstanding.
 type entry struct {
-	kind    byte // the message's type, or one of the above
-	run     *run // Query: the statement whose result comes now
-	refused *report
+	kind    byte       // the message's type, or one of the above
+	run     *run       // Query: the statement whose result comes now
+	vain    bool       // what was sent in the message's place cannot succeed
+	refused *report    // and this is why; nil: the target says it
+	missing []byte     // the name that it is to say it of
 	stmt    *statement // Parse, Describe and Close of a statement
 	portal  *portal    // Bind, Execute, Describe and Close of a portal
 	early   bool       // Parse and Bind: the tracker counts it

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -17,8 +18,13 @@ func (bk *back) errorResponse(e *entry, b, frame []byte) error {
 	if own {
 		bk.replace(b, len(frame), e.refused.append(nil, msgErrorResponse))
 	} else {
-		x := bk.textExchange(e, false)
-		if err := bk.show(x, b, frame); err != nil {
+		said := frame
+		if e != nil && e.missing != nil {
+			said = appendMessage(nil, msgErrorResponse, func(b []byte) []byte {
+				return append(b, bytes.ReplaceAll(frame[wire.HeaderLen:], []byte(c.refuseAs), e.missing)...)
+			})
+		}
+		if err := bk.show(bk.textExchange(e, false), b, frame, said); err != nil {
 			return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "an error cannot be shown", Err: err}
 		}
 	}

@@ -65,15 +65,16 @@ func (bk *back) aside(typ byte, b, frame []byte) error {
 		}
 	}
 	x := bk.textExchange(nil, typ == msgNoticeResponse)
-	if err := bk.show(x, b, frame); err != nil {
+	if err := bk.show(x, b, frame, frame); err != nil {
 		return &protocol.Fault{Side: protocol.SidePolicy, Code: codePrivilege, Msg: "a message cannot be shown", Err: err}
 	}
 	return nil
 }
 
-// show passes on what may be shown of a message, to the taps of x unless that is nil.
-func (bk *back) show(x *protocol.Exchange, b, frame []byte) error {
-	shown, err := bk.unproven(frame)
+// show passes on what may be shown of said in the place of a message, to the taps of x
+// unless that is nil.
+func (bk *back) show(x *protocol.Exchange, b, frame, said []byte) error {
+	shown, err := bk.unproven(said)
 	if err == nil && x != nil {
 		shown, err = tapMessage(x, shown)
 	}

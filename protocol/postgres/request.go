@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -121,12 +120,7 @@ func (f *front) refuse(kind byte, n int, name []byte, err error) error {
 	if errors.Is(err, protocol.ErrClientGone) || errors.Is(err, protocol.ErrClosed) || f.c.ps.Context().Err() != nil {
 		return err
 	}
-	if f.skipping() { // the target ignores it anyway
-		f.drop(n)
-		return nil
-	}
 	r := refusal(err)
-	f.push(entry{kind: kind, refused: &r})
 	var b []byte
 	switch kind {
 	case msgQuery:
@@ -138,7 +132,19 @@ func (f *front) refuse(kind byte, n int, name []byte, err error) error {
 	default:
 		b = encode(&pgproto3.Bind{PreparedStatement: f.c.refuseAs})
 	}
-	if kind != msgQuery && kind != msgFunctionCall {
+	return f.vain(entry{kind: kind, refused: &r}, n, b)
+}
+
+// vain sends b, which the target is sure to refuse, in the place of the message of n
+// bytes that e is of.
+func (f *front) vain(e entry, n int, b []byte) error {
+	if f.skipping() { // the target ignores it anyway
+		f.drop(n)
+		return nil
+	}
+	e.vain = true
+	f.push(e)
+	if e.kind != msgQuery && e.kind != msgFunctionCall {
 		f.dropping = true
 		f.unsynced.Store(true)
 	}
@@ -146,10 +152,41 @@ func (f *front) refuse(kind byte, n int, name []byte, err error) error {
 	return nil
 }
 
+// missing answers a Bind or Execute of n bytes, of a name that stands for nothing, with
+// what the target says of another such name.
+func (f *front) missing(kind byte, n int, name []byte) error {
+	b := encode(&pgproto3.Bind{PreparedStatement: f.c.refuseAs})
+	if kind == msgExecute {
+		b = encode(&pgproto3.Execute{Portal: f.c.refuseAs})
+	}
+	return f.vain(entry{kind: kind, missing: append([]byte{}, name...)}, n, b)
+}
+
+// malformed answers a message in which err was found with what the target says of
+// another that has the same fault, and nothing else in it.
+func (f *front) malformed(kind byte, frame []byte, err error) error {
+	typ, body := kind, ""
+	switch {
+	case kind == msgFunctionCall, err == errString && kind == msgQuery:
+	case err == errLong && kind == msgQuery:
+		body = "\x00more"
+	case err == errKind:
+		body = string(frame[wire.HeaderLen:wire.HeaderLen+1]) + "\x00"
+	default:
+		switch typ = msgParse; err {
+		case errShort:
+			body = "\x00\x00"
+		case errLong:
+			body = "\x00\x00\x00\x00more"
+		}
+	}
+	return f.vain(entry{kind: kind}, len(frame), appendMessage(nil, typ, func(b []byte) []byte { return append(b, body...) }))
+}
+
 func (f *front) query(frame, body []byte) error {
-	text, ok := cString(body)
-	if !ok {
-		return malformed("Query")
+	text, err := cString(body)
+	if err != nil {
+		return f.malformed(msgQuery, frame, err)
 	}
 	f.copyRun = nil
 	script, err := f.analyze(text, nil)
@@ -206,14 +243,11 @@ func mayCopy(r *run) bool {
 	return r.stmt.Effect.Has(pgsql.CopyIn|pgsql.ReplicationLike) || r.op.Access.Has(protocol.Opaque)
 }
 
-func malformed(what string) error {
-	return &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid message format: " + what}
-}
-
 // cString returns b without its final NUL, which must be its only one.
-func cString(b []byte) ([]byte, bool) {
-	i := bytes.IndexByte(b, 0)
-	return b[:max(i, 0)], i >= 0 && i == len(b)-1
+func cString(b []byte) ([]byte, error) {
+	c := cursor{b: b}
+	s := c.str()
+	return s, c.done()
 }
 
 // parse decides a Parse and forwards it. One whose Bind comes with it is no
@@ -222,7 +256,7 @@ func cString(b []byte) ([]byte, bool) {
 func (f *front) parse(frame, body []byte) error {
 	m, err := decodeParse(body)
 	if err != nil {
-		return malformed("Parse")
+		return f.malformed(msgParse, frame, err)
 	}
 	f.copyRun = nil
 	if err := f.legible(m.name); err != nil {
@@ -331,20 +365,14 @@ func (f *front) parseAhead() error {
 	return nil
 }
 
-// noStatement is what the target says of a name that it does not know
-// (FetchPreparedStatement in prepare.c).
-func noStatement(name []byte) error {
-	msg := fmt.Sprintf("prepared statement \"%s\" does not exist", name)
-	if len(name) == 0 {
-		msg = "unnamed prepared statement does not exist"
-	}
-	return &protocol.Fault{Side: protocol.SideClient, Code: "26000", Msg: msg}
-}
+// errNoStatement is what the target says where there is no unnamed statement
+// (exec_bind_message in postgres.c).
+var errNoStatement = &protocol.Fault{Side: protocol.SideClient, Code: "26000", Msg: "unnamed prepared statement does not exist"}
 
 func (f *front) bindMessage(frame, body []byte) error {
 	m, err := decodeBind(body, f.bind)
 	if err != nil {
-		return malformed("Bind")
+		return f.malformed(msgBind, frame, err)
 	}
 	f.bind = m.params[:0]
 	if err := f.legible(m.portal); err != nil {
@@ -361,7 +389,10 @@ func (f *front) bindMessage(frame, body []byte) error {
 		return err
 	}
 	if s == nil {
-		return f.refuse(msgBind, len(frame), nil, noStatement(m.stmt))
+		if len(m.stmt) == 0 {
+			return f.refuse(msgBind, len(frame), nil, errNoStatement)
+		}
+		return f.missing(msgBind, len(frame), m.stmt)
 	}
 	f.c.mu.Lock()
 	doubted := f.c.statements.doubted(s.name, s)
@@ -448,7 +479,7 @@ func (f *front) bindTo(s *statement, stmt *pgsql.Statement, m *bindMsg, n int) e
 func (f *front) execute(frame, body []byte) error {
 	m, err := decodeExecute(body)
 	if err != nil {
-		return malformed("Execute")
+		return f.malformed(msgExecute, frame, err)
 	}
 	c := f.c
 	p, err := f.portal(m.portal)
@@ -456,8 +487,7 @@ func (f *front) execute(frame, body []byte) error {
 		return err
 	}
 	if p == nil {
-		return f.refuse(msgExecute, len(frame), nil,
-			&protocol.Fault{Side: protocol.SideClient, Code: "34000", Msg: fmt.Sprintf("portal \"%s\" does not exist", m.portal)})
+		return f.missing(msgExecute, len(frame), m.portal)
 	}
 	doubted := c.doubts(p) || p.run != nil && c.doubts(p.run.cursor)
 	if p.stmt != nil && p.run == nil || doubted { // a cursor of SQL, or perhaps one of code's: what it reads is an operation each time
@@ -497,7 +527,7 @@ func (f *front) execute(frame, body []byte) error {
 func (f *front) describe(frame, body []byte) error {
 	m, err := decodeNamed(body)
 	if err != nil {
-		return malformed("Describe")
+		return f.malformed(msgDescribe, frame, err)
 	}
 	f.unsynced.Store(true)
 	c := f.c
@@ -523,7 +553,7 @@ func (f *front) describe(frame, body []byte) error {
 func (f *front) close(frame, body []byte) error {
 	m, err := decodeNamed(body)
 	if err != nil {
-		return malformed("Close")
+		return f.malformed(msgClose, frame, err)
 	}
 	if err := f.legible(m.name); err != nil {
 		return err
@@ -548,7 +578,7 @@ func (f *front) close(frame, body []byte) error {
 func (f *front) functionCall(frame, body []byte) error {
 	m, err := decodeFunctionCall(body)
 	if err != nil {
-		return malformed("FunctionCall")
+		return f.malformed(msgFunctionCall, frame, err)
 	}
 	name := strconv.FormatUint(uint64(m.function), 10)
 	r := &run{}

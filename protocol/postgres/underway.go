@@ -202,7 +202,7 @@ func (bk *back) prove(e *entry, typ byte) error {
 // reads that outlives the transaction: the target reads all of it when that ends. The
 // caller holds mu.
 func (bk *back) reads(e *entry) bool {
-	if !bk.holding || e.refused != nil || e.kind == entryProbe {
+	if !bk.holding || e.vain || e.kind == entryProbe {
 		return false
 	}
 	return bk.c.status == 'I' || e.run == nil || e.run.stmt == nil || e.run.stmt.Effect.Has(pgsql.TxEnd)
