@@ -184,10 +184,14 @@ func (f *front) message(typ byte, frame []byte) error {
 	case msgFunctionCall:
 		return f.commits(f.functionCall(frame, body))
 	case msgFlush:
-		if len(body) > 0 {
+		switch {
+		case len(body) == 0:
+			f.keep(len(frame))
+		case f.copyRun != nil: // among COPY data the target does not look at it
+			f.replace(len(frame), encode(&pgproto3.Flush{}))
+		default:
 			return f.malformed(msgFlush, frame, errLong)
 		}
-		f.keep(len(frame))
 		return nil
 	case msgSync:
 		f.sync(len(frame))

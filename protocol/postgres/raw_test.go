@@ -147,6 +147,7 @@ var rawScripts = func() map[string][]round {
 		"FunctionCall in a transaction":                {ask("Z", q("begin")), ask("Z", call(154, []byte{0, 0, 0, 1}, []byte{0, 0, 0, 0})), ask("Z", q("rollback"))},
 		"malformed Parse":                              {ask("Z", raw{'P', "s"}, sync), ask("Z", raw{'P', "s\x00select 1\x00\x00\x02"}, sync), ask("Z", raw{'P', "s\x00select 1\x00\x00\x00more"}, sync), ask("Z", q(next))},
 		"malformed Bind":                               {ask("Z", raw{'B', ""}, sync), ask("Z", parse("", "select 1"), raw{'B', "\x00\x00\x00\x00\x00\x00\x00\x00more"}, execute("", 0), sync), ask("Z", q(next))},
+		"malformed Flush and Sync in a COPY":           {ask("G", q("copy copied from stdin")), ask("Z", data("1\n"), raw{'H', "more"}, raw{'S', "more"}, done), ask("Z", q(next))},
 		"malformed Flush in a pipeline":                {ask("Z", append(append(run("select 1"), raw{'H', "more"}, q("select 2")), sync)...), ask("ZZ", q(next), sync)},
 		"DEALLOCATE ALL":                               {ask("Z", parse("", "select 1"), parse("n", "select 2"), parse("d", "deallocate all"), bind("", "d"), execute("", 0), bind("", ""), execute("", 0), bind("", "n"), sync)},
 		"DEALLOCATE ALL, in requests":                  {ask("Z", parse("", "select 1"), parse("d", "deallocate all"), sync), ask("Z", bind("", "d"), execute("", 0), sync), ask("Z", bind("", ""), execute("", 0), sync), ask("Z", bind("", "d"), sync)},
