@@ -2,15 +2,13 @@ package postgres_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"io"
-	"net"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
@@ -170,57 +168,37 @@ var rawScripts = func() map[string][]round {
 	}
 }()
 
-// rawConn is a client that shows what it is told, byte for byte.
-type rawConn struct {
-	net.Conn
-	t testing.TB
-}
-
-// dialRaw logs in with pgx.
-func dialRaw(t testing.TB, s side) *rawConn {
-	conn, err := pgx.Connect(t.Context(), fmt.Sprintf("host=%s port=%s user=%s password=%s dbname=postgres sslmode=disable", s.host, s.port, s.user, s.password))
-	require.NoError(t, err)
-	hj, err := conn.PgConn().Hijack()
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = hj.Conn.Close() })
-	_ = hj.Conn.SetDeadline(time.Now().Add(20 * time.Second))
-	return &rawConn{hj.Conn, t}
-}
-
 // elsewhere finds the errors of which the gateway does not know where in its source the
 // server would find them.
 var elsewhere = regexp.MustCompile(`\x00C(08P01|34000)\x00|\x00Munnamed prepared`)
 
-// do sends what r says and returns the answer, a message a line.
-func (c *rawConn) do(r round) string {
+// say sends what r says and returns the answer, a message a line.
+func (w *wireClient) say(r round) string {
 	var b []byte
 	for _, m := range r.msgs {
 		var err error
 		b, err = m.(interface{ Encode([]byte) ([]byte, error) }).Encode(b)
-		require.NoError(c.t, err)
+		require.NoError(w.t, err)
 	}
-	_, _ = c.Write(b)
+	_, _ = w.Write(b) // to one that has hung up, too
 	var got strings.Builder
 	for until := r.until; until != ""; {
-		var head [5]byte
-		if _, err := io.ReadFull(c, head[:]); err != nil {
-			if e, ok := err.(net.Error); ok && e.Timeout() {
-				return got.String() + "nothing more comes\n"
-			}
+		typ, body, err := readMessage(w)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return got.String() + "nothing more comes\n"
+		case err != nil:
 			return got.String() + "hung up\n"
 		}
-		body := make([]byte, binary.BigEndian.Uint32(head[1:])-4)
-		_, err := io.ReadFull(c, body)
-		require.NoError(c.t, err)
-		if head[0] == 'A' { // whose notification it is
+		if typ == 'A' { // whose notification it is
 			body = body[4:]
 		}
 		shown := string(body)
-		if head[0] == 'E' && elsewhere.MatchString(shown) {
+		if typ == 'E' && elsewhere.MatchString(shown) {
 			shown, _, _ = strings.Cut(strings.TrimRight(shown, "\x00"), "\x00F")
 		}
-		fmt.Fprintf(&got, "%c %q\n", head[0], shown)
-		if head[0] == until[0] {
+		fmt.Fprintf(&got, "%c %q\n", typ, shown)
+		if typ == until[0] {
 			until = until[1:]
 		}
 	}
@@ -231,24 +209,27 @@ func (c *rawConn) do(r round) string {
 // and through a gateway that allows everything: each byte of the answers is the same.
 func TestRawClientsCannotTellTheGatewayFromTheServer(t *testing.T) {
 	schema := pgtest.SQL("create table copied (a int); create table once (a int, constraint u unique (a) deferrable initially deferred); insert into once values (1)")
-	direct := directSide(pgtest.Start(t, pgtest.Sample(), schema))
-	plain := newRig(t, rigConfig{pg: []pgtest.Option{schema}}).side()
-	looked := newRig(t, rigConfig{steps: []middleware.Step{looking()}, pg: []pgtest.Option{schema}}).side()
+	direct := pgtest.Start(t, pgtest.Sample(), schema, pgtest.HBA("host all all 127.0.0.1/32 trust"))
+	plain := newRig(t, rigConfig{pg: []pgtest.Option{schema}})
+	looked := newRig(t, rigConfig{steps: []middleware.Step{looking()}, pg: []pgtest.Option{schema}})
 	for name, script := range rawScripts {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			play := func(s side) string {
-				c := dialRaw(t, s)
+			play := func(w *wireClient) string {
 				var b strings.Builder
 				for i, r := range script {
-					fmt.Fprintf(&b, "%d:\n%s", i, c.do(r))
+					fmt.Fprintf(&b, "%d:\n%s", i, w.say(r))
 				}
 				return b.String()
 			}
-			want := play(direct)
+			w := dialWire(t, direct.Addr)
+			w.send(startupOf(v30, "user", direct.Superuser.User, "database", "postgres"))
+			w.until("Z")
+			want := play(w)
 			require.NotContains(t, want, "nothing more comes")
-			for name, s := range map[string]side{"gateway": plain, "gateway that looks": looked} {
-				if got := play(s); got != want {
+			for name, r := range map[string]*rig{"gateway": plain, "gateway that looks": looked} {
+				w, _, _ := r.login(t, v30)
+				if got := play(w); got != want {
 					t.Errorf("%s: something else is answered:\n%s", name, firstDifference(want, got))
 				}
 			}
