@@ -146,9 +146,6 @@ func (f *front) dropped(typ byte) bool {
 
 func (f *front) message(typ byte, frame []byte) error {
 	if bytes.IndexByte(clientMessages, typ) < 0 {
-		if err := f.await(func() bool { return f.c.copying != nil }); err != nil { // what came before is answered first
-			return err
-		}
 		return &protocol.Fault{Side: protocol.SideClient, Code: codeProtocolViolation, Msg: "invalid frontend message type " + strconv.Itoa(int(typ))}
 	}
 	if f.dropped(typ) {
