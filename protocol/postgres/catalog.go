@@ -23,9 +23,10 @@ const (
 	// catalogRetry is how long a snapshot is good that lacks definitions.
 	catalogRetry = time.Second
 
-	// catalogDoubt is how long a snapshot is good after a function has run that
-	// may have changed definitions: as with those made past the gateway, no text
-	// says so. Calls are too frequent to read the catalog after each.
+	// catalogDoubt is how often the catalog is read at most because a function has run
+	// that may have changed definitions: as with those made past the gateway, no text
+	// says so. Calls are too frequent to read the catalog after each, and which code
+	// defines anything cannot be told from it: much of what runs texts never does.
 	catalogDoubt = 250 * time.Millisecond
 )
 

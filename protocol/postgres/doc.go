@@ -157,9 +157,10 @@
 // it stays, and what was copied so is known for what it was to be: who redefines views
 // over masked columns does it best while nobody copies from them. Definitions that
 // change and are put back past the gateway while one statement waits are not noticed.
-// What functions and triggers define when they run, which no text shows, is noticed
-// within a quarter of a second: a statement that comes before is masked by the old
-// definitions.
+// What functions and triggers define when they run, which no text shows, is noticed by
+// the next statement, unless the definitions were read within the quarter of a second
+// before: then it takes so long, and a statement that comes before is masked by the old
+// ones.
 //
 // Changes within the open transaction make names unknown, which counts as the
 // worst, until it ends. Nothing is known of temporary tables and views of the

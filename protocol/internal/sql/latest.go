@@ -23,6 +23,7 @@ type Latest struct {
 
 	now    atomic.Pointer[Catalog]
 	loaded atomic.Int64 // what was known of changes at the last load, -1 before the first
+	began  atomic.Int64 // when the last load did, in Unix ns
 	again  atomic.Int64 // when to load again though no change is known, in Unix ns; 0: not
 
 	asked atomic.Int64 // counts calls of Anew
@@ -46,11 +47,12 @@ func NewLatest(changes *Changes, load func(context.Context) (c *Catalog, good ti
 func (l *Latest) Stale() { l.changes.known.Add(1) }
 
 // Doubt says that definitions may have changed, about which it is soon enough
-// to ask after d.
+// to ask d after the last load began, or now if that was before.
 func (l *Latest) Doubt(d time.Duration) {
-	now := time.Now()
-	if at := l.again.Load(); at <= now.UnixNano() { // one that is due may be being answered
-		l.again.CompareAndSwap(at, now.Add(d).UnixNano())
+	now := time.Now().UnixNano()
+	next := max(now, l.began.Load()+int64(d))
+	if at := l.again.Load(); at <= now || next < at { // one that is due may be being answered
+		l.again.CompareAndSwap(at, next)
 	}
 }
 
@@ -99,6 +101,7 @@ func (l *Latest) Renew() {
 
 // renew loads a snapshot. The caller holds mu.
 func (l *Latest) renew() *Catalog {
+	l.began.Store(time.Now().UnixNano())
 	want, asked := l.Known(), l.asked.Load()
 	ctx, cancel := context.WithTimeout(context.Background(), loadLimit)
 	defer cancel()

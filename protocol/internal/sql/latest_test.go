@@ -119,3 +119,33 @@ func TestSharedLingers(t *testing.T) {
 		require.Equal(t, 2, open())
 	})
 }
+
+// What may have changed is asked about at once, but not more often than is soon enough.
+func TestLatestDoubts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads := 0
+		l := NewLatest(new(Changes), func(context.Context) (*Catalog, time.Duration, error) {
+			loads++
+			return &Catalog{}, 0, nil
+		}, func(error) {})
+		after := func(pause time.Duration, doubt bool, want int) {
+			t.Helper()
+			time.Sleep(pause)
+			if doubt {
+				l.Doubt(time.Second)
+			}
+			l.Current()
+			require.Equal(t, want, loads)
+		}
+		after(0, false, 1)
+		after(time.Minute, true, 2)
+		after(0, false, 2)
+		after(500*time.Millisecond, true, 2)
+		after(400*time.Millisecond, true, 2)
+		after(200*time.Millisecond, false, 3)
+		after(time.Hour, false, 3)
+		l.Doubt(time.Second)
+		time.Sleep(time.Minute) // nobody asks
+		after(0, true, 4)
+	})
+}
