@@ -56,7 +56,7 @@ func (c *session) unchanged(r *run) error {
 		stmt := &again.Statements[b.i]
 		var now protocol.Operation
 		setFacts(&now, stmt)
-		if sql.Covers(&r.op, &now) && sql.Infers(&r.op, &now) && sql.SameColumns(r.stmt.Columns, stmt.Columns) {
+		if sql.Holds(&r.op, &now) && sql.SameColumns(r.stmt.Columns, stmt.Columns) {
 			b.script = again
 			return nil
 		}

@@ -135,7 +135,7 @@ func sameStatement(before, now *pgsql.Script) bool {
 func still(op *protocol.Operation, stmt *pgsql.Statement) bool {
 	var now protocol.Operation
 	setFacts(&now, stmt)
-	return sql.Covers(op, &now) && sql.Infers(op, &now)
+	return sql.Holds(op, &now)
 }
 
 // shows reports whether an answer of type typ to e may hold data, or be the last

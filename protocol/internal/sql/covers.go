@@ -26,9 +26,14 @@ func Named(op *protocol.Operation) bool {
 	return op.ReadsKnown && !op.Access.Has(protocol.Opaque|protocol.Execute)
 }
 
-// Infers reports whether all that now tells of columns without showing them is among
-// the facts of op. A step that rewrites a statement may add conditions of its own.
-func Infers(op, now *protocol.Operation) bool {
+// Holds reports whether now does what op was decided about: all that it does, and all
+// that it tells of columns without showing them, is among the facts of op. A step that
+// rewrites a statement may add conditions of its own, so that it only has to be covered.
+func Holds(op, now *protocol.Operation) bool {
+	return Covers(op, now) && infers(op, now)
+}
+
+func infers(op, now *protocol.Operation) bool {
 	return now.InferredKnown && !slices.ContainsFunc(now.Inferred, func(i protocol.Inference) bool { return !slices.Contains(op.Inferred, i) }) || !op.InferredKnown
 }
 
