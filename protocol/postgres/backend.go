@@ -42,6 +42,7 @@ type back struct {
 	block   bool   // an explicit transaction is open
 	failure string // the error since the last ReadyForQuery, "" for none
 	lasting []*run // changes that have completed and last if the transaction that is not explicit does
+	size    int    // about the memory that they take
 
 	run     *run // what the data belongs to
 	mode    dataMode

@@ -68,9 +68,9 @@ func failed(code string) protocol.Outcome {
 	return protocol.Outcome{Status: protocol.StatusFailed, Code: code}
 }
 
-// maxLasting bounds the changes of one transaction whose end waits for the
-// transaction's: of a pipeline with more the others end as they complete.
-const maxLasting = 4 << 10
+// maxLasting bounds the memory of the changes of one transaction whose end waits for
+// the transaction's: of a pipeline with more the others end as they complete.
+const maxLasting = 8 << 20
 
 // completed ends r, of which the target has said tag. A change within a transaction
 // that nobody has begun ends with it: until then it may be taken back. The caller
@@ -78,10 +78,11 @@ const maxLasting = 4 << 10
 func (bk *back) completed(r *run, tag string) {
 	if r.commits() {
 		bk.outlive("")
-	} else if !r.op.Pure && !bk.block && len(bk.lasting) < maxLasting {
+	} else if !r.op.Pure && !bk.block && bk.size < maxLasting {
 		if !r.lasting {
 			r.lasting = true
 			bk.lasting = append(bk.lasting, r)
+			bk.size += r.portal.bytes() + len(r.op.Text)
 		}
 		r.tag, r.took = tag, time.Since(r.op.Started())
 		return
@@ -110,7 +111,7 @@ func (bk *back) outlive(code string) {
 		r.endWith(code)
 	}
 	clear(bk.lasting)
-	bk.lasting = bk.lasting[:0]
+	bk.lasting, bk.size = bk.lasting[:0], 0
 }
 
 // endWith ends r, which has run, with its transaction. What it has changed the error of
