@@ -256,6 +256,20 @@ var attacks = []string{
 	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));END; SET STATEMENT group_concat_max_len = @@last_insert_id FOR SELECT @@group_concat_max_len",
 	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));SET group_concat_max_len = @@last_insert_id;END; SELECT @@group_concat_max_len",
 	"BEGIN NOT ATOMIC DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1));SET timestamp = @@identity;END; SELECT UNIX_TIMESTAMP()",
+	"PREPARE s FROM 'CALL mail_into(?)'; EXECUTE s USING @m; SELECT @m",
+	"EXECUTE IMMEDIATE 'CALL mail_into(?)' USING @m; SELECT @m",
+	"EXECUTE IMMEDIATE 'CALL mail_into((?))' USING ((@m)); SELECT @m",
+	"CALL mail_into((@m)); SELECT @m",
+	"SET @n = mail_out(((@m)), 1); SELECT @m",
+	"EXECUTE IMMEDIATE 'SET @n = mail_out(?, 1)' USING @m; SELECT @m",
+	"CALL mail_into(@m); EXECUTE IMMEDIATE 'CREATE TABLE kept4 (id INT, a VARCHAR(80) DEFAULT ?)' USING @m; SHOW CREATE TABLE kept4",
+	"CALL mail_into(@m); EXECUTE IMMEDIATE 'CREATE TABLE kept5 (a VARCHAR(80) CHECK (a <> ?), b UUID)' USING @m; SHOW CREATE TABLE kept5",
+	"CALL ssn_into(@n); EXECUTE IMMEDIATE 'CREATE EVENT shown2 ON SCHEDULE EVERY ? SECOND DISABLE DO SELECT 1' USING @n; SELECT INTERVAL_VALUE FROM information_schema.EVENTS",
+	"CALL mail_into(@m); EXECUTE IMMEDIATE 'SELECT ?' USING (@z := @m); SELECT @z",
+	"CALL mail_into(@m); EXECUTE IMMEDIATE 'SELECT @z, ?' USING (@z := @m)",
+	"CALL mail_into(@m); EXECUTE IMMEDIATE 'BEGIN' USING EXTRACTVALUE(1, CONCAT('~', @m))",
+	"CALL ssn_into(@n); EXECUTE IMMEDIATE 'SELECT ?' USING LAST_INSERT_ID(@n); SELECT LAST_INSERT_ID()",
+	"SET @q = 'SELECT 1'; EXECUTE IMMEDIATE 'SELECT ?' USING @q := 'SELECT CONCAT(email) FROM customers'; EXECUTE IMMEDIATE @q",
 }
 
 // attackSQL is what the attacks need there.

@@ -48,6 +48,7 @@ type State struct {
 	Memory *Memory
 
 	params sql.Value // what ? stands for, in a text that was prepared in SQL
+	given  []string  // the user variables that ? may give something back to
 	inner  bool      // the text is one that was prepared in SQL
 	right  bool      // the text may have a RIGHT JOIN
 

@@ -118,9 +118,9 @@ func (p *pass) statement(n ast.StmtNode) Statement {
 		p.control()
 		p.prepare(n.Name, nil)
 	case *ast.ExecuteStmt:
-		args := known
+		args := arguments{val: known}
 		for _, v := range n.UsingVars {
-			args = join(args, p.expr(v, p.base))
+			args.add(p, v)
 		}
 		return p.execute(n.Name, args)
 	case *ast.KillStmt:
@@ -151,17 +151,24 @@ func (p *pass) finish(s Statement) Statement {
 	s.Reads, s.ReadsKnown = p.reads.Refs(), p.unknown == ""
 	s.Returned = p.returned(&s)
 	s.Inferred, s.InferredKnown = p.tells.Sorted(), p.tells.Known() && s.Access&protocol.Opaque == 0
-	if more := p.numbers.Sorted(); more != nil {
-		more = append(more, s.Inferred...)
-		slices.SortFunc(more, sql.CompareInference)
-		s.Numbers = slices.Compact(more)
-	}
+	s.Numbers = p.withNumbers(s.Inferred, nil)
 	s.SetsState = s.SetsState || p.setsState
 	s.Why = first(p.unknown, p.impure)
 	s.Changes = s.Changes || p.changes
 	s.Bounded = s.Bounded && !p.unbounded
 	s.effects = p.effect()
 	return s
+}
+
+// withNumbers returns what is told of if one of the arguments is no text: more than
+// without, or nil.
+func (p *pass) withNumbers(without, with []protocol.Inference) []protocol.Inference {
+	if with = append(p.numbers.Sorted(), with...); with == nil {
+		return nil
+	}
+	with = append(with, without...)
+	slices.SortFunc(with, sql.CompareInference)
+	return slices.Compact(with)
 }
 
 // effect returns what the statement does to the session's memory.

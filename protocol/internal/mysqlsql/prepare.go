@@ -1,6 +1,10 @@
 package mysqlsql
 
 import (
+	"slices"
+
+	"github.com/pingcap/tidb/pkg/parser/ast"
+
 	"github.com/sallyport-dev/gateway/protocol"
 	"github.com/sallyport-dev/gateway/protocol/internal/sql"
 )
@@ -48,16 +52,32 @@ func (r *reading) constantUntil(words ...string) *string {
 	return r.p.constant(n)
 }
 
+// arguments are what a statement is executed with that was prepared in SQL. Which of
+// them go where is not followed.
+type arguments struct {
+	val  sql.Value
+	vars []string // the user variables among them
+}
+
+func (a *arguments) add(p *pass, n ast.ExprNode) {
+	a.val = join(a.val, p.expr(n, p.base))
+	if v, ok := unparenthesised(n).(*ast.VariableExpr); ok && !v.IsSystem {
+		a.vars = append(a.vars, nameKey(v.Name))
+	}
+}
+
 // using reads the arguments of an execution.
-func (r *reading) using() sql.Value {
-	v := known
+func (r *reading) using() arguments {
+	args := arguments{val: known}
 	if !r.accept("USING") {
-		return v
+		return args
 	}
 	for _, list := range split(r.until()) {
-		v = join(v, r.expression(list))
+		if n := r.parsed(list); n != nil {
+			args.add(r.p, n)
+		}
 	}
-	return v
+	return args
 }
 
 // prepare notes that a statement is prepared under a name; nil is one that is
@@ -82,7 +102,7 @@ func (p *pass) quotes() {
 }
 
 // execute says what the execution of a statement does that was prepared in SQL.
-func (p *pass) execute(name string, args sql.Value) Statement {
+func (p *pass) execute(name string, args arguments) Statement {
 	p.remembers = true
 	var text preparedText
 	if p.st.Memory != nil {
@@ -102,15 +122,17 @@ func (p *pass) unclear(verb protocol.Verb, why string) Statement {
 }
 
 // run says what a text does that the target is given within another statement.
-func (p *pass) run(verb protocol.Verb, text preparedText, args sql.Value) Statement {
+func (p *pass) run(verb protocol.Verb, text preparedText, args arguments) Statement {
 	switch {
 	case p.st.inner:
 		return p.unclear(verb, "a statement that is prepared within another")
 	case text.mode != p.st.Mode:
 		return p.unclear(verb, "sql_mode has changed since it was prepared")
+	case p.access&^protocol.Read != 0: // before the statement, which may read it
+		return p.unclear(verb, "an argument that changes something")
 	}
 	st := *p.st
-	st.inner, st.params, st.Database = true, args, text.database
+	st.inner, st.params, st.given, st.Database = true, args.val, args.vars, text.database
 	if why := refuse([]byte(text.text), &st, p.a.maxText); why != "" {
 		return p.unclear(verb, why)
 	}
@@ -121,11 +143,32 @@ func (p *pass) run(verb protocol.Verb, text preparedText, args sql.Value) Statem
 	one := s.Statements[0]
 	p.named, p.remembers, p.catalog = p.named || s.named, p.remembers || s.remembers, s.catalog
 	one.Behind = text.text
-	// Which arguments go where is not followed: any may be kept or told.
-	if one.effects != nil && args.Sources != nil {
-		e := *one.effects
-		e.messages.Sources = e.messages.Sources.Merge(args.Sources)
-		one.effects = &e
-	}
+	p.computes(&one)
 	return one
+}
+
+// computes adds to s what was read for its arguments, which may be in all that it
+// leaves and tells: a definition, an error.
+func (p *pass) computes(s *Statement) {
+	p.tells.Add(s.Inferred, s.InferredKnown)
+	s.Inferred, s.InferredKnown = p.tells.Sorted(), p.tells.Known()
+	s.Numbers = p.withNumbers(s.Inferred, s.Numbers)
+	if len(p.reads) == 0 && p.unknown == "" {
+		return
+	}
+	s.Access |= protocol.Read
+	s.Reads = sortedRefs(append(p.reads.Refs(), s.Reads...))
+	s.ReadsKnown = s.ReadsKnown && p.unknown == ""
+	s.Returned = nil
+	s.Why = first(s.Why, p.unknown)
+	if s.effects != nil {
+		e := *s.effects
+		e.messages = join(e.messages, p.everything())
+		s.effects = &e
+	}
+}
+
+func sortedRefs(refs []protocol.ColumnRef) []protocol.ColumnRef {
+	slices.SortFunc(refs, sql.CompareRef)
+	return slices.Compact(refs)
 }

@@ -211,10 +211,19 @@ func (p *pass) procedure(n *ast.FuncCallExpr, name string, args sql.Value, s *St
 // given notes what code gives back through its arguments: it may be anything that it
 // was given or has read, which is v.
 func (p *pass) given(args []ast.ExprNode, v sql.Value) {
+	var names []string
 	for _, a := range args {
-		if x, ok := a.(*ast.VariableExpr); ok && !x.IsSystem {
-			own := p.st.Memory.variable(nameKey(x.Name)).val
-			p.assign(nameKey(x.Name), join(v, through(own, protocol.EdgeTransform)))
+		switch x := unparenthesised(a).(type) {
+		case ast.ParamMarkerExpr:
+			names = append(names, p.st.given...)
+		case *ast.VariableExpr:
+			if !x.IsSystem {
+				names = append(names, nameKey(x.Name))
+			}
 		}
+	}
+	for _, name := range names {
+		own := p.st.Memory.variable(name).val
+		p.assign(name, join(v, through(own, protocol.EdgeTransform)))
 	}
 }
