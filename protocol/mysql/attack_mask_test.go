@@ -407,6 +407,23 @@ func TestDefaultsWithoutQuotes(t *testing.T) {
 	require.Equal(t, "1|none|\n", got)
 }
 
+// A generated column may be computed from others that are, and so may a default.
+func TestGeneratedFromGenerated(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskShop()}, maria: servers.MariaDBConfig{SQL: []string{"USE shop",
+		"ALTER TABLE customers ADD COLUMN a VARCHAR(90) AS (UPPER(handle)) VIRTUAL, ADD COLUMN b VARCHAR(90) AS (LOWER(a)) STORED, ADD COLUMN c VARCHAR(90) AS (CONCAT(city, '!')) VIRTUAL, " +
+			"ADD COLUMN d VARCHAR(90) DEFAULT (CONCAT(email, '!')), ADD COLUMN e VARCHAR(90) DEFAULT (CONCAT(d, '!'))",
+		"UPDATE customers SET d = DEFAULT", "UPDATE customers SET e = DEFAULT", "CREATE VIEW lower AS SELECT id, CONCAT(b) AS x FROM customers"}}})
+	for _, c := range []struct{ text, want string }{
+		{"SELECT a, b, c, d, e FROM customers WHERE id = 1", "***|***|London!|***|***|\n"},
+		{"SELECT CONCAT(a), CONCAT(b), CONCAT(c), CONCAT(d), CONCAT(e) FROM customers WHERE id = 1", "***|***|London!|***|***|\n"},
+		{"SELECT id, x FROM lower WHERE id = 1", "1|***|\n"},
+	} {
+		got, err := everything(r.connect(t), c.text)
+		require.NoError(t, err, c.text)
+		require.Equal(t, c.want, got, c.text)
+	}
+}
+
 // Columns that tables have without any definition are the key, or of a version.
 func TestColumnsWithoutDefinition(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Mask(mask.Rule{Name: "pin", Columns: []string{"shop.pins.pin"}, Transform: mask.Redact()})},

@@ -108,8 +108,8 @@ type generated struct {
 	expr string
 }
 
-// resolve finds the columns that generated ones are computed from: all, where
-// that cannot be read.
+// resolve finds the columns that generated ones are computed from, through others as
+// well: all, where that cannot be read.
 func (l *loader) resolve() {
 	for _, g := range l.generated {
 		var names []string
@@ -123,6 +123,19 @@ func (l *loader) resolve() {
 			}
 		}
 		g.r.Columns[g.i].From = from
+	}
+	for more := true; more; { // of those that are generated themselves, all that they are
+		more = false
+		for _, g := range l.generated {
+			c := &g.r.Columns[g.i]
+			for _, num := range c.From {
+				for _, next := range g.r.Columns[num-1].From {
+					if next != c.Num && !slices.Contains(c.From, next) {
+						c.From, more = append(c.From, next), true
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -92,8 +92,7 @@ func (c *Catalog) Lineage(r *Relation, chain []uint32) []Value {
 	return out
 }
 
-// appendGenerated adds the columns that column i of r is generated from. A
-// generated column cannot depend on another.
+// appendGenerated adds the columns that column i of r is generated from.
 func appendGenerated(list []protocol.Source, r *Relation, i int) []protocol.Source {
 	for _, num := range r.Columns[i].From {
 		for k := range r.Columns {

@@ -57,7 +57,7 @@ type Column struct {
 	Num  int16
 	Name string
 	Type uint32
-	From []int16 // of a generated column: the columns it is computed from
+	From []int16 // of a generated column: the columns it is computed from, also by way of others
 
 	Hidden bool // * leaves it out
 }
