@@ -270,6 +270,11 @@ var attacks = []string{
 	"CALL mail_into(@m); EXECUTE IMMEDIATE 'BEGIN' USING EXTRACTVALUE(1, CONCAT('~', @m))",
 	"CALL ssn_into(@n); EXECUTE IMMEDIATE 'SELECT ?' USING LAST_INSERT_ID(@n); SELECT LAST_INSERT_ID()",
 	"SET @q = 'SELECT 1'; EXECUTE IMMEDIATE 'SELECT ?' USING @q := 'SELECT CONCAT(email) FROM customers'; EXECUTE IMMEDIATE @q",
+	"SET @q = 'SELECT 1'; SELECT x FROM next_texts; EXECUTE IMMEDIATE @q",
+	"SET @q = 'SELECT 1'; CREATE VIEW all_texts AS SELECT COUNT(*) AS n FROM next_texts; SELECT n FROM all_texts; EXECUTE IMMEDIATE @q",
+	"SET @q = 'SELECT 1'; SELECT x FROM dynamic_texts; EXECUTE IMMEDIATE @q",
+	"CALL keep_ssn(); SELECT x FROM last_ids",
+	"CALL keep_ssn(); SELECT CONCAT(x) FROM (SELECT x FROM last_ids) y",
 }
 
 // attackSQL is what the attacks need there.
@@ -280,6 +285,11 @@ var attackSQL = []string{
 	"CREATE PROCEDURE mail_into(OUT m VARCHAR(80)) SELECT email INTO m FROM customers WHERE id = 1",
 	"CREATE PROCEDURE ssn_into(OUT n BIGINT) SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1",
 	"CREATE FUNCTION mail_out(OUT m VARCHAR(80), i INT) RETURNS INT READS SQL DATA BEGIN SELECT email INTO m FROM customers WHERE id = i; RETURN 1; END",
+	"CREATE PROCEDURE keep_ssn() DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1))",
+	"CREATE FUNCTION next_text() RETURNS INT BEGIN SET @q = 'SELECT CONCAT(email) FROM customers'; RETURN 1; END",
+	"CREATE VIEW next_texts AS SELECT next_text() AS x",
+	"CREATE VIEW dynamic_texts AS SELECT next_text() AS x, COLUMN_GET(COLUMN_CREATE('a', 1), 'a' AS INT) AS y",
+	"CREATE VIEW last_ids AS SELECT LAST_INSERT_ID() AS x",
 	"CREATE VIEW shown_settings AS SELECT * FROM information_schema.SESSION_VARIABLES",
 	"CREATE VIEW shown_documents AS SELECT c.id, c.name, j.mail FROM customers c, JSON_TABLE(JSON_OBJECT('a', c.email), '$' COLUMNS (mail VARCHAR(80) PATH '$.a')) j",
 	"CREATE TABLE defaults (id INT, a VARCHAR(80) DEFAULT (@m))",

@@ -214,6 +214,7 @@ func (p *pass) settled() bool {
 func (p *pass) insertID() sql.Value {
 	p.remembers = true
 	v := p.st.Memory.insertID()
+	v.Known = v.Known && len(p.chain) == 0 // a view's is that of whoever asks
 	if !v.Known {
 		p.notKnown("what LAST_INSERT_ID holds is not known")
 	}

@@ -348,11 +348,16 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 		if p.reads = p.reads.Merge(x.Reads); !x.ReadsKnown {
 			p.notKnown("view " + schema + "." + name + ": " + x.Why)
 		}
-		if x.Access&protocol.Execute != 0 && p.hidden(x.Objects) != "" {
+		why := ""
+		if x.Access&protocol.Execute != 0 {
+			why = p.hidden(x.Objects)
+		}
+		if why != "" {
 			it.open = true
 			p.tells.Lost()
-			p.notKnown("view " + schema + "." + name + ": " + p.hidden(x.Objects))
+			p.notKnown("view " + schema + "." + name + ": " + why)
 		}
+		p.left(x, why == "")
 		if !x.Pure {
 			p.notPure("view " + schema + "." + name + ": " + x.Why)
 		}

@@ -516,6 +516,7 @@ func expandView(a *Analyzer, base State) sql.Expand {
 			return unknown("its definition does not parse")
 		}
 		st := base
+		st.Database = r.Schema // of functions; those of tables are written
 		st.right = hasRight(r.Definition)
 		st.Catalog = func() *sql.Catalog { return c }
 		st.Memory = &Memory{}
@@ -523,7 +524,7 @@ func expandView(a *Analyzer, base State) sql.Expand {
 		p.chain = chain
 		rows := p.query(units[0].node, nil)
 		x := &sql.Expansion{Inferred: p.tells.Sorted(), InferredKnown: p.tells.Known(), Reads: p.reads, ReadsKnown: p.unknown == "", Pure: p.impure == "", Access: p.access, Objects: p.objects,
-			Why: first(p.impure, p.unknown)}
+			Why: first(p.impure, p.unknown), Leaves: p.leaves()}
 		if rows.open {
 			return x
 		}
@@ -532,6 +533,39 @@ func expandView(a *Analyzer, base State) sql.Expand {
 		}
 		return x
 	}
+}
+
+// remains are what the code of a view leaves in the session that reads it.
+type remains struct {
+	assigned  map[string]remembered
+	insertID  sql.Sources
+	code      bool
+	setsState bool
+}
+
+// leaves returns what the view does that p has analysed, nil if it leaves nothing.
+func (p *pass) leaves() any {
+	if len(p.assigned)+len(p.effects.insertID) == 0 && !p.effects.code && !p.setsState {
+		return nil
+	}
+	return &remains{p.assigned, p.effects.insertID, p.effects.code, p.setsState}
+}
+
+// left adds to the statement what a view leaves; known says that it means what it
+// meant when it was analysed.
+func (p *pass) left(x *sql.Expansion, known bool) {
+	p.effects.code = p.effects.code || x.Access&protocol.Opaque != 0 // who knows what it calls
+	r, _ := x.Leaves.(*remains)
+	if r == nil {
+		return
+	}
+	for name, v := range r.assigned {
+		v.val.Known = v.val.Known && known
+		p.assign(name, v.val)
+	}
+	p.effects.insertID = p.effects.insertID.Merge(r.insertID)
+	p.effects.code = p.effects.code || r.code
+	p.setsState = p.setsState || r.setsState
 }
 
 func first(list ...string) string {

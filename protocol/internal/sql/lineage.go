@@ -31,6 +31,8 @@ type Expansion struct {
 
 	Inferred      []protocol.Inference
 	InferredKnown bool
+
+	Leaves any // what it leaves behind in the session, in the dialect's own form; nil: nothing
 }
 
 // maxChain bounds how deep views may stand on views.
