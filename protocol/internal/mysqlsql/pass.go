@@ -331,7 +331,13 @@ func (p *pass) table(n *ast.TableName, access protocol.Access) *item {
 		}
 		return it
 	}
-	if rel == nil || p.st.Memory != nil && p.st.Memory.lost {
+	lost := p.st.Memory != nil && p.st.Memory.lost
+	if rel == nil && !lost && p.catalog != nil && p.st.MariaDB && numbers(name) {
+		own := sql.Of(protocol.ColumnRef{Schema: schema, Table: name, Column: "seq"}, protocol.EdgeIdentity)
+		it.cols = []col{{"seq", sql.Value{Known: true, Sources: own, Type: typeNumber}, false}}
+		return it
+	}
+	if rel == nil || lost {
 		it.open = true
 		p.tells.Lost() // it may be a view, with conditions of whatever kind
 		p.missing("table " + schema + "." + name)

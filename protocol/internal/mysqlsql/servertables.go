@@ -12,9 +12,11 @@ import (
 func leaks(r *sql.Relation, column string) bool {
 	switch r.Schema {
 	case "mysql":
-		return !within(plainMysql, r.Name)
-	case "performance_schema", "sys":
+		return !within(plainMysql, r.Name) && !(within(accounts, r.Name) && within(plainAccounts, column))
+	case "performance_schema":
 		return true
+	case "sys": // its views show what they are made of
+		return r.Kind != sql.View
 	case "information_schema":
 		if strings.EqualFold(r.Name, "PROCESSLIST") {
 			return !within(plainProcess, column)
@@ -28,6 +30,17 @@ func leaks(r *sql.Relation, column string) bool {
 func holdsSettings(r *sql.Relation) bool {
 	return r.Schema == "information_schema" && (strings.EqualFold(r.Name, "SESSION_VARIABLES") || strings.EqualFold(r.Name, "SYSTEM_VARIABLES"))
 }
+
+// numbers reports whether MariaDB makes up a table of that name, unless there is one:
+// seq_1_to_10, or seq_1_to_10_step_3, of these numbers.
+func numbers(name string) bool {
+	rest, ok := strings.CutPrefix(name, "seq_")
+	first, rest, _ := strings.Cut(rest, "_to_")
+	last, step, stepped := strings.Cut(rest, "_step_")
+	return ok && number(first) && number(last) && (!stepped || number(step))
+}
+
+func number(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 func within(m map[string]struct{}, name string) bool {
 	_, ok := m[strings.ToLower(name)]
@@ -50,6 +63,13 @@ periods optimizer_costs`)
 
 // plainProcess are the columns of the list of sessions that show no texts.
 var plainProcess = set(`id user host db command time state time_ms stage max_stage progress memory_used max_memory_used query_id tid`)
+
+// accounts are the tables of the schema mysql that hold accounts with their secrets,
+// and plainAccounts the columns of them that hold none.
+var (
+	accounts      = set(`user global_priv`)
+	plainAccounts = set(`host user`)
+)
 
 // plainMysql are the tables of the schema mysql that hold no data of others and
 // no secrets.

@@ -78,6 +78,12 @@ clear SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_
 clear SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME = 'PORT'
 clear SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'shop' ORDER BY 1
 clear SELECT ID > 0, COMMAND FROM information_schema.PROCESSLIST WHERE ID = CONNECTION_ID()
+clear SELECT User, Host FROM mysql.user ORDER BY 1, 2
+dark SELECT Priv FROM mysql.global_priv
+clear SELECT * FROM sys.schema_object_overview WHERE db = 'hr'
+clear SELECT seq FROM seq_1_to_9_step_3 ORDER BY 1
+clear SELECT p.name FROM seq_1_to_2 s JOIN people p ON p.id = s.seq ORDER BY s.seq
+masked SELECT p.email, s.seq FROM seq_1_to_2 s JOIN people p ON p.id = s.seq
 clear SHOW TABLES
 clear SHOW FULL COLUMNS FROM people
 clear SHOW INDEX FROM people
