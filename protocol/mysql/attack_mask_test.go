@@ -288,7 +288,7 @@ var attackSQL = []string{
 	"CREATE PROCEDURE keep_ssn() DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1))",
 	"CREATE FUNCTION next_text() RETURNS INT BEGIN SET @q = 'SELECT CONCAT(email) FROM customers'; RETURN 1; END",
 	"CREATE VIEW next_texts AS SELECT next_text() AS x",
-	"CREATE VIEW dynamic_texts AS SELECT next_text() AS x, COLUMN_GET(COLUMN_CREATE('a', 1), 'a' AS INT) AS y",
+	"CREATE VIEW dynamic_texts AS SELECT next_text() AS x, WEIGHT_STRING('a' LEVEL 1) AS y",
 	"CREATE VIEW last_ids AS SELECT LAST_INSERT_ID() AS x",
 	"CREATE VIEW shown_settings AS SELECT * FROM information_schema.SESSION_VARIABLES",
 	"CREATE VIEW shown_documents AS SELECT c.id, c.name, j.mail FROM customers c, JSON_TABLE(JSON_OBJECT('a', c.email), '$' COLUMNS (mail VARCHAR(80) PATH '$.a')) j",

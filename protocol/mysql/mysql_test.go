@@ -128,9 +128,36 @@ func TestMySQL(t *testing.T) {
 		got, err = everything(preparedQuery{stmt}, "")
 		require.NoError(t, err)
 		require.Equal(t, "***|\n", got)
+		for _, c := range []struct{ text, want string }{
+			{"SELECT x.a, x.b FROM (SELECT id, name FROM customers) AS x(a, b) ORDER BY a LIMIT 1", "1|Ada|\n"},
+			{"SELECT name, (SELECT MAX(i) FROM (SELECT amount FROM orders WHERE customer = customers.id) o (i)) FROM customers WHERE id = 2", "Bob|10|\n"},
+			{"INSERT INTO orders (id, item) VALUES (1, 'tea') AS new ON DUPLICATE KEY UPDATE item = CONCAT(new.item)", ""},
+			{"INSERT INTO orders SET id = 1, item = 'tea' AS `n` ON DUPLICATE KEY UPDATE item = `n`.`item`", ""},
+			{"INSERT INTO customers (id, email) VALUES (1, 'ada@example.com') AS new ON DUPLICATE KEY UPDATE email = new.email", ""},
+			{"SELECT JSON_VALUE('{\"a\":5}', '$.a' RETURNING UNSIGNED DEFAULT 1 ON EMPTY NULL ON ERROR)", "5|\n"},
+			{"EXPLAIN FORMAT=TREE SELECT name FROM customers WHERE id = 1", "-> Rows fetched before execution  (cost=0..0 rows=1)\n|\n"},
+			{"SELECT ANY_VALUE(name), ANY_VALUE(email) FROM customers WHERE id = 1", "Ada|***|\n"},
+		} {
+			got, err := everything(pool, c.text)
+			require.NoError(t, err, c.text)
+			require.Equal(t, c.want, got, c.text)
+		}
 		for _, text := range append([]string{
 			"SELECT /*+ QB_NAME(`*/ 'x' FROM customers -- `) */ email FROM customers",
 			"SELECT /*+ SET_VAR(sql_mode = 'ANSI_QUOTES') */ \"email\" FROM customers",
+			"INSERT INTO orders (id, item) VALUES (1, 'x') AS new ON DUPLICATE KEY UPDATE item = (SELECT new.email FROM customers new LIMIT 1); SELECT item FROM orders",
+			"INSERT INTO orders (id, item) VALUES (1, 'x') AS new ON DUPLICATE KEY UPDATE item = (SELECT `new`.email FROM customers `new` LIMIT 1); SELECT item FROM orders",
+			"INSERT INTO orders (id, item) VALUES (1, (SELECT MAX(email) FROM customers)) AS new ON DUPLICATE KEY UPDATE item = new.item; SELECT item FROM orders",
+			"INSERT INTO customers (id, city) VALUES (1, 'x') AS new(email, c) ON DUPLICATE KEY UPDATE city = customers.email; SELECT city FROM customers",
+			"SELECT b FROM (SELECT id, CONCAT(email) FROM customers) AS x(a, b)",
+			"SELECT (SELECT MAX(a) FROM (SELECT CONCAT(email)) AS x(a)) FROM customers",
+			"SELECT x.b FROM customers, LATERAL (SELECT CONCAT(customers.email)) AS x(b)",
+			"WITH x AS (SELECT CONCAT(email) AS a FROM customers) SELECT a FROM (SELECT a FROM x) AS x(a)",
+			"SELECT JSON_VALUE(JSON_OBJECT('a', email), '$.a' RETURNING CHAR(20) ERROR ON ERROR) FROM customers",
+			"SELECT JSON_VALUE(JSON_OBJECT('a', email), '$.a' RETURNING UNSIGNED ERROR ON ERROR) FROM customers",
+			"EXPLAIN FORMAT=TREE SELECT * FROM orders WHERE item = (SELECT email FROM customers WHERE id = 1)",
+			"SET explain_format = 'TREE'; EXPLAIN SELECT * FROM orders WHERE item = (SELECT email FROM customers WHERE id = 1)",
+			"CREATE VIEW v3 AS SELECT name FROM customers; ALTER VIEW v3 AS SELECT CONCAT(email) AS name FROM customers; SELECT name FROM v3",
 		}, attacks...) {
 			db := r.connect(t)
 			var seen strings.Builder

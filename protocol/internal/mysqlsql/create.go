@@ -1,6 +1,8 @@
 package mysqlsql
 
 import (
+	"strings"
+
 	"github.com/pingcap/tidb/pkg/parser/ast"
 
 	"github.com/sallyport-dev/gateway/protocol"
@@ -172,6 +174,24 @@ func (p *pass) createTable(r *reading, s Statement, temporary bool) Statement {
 	}
 	r.until()
 	return r.done(s)
+}
+
+// alterForm changes what the grammar does not know, but not its code.
+func (p *pass) alterForm(r *reading) Statement {
+	kind := r.token(1)
+	for i := range r.list {
+		if t := &r.list[i]; t.is("DO", "SELECT") || t.kind == kindVariable || t.symbol('?') {
+			return opaque("a form of ALTER that is not known here")
+		}
+	}
+	r.i += 2
+	schema, name := r.object()
+	word := strings.ToLower(kind.word)
+	p.access |= protocol.Schema
+	p.notPure("it changes definitions")
+	p.object(word, p.qualified(schema, name), protocol.Schema)
+	r.until()
+	return r.done(Statement{Verb: protocol.Verb("alter " + word), Bounded: true, Changes: true})
 }
 
 // dropForm drops what the grammar does not know.

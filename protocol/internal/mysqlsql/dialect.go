@@ -13,12 +13,14 @@ type part struct {
 	analyse   bool     // PROCEDURE ANALYSE
 	runs      bool     // ANALYZE of a statement, which executes it
 	replaces  bool     // CREATE OR REPLACE of what holds rows
+	alters    bool     // ALTER VIEW
+	portion   bool     // FOR PORTION OF, at whose ends rows are inserted
 	more      string   // EXPLAIN EXTENDED or PARTITIONS
 }
 
 // plain reports whether nothing was taken out but what the lineage does not need.
 func (p part) plain() bool {
-	return p.returning == "" && len(p.into) == 0 && !p.file && !p.analyse && !p.runs && !p.replaces && p.more == ""
+	return p.returning == "" && len(p.into) == 0 && !p.file && !p.analyse && !p.runs && !p.replaces && !p.portion && p.more == ""
 }
 
 // rewrite returns one statement in the grammar's form. ok is false if something
@@ -40,6 +42,9 @@ type writer struct {
 	query   bool // the statement is a query
 	changes bool // the statement changes rows of one table
 	upserts bool // ON DUPLICATE KEY UPDATE has begun
+
+	defines bool   // what the statement defines is no query
+	row     string // what INSERT calls its new row
 
 	open []int // the parentheses that are not closed yet
 }
@@ -92,10 +97,15 @@ func (w *writer) statement() {
 		w.part.replaces = true
 		w.put("CREATE")
 		i = 3
+	case first.is("ALTER") && (w.token(1).is("VIEW", "ALGORITHM", "DEFINER") || w.words(1, "SQL", "SECURITY")) && w.view():
+		w.part.alters = true
+		w.put("CREATE OR REPLACE")
+		i = 1
 	}
 	first := w.token(i)
 	w.query = first.is("SELECT", "WITH", "TABLE", "VALUES") || first.symbol('(')
 	w.changes = first.is("INSERT", "REPLACE", "DELETE")
+	w.defines = first.is("CREATE", "ALTER", "DROP", "GRANT", "REVOKE") && !w.view()
 	w.write(i, len(w.list), true)
 	w.part.text = w.out.String()
 }
@@ -107,16 +117,34 @@ func (w *writer) write(i, end int, top bool) {
 		t := w.token(i)
 		own := top && len(w.open) == 0
 		switch {
+		case t.symbol('(') && w.listed(i, end) > 0:
+			i = w.columnList(i, end)
+			continue
 		case t.symbol('('):
 			w.open = append(w.open, i)
 		case t.symbol(')'):
 			w.open = w.open[:max(len(w.open), 1)-1]
 		case w.token(i - 1).symbol('.'): // part of a name
+		case w.free(i):
+			w.put("`" + t.text + "`")
+			i++
+			continue
 		case t.is("JSON_TABLE") && w.token(i+1).symbol('('):
 			i = w.jsonTable(i, end)
 			continue
+		case t.is("JSON_ARRAYAGG") && w.token(i+1).symbol('(') && w.sorted(i+1, end):
+			w.out.WriteString("GROUP_CONCAT")
+			i++
+			continue
 		case t.is("FOR") && w.token(i+1).is("SYSTEM_TIME"):
 			i = w.systemTime(i+2, end)
+			continue
+		case own && t.is("FOR") && w.words(i+1, "PORTION", "OF") && w.token(i+4).is("FROM"):
+			w.part.portion = true
+			i = w.systemTime(i+4, end)
+			continue
+		case own && t.is("CONVERT") && w.token(0).is("ALTER") && w.token(i+1).is("PARTITION", "TABLE"):
+			i = w.convert(i+1, end)
 			continue
 		case t.is("DUPLICATE") && w.words(i-1, "ON") && w.words(i+1, "KEY", "UPDATE"):
 			w.upserts = true
@@ -165,10 +193,58 @@ func (w *writer) write(i, end int, top bool) {
 			w.out.WriteString("FIRST_VALUE")
 			i++
 			continue
+		case t.is("LAST_VALUE") && w.token(i+1).symbol('(') && !w.token(w.closing(i+1, end)+1).is("OVER", "RESPECT", "IGNORE"):
+			w.out.WriteString("CONCAT") // it computes all of them
+			i++
+			continue
+		case t.is("JSON_VALUE") && w.token(i+1).symbol('('):
+			i = w.jsonValue(i, end)
+			continue
+		case t.is("COLUMN_GET", "COLUMN_CREATE", "COLUMN_ADD") && w.token(i+1).symbol('('):
+			i = w.dynamic(i, end)
+			continue
+		case t.kind == kindString && introduced(t.text):
+			w.put("CONVERT(" + t.text[strings.IndexAny(t.text, `'"`):] + " USING utf8mb4)")
+			i++
+			continue
+		case t.is("TREE") && w.token(i-1).symbol('=') && w.token(i-2).is("FORMAT"):
+			w.put("JSON") // which is one column as well
+			i++
+			continue
+		case own && w.changes && t.is("AS") && w.named(i):
+			w.row, _ = w.token(i + 1).name()
+			i += 2
+			continue
+		case w.row != "" && w.isRow(i):
+			if !w.upserts || !w.token(i+1).symbol('.') {
+				w.failed = true // it may be another of that name
+			}
+			w.put("VALUES (" + w.token(i+2).text + ")")
+			i += 3
+			continue
+		case t.is("MATCH") && !w.token(i+1).symbol('('):
+			from := i + 1
+			for i++; i < end && !w.token(i).is("AGAINST"); i++ {
+				continue
+			}
+			w.put("MATCH (" + w.rest(from, i) + ")")
+			continue
+		case t.is("USING") && len(w.open) > 0 && w.token(i+1).kind == kindWord: // CONVERT(x USING latin2), which the grammar lacks
+			w.put("USING utf8mb4")
+			i += 2
+			continue
+		case t.is("CHARSET") && w.cast(i) && w.token(i+1).kind == kindWord && w.token(i+2).symbol(')'):
+			w.put("CHARSET utf8mb4")
+			i += 2
+			continue
+		case t.is("CHARACTER") && w.cast(i) && w.token(i+1).is("SET") && w.token(i+2).kind == kindWord:
+			w.put("CHARACTER SET utf8mb4")
+			i += 3
+			continue
 		case t.is("SOUNDS") && w.token(i+1).is("LIKE"):
 			i++
 			continue
-		case t.is("VARCHAR") && w.token(i-1).is("AS"): // CAST(x AS VARCHAR(9))
+		case w.token(i-1).is("AS") && (t.is("VARCHAR") || t.is("UUID", "INET4", "INET6") && w.cast(i)): // CAST(x AS VARCHAR(9))
 			w.put("CHAR")
 			i++
 			continue
@@ -241,7 +317,7 @@ func (w *writer) begins(i int) bool {
 
 // rest returns the tokens from i to end as text.
 func (w *writer) rest(i, end int) string {
-	inner := writer{list: w.list[i:end], part: &part{}}
+	inner := writer{list: w.list[i:end], part: &part{}, defines: w.defines}
 	inner.write(0, end-i, false)
 	w.failed = w.failed || inner.failed
 	return inner.out.String()

@@ -150,6 +150,9 @@ func (p *pass) target(n *ast.TableRefsClause, s *scope) *item {
 
 func (p *pass) update(n *ast.UpdateStmt, s *Statement) {
 	s.Verb, p.events = "update", []string{"UPDATE"}
+	if p.portion {
+		p.events = append(p.events, "INSERT")
+	}
 	p.access |= protocol.Write
 	in := &scope{parent: p.with(n.With, p.base)}
 	if it := p.target(n.TableRefs, in); it == nil {
@@ -197,6 +200,9 @@ func (p *pass) markWritten(it *item) {
 
 func (p *pass) delete(n *ast.DeleteStmt, s *Statement) {
 	s.Verb, p.events = "delete", []string{"DELETE"}
+	if p.portion {
+		p.events = append(p.events, "INSERT")
+	}
 	p.access |= protocol.Write
 	in := &scope{parent: p.with(n.With, p.base)}
 	if n.IsMultiTable {

@@ -12,7 +12,8 @@ import (
 // before it.
 var harmless = set(`
 abs acos addtime adddate aes_decrypt aes_encrypt ascii asin benchmark atan atan2 bin bin_to_uuid bit_count bit_length ceil ceiling
-char char_func char_length character_length charset chr coalesce coercibility collation compress concat concat_ws connection_id conv convert
+char char_func char_length character_length charset chr coalesce coercibility collation column_add column_check column_create column_delete
+column_exists column_get column_json column_list compress concat concat_ws connection_id conv convert
 convert_tz cos cot crc32 crc32c curdate current_date current_role current_time current_timestamp current_user curtime database schema
 date date_add date_format date_sub datediff day dayname dayofmonth dayofweek dayofyear degrees elt exp export_set extract
 extractvalue field find_in_set floor format format_bytes found_rows format_pico_time from_base64 from_days from_unixtime get_format greatest
@@ -30,6 +31,15 @@ substring_index subtime sysdate system_user tan time time_format time_to_sec tim
 to_base64 to_char to_days to_seconds trim truncate ucase uncompress uncompressed_length unhex unix_timestamp updatexml upper
 user utc_date utc_time utc_timestamp uuid uuid_short uuid_to_bin validate_password_strength value version week weekday weekofyear
 weight_string year yearweek
+add_months any_value decode des_decrypt des_encrypt encode encrypt icu_version json_array_intersect json_key_value json_object_filter_keys
+json_object_to_array json_unescape kdf months_between old_password password statement_digest statement_digest_text sys_guid trunc vec_distance
+vec_distance_cosine vec_distance_euclidean vec_fromtext vec_totext
+asbinary astext aswkb aswkt centroid dimension endpoint envelope equals exteriorring geometryfromtext geometryn geometrytype geomfromtext geomfromwkb
+glength interiorringn isclosed isempty issimple linefromtext mbrcontains mbrcoveredby mbrcovers mbrdisjoint mbrequal mbrequals mbrintersects
+mbroverlaps mbrtouches mbrwithin numgeometries numinteriorrings numpoints pointfromtext pointn polyfromtext srid startpoint touches x y
+st_boundary st_collect st_convexhull st_frechetdistance st_geometryfromtext st_hausdorffdistance st_isring st_latfromgeohash st_linefromtext
+st_longfromgeohash st_makeenvelope st_mlinefromtext st_mpointfromtext st_mpolyfromtext st_pointfromgeohash st_pointonsurface st_polyfromtext
+st_polygonfromtext st_relate st_swapxy st_validate multipoint multilinestring multipolygon geometrycollection
 st_area st_asbinary st_asgeojson st_astext st_aswkb st_aswkt st_buffer st_centroid st_contains st_crosses st_difference
 st_dimension st_disjoint st_distance st_distance_sphere st_endpoint st_envelope st_equals st_exteriorring st_geohash
 st_geomcollfromtext st_geometryn st_geometrytype st_geomfromgeojson st_geomfromtext st_geomfromwkb st_interiorringn

@@ -49,6 +49,7 @@ type pass struct {
 	unbounded bool
 	calling   []*routine // whose code it is, outermost first
 	events    []string   // of triggers: what is done to rows
+	portion   bool       // FOR PORTION OF: of a row that is changed the rest is inserted
 }
 
 func newPass(a *Analyzer, st *State) *pass { return &pass{a: a, st: st, database: st.Database} }

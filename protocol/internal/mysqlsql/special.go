@@ -35,6 +35,7 @@ func specialForms() []specialForm {
 		{"SET STATEMENT", true, (*pass).setStatementForm},
 		{"CREATE", false, (*pass).createForm},
 		{"DROP", false, (*pass).dropForm},
+		{"ALTER PROCEDURE", false, (*pass).alterForm}, {"ALTER FUNCTION", false, (*pass).alterForm}, {"ALTER EVENT", false, (*pass).alterForm},
 	}
 }
 

@@ -80,6 +80,7 @@ func (p *pass) unit(u *unit) Statement {
 	if x, ok := u.node.(*ast.ExplainStmt); ok && u.part.runs {
 		x.Analyze = true
 	}
+	p.portion = u.part.portion
 	if u.node == nil {
 		s = p.special(u)
 	} else {
@@ -139,6 +140,9 @@ func (p *pass) parted(u *unit, s Statement) Statement {
 	}
 	if u.part.runs {
 		s.Verb = "analyze"
+	}
+	if u.part.alters {
+		s.Verb = "alter view"
 	}
 	if u.part.replaces {
 		p.access |= protocol.Write

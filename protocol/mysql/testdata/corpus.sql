@@ -37,6 +37,48 @@ clear SELECT 1 FROM DUAL
 clear SELECT DATE_ADD('2020-01-31', INTERVAL 1 MONTH), NOW() > '2000-01-01', CAST('7' AS INT), CAST(12 AS VARCHAR(3))
 clear SELECT CAST(id AS CHAR), CONVERT(name USING utf8mb4), name COLLATE latin1_bin FROM people ORDER BY id
 clear SELECT MEDIAN(total) OVER () FROM purchases LIMIT 1
+clear SELECT LAST_VALUE(id, name) FROM people ORDER BY id
+masked SELECT LAST_VALUE(name, email), LAST_VALUE(email, name) FROM people
+clear SELECT LAST_VALUE(total) OVER (PARTITION BY person ORDER BY id) FROM purchases ORDER BY id
+clear SELECT COLUMN_GET(COLUMN_CREATE('a', 1 AS INT, 'b', CAST('x' AS CHAR(3)) AS CHAR), 'b' AS CHAR(9)), COLUMN_JSON(COLUMN_ADD(COLUMN_CREATE('a', 1), 'b', 2.5 AS DECIMAL(5,2)))
+masked SELECT name, COLUMN_GET(COLUMN_CREATE('a', email AS CHAR), 'a' AS CHAR CHARACTER SET utf8mb4) FROM people
+clear SELECT name FROM people WHERE name = _latin2'Ada' OR name = _cp1250"Bob" ORDER BY id
+masked SELECT CONCAT(_latin2'x', email) FROM people
+dark SET @q = _swe7'SELECT CONCAT(email) FROM people' ;; EXECUTE IMMEDIATE @q
+runs UPDATE rates FOR PORTION OF p FROM '2020-03-01' TO '2020-04-01' SET price = 6 WHERE id = 1
+runs DELETE FROM rates FOR PORTION OF p FROM '2020-05-01' TO '2020-06-01' WHERE id = 1
+dark UPDATE rates FOR PORTION OF p FROM '2020-03-01' TO '2020-04-01' SET price = (SELECT MAX(amount) FROM hr.salaries) ;; SELECT price FROM rates
+dark UPDATE rates FOR PORTION OF p FROM (SELECT MAX(email) FROM people) TO '2020-04-01' SET price = 1
+runs CREATE TABLE pa (id INT) PARTITION BY LIST (id) (PARTITION p0 VALUES IN (1), PARTITION p1 VALUES IN (2)) ;; INSERT INTO pa VALUES (1), (2) ;; ALTER TABLE pa CONVERT PARTITION p0 TO TABLE pb ;; SELECT id FROM pb ;; ALTER TABLE pa CONVERT TABLE pb TO PARTITION p0 VALUES IN (1) ;; SELECT id FROM pa ;; DROP TABLE pa
+dark CREATE TABLE ph (id INT, email VARCHAR(80), secret VARCHAR(80)) PARTITION BY LIST (id) (PARTITION p0 VALUES IN (7)) ;; ALTER TABLE ph CONVERT TABLE history TO PARTITION p1 VALUES IN (1) ;; SELECT email FROM ph
+runs CREATE VIEW av AS SELECT name FROM people ;; ALTER VIEW av AS SELECT city AS name FROM people ;; SELECT name FROM av ;; DROP VIEW av
+dark CREATE VIEW aw AS SELECT name FROM people ;; ALTER SQL SECURITY INVOKER VIEW aw AS SELECT email AS name FROM people ;; SELECT name FROM aw
+runs ALTER PROCEDURE towns_of COMMENT 'x'
+runs CREATE EVENT ae ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1 ;; ALTER EVENT ae COMMENT 'x' ;; DROP EVENT ae
+dark CREATE EVENT af ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1 ;; ALTER EVENT af DO INSERT INTO log (what) SELECT email FROM people ;; DROP EVENT af
+dark CALL pay_out(1, @n) ;; CREATE EVENT ag ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1 ;; ALTER EVENT ag ON SCHEDULE EVERY @n SECOND ;; SELECT INTERVAL_VALUE FROM information_schema.EVENTS ;; DROP EVENT ag
+clear SELECT * FROM found ORDER BY id
+clear SELECT CONVERT(name USING latin2), CAST(city AS CHAR(9) CHARACTER SET cp1250), CHAR(65 USING koi8r) FROM people ORDER BY id
+masked SELECT CONVERT(email USING latin2), CAST(email AS CHAR CHARSET cp1250) FROM people
+dark SELECT _foo'x', name AS rank FROM (SELECT CONCAT(email) AS _foo, name FROM people) q
+dark SELECT (SELECT name FROM (SELECT charset name FROM (SELECT CONCAT(email) AS charset FROM people LIMIT 1) a) q) AS rank FROM people
+dark SELECT (SELECT name FROM (SELECT MAX(email) charset name FROM people) q) AS rank FROM people
+clear SELECT uuid, id AS rank FROM (SELECT id AS inet6, id FROM (SELECT id, name AS uuid FROM people) q) r JOIN (SELECT name AS uuid, id AS b FROM people) s ON s.b = r.id ORDER BY id
+clear SELECT name, RANK() OVER (ORDER BY id) rank, LAG(name) OVER w AS lag FROM people WINDOW w AS (ORDER BY id) ORDER BY rank
+clear SELECT * FROM (SELECT name, DENSE_RANK() OVER (ORDER BY id) AS dense_rank FROM people) t WHERE t.dense_rank <= 2 AND dense_rank > 0 ORDER BY 1
+clear SELECT TABLE_SCHEMA AS schema, COUNT(*) AS option FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'hr' GROUP BY schema
+clear SELECT id, SUM(total) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS row, ROW(1, 2) = ROW(1, 2) AS groups FROM purchases ORDER BY id FETCH FIRST 2 ROWS ONLY
+clear WITH rank AS (SELECT name AS stored, id FROM people) SELECT rank.stored FROM rank ORDER BY rank.id
+masked SELECT email AS rank, name AS groups FROM people
+masked SELECT rank FROM (SELECT CONCAT(email) AS rank FROM people) q
+masked SELECT (SELECT rank FROM (SELECT 'z' AS a) x) FROM (SELECT CONCAT(email) AS rank FROM people) q
+masked SELECT rank.email FROM people rank
+dark INSERT INTO log (what) SELECT rank FROM (SELECT CONCAT(email) AS rank FROM people) q ;; SELECT what FROM log
+runs CREATE VIEW rv AS SELECT id, RANK() OVER (ORDER BY id) AS rank FROM people ;; SELECT rank FROM rv ORDER BY id ;; DROP VIEW rv
+clear SELECT JSON_ARRAYAGG(DISTINCT city ORDER BY city LIMIT 2), JSON_ARRAYAGG(name ORDER BY id DESC) FROM people
+masked SELECT JSON_ARRAYAGG(email ORDER BY id LIMIT 2) FROM people
+clear SELECT CAST('::1' AS INET6), CAST('123e4567-e89b-12d3-a456-426655440000' AS UUID)
+masked SELECT CAST(CAST(email AS INET6) AS CHAR), email FROM people
 clear SELECT t.k FROM JSON_TABLE('[{"k":1},{"k":2}]', '$[*]' COLUMNS (k INT PATH '$.k')) t
 clear SELECT p.id, t.tag, t.n FROM purchases p, JSON_TABLE(p.tags, '$[*]' COLUMNS (n FOR ORDINALITY, tag VARCHAR(20) PATH '$')) AS t ORDER BY p.id, t.n
 clear SELECT JSON_VALUE(tags, '$[0]'), JSON_LENGTH(tags) FROM purchases ORDER BY id
