@@ -97,10 +97,7 @@ func (p *pass) createForm(r *reading) Statement {
 		schema, name := r.object()
 		p.object("event", p.qualified(schema, name), protocol.Schema)
 		for r.i < len(r.list) && !r.token(0).is("DO") {
-			if t := r.token(0); t.kind == kindVariable { // a schedule is shown
-				r.expression([]token{*t})
-			}
-			r.i++
+			r.schedule()
 		}
 		r.expect("DO")
 	case kind.is("TABLE"):
@@ -179,19 +176,36 @@ func (p *pass) createTable(r *reading, s Statement, temporary bool) Statement {
 // alterForm changes what the grammar does not know, but not its code.
 func (p *pass) alterForm(r *reading) Statement {
 	kind := r.token(1)
-	for i := range r.list {
-		if t := &r.list[i]; t.is("DO", "SELECT") || t.kind == kindVariable || t.symbol('?') {
-			return opaque("a form of ALTER that is not known here")
-		}
-	}
 	r.i += 2
 	schema, name := r.object()
 	word := strings.ToLower(kind.word)
 	p.access |= protocol.Schema
 	p.notPure("it changes definitions")
 	p.object(word, p.qualified(schema, name), protocol.Schema)
-	r.until()
+	for r.i < len(r.list) && r.why == "" {
+		if r.token(0).is("DO") {
+			return opaque("a form of ALTER that is not known here")
+		}
+		r.schedule()
+	}
 	return r.done(Statement{Verb: protocol.Verb("alter " + word), Bounded: true, Changes: true})
+}
+
+// schedule reads when an event runs, which is shown, or passes over one word of
+// something else.
+func (r *reading) schedule() {
+	if !r.accept("ON") || !r.accept("SCHEDULE") {
+		r.i++
+		return
+	}
+	behind := []string{"STARTS", "ENDS", "ON", "RENAME", "ENABLE", "DISABLE", "COMMENT", "DO"}
+	if r.accept("EVERY") {
+		list := r.until(behind...)
+		r.expression(list[:max(len(list), 1)-1]) // without its unit
+	}
+	for r.accept("AT", "STARTS", "ENDS") {
+		r.expression(r.until(behind...))
+	}
 }
 
 // dropForm drops what the grammar does not know.
