@@ -204,7 +204,7 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 		return m.watch(op, hit)
 	}
 	d, t := m.decide(op, hit)
-	var clear []protocol.ColumnRef // if what is asked for is allowed
+	var clear []place // if what is asked for is allowed
 	if op.Unmask != "" && d.Effect == protocol.NoOpinion && t.rows != nil {
 		_, _, clear, _ = m.liftable(op)
 		if ask, lifted, ok := m.lift(op, t); ok {
@@ -220,7 +220,7 @@ func (m *masking) operation(_ context.Context, op *protocol.Operation) (protocol
 
 // tell says what becomes of op, decided as d with t, for what it tells of masked
 // columns without showing them.
-func (m *masking) tell(op *protocol.Operation, hit *mask.Rule, clear []protocol.ColumnRef, d protocol.Decision, t maskTaps) (protocol.Decision, maskTaps) {
+func (m *masking) tell(op *protocol.Operation, hit *mask.Rule, clear []place, d protocol.Decision, t maskTaps) (protocol.Decision, maskTaps) {
 	if d.Effect != protocol.NoOpinion || op.Restricted() {
 		return d, t
 	}

@@ -23,8 +23,8 @@ type MaskedInference struct {
 }
 
 // inferred returns what op tells of masked columns. hit is a rule for a column that it
-// reads; clear are columns whose masks are lifted for it.
-func (m *masking) inferred(op *protocol.Operation, hit *mask.Rule, clear []protocol.ColumnRef) (out []MaskedInference) {
+// reads; clear is where masks are lifted for it.
+func (m *masking) inferred(op *protocol.Operation, hit *mask.Rule, clear []place) (out []MaskedInference) {
 	if op.Verb == protocol.Connect || op.Access == protocol.Control && op.Shape == 0 {
 		return nil
 	}
@@ -46,7 +46,7 @@ func (m *masking) inferred(op *protocol.Operation, hit *mask.Rule, clear []proto
 	}
 	for i := range op.Inferred {
 		c := &op.Inferred[i]
-		if slices.Contains(clear, c.ColumnRef) {
+		if within(clear, c.ColumnRef, c.Path) {
 			continue
 		}
 		v := m.set.At(c.Schema, c.Table, c.Column, c.Path)
@@ -76,7 +76,7 @@ func (m *masking) infers(column string, how protocol.How, r *mask.Rule, joined b
 }
 
 // infer decides about what op tells of masked columns.
-func (m *masking) infer(op *protocol.Operation, hit *mask.Rule, clear []protocol.ColumnRef) protocol.Decision {
+func (m *masking) infer(op *protocol.Operation, hit *mask.Rule, clear []place) protocol.Decision {
 	list := m.inferred(op, hit, clear)
 	for _, e := range []protocol.Effect{protocol.DenyEffect, protocol.HoldEffect} {
 		var names []string

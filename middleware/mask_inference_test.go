@@ -131,6 +131,19 @@ func TestMaskInferenceOfLifted(t *testing.T) {
 	}
 }
 
+// Nor does one member of a document that is shown let another be told of.
+func TestMaskInferenceOfLiftedMember(t *testing.T) {
+	rules := memberRules()[:2]
+	rules[1].Inference = mask.BlockInference
+	step := middleware.MaskWith(middleware.MaskConfig{Rules: rules, Broker: approval.NewBroker(approval.Options{}),
+		Lifts: []middleware.MaskLift{{ApproveRule: middleware.ApproveRule{Name: "case", Groups: []string{"privacy"}}, Rules: []string{"mail"}}}})
+	for path, want := range map[string]protocol.Effect{"/email": protocol.HoldEffect, "/email/0": protocol.HoldEffect, "/home/street": protocol.DenyEffect, "": protocol.DenyEffect} {
+		op := telling(protocol.Inference{ColumnRef: ref("public.t.doc"), How: protocol.HowRange, Path: path})
+		op.Unmask, op.Pure, op.Columns = "ticket 4711", true, []protocol.Column{lying(protocol.EdgeMember, "/email")}
+		require.Equal(t, want, decided(t, step, op).Effect, path)
+	}
+}
+
 func TestMaskInferenceInShadow(t *testing.T) {
 	for _, column := range []string{"closed", "asked"} {
 		c := inferenceConfig()

@@ -71,7 +71,23 @@ type lifting struct {
 	op     *protocol.Operation
 	ticket string
 	rules  []string
-	from   []protocol.ColumnRef
+	from   []place
+}
+
+// A place is where in a column a value lies.
+type place struct {
+	protocol.ColumnRef
+	path string
+}
+
+// holds reports whether what is at o lies at p or in what is there.
+func (p place) holds(o place) bool {
+	return p.ColumnRef == o.ColumnRef && (o.path == p.path || strings.HasPrefix(o.path, p.path+"/"))
+}
+
+// within reports whether what lies at that path of a column is part of one of places.
+func within(places []place, c protocol.ColumnRef, path string) bool {
+	return slices.ContainsFunc(places, func(p place) bool { return p.holds(place{c, path}) })
 }
 
 // lift decides about an operation whose client asks for values in the clear. t is
@@ -107,9 +123,9 @@ func (m *masking) lift(op *protocol.Operation, t maskTaps) (d protocol.Decision,
 }
 
 // liftable returns the columns that come in the clear if everything that masks them
-// is lifted, the rules that do, and the columns that those are about. An error says
+// is lifted, the rules that do, and where what those are about lies. An error says
 // why that cannot be told before the query runs.
-func (m *masking) liftable(op *protocol.Operation) (lifts []protocol.Lift, rules []string, from []protocol.ColumnRef, err error) {
+func (m *masking) liftable(op *protocol.Operation) (lifts []protocol.Lift, rules []string, from []place, err error) {
 	switch {
 	case !m.set.HasColumns():
 		return nil, nil, nil, nil
@@ -142,17 +158,15 @@ func (m *masking) liftable(op *protocol.Operation) (lifts []protocol.Lift, rules
 			if !slices.Contains(l.From, s.ColumnRef) {
 				l.From = append(l.From, s.ColumnRef)
 			}
+			if !within(from, s.ColumnRef, s.Path) {
+				from = append(from, place{s.ColumnRef, s.Path})
+			}
 		}
 		l.Rule = strings.Join(names, ", ")
 		lifts = append(lifts, l)
 		for _, n := range names {
 			if !slices.Contains(rules, n) {
 				rules = append(rules, n)
-			}
-		}
-		for _, ref := range l.From {
-			if !slices.Contains(from, ref) {
-				from = append(from, ref)
 			}
 		}
 	}
@@ -210,7 +224,7 @@ func (l *lifting) shows(m *masking, c *protocol.Column) bool {
 		if v.Rule == nil {
 			continue
 		}
-		if !sureOf(s) || !slices.Contains(l.from, s.ColumnRef) || slices.ContainsFunc(v.Rules(), func(r *mask.Rule) bool { return !slices.Contains(l.rules, r.Name) }) {
+		if !sureOf(s) || !within(l.from, s.ColumnRef, s.Path) || slices.ContainsFunc(v.Rules(), func(r *mask.Rule) bool { return !slices.Contains(l.rules, r.Name) }) {
 			return false
 		}
 	}
