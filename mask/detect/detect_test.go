@@ -38,6 +38,7 @@ func TestFind(t *testing.T) {
 		`"first\nada@example.com"`:                                      "email=ada@example.com",
 		"to=ada%40example.com&x=1":                                      "email=ada%40example.com",
 		`ada&#64;example.com {"m":"ada\u0040example.com"} &#64; \u0040`: `email=ada&#64;example.com email=ada\u0040example.com`,
+		`ada&#x40;example.com "bob&#X40;x.org" &#x40; &x40;`:            `email=ada&#x40;example.com email=bob&#X40;x.org`,
 		"write to ada@example.com.":                                     "email=ada@example.com",
 		"'ada@example.com'":                                             "email=ada@example.com",
 		"邮箱：ada@example.com":                                            "email=ada@example.com",

@@ -7,7 +7,7 @@ import (
 )
 
 // email looks for an address around the at sign at i, which is width bytes wide
-// (one, or three as %40).
+// (one, three as %40, or what JSON and HTML have for it).
 func (s *scan) email(i, width int) {
 	text := s.text
 	start := i

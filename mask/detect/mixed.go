@@ -30,6 +30,9 @@ func (s *scan) mixed(i, j int, bits uint8) int {
 		s.email(i-1, 6)
 		return j
 	}
+	if n == 3 && s.at(j) == ';' && s.at(i-1) == '#' && s.at(i-2) == '&' && w[0]|0x20 == 'x' && string(w[1:]) == "40" && s.d.on[email] { // in HTML
+		s.email(i-2, 6)
+	}
 	if n < 6 {
 		if s.at(j) == '-' {
 			return s.license(i, j)
