@@ -176,7 +176,7 @@
 // A GET, HEAD or OPTIONS is sent once more if the target ends a connection that
 // was used before without an answer, as RFC 9110 lets a proxy do; nothing else is.
 // Headers are not masked, neither way: a target that puts data into headers, or
-// into the names of JSON members or of events, shows it. The secret of a target that echoes
+// into the names of JSON members or the names and ids of events, shows it. The secret of a target that echoes
 // its request's headers, or in a body its query, can be seen by its users: give such a
 // target none. The journal has bodies as far as they are arguments; the step recordings keeps them,
 // and the messages of WebSockets, by verb and media type. HTML and text are not

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -85,7 +86,7 @@ func (d *documents) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// line returns the next line without its end.
+// line returns the next line without the LF at its end.
 func (d *documents) line(limit int64) ([]byte, error) {
 	var all []byte
 	for {
@@ -96,7 +97,7 @@ func (d *documents) line(limit int64) ([]byte, error) {
 		all = append(all, part...)
 		switch {
 		case err == nil:
-			return bytes.TrimSuffix(all[:len(all)-1], []byte("\r")), nil
+			return all[:len(all)-1], nil
 		case errors.Is(err, bufio.ErrBufferFull):
 		default:
 			return all, err
@@ -109,13 +110,16 @@ func nextLine(d *documents) ([]byte, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	var out []byte
-	if len(bytes.TrimSpace(line)) > 0 {
-		masked, ferr := d.f(line)
-		if ferr != nil {
+	doc, cr := bytes.CutSuffix(line, []byte("\r"))
+	if len(bytes.TrimSpace(doc)) > 0 {
+		var ferr error
+		if doc, ferr = d.f(doc); ferr != nil {
 			return nil, ferr
 		}
-		out = append(out, masked...)
+	}
+	out := append([]byte(nil), doc...)
+	if cr {
+		out = append(out, '\r')
 	}
 	if err == nil {
 		out = append(out, '\n')
@@ -154,6 +158,7 @@ func nextEvent(d *documents) ([]byte, error) {
 		if err != nil { // an event that does not end is none
 			return nil, err
 		}
+		line = bytes.TrimSuffix(line, []byte("\r"))
 		if !d.begun {
 			line, d.begun = bytes.TrimPrefix(line, []byte("\ufeff")), true
 		}
@@ -174,8 +179,12 @@ func nextEvent(d *documents) ([]byte, error) {
 				data = append(data, '\n')
 			}
 			has, data = true, append(data, value...)
-		case "event", "id", "retry":
+		case "event", "id":
 			out = append(append(out, line...), '\n')
+		case "retry":
+			if _, err := strconv.ParseUint(string(value), 10, 64); err == nil { // else nobody reads it
+				out = append(append(out, line...), '\n')
+			}
 		}
 	}
 	if has {
