@@ -269,8 +269,12 @@ func (q *request) tapped(res *http.Response) (io.ReadCloser, error) {
 			return nil, &stepError{fmt.Errorf("a document of more than %d bytes", limit)}
 		}
 		if len(b) > 0 {
-			if b, err = f(b); err != nil {
+			doc, marked := bytes.CutPrefix(b, mark) // which is none of the document's
+			if b, err = f(doc); err != nil {
 				return nil, &stepError{err}
+			}
+			if marked {
+				b = append(bytes.Clone(mark), b...)
 			}
 		}
 		body = bytes.NewReader(b)
@@ -323,6 +327,9 @@ func deleteOfBody(h http.Header) {
 		}
 	}
 }
+
+// mark is what some programs begin a text in UTF-8 with.
+var mark = []byte("\ufeff")
 
 // text is a stream that has to be UTF-8, without the NUL of wider encodings.
 type text struct {

@@ -160,7 +160,7 @@ func nextEvent(d *documents) ([]byte, error) {
 		}
 		line = bytes.TrimSuffix(line, []byte("\r"))
 		if !d.begun {
-			line, d.begun = bytes.TrimPrefix(line, []byte("\ufeff")), true
+			line, d.begun = bytes.TrimPrefix(line, mark), true
 		}
 		if bytes.IndexByte(line, '\r') >= 0 {
 			return nil, errors.New("an event stream with lines that end in CR")

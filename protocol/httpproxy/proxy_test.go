@@ -318,6 +318,7 @@ func TestDocuments(t *testing.T) {
 		kind, coding, body, want string // want "" is a refusal, "-" is a cut
 	}{
 		"/json":      {"application/json; charset=utf-8", "", `{"a":1}`, `{"A":1}!!`},
+		"/bom":       {"application/json", "", "\ufeff{\"a\":1}", "\ufeff{\"A\":1}!!"},
 		"/gzip":      {"application/json", "gzip", zip(`{"a":1}`), `{"A":1}!!`},
 		"/lines":     {"application/x-ndjson", "", "{\"a\":1}\n\n{\"b\":2}", "{\"A\":1}!!\n\n{\"B\":2}!!"},
 		"/crlines":   {"application/x-ndjson", "", "{\"a\":1}\r\n \r\n{\"b\":2}\r\n", "{\"A\":1}!!\r\n \r\n{\"B\":2}!!\r\n"},
