@@ -199,6 +199,46 @@ func TestUnmaskedResultIsByteForByteTheServers(t *testing.T) {
 	require.Equal(t, a[0].FieldDescriptions, b[0].FieldDescriptions)
 }
 
+// What drivers, frameworks and tools ask about a server and its definitions is
+// answered as the server does.
+func TestMasksLeaveWhatToolsAsk(t *testing.T) {
+	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})
+	direct, err := pgx.Connect(t.Context(), r.pg.SuperuserDSN())
+	require.NoError(t, err)
+	defer direct.Close(t.Context())
+	through := r.connect(t, "")
+	const rel = "'customers'::regclass"
+	for _, q := range []string{
+		"SET DateStyle=ISO; SELECT set_config('bytea_output','hex',false) FROM pg_show_all_settings() WHERE name = 'bytea_output'; SET client_encoding='UTF8'", // pgAdmin
+		"SELECT s.name, unit FROM pg_catalog.pg_show_all_settings() s WHERE name = 'work_mem'",
+		"SELECT version(), current_setting('server_version_num')::integer AS numeric_version, current_setting('TimeZone', true)", // Prisma
+		"SHOW transaction isolation level; SHOW server_version_num; SHOW standard_conforming_strings",
+		"SELECT current_schemas(false), current_schema(), current_catalog, session_user",
+		// JDBC: the columns of a key.
+		"SELECT a.attname, (information_schema._pg_expandarray(i.indkey)).n AS key_seq, information_schema._pg_expandarray(i.indkey) AS keys FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_index i ON a.attrelid = i.indrelid WHERE i.indisprimary AND i.indrelid = " + rel + " AND a.attnum = 1",
+		"SELECT k.x, k.n FROM pg_index i, information_schema._pg_expandarray(i.indkey) k WHERE i.indrelid = " + rel + " ORDER BY 1",
+		// Django, TypeORM, Rails, SQLAlchemy: indexes.
+		"SELECT indexname, array_agg(attname ORDER BY arridx), indisunique, array_agg(ordering ORDER BY arridx) FROM (SELECT c2.relname AS indexname, idx.*, attr.attname, CASE option & 1 WHEN 1 THEN 'DESC' ELSE 'ASC' END AS ordering" +
+			" FROM (SELECT * FROM pg_index i, unnest(i.indkey, i.indoption) WITH ORDINALITY koi(key, option, arridx)) idx LEFT JOIN pg_class c2 ON idx.indexrelid = c2.oid LEFT JOIN pg_attribute attr ON attr.attrelid = idx.indrelid AND attr.attnum = idx.key" +
+			" WHERE idx.indrelid = " + rel + ") s2 GROUP BY 1, 3 ORDER BY 1",
+		"SELECT i.relname, array_agg(a.attname ORDER BY k.n) FROM pg_index ix JOIN pg_class i ON i.oid = ix.indexrelid JOIN LATERAL unnest(ix.indkey) WITH ORDINALITY k(attnum, n) ON true JOIN pg_attribute a ON a.attrelid = ix.indrelid AND a.attnum = k.attnum WHERE ix.indrelid = " + rel + " GROUP BY 1 ORDER BY 1",
+		"SELECT i.indkey, i.indkey[0], a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) WHERE i.indrelid = " + rel + " ORDER BY 1",
+		"SELECT a.attname FROM (SELECT indrelid, indkey, generate_subscripts(indkey, 1) idx FROM pg_index WHERE indrelid = " + rel + " AND indisprimary) i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[i.idx] ORDER BY i.idx",
+		"SELECT proname, unnest(proargtypes) FROM pg_proc WHERE proname = 'array_length'",
+	} {
+		want, err := direct.PgConn().Exec(t.Context(), q).ReadAll()
+		require.NoError(t, err, q)
+		got, err := through.PgConn().Exec(t.Context(), q).ReadAll()
+		require.NoError(t, err, q)
+		require.Equal(t, want, got, q)
+	}
+	for _, q := range []string{"select current_setting('a.b', true) is null", "select current_setting(name) from pg_settings where name = 'work_mem'", "select setting from pg_show_all_settings() where name = 'search_path'"} {
+		got, err := through.PgConn().Exec(t.Context(), q).ReadAll()
+		require.NoError(t, err, q)
+		require.Contains(t, []string{"***", "f"}, string(got[0].Rows[0][0]), q)
+	}
+}
+
 // What fails, or is over, leaves no doubt behind about what names mean.
 func TestMaskKnowsNamesAgain(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})

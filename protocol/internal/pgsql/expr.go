@@ -11,11 +11,15 @@ import (
 
 // OIDs of built-in types that expressions yield.
 const (
-	boolOID    = 16
-	textOID    = 25
-	unknownOID = 705
-	varcharOID = 1043
-	numericOID = 1700
+	boolOID       = 16
+	int2OID       = 21
+	int2vectorOID = 22
+	textOID       = 25
+	oidOID        = 26
+	oidvectorOID  = 30
+	unknownOID    = 705
+	varcharOID    = 1043
+	numericOID    = 1700
 )
 
 // constant is a value that depends on no column.
@@ -520,6 +524,12 @@ func (p *pass) arrayOf(elem uint32) uint32 {
 // elementType returns the type of the elements of an array type, 0 if it is
 // not known to be one.
 func (p *pass) elementType(typ uint32) uint32 {
+	switch typ { // which the server takes for arrays, though others are of these types
+	case int2vectorOID:
+		return int2OID
+	case oidvectorOID:
+		return oidOID
+	}
 	if p.catalog() == nil {
 		return 0
 	}

@@ -287,6 +287,9 @@ func (p *pass) joinExpr(x *pg.JoinExpr, s *scope) source {
 
 // rangeFunction is one or several functions in FROM.
 func (p *pass) rangeFunction(x *pg.RangeFunction, s *scope) source {
+	if rv := p.settings(x); rv != nil {
+		return p.rangeVar(rv, s)
+	}
 	it := &item{}
 	single := ""
 	for _, n := range x.Functions {
@@ -330,6 +333,29 @@ func (p *pass) rangeFunction(x *pg.RangeFunction, s *scope) source {
 	return one(it)
 }
 
+// settings returns the view that shows what x does, if that is the function behind it:
+// of its columns it is known which are harmless.
+func (p *pass) settings(x *pg.RangeFunction) *pg.RangeVar {
+	const name = "pg_show_all_settings"
+	if len(x.Functions) != 1 || x.Ordinality || len(x.Coldeflist) > 0 || p.catalog() == nil {
+		return nil
+	}
+	parts := x.Functions[0].GetList().GetItems()
+	if len(parts) == 0 || len(parts) > 1 && parts[1].GetList() != nil {
+		return nil
+	}
+	call := parts[0].GetFuncCall()
+	if names := strs(call.GetFuncname()); len(names) == 0 || last(call.Funcname) != name || len(call.Args) > 0 ||
+		len(names) == 2 && names[0] != "pg_catalog" || len(names) > 2 || len(p.functions(qualifier(call.Funcname), name)) > 0 {
+		return nil
+	}
+	alias := x.Alias
+	if alias == nil {
+		alias = &pg.Alias{Aliasname: name}
+	}
+	return &pg.RangeVar{Schemaname: "pg_catalog", Relname: "pg_settings", Inh: true, Relpersistence: "p", Alias: alias}
+}
+
 // functionRows returns the columns that a function in FROM yields, given what
 // its value depends on and its arguments; scalar says that it is one column with
 // the function's name.
@@ -361,6 +387,9 @@ func (p *pass) functionRows(n *pg.Node, v sql.Value, args []sql.Value, defs []*p
 	}
 	b, ok := p.catalog().Builtin(name)
 	switch {
+	case expandsArray(qualifier(call.Funcname), name) && len(args) == 1:
+		r.cols = []col{{"x", through(v, protocol.EdgeTransform, p.elementType(args[0].Type))}, {"n", through(v, protocol.EdgeTransform, 0)}}
+		return r, false
 	case !ok:
 		r.open = true
 		return r, false

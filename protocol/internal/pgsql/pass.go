@@ -28,6 +28,8 @@ type pass struct {
 	// is the matter.
 	mistrust string
 
+	setting string // that the call which is looked at names first
+
 	facts
 }
 
