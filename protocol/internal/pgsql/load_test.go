@@ -3,6 +3,8 @@ package pgsql
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sallyport-dev/gateway/protocol"
+	"github.com/sallyport-dev/gateway/protocol/protocoltest/servers"
 )
 
 // schema is what the tests on a real server work with.
@@ -279,6 +282,24 @@ func (f failing) Query(context.Context, string, func([][]byte) error) error {
 func TestLoadFails(t *testing.T) {
 	_, err := Load(context.Background(), failing{})
 	require.ErrorContains(t, err, "catalog: state: gone")
+}
+
+// Columns with defaults are many, and generated ones few: the first are not joined with
+// everything that depends on anything.
+func TestDefaultsAreNotJoinedWithEverything(t *testing.T) {
+	conn := startServer(t)
+	run(t, conn, servers.SampleSQL)
+	run(t, conn, "DO $$ BEGIN EXECUTE 'CREATE TABLE wide (' || (SELECT string_agg(format('c%s text DEFAULT ''x''', g), ', ') FROM generate_series(1, 300) g) || ')'; END $$")
+	most := 0
+	require.NoError(t, simple{conn}.Query(t.Context(), "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) "+which(generatedQuery, ">= 16384"), func(line [][]byte) error {
+		if m := regexp.MustCompile(`loops=(\d+)`).FindSubmatch(line[0]); m != nil {
+			n, err := strconv.Atoi(string(m[1]))
+			most = max(most, n)
+			return err
+		}
+		return nil
+	}))
+	require.Less(t, most, 1000)
 }
 
 // Single-user mode gives objects numbers of the server's own, whose definitions are
