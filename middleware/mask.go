@@ -89,7 +89,7 @@ func Mask(rules ...mask.Rule) Step { return MaskWith(MaskConfig{Rules: rules}) }
 // without a rule; it goes through the rule's transform if it is a base column's
 // own value and no other rule is about what it may be; everything else (computed from a masked column, from
 // columns under several rules, or of unknown origin) is hidden whole, as by
-// [mask.Redact]. Messages keep their code and the names in them; their text is
+// [mask.Redact]. Whether there is a value is shown, unless a rule hides NULL as well. Messages keep their code and the names in them; their text is
 // replaced.
 //
 // Of a column whose rules have Members only these are masked in its own values, which

@@ -222,8 +222,12 @@ func (e *MaskExplainer) column(m *masking, op *protocol.Operation, c *protocol.C
 	where := ""
 	for i := range c.Sources {
 		s := &c.Sources[i]
+		if m.nullOnly(s) {
+			v.Why = "it tells only whether there is a value"
+			continue
+		}
 		all := m.set.ColumnOpinions(s.Schema, s.Table, s.Column, s.Path)
-		if i == 0 {
+		if opinions == nil {
 			opinions, where = all, named(s.ColumnRef)+s.Path
 			continue
 		}
@@ -329,7 +333,7 @@ func (e *MaskExplainer) look(m *masking, v *MaskedValue) {
 }
 
 var edgeNames = map[protocol.Edge]string{protocol.EdgeUnknown: "unknown", protocol.EdgeIdentity: "identity", protocol.EdgeTransform: "transform",
-	protocol.EdgeAggregate: "aggregate", protocol.EdgeOpaque: "opaque", protocol.EdgeMember: "member"}
+	protocol.EdgeAggregate: "aggregate", protocol.EdgeOpaque: "opaque", protocol.EdgeMember: "member", protocol.EdgeNull: "null"}
 
 // named returns schema.table.column, with a star for what is not known.
 func named(c protocol.ColumnRef) string {

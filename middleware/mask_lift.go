@@ -144,7 +144,7 @@ func (m *masking) liftable(op *protocol.Operation) (lifts []protocol.Lift, rules
 		for j := range c.Sources {
 			s := &c.Sources[j]
 			v := m.set.At(s.Schema, s.Table, s.Column, s.Path)
-			if v.Rule == nil {
+			if v.Rule == nil || m.nullOnly(s) {
 				continue
 			}
 			if !sureOf(s) {
@@ -182,7 +182,7 @@ func (m *masking) liftable(op *protocol.Operation) (lifts []protocol.Lift, rules
 // sureOf reports whether a column's source is that column and no other.
 func sureOf(s *protocol.Source) bool {
 	switch s.Edge {
-	case protocol.EdgeIdentity, protocol.EdgeMember, protocol.EdgeTransform, protocol.EdgeAggregate:
+	case protocol.EdgeIdentity, protocol.EdgeMember, protocol.EdgeTransform, protocol.EdgeAggregate, protocol.EdgeNull:
 		return s.Schema != "" && s.Table != "" && s.Column != "" && s.Column != "*"
 	}
 	return false
@@ -221,7 +221,7 @@ func (l *lifting) shows(m *masking, c *protocol.Column) bool {
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		v := m.set.At(s.Schema, s.Table, s.Column, s.Path)
-		if v.Rule == nil {
+		if v.Rule == nil || m.nullOnly(s) {
 			continue
 		}
 		if !sureOf(s) || !within(l.from, s.ColumnRef, s.Path) || slices.ContainsFunc(v.Rules(), func(r *mask.Rule) bool { return !slices.Contains(l.rules, r.Name) }) {

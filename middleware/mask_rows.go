@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sallyport-dev/gateway/mask"
 	"github.com/sallyport-dev/gateway/protocol"
@@ -145,6 +146,9 @@ func (m *masking) verdict(c *protocol.Column) (v mask.Verdict, exact bool) {
 	exact = true
 	for i := range c.Sources {
 		s := &c.Sources[i]
+		if m.nullOnly(s) {
+			continue
+		}
 		w := m.set.At(s.Schema, s.Table, s.Column, s.Path)
 		switch {
 		case s.Column == "*", s.Column == "":
@@ -162,6 +166,16 @@ func (m *masking) verdict(c *protocol.Column) (v mask.Verdict, exact bool) {
 		}
 	}
 	return v, exact
+}
+
+// nullOnly reports whether of s only is told whether there is a value, and no rule hides
+// that.
+func (m *masking) nullOnly(s *protocol.Source) bool {
+	if s.Edge != protocol.EdgeNull || !sureOf(s) {
+		return false
+	}
+	v := m.set.At(s.Schema, s.Table, s.Column, s.Path)
+	return !slices.ContainsFunc(v.Rules(), func(r *mask.Rule) bool { return r.Nulls })
 }
 
 // shown reports whether rules say that the column's values are shown whatever is

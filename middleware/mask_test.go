@@ -51,7 +51,7 @@ func col(name string, sources ...string) protocol.Column {
 		edge, base, _ := strings.Cut(s, " ")
 		c.Sources = append(c.Sources, protocol.Source{ColumnRef: ref(base), Edge: map[string]protocol.Edge{
 			"unknown": protocol.EdgeUnknown, "is": protocol.EdgeIdentity, "of": protocol.EdgeTransform,
-			"many": protocol.EdgeAggregate, "opaque": protocol.EdgeOpaque}[edge]})
+			"many": protocol.EdgeAggregate, "opaque": protocol.EdgeOpaque, "null": protocol.EdgeNull}[edge]})
 	}
 	return c
 }
@@ -68,7 +68,7 @@ func bytesOf(values ...string) (out [][]byte) {
 }
 
 func TestMaskColumns(t *testing.T) {
-	step := middleware.Mask(maskRules()...)
+	step := middleware.Mask(append(maskRules(), mask.Rule{Name: "fax", Columns: []string{"public.customers.fax"}, Transform: mask.Redact(), Nulls: true})...)
 	unknown := protocol.Column{Name: "u", Type: textOID}
 	for name, c := range map[string]struct {
 		col      protocol.Column
@@ -82,6 +82,10 @@ func TestMaskColumns(t *testing.T) {
 		"computed":                {col("x", "of public.customers.email"), "ada@example.com", "***"},
 		"aggregate":               {col("x", "many public.customers.email"), "ada@example.com", "***"},
 		"opaque":                  {col("x", "opaque public.customers.email"), "ada@example.com", "***"},
+		"whether there is one":    {col("x", "null public.customers.email", "null public.customers.ssn"), "f", "f"},
+		"of an unknown column":    {col("x", "null public.customers.*"), "f", "***"},
+		"and the value":           {col("x", "null public.customers.email", "is public.customers.ssn"), "123456789", "*****6789"},
+		"where a rule hides that": {col("x", "null public.customers.fax"), "f", "***"},
 		"unknown edge":            {col("x", "unknown public.customers.email"), "ada@example.com", "***"},
 		"two rules":               {col("x", "is public.customers.email", "is public.customers.ssn"), "ada@example.com", "***"},
 		"union with a clear one":  {col("x", "is public.customers.email", "is public.customers.city"), "ada@example.com", "***@example.com"},

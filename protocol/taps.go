@@ -103,6 +103,7 @@ const (
 	EdgeAggregate      // computed from many values
 	EdgeOpaque         // through something that cannot be looked into
 	EdgeMember         // what lies at Path in the value, as JSON or as its text
+	EdgeNull           // computed from nothing but whether there is a value
 )
 
 // A Source is a base column that a result column depends on.

@@ -80,7 +80,9 @@ func decodeColumns(body []byte, stmt *pgsql.Statement, cat *sql.Catalog) (cols [
 				col.Known = false
 			}
 			foreseen = foreseen && reads(stmt, s)
-			if !slices.ContainsFunc(col.Sources, func(have protocol.Source) bool { return have.ColumnRef == s.ColumnRef && have.Path == s.Path }) {
+			if !slices.ContainsFunc(col.Sources, func(have protocol.Source) bool {
+				return have.ColumnRef == s.ColumnRef && have.Path == s.Path && (have.Edge != protocol.EdgeNull || s.Edge == have.Edge)
+			}) {
 				col.Sources = append(slices.Clip(col.Sources), s)
 			}
 		}

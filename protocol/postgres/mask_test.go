@@ -224,6 +224,9 @@ func TestMasksLeaveWhatToolsAsk(t *testing.T) {
 		"SELECT i.relname, array_agg(a.attname ORDER BY k.n) FROM pg_index ix JOIN pg_class i ON i.oid = ix.indexrelid JOIN LATERAL unnest(ix.indkey) WITH ORDINALITY k(attnum, n) ON true JOIN pg_attribute a ON a.attrelid = ix.indrelid AND a.attnum = k.attnum WHERE ix.indrelid = " + rel + " GROUP BY 1 ORDER BY 1",
 		"SELECT i.indkey, i.indkey[0], a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) WHERE i.indrelid = " + rel + " ORDER BY 1",
 		"SELECT a.attname FROM (SELECT indrelid, indkey, generate_subscripts(indkey, 1) idx FROM pg_index WHERE indrelid = " + rel + " AND indisprimary) i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[i.idx] ORDER BY i.idx",
+		// Analysts: who has left something out.
+		"SELECT id, email IS NOT NULL AS has_mail, CASE WHEN card IS NULL THEN 'none' ELSE 'some' END FROM customers ORDER BY id",
+		"SELECT bool_or(birthday IS NULL), sum(CASE WHEN card IS NULL THEN 1 ELSE 0 END), count(birthday) FROM customers",
 		"SELECT proname, unnest(proargtypes) FROM pg_proc WHERE proname = 'array_length'",
 	} {
 		want, err := direct.PgConn().Exec(t.Context(), q).ReadAll()

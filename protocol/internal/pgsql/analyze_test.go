@@ -24,7 +24,7 @@ func lineage(s Statement) string {
 	if s.Columns == nil {
 		return "?"
 	}
-	edges := map[protocol.Edge]string{protocol.EdgeUnknown: "u", protocol.EdgeIdentity: "i", protocol.EdgeTransform: "t", protocol.EdgeAggregate: "a", protocol.EdgeOpaque: "o"}
+	edges := map[protocol.Edge]string{protocol.EdgeUnknown: "u", protocol.EdgeIdentity: "i", protocol.EdgeTransform: "t", protocol.EdgeAggregate: "a", protocol.EdgeOpaque: "o", protocol.EdgeNull: "n"}
 	var out []string
 	for _, c := range s.Columns {
 		var src []string
@@ -71,6 +71,13 @@ func TestLineage(t *testing.T) {
 		{"select (select email from customers limit 1) as e, exists (select 1 from customers where email = 'x')", "e<-customers.email:i exists<-customers.email:t"},
 		{"select id in (select id from customers where email like 'a%') as x from orders", "x<-customers.email:t,customers.id:t,orders.id:t"},
 		{"select case when email = 'x' then 1 else 2 end from customers", "case<-customers.email:t"},
+		{"select email is null from customers", "?column?<-customers.email:n"},
+		{"select case when email is not null then 'yes' else 'no' end, sum(case when email is null then 1 else 0 end) from customers", "case<-customers.email:n sum<-customers.email:n"},
+		{"select nullif(email, 'x') is null, upper(email) is null, max(email) is null from customers", "?column?<-customers.email:t ?column?<-customers.email:t ?column?<-customers.email:t"},
+		{"select (email is null) is null, coalesce(email, 'x') is null from customers", "?column?<-customers.email:n ?column?<-customers.email:t"},
+		{"select case when email is null then '' else email end, email is null and email like 'a%' from customers", "email<-customers.email:t ?column?<-customers.email:t"},
+		{"select c is null from customers c", "?column?<-customers.*:o,customers.city:o,customers.email:o,customers.handle:o,customers.id:o,customers.name:o"},
+		{"select n from (select email is null as n from customers) x union select id from orders", "n<-customers.email:n,orders.id:i"},
 		{"select note[1], x from orders, unnest(tags) x", "note<-orders.note:t x<-orders.tags:t"},
 		{"select k.value from orders, json_each(note) k", "value<-orders.note:t"},
 		{"select e from customers c, lateral (select c.email as e) l", "e<-customers.email:i"},

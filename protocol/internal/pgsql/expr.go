@@ -128,7 +128,10 @@ func (p *pass) expr(n *pg.Node, s *scope) sql.Value {
 	case *pg.Node_NullTest:
 		v := p.expr(x.NullTest.Arg, s)
 		p.tells.Tell(v, protocol.HowNull, n)
-		return through(v, protocol.EdgeTransform, boolOID)
+		if v.Type == 0 || p.composite(v.Type) != nil { // of a row it is told by its fields
+			return through(v, protocol.EdgeTransform, boolOID)
+		}
+		return through(v, protocol.EdgeNull, boolOID)
 	case *pg.Node_BooleanTest:
 		return through(p.condition(x.BooleanTest.Arg, s), protocol.EdgeTransform, boolOID)
 	case *pg.Node_TypeCast:

@@ -20,9 +20,12 @@ func Of(ref protocol.ColumnRef, e protocol.Edge) Sources {
 }
 
 // weight orders edges by how strictly a value that came through them has to be
-// treated. An aggregate of many values shows least, unknown may show anything.
+// treated. Whether there is a value and an aggregate of many show least, unknown may show
+// anything.
 func weight(e protocol.Edge) int {
 	switch e {
+	case protocol.EdgeNull:
+		return -1
 	case protocol.EdgeAggregate:
 		return 0
 	case protocol.EdgeIdentity:
@@ -101,8 +104,8 @@ func (s Sources) bounded() Sources {
 }
 
 // Through returns the sources of a value that is computed from one with
-// sources s by an operation whose own edge is e. An aggregate stays one when
-// it is transformed further, and what went through something opaque or unknown
+// sources s by an operation whose own edge is e. What is told by whether there is a value
+// tells no more when it is transformed further, an aggregate stays one, and what went through something opaque or unknown
 // does not become clearer.
 func (s Sources) Through(e protocol.Edge) Sources {
 	if e == protocol.EdgeIdentity {
@@ -132,6 +135,10 @@ func then(a, b protocol.Edge) protocol.Edge {
 		return protocol.EdgeUnknown
 	case a == protocol.EdgeOpaque || b == protocol.EdgeOpaque:
 		return protocol.EdgeOpaque
+	case a == protocol.EdgeNull, a == protocol.EdgeIdentity && b == protocol.EdgeNull:
+		return protocol.EdgeNull
+	case b == protocol.EdgeNull: // of what was computed
+		return then(a, protocol.EdgeTransform)
 	case a == protocol.EdgeAggregate || b == protocol.EdgeAggregate:
 		return protocol.EdgeAggregate
 	case a == protocol.EdgeTransform || b == protocol.EdgeTransform:
