@@ -4,14 +4,17 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/go-mysql-org/go-mysql/mysql"
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sallyport-dev/gateway/middleware"
 	"github.com/sallyport-dev/gateway/protocol"
 	connector "github.com/sallyport-dev/gateway/protocol/mysql"
 )
@@ -215,4 +218,27 @@ func TestIDsAreTheClientsOwn(t *testing.T) {
 	c := rawLogin(t, r.addr, "alice@my", rawPassword, "shop", rawCaps)
 	answer := c.ask(append([]byte{0x0c}, binary.LittleEndian.AppendUint32(nil, 4000000000)...))
 	require.Contains(t, string(answer[0]), "Unknown thread id: 4000000000")
+}
+
+// TestFetchShowsTheCursorsArguments: whoever is asked about rows of a cursor reads what
+// it was opened with, too.
+func TestFetchShowsTheCursorsArguments(t *testing.T) {
+	var asked []protocol.Arg
+	raw := 0
+	r := rawSide(t, rigConfig{steps: []middleware.Step{{Name: "see", Operation: func(_ context.Context, op *protocol.Operation) (protocol.Decision, error) {
+		if op.Verb == "fetch" {
+			asked, raw = slices.Clone(op.Args), len(op.Raw)
+		}
+		return protocol.Pass, nil
+	}}}})
+	c := rawLogin(t, r.addr, "alice", rawPassword, "my/shop", rawCaps)
+	c.ask(command(mysql.COM_STMT_PREPARE, "select name from customers where id >= ? order by id"))
+	c.ask(execution(1, 1, "2"))
+	require.Contains(t, brief(c.ask(fetchOf(1))), "Bob")
+	require.Len(t, asked, 1)
+	require.Equal(t, "2", asked[0].Text)
+	require.Equal(t, 1, raw)
+	c.ask(execution(1, 1, "3"))
+	require.Contains(t, brief(c.ask(fetchOf(1))), "Eve")
+	require.Equal(t, "3", asked[0].Text)
 }

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -24,6 +25,8 @@ type preparedStatement struct {
 	size   int            // bytes of them
 
 	cursor  *mysqlsql.Statement // what the open cursor shows, as it was when it was opened
+	args    []protocol.Arg      // and what with
+	raw     [][]byte            // the same as it was sent
 	counted int                 // bytes that it took when it was counted last
 }
 
@@ -40,6 +43,9 @@ func (p *preparedStatement) bytes() int {
 	}
 	for _, def := range p.defs {
 		n += perItem + len(def)
+	}
+	for i := range p.args {
+		n += 2*perItem + len(p.args[i].Text) + len(p.raw[i])
 	}
 	return n
 }
@@ -295,7 +301,13 @@ func (c *session) execute(body []byte) error {
 	if err := c.release(r); err != nil {
 		return err
 	}
-	p.defs, p.cursor = nil, r.stmt
+	p.defs, p.cursor, p.args, p.raw = nil, r.stmt, nil, nil
+	if flags&^paramsAvailable != 0 {
+		p.args = r.op.Args
+		for _, v := range b.values {
+			p.raw = append(p.raw, bytes.Clone(v))
+		}
+	}
 	c.prepared.count(p)
 	c.tracker.sent(r)
 	if flags&^paramsAvailable == 0 {
@@ -466,6 +478,7 @@ func (c *session) fetch(body, raw []byte) error {
 	}
 	r := c.runOf(p, p.cursor)
 	r.op.Text, r.op.Verb, r.op.Behind = fmt.Sprintf("fetch from statement %d", p.id), "fetch", p.text
+	r.op.Args, r.op.Raw = p.args, p.raw
 	r, err := c.ask(r)
 	if err != nil {
 		return c.refuse(err)

@@ -125,6 +125,30 @@ func TestHeldWithArgumentsShowsThemToTheApprover(t *testing.T) {
 	require.Equal(t, "nobody", req.Args[0].Text)
 }
 
+// Who is asked about rows of a cursor reads what it was opened with, too.
+func TestHeldFetchShowsTheCursorsArguments(t *testing.T) {
+	b := approval.NewBroker(approval.Options{})
+	r := newRig(t, rigConfig{steps: []middleware.Step{middleware.Approve(b, middleware.ApproveRule{Name: "rows", Groups: []string{"approvers"}, For: time.Minute,
+		When: middleware.If(func(op *protocol.Operation) (bool, error) { return op.Verb == "fetch", nil })})}})
+	hj := rawSession(t, r, "")
+	sync := &pgproto3.Sync{}
+	bind := func(portal string, args ...[]byte) pgproto3.FrontendMessage {
+		return &pgproto3.Bind{DestinationPortal: portal, Parameters: args}
+	}
+	seen(t, hj, 1, query("begin"))
+	seen(t, hj, 1, &pgproto3.Parse{Query: "declare c cursor for select name from customers where id > $1 order by id", ParameterOIDs: []uint32{23}}, bind("", []byte("2")), &pgproto3.Execute{}, sync)
+	seen(t, hj, 1, &pgproto3.Parse{Query: "select name from customers where id > $1 order by id", ParameterOIDs: []uint32{23}}, bind("p", []byte("2")), sync)
+	for _, ask := range [][]pgproto3.FrontendMessage{
+		{query("fetch 1 from c")}, {query("fetch 1 from p")}, {&pgproto3.Execute{Portal: "c", MaxRows: 1}, sync},
+		{&pgproto3.Parse{Query: "fetch 1 from c"}, bind(""), &pgproto3.Execute{}, sync},
+	} {
+		shown := make(chan approval.Request, 1)
+		go func() { shown <- decide(t, b, true) }()
+		require.Contains(t, seen(t, hj, 1, ask...), "row [")
+		require.Equal(t, []protocol.Arg{{Text: "2", Type: "int4"}}, (<-shown).Args)
+	}
+}
+
 func TestCancelWithdrawsAHeldStatement(t *testing.T) {
 	r, b := holdDeletes(t)
 	conn := r.connect(t, "&default_query_exec_mode=simple_protocol")

@@ -140,9 +140,10 @@ type portal struct {
 	name      string
 	run       *run // the operation of its Bind; nil for an empty query
 	stmt      *pgsql.Statement
-	source    string // the text that opened it, as operations show it
-	described bool   // a Describe is under way or answered
-	hold      bool   // outlives its transaction
+	source    string         // the text that opened it, as operations show it
+	args      []protocol.Arg // and of a cursor of SQL what with; of others the run has them
+	described bool           // a Describe is under way or answered
+	hold      bool           // outlives its transaction
 	cols      []protocol.Column
 	pending   int // messages about it whose answers are outstanding
 	meaning   meaning[portal]
@@ -162,12 +163,19 @@ func (p *portal) bytes() int {
 	n := portalSize + columnSize*len(p.cols)
 	if p.run == nil {
 		n += len(p.source)
-	} else {
-		for i := range p.run.op.Args {
-			n += 64 + len(p.run.op.Args[i].Text)
-		}
+	}
+	for _, a := range p.arguments() {
+		n += 64 + len(a.Text)
 	}
 	return n
+}
+
+// arguments returns what p was opened with.
+func (p *portal) arguments() []protocol.Arg {
+	if p.run != nil {
+		return p.run.op.Args
+	}
+	return p.args
 }
 
 // Kinds of entry that are no message type.

@@ -430,16 +430,17 @@ func (f *front) bindTo(s *statement, stmt *pgsql.Statement, m *bindMsg, n int) e
 		c.mu.Lock()
 		params := s.params
 		c.mu.Unlock()
-		r.op.Raw = m.params
-		r.op.Args = decodeArgs(r.op.Args, m, func(i int) uint32 {
-			if i < len(params) {
-				return params[i]
-			}
-			if 4*i+4 <= len(s.oids) {
-				return binary.BigEndian.Uint32(s.oids[4*i:])
-			}
-			return 0
-		})
+		if r.op.Raw = m.params; !r.stmt.Effect.Has(pgsql.Fetch) { // which has those of what it reads from
+			r.op.Args = decodeArgs(r.op.Args, m, func(i int) uint32 {
+				if i < len(params) {
+					return params[i]
+				}
+				if 4*i+4 <= len(s.oids) {
+					return binary.BigEndian.Uint32(s.oids[4*i:])
+				}
+				return 0
+			})
+		}
 		f.unparsed.run = r
 		err := f.ask(r)
 		r.op.Raw = nil
@@ -497,6 +498,9 @@ func (f *front) execute(frame, body []byte) error {
 		}
 		r := f.newRun(stmt, "portal "+p.name, nil)
 		r.op.Verb, r.op.Behind, r.basis = "fetch", p.source, basis{}
+		if !doubted {
+			r.op.Args = append(r.op.Args, p.arguments()...)
+		}
 		if err := f.ask(r); err != nil {
 			return f.refuse(msgExecute, len(frame), nil, err)
 		}

@@ -60,7 +60,8 @@ type named struct {
 	text string
 	of   *statement // if it is a prepared statement that does what its text says
 
-	cursor *portal // if it is one
+	cursor *portal        // if it is one
+	args   []protocol.Arg // and what it was opened with
 }
 
 func (e *earlier) add(s *pgsql.Statement, text string) {
@@ -93,6 +94,7 @@ func (f *front) newRun(stmt *pgsql.Statement, text string, before *earlier) *run
 	}
 	*r = run{stmt: facts, cursor: is.cursor, op: protocol.Operation{Args: args, Text: text, Behind: is.text, Unmask: sql.Unmask(text)}}
 	setFacts(&r.op, facts)
+	r.op.Args = append(r.op.Args, is.args...)
 	r.op.Fingerprint = stmt.Fingerprint
 	if !stmt.Effect.Has(pgsql.Fetch) { // what a cursor reads was settled when it was declared
 		r.basis = basis{state: f.state, ended: f.ended, version: f.version, at: f.at, of: is.of, named: is.text != ""}
@@ -198,12 +200,12 @@ func (f *front) fetched(name string, before *earlier) named {
 	} else {
 		f.c.mu.Lock()
 		if p := f.c.portals.get(nameKey(name)); p != nil {
-			is, doubted = named{stmt: p.stmt, text: p.source, cursor: p}, doubted || f.c.portals.doubted(p.name, p)
+			is, doubted = named{stmt: p.stmt, text: p.source, cursor: p, args: p.arguments()}, doubted || f.c.portals.doubted(p.name, p)
 		}
 		f.c.mu.Unlock()
 	}
 	if is.stmt != nil && doubted {
-		is.stmt = exchanged(is.stmt)
+		is.stmt, is.args = exchanged(is.stmt), nil
 	}
 	return is
 }
@@ -435,7 +437,7 @@ func (c *session) sent(r *run) {
 			r.gave.stmt = &illegible.Statements[0]
 		}
 	case e.Has(pgsql.DeclareCursor):
-		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, source: cmp.Or(r.op.Behind, r.op.Rewritten(), r.op.Text), hold: e.Has(pgsql.Hold), pending: 1}
+		r.gavePortal = &portal{name: nameKey(e.Name), stmt: r.stmt.Inner, source: cmp.Or(r.op.Behind, r.op.Rewritten(), r.op.Text), args: slices.Clone(r.op.Args), hold: e.Has(pgsql.Hold), pending: 1}
 	case e.Has(pgsql.Deallocate) && e.Name != "":
 		r.gave = &statement{name: nameKey(e.Name), meaning: meaning[statement]{gone: true}}
 	case e.Has(pgsql.CloseCursor) && e.Name != "":
