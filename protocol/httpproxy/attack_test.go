@@ -194,7 +194,7 @@ func TestMasksHold(t *testing.T) {
 		"utf-16":             {[]string{json + `; charset="UTF-16"`}, nil, wide(doc), 200, false},
 		"utf-16 unsaid":      {[]string{json}, nil, wide(doc), 200, false},
 		"utf-7":              {[]string{json + "; charset=utf-7"}, nil, `{"email":"ann+AEA-example.com"}`, 200, false},
-		"byte order mark":    {[]string{json}, nil, "\ufeff" + doc, 200, false},
+		"byte order mark":    {[]string{json}, nil, "\ufeff" + doc, 200, true},
 		"not a number":       {[]string{json}, nil, `{"a":NaN,"email":"ann@example.com"}`, 200, false},
 		"two documents":      {[]string{json}, nil, doc + doc, 200, false},
 		"comment":            {[]string{json}, nil, "/*" + doc + "*/" + doc, 200, false},
