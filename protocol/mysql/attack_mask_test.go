@@ -278,6 +278,17 @@ var attacks = []string{
 	"CALL keep_ssn(); CREATE EVENT shown5 ON SCHEDULE EVERY 1 DAY STARTS '2030-01-01' + INTERVAL 1 DAY ENDS FROM_UNIXTIME(2000000000 + LAST_INSERT_ID()) DISABLE DO SELECT 1; SELECT UNIX_TIMESTAMP(ENDS) - 2000000000 FROM information_schema.EVENTS",
 	"CALL keep_ssn(); SELECT x FROM last_ids",
 	"CALL keep_ssn(); SELECT CONCAT(x) FROM (SELECT x FROM last_ids) y",
+	"CALL keep_variable(); SELECT LAST_INSERT_ID()",
+	"CALL ssn_into(@n); CALL keep_argument(@n); SELECT @@last_insert_id",
+	"CALL keep_argument((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1)); SELECT LAST_INSERT_ID()",
+	"CALL ssn_into(@n); CALL keep_through(@n); SELECT LAST_INSERT_ID()",
+	"CALL ssn_into(@n); CALL set_argument(@n); SELECT UNIX_TIMESTAMP(), @@timestamp",
+	"CALL ssn_into(@n); CALL set_through(@n); SELECT UNIX_TIMESTAMP()",
+	"CALL set_argument((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1)); SELECT UNIX_TIMESTAMP()",
+	"CALL mail_into(@m); CALL set_name(@m); SELECT @@default_master_connection",
+	"CALL set_variable(); SELECT UNIX_TIMESTAMP()",
+	"CALL ssn_into(@n); CALL raise_number(@n DIV 100000)",
+	"CALL ssn_into(@n); CALL warn_number(@n DIV 100000); SHOW WARNINGS",
 }
 
 // attackSQL is what the attacks need there.
@@ -289,6 +300,15 @@ var attackSQL = []string{
 	"CREATE PROCEDURE ssn_into(OUT n BIGINT) SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1",
 	"CREATE FUNCTION mail_out(OUT m VARCHAR(80), i INT) RETURNS INT READS SQL DATA BEGIN SELECT email INTO m FROM customers WHERE id = i; RETURN 1; END",
 	"CREATE PROCEDURE keep_ssn() DO LAST_INSERT_ID((SELECT REPLACE(ssn, '-', '') + 0 FROM customers WHERE id = 1))",
+	"CREATE PROCEDURE keep_variable() BEGIN DECLARE n BIGINT; SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1; DO LAST_INSERT_ID(n); END",
+	"CREATE PROCEDURE keep_argument(n BIGINT) DO LAST_INSERT_ID(n)",
+	"CREATE PROCEDURE keep_through(n BIGINT) CALL keep_argument(n)",
+	"CREATE PROCEDURE set_argument(n BIGINT) SET timestamp = n",
+	"CREATE PROCEDURE set_through(n BIGINT) CALL set_argument(n)",
+	"CREATE PROCEDURE set_name(n VARCHAR(80)) SET default_master_connection = n",
+	"CREATE PROCEDURE set_variable() BEGIN DECLARE n BIGINT; SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1; SET timestamp = n; END",
+	"CREATE PROCEDURE raise_number(n INT) SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = n",
+	"CREATE PROCEDURE warn_number(n INT) SIGNAL SQLSTATE '01000' SET MYSQL_ERRNO = n",
 	"CREATE FUNCTION next_text() RETURNS INT BEGIN SET @q = 'SELECT CONCAT(email) FROM customers'; RETURN 1; END",
 	"CREATE VIEW next_texts AS SELECT next_text() AS x",
 	"CREATE VIEW dynamic_texts AS SELECT next_text() AS x, WEIGHT_STRING('a' LEVEL 1) AS y",
@@ -303,7 +323,7 @@ var attackSQL = []string{
 // secrets are what must not be seen, also in other forms.
 func secretsIn(s string) string {
 	low := strings.ToLower(s)
-	for _, secret := range []string{"ada@example", "bob@example", "example.com", "example.org", "123-45", "987-65", "12345678", "98765432"} {
+	for _, secret := range []string{"ada@example", "bob@example", "example.com", "example.org", "123-45", "987-65", "12345678", "98765432", "error 1234 ", "|1234|"} {
 		reversed := []byte(secret)
 		for i, j := 0, len(reversed)-1; i < j; i, j = i+1, j-1 {
 			reversed[i], reversed[j] = reversed[j], reversed[i]

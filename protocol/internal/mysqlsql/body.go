@@ -456,7 +456,14 @@ func (b *body) signal() {
 			b.fail("SIGNAL is not understood")
 			return
 		}
-		b.expression(list[2:])
+		n := b.parsed(list[2:])
+		if n == nil {
+			return
+		}
+		b.p.expr(n, b.p.base)
+		if list[0].is("MYSQL_ERRNO") && !b.p.fixed(n) {
+			b.p.sets = true // it is shown
+		}
 	}
 }
 
@@ -509,6 +516,9 @@ func (b *body) read() {
 		p.notKnown(b.why)
 		p.tells.Lost()
 		p.setsState, p.changes = true, true
+		if p.sets {
+			p.access |= protocol.Write // it keeps there what it reads
+		}
 		p.effects.code, p.effects.lost = true, true
 		return
 	}
@@ -522,9 +532,12 @@ func (b *body) read() {
 		p.effects.lost = true
 	}
 	p.effects.certain = nil
-	// A variable may hold whatever has been read.
+	// A variable may hold whatever has been read, and so may what LAST_INSERT_ID is given.
 	for name := range p.assigned {
 		p.assigned[name] = remembered{val: p.everything()}
+	}
+	if p.effects.keepsID {
+		p.keepID(p.everything())
 	}
 }
 

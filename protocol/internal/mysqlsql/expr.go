@@ -221,6 +221,14 @@ func (p *pass) insertID() sql.Value {
 	return p.use(v)
 }
 
+// keepID notes that LAST_INSERT_ID is given a value.
+func (p *pass) keepID(v sql.Value) {
+	if p.effects.keepsID {
+		v = join(v, p.effects.insertID)
+	}
+	p.effects.keepsID, p.effects.insertID = true, v
+}
+
 func (p *pass) aggregate(n *ast.AggregateFuncExpr, s *scope) sql.Value {
 	v := p.plain(s, n.Args...)
 	p.aggregates(n.F, n.Distinct, v, n.Args, n)
@@ -265,7 +273,7 @@ func (p *pass) call(n *ast.FuncCallExpr, s *scope) sql.Value {
 			v := p.told(s, protocol.HowComputed, n, n.Args...)
 			p.access |= protocol.Control
 			p.notPure(name + " keeps its argument")
-			p.effects.insertID = p.effects.insertID.Merge(v.Sources)
+			p.keepID(v)
 			return v
 		}
 		if access, ok := sequences[name]; ok {

@@ -19,12 +19,13 @@ type Memory struct {
 	handlers  map[string]*item
 	temps     map[[2]string]*tempTable
 
-	code bool // code that is not known has run: it may have set any variable
-	lost bool // and may have prepared, opened and created anything
-	told sql.Sources
-	dark bool // nor is it known what messages hold
-	last sql.Sources
-	seen *Statement
+	code  bool // code that is not known has run: it may have set any variable
+	lost  bool // and may have prepared, opened and created anything
+	told  sql.Sources
+	dark  bool        // nor is it known what messages hold
+	last  sql.Sources // of LAST_INSERT_ID
+	vague bool        // nor what that holds
+	seen  *Statement
 }
 
 // remembered is what is known of a variable.
@@ -57,7 +58,8 @@ type effects struct {
 	fills    [][2]string // temporary tables that are written to
 	filled   sql.Value   // from this
 	messages sql.Value   // what its messages may hold
-	insertID sql.Sources // what LAST_INSERT_ID keeps of an argument
+	keepsID  bool        // LAST_INSERT_ID gets an argument
+	insertID sql.Value   // which is this
 	code     bool
 	lost     bool
 }
@@ -74,7 +76,9 @@ func (m *Memory) Sent(s *Statement) {
 	}
 	m.seen = s
 	m.Told(s)
-	m.last = m.last.Merge(e.insertID)
+	if e.keepsID {
+		m.last, m.vague = m.last.Merge(e.insertID.Sources), m.vague || !e.insertID.Known
+	}
 	if e.code {
 		m.code, m.variables = true, nil
 	}
@@ -257,7 +261,7 @@ func (m *Memory) insertID() sql.Value {
 	if m == nil {
 		return sql.Value{}
 	}
-	return sql.Value{Known: !m.lost, Sources: m.last}
+	return sql.Value{Known: !m.lost && !m.vague, Sources: m.last}
 }
 
 // clone returns a copy that changes without m, for the statements of one text.

@@ -29,7 +29,7 @@ type pass struct {
 	objects   []protocol.Object
 	writes    []protocol.ColumnRef
 	setsState bool
-	sets      bool // a setting of the server gets what is computed
+	sets      bool // a setting of the server, or the number of an error, gets what is computed
 	depth     int
 	chain     []uint32 // views that are being expanded
 	database  string   // where names without a schema are looked up

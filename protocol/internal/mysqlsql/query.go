@@ -538,17 +538,18 @@ func expandView(a *Analyzer, base State) sql.Expand {
 // remains are what the code of a view leaves in the session that reads it.
 type remains struct {
 	assigned  map[string]remembered
-	insertID  sql.Sources
+	keepsID   bool
+	insertID  sql.Value
 	code      bool
 	setsState bool
 }
 
 // leaves returns what the view does that p has analysed, nil if it leaves nothing.
 func (p *pass) leaves() any {
-	if len(p.assigned)+len(p.effects.insertID) == 0 && !p.effects.code && !p.setsState {
+	if len(p.assigned) == 0 && !p.effects.keepsID && !p.effects.code && !p.setsState {
 		return nil
 	}
-	return &remains{p.assigned, p.effects.insertID, p.effects.code, p.setsState}
+	return &remains{p.assigned, p.effects.keepsID, p.effects.insertID, p.effects.code, p.setsState}
 }
 
 // left adds to the statement what a view leaves; known says that it means what it
@@ -563,7 +564,11 @@ func (p *pass) left(x *sql.Expansion, known bool) {
 		v.val.Known = v.val.Known && known
 		p.assign(name, v.val)
 	}
-	p.effects.insertID = p.effects.insertID.Merge(r.insertID)
+	if r.keepsID {
+		v := r.insertID
+		v.Known = v.Known && known
+		p.keepID(v)
+	}
 	p.effects.code = p.effects.code || r.code
 	p.setsState = p.setsState || r.setsState
 }

@@ -35,7 +35,8 @@ type work struct {
 	changes   bool
 	unbounded bool
 	lost      bool // it leaves more behind than is followed
-	insertID  sql.Sources
+	keepsID   bool // LAST_INSERT_ID gets an argument
+	settings  bool // a setting gets what is computed
 
 	inferred []protocol.Inference
 	quiet    bool // that is all it tells
@@ -98,7 +99,7 @@ func (p *pass) analyse(r *routine) *work {
 		before = q.assigned
 	}
 	w := &work{access: q.access, reads: q.reads, writes: q.writes, objects: q.objects, unknown: q.unknown, setsState: q.setsState,
-		changes: q.changes, unbounded: q.unbounded, insertID: q.effects.insertID, inferred: q.tells.Sorted(), quiet: q.tells.Known()}
+		changes: q.changes, unbounded: q.unbounded, keepsID: q.effects.keepsID, settings: q.sets, inferred: q.tells.Sorted(), quiet: q.tells.Known()}
 	w.lost = q.effects.lost || q.effects.code || q.effects.creates != nil || len(q.effects.drops)+len(q.effects.prepares)+len(q.effects.handlers) > 0
 	for name := range q.assigned {
 		w.sets = append(w.sets, name)
@@ -148,10 +149,15 @@ func (p *pass) does(r *routine, kind, name string, args sql.Value) sql.Value {
 		p.tells.Tell(args, protocol.HowComputed, r)
 	}
 	p.setsState, p.changes, p.unbounded = p.setsState || w.setsState, p.changes || w.changes, p.unbounded || w.unbounded
-	p.effects.insertID = p.effects.insertID.Merge(w.insertID)
 	v := sql.Value{Known: unknown == "" && args.Known, Sources: w.reads.Merge(args.Sources).Through(protocol.EdgeOpaque)}
 	for _, name := range w.sets {
 		p.assign(name, v)
+	}
+	if w.keepsID {
+		p.keepID(v)
+	}
+	if p.sets = p.sets || w.settings; w.settings && (len(args.Sources) > 0 || !args.Known) {
+		p.access |= protocol.Write // it may keep what it is given there
 	}
 	if w.lost {
 		p.effects.code = true

@@ -188,7 +188,7 @@ func (s *Script) size() int {
 			n += column + len(st.Columns[k].Name) + source*len(st.Columns[k].Sources)
 		}
 		if e := st.effects; e != nil {
-			n += 256 + source*(len(e.messages.Sources)+len(e.filled.Sources)+len(e.insertID)) + 128*(len(e.assigned)+len(e.prepares))
+			n += 256 + source*(len(e.messages.Sources)+len(e.filled.Sources)+len(e.insertID.Sources)) + 128*(len(e.assigned)+len(e.prepares))
 		}
 	}
 	return n
