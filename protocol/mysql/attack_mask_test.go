@@ -289,6 +289,14 @@ var attacks = []string{
 	"CALL set_variable(); SELECT UNIX_TIMESTAMP()",
 	"CALL ssn_into(@n); CALL raise_number(@n DIV 100000)",
 	"CALL ssn_into(@n); CALL warn_number(@n DIV 100000); SHOW WARNINGS",
+	"CALL mail_into(@m); ALTER TABLE places ADD COLUMN a VARCHAR(80) DEFAULT (CONCAT(@m)); SELECT a FROM places",
+	"CALL mail_into(@m); ALTER TABLE varied ADD COLUMN b VARCHAR(80) DEFAULT (CONCAT(DEFAULT(a))); SELECT b FROM varied",
+	"CALL keep_ssn(); ALTER TABLE places ADD COLUMN b VARCHAR(80) DEFAULT (CONCAT(@@identity)); SELECT b FROM places",
+	"CALL mail_into(@m); CREATE TABLE kept6 (id INT, a VARCHAR(80) DEFAULT (CONCAT(@m))) SELECT 1 AS id; SELECT a FROM kept6",
+	"CALL mail_into(@m); CREATE TEMPORARY TABLE kept7 (id INT, a VARCHAR(80) DEFAULT (CONCAT(@m))) SELECT 1 AS id; SELECT a FROM kept7",
+	"CREATE TEMPORARY TABLE kept8 (id INT, a VARCHAR(80) DEFAULT (CONCAT(@m))); CALL mail_into(@m); INSERT INTO kept8 (id) VALUES (1); SELECT a FROM kept8",
+	"CREATE TEMPORARY TABLE kept9 (id INT, a VARCHAR(80) DEFAULT (CONCAT(@m))); CREATE TEMPORARY TABLE kept10 LIKE kept9; CALL mail_into(@m); INSERT INTO kept10 (id) VALUES (1); SELECT a FROM kept10",
+	"CREATE TEMPORARY TABLE kept11 (id INT, a BIGINT DEFAULT (ABS(@@last_insert_id))); CALL keep_ssn(); INSERT INTO kept11 (id) VALUES (1); SELECT a FROM kept11",
 }
 
 // attackSQL is what the attacks need there.
@@ -309,6 +317,8 @@ var attackSQL = []string{
 	"CREATE PROCEDURE set_variable() BEGIN DECLARE n BIGINT; SELECT REPLACE(ssn, '-', '') + 0 INTO n FROM customers WHERE id = 1; SET timestamp = n; END",
 	"CREATE PROCEDURE raise_number(n INT) SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = n",
 	"CREATE PROCEDURE warn_number(n INT) SIGNAL SQLSTATE '01000' SET MYSQL_ERRNO = n",
+	"CREATE TABLE places (id INT)", "INSERT INTO places VALUES (1)",
+	"CREATE TABLE varied (id INT, a VARCHAR(80) DEFAULT (@m))", "INSERT INTO varied (id) VALUES (1)",
 	"CREATE FUNCTION next_text() RETURNS INT BEGIN SET @q = 'SELECT CONCAT(email) FROM customers'; RETURN 1; END",
 	"CREATE VIEW next_texts AS SELECT next_text() AS x",
 	"CREATE VIEW dynamic_texts AS SELECT next_text() AS x, WEIGHT_STRING('a' LEVEL 1) AS y",

@@ -54,7 +54,7 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		}
 		if n.TemporaryKeyword != ast.TemporaryNone {
 			p.temporary(n, s)
-		} else if n.Select != nil {
+		} else if p.defaults(n.Cols); n.Select != nil {
 			p.query(n.Select, p.base)
 		}
 		for _, o := range n.Options {
@@ -86,7 +86,11 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		p.altered(n.Table)
 		p.tellReferred(n)
 		p.tellTable(n.Table, protocol.HowComputed)
+		if _, _, rel := p.relation(n.Table); rel != nil && rel.Rules {
+			p.notKnown("defaults of the table hold variables, which those of others may be computed from")
+		}
 		for _, spec := range n.Specs {
+			p.defaults(spec.NewColumns)
 			if spec.NewTable != nil {
 				p.object("table", p.name(spec.NewTable), protocol.Schema)
 			}
@@ -181,6 +185,26 @@ func (p *pass) definition(n ast.StmtNode, s *Statement) bool {
 		return admin("alter instance")
 	}
 	return false
+}
+
+// defaults notes the variables that defaults of columns are computed from, which the
+// rows get that are there already, and reports whether there are any.
+func (p *pass) defaults(defs []*ast.ColumnDef) (some bool) {
+	for _, c := range defs {
+		for _, o := range c.Options {
+			if o.Tp != ast.ColumnOptionDefaultValue || o.Expr == nil {
+				continue
+			}
+			anywhere(o.Expr, func(n ast.Node) bool {
+				if v, ok := n.(*ast.VariableExpr); ok {
+					p.expr(v, p.base)
+					some = true
+				}
+				return false
+			})
+		}
+	}
+	return some
 }
 
 // rows notes that a statement which changes something returns rows that say how

@@ -71,6 +71,7 @@ func (p *pass) temporary(n *ast.CreateTableStmt, s *Statement) {
 	s.Changes = false // nobody else sees it
 	rel := &sql.Relation{Schema: schema, Name: name, Kind: sql.Table}
 	t := &tempTable{rel: rel}
+	rel.Rules = p.defaults(n.Cols) // which hold variables
 	add := func(name string, v sql.Value, vague bool) {
 		for i := range t.cols {
 			if t.cols[i].name == name && !vague {
@@ -91,7 +92,7 @@ func (p *pass) temporary(n *ast.CreateTableStmt, s *Statement) {
 			add(c.name, known, c.vague)
 		}
 		t.maybe = like.open || like.hidden
-		rel.Rules = like.rel != nil && like.rel.Rules // defaults that hold variables
+		rel.Rules = like.rel != nil && like.rel.Rules
 	}
 	if n.Select != nil {
 		r := p.query(n.Select, p.base)
