@@ -297,6 +297,7 @@ var attacks = []string{
 	"CREATE TEMPORARY TABLE kept8 (id INT, a VARCHAR(80) DEFAULT (CONCAT(@m))); CALL mail_into(@m); INSERT INTO kept8 (id) VALUES (1); SELECT a FROM kept8",
 	"CREATE TEMPORARY TABLE kept9 (id INT, a VARCHAR(80) DEFAULT (CONCAT(@m))); CREATE TEMPORARY TABLE kept10 LIKE kept9; CALL mail_into(@m); INSERT INTO kept10 (id) VALUES (1); SELECT a FROM kept10",
 	"CREATE TEMPORARY TABLE kept11 (id INT, a BIGINT DEFAULT (ABS(@@last_insert_id))); CALL keep_ssn(); INSERT INTO kept11 (id) VALUES (1); SELECT a FROM kept11",
+	"CALL keep_ssn(); SHOW LOCAL VARIABLES LIKE 'last_insert_id'",
 }
 
 // attackSQL is what the attacks need there.

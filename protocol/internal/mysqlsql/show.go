@@ -90,6 +90,9 @@ func (p *pass) showForm(r *reading) Statement {
 	if !within(showForms, second.text) || second.is("PROFILES", "ALL", "BINARY", "SLAVE", "REPLICA") && !r.token(2).is("STATUS", "HOSTS", "LOGS", "SLAVES") {
 		p.notKnown("what it shows may be what others sent")
 	}
+	if second.is("VARIABLES") || r.token(2).is("VARIABLES") { // as SHOW LOCAL VARIABLES
+		s.Columns = p.columnsOf("Variable_name", "Value", p.insertID())
+	}
 	if second.is("CREATE") && r.token(2).is("USER") {
 		p.notKnown("it shows a secret")
 	}
