@@ -129,8 +129,9 @@
 // set, the gateway's own question stands before the next one: ROW_COUNT() and
 // FOUND_ROWS() then tell of the question. SHOW WARNINGS and SHOW ERRORS do not.
 // Once code that is not known has run, what variables hold and what names of
-// tables mean is not known until the session is reset. A client's character set
-// has to be one that ASCII is part of; text beyond ASCII is read in UTF-8 only,
+// tables mean is not known until the session is reset; what it has put into settings,
+// such as timestamp, and the number of an error that it raises are shown. A client's
+// character set has to be one that ASCII is part of; text beyond ASCII is read in UTF-8 only,
 // and in an eight-bit character set is opaque.
 //
 // Masks see values as text, and know types as the protocol has them: INET6 of MariaDB,
