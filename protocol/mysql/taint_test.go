@@ -68,6 +68,8 @@ var ways = []way{
 	{"analyzed", true, inSteps("ANALYZE FORMAT=JSON QUERY")},
 	{"returned", false, inSteps("DELETE FROM sales WHERE id = 0 RETURNING *", "DELETE FROM sales WHERE id = 0 RETURNING (SELECT COUNT(*) FROM (QUERY) q)")},
 	{"variable", false, inSteps("SET @a = NULL", "SELECT * FROM (QUERY) q LIMIT 1 INTO @a", "SELECT @a")},
+	{"argument", false, inSteps("SET @a = NULL", "CALL gives((SELECT * FROM (QUERY) q LIMIT 1), @a)", "EXECUTE IMMEDIATE 'SELECT ?' USING @a")},
+	{"identity", true, inSteps("CALL keeps((SELECT * FROM (QUERY) q LIMIT 1))", "SELECT LAST_INSERT_ID()")},
 }
 
 // rows are those of an answer in an order that tells nothing: few of the queries have

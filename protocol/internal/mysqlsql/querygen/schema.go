@@ -59,6 +59,8 @@ var Schema = []string{
 	"CREATE VIEW contacts AS SELECT id, name, email AS mail, UPPER(email) AS loud FROM people",
 	"CREATE VIEW spend AS SELECT c.mail, c.name AS who, o.item, o.total, o.id FROM contacts c JOIN sales o ON o.person = c.id",
 	"CREATE VIEW summary AS SELECT town, COUNT(*) AS n, MAX(email) AS top, GROUP_CONCAT(ssn) AS every FROM people GROUP BY town",
+	"CREATE PROCEDURE gives(IN a LONGTEXT, OUT b LONGTEXT) SET b = a",
+	"CREATE PROCEDURE keeps(a BIGINT) DO LAST_INSERT_ID(a)",
 	"CREATE FUNCTION shout(t VARCHAR(200)) RETURNS VARCHAR(200) DETERMINISTIC RETURN UPPER(t)",
 	"CREATE FUNCTION mail_of(i INT) RETURNS VARCHAR(80) READS SQL DATA RETURN (SELECT email FROM people WHERE id = i)",
 	"CREATE FUNCTION name_of(i INT) RETURNS VARCHAR(80) READS SQL DATA RETURN (SELECT name FROM people WHERE id = i)",
