@@ -115,7 +115,10 @@
 // if it may read a column that is masked, or one of a view that comes from such a
 // column or of which that is not known; if it is a superuser, may make roles or is
 // a member of any; or may call a function that is SECURITY DEFINER.
-// [Server.WriteRestrictedRole] writes the SQL that makes the role. What servers that
+// [Server.WriteRestrictedRole] writes the SQL that makes the role. Like every account it
+// may change its own password and the settings that its sessions begin with, for all
+// statements that run under it later: access rules say who may run what is not analysed,
+// and an account that logs in without a password has none to change. What servers that
 // are reached through dblink or foreign tables let somebody read is theirs to say,
 // and who runs statements under the account at the same time sees their texts in
 // pg_stat_activity.

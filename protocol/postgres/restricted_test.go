@@ -153,6 +153,24 @@ func TestRestrictedRoleIsPrinted(t *testing.T) {
 	require.NotContains(t, sql, "read less")
 }
 
+// The restricted login may read no more than the gateway's account at the target.
+func TestRestrictedRoleReadsNoMore(t *testing.T) {
+	r := newRestricted(t)
+	pgtest.Exec(t, r.pg, "create role app login password 'app'; grant select on orders to app; grant select (id, name, email) on customers to app",
+		"create schema own; create table own.t (a int)")
+	var sql bytes.Buffer
+	require.NoError(t, (&postgres.Server{}).WriteRestrictedRole(t.Context(), &sql,
+		protocol.Resource{Name: "pg", Protocol: "postgres", Addr: r.pg.Addr, Options: map[string]string{"sslmode": "disable", "restricted_user": "reader", "dbname": "postgres"}},
+		protocol.Credentials{User: "app", Secret: protocol.NewSecret("app")}, masksColumns))
+	require.Contains(t, sql.String(), `GRANT SELECT ON TABLE "public"."orders" TO "reader";`)
+	require.Contains(t, sql.String(), `GRANT SELECT ("id", "name") ON TABLE "public"."customers" TO "reader"; -- not "birthday"`)
+	for _, none := range []string{`ON TABLE "public"."logins" TO`, `ON TABLE "public"."kept" TO`, `ON TABLE "own"."t" TO`, `USAGE ON SCHEMA "own"`} {
+		require.NotContains(t, sql.String(), none)
+	}
+	require.Contains(t, sql.String(), `REVOKE ALL ON TABLE "own"."t" FROM "reader";`)
+	pgtest.Exec(t, r.pg, sql.String())
+}
+
 // Rules that detect, and steps without a restricted login, do not let it run.
 func TestRestrictedNeedsColumns(t *testing.T) {
 	r := newRig(t, rigConfig{steps: []middleware.Step{maskCustomers()}})

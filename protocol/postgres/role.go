@@ -18,9 +18,9 @@ import (
 
 // WriteRestrictedRole writes the SQL that makes the restricted login of r, see the
 // package's documentation, or brings it up to date: an account that may read all
-// that hides is not true of. It logs in with creds to read the catalog and changes
-// nothing. The SQL is for whoever owns what it names, such as a superuser, and
-// holds no password.
+// that hides is not true of and that the account of creds may read. It logs in with
+// creds to read the catalog and changes nothing. The SQL is for whoever owns what it
+// names, such as a superuser, and holds no password.
 func (s *Server) WriteRestrictedRole(ctx context.Context, w io.Writer, r protocol.Resource, creds protocol.Credentials, hides func(protocol.ColumnRef) bool) error {
 	role := r.Options[optRestricted]
 	if role == "" {
@@ -68,10 +68,15 @@ func writeRole(ctx context.Context, b *bytes.Buffer, t *target, cat *sql.Catalog
 	rels = slices.DeleteFunc(rels, func(r *sql.Relation) bool {
 		return !readable(r) || r.Kind == sql.ForeignTable || strings.HasPrefix(r.Schema, "pg_temp") || strings.HasPrefix(r.Schema, "pg_toast")
 	})
+	closed, err := closedColumns(ctx, t)
+	if err != nil {
+		return err
+	}
 	who := ident(role)
 	fmt.Fprintf(b, `-- The restricted login %[1]s of target %[2]s in database %[3]s. It may read all that
--- no mask is about and change nothing; grant it more if it is to. Renew it when
--- the masks or definitions change: until then the gateway refuses to use it.
+-- no mask is about and the gateway's account may read, and change nothing; grant it
+-- more if it is to. Renew it when the masks or definitions change: until then the
+-- gateway refuses to use it.
 --
 -- A view, and a function that is SECURITY DEFINER, reads with its owner's rights:
 -- of views, columns that come from masked ones are left out like the tables' own,
@@ -88,22 +93,27 @@ GRANT CONNECT ON DATABASE %[3]s TO %[1]s;
 `, who, strings.ReplaceAll(name, "\n", " "), ident(database), literal(role))
 	schema := ""
 	for _, r := range rels {
-		if r.Schema != schema {
+		left := hidden[r.OID]
+		var columns []string
+		for i := range r.Columns {
+			c := &r.Columns[i]
+			switch {
+			case slices.Contains(left, c.Name):
+			case closed[[2]int64{int64(r.OID), int64(c.Num)}]:
+				left = append(left, c.Name)
+			default:
+				columns = append(columns, ident(c.Name))
+			}
+		}
+		if r.Schema != schema && len(columns) > 0 {
 			schema = r.Schema
 			fmt.Fprintf(b, "\nGRANT USAGE ON SCHEMA %s TO %s;\n", ident(schema), who)
 		}
 		rel := ident(r.Schema) + "." + ident(r.Name)
 		fmt.Fprintf(b, "REVOKE ALL ON TABLE %s FROM %s;\n", rel, who)
-		left := hidden[r.OID]
-		if len(left) == 0 {
+		if len(left) == 0 && len(columns) > 0 {
 			fmt.Fprintf(b, "GRANT SELECT ON TABLE %s TO %s;\n", rel, who)
 			continue
-		}
-		var columns []string
-		for i := range r.Columns {
-			if n := r.Columns[i].Name; !slices.Contains(left, n) {
-				columns = append(columns, ident(n))
-			}
 		}
 		for i := range left {
 			left[i] = ident(left[i])
@@ -115,6 +125,26 @@ GRANT CONNECT ON DATABASE %[3]s TO %[1]s;
 	}
 	b.WriteString("COMMIT;\n")
 	return writePublic(ctx, b, t, oids, nums)
+}
+
+// closedColumns returns the columns that the account at t itself may not read, by the
+// relation's OID and the column's number: with them the restricted login could do more
+// than the gateway does otherwise.
+func closedColumns(ctx context.Context, t *target) (map[[2]int64]bool, error) {
+	closed := map[[2]int64]bool{}
+	err := t.Query(ctx, "SELECT c.oid, a.attnum FROM pg_catalog.pg_class c JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid"+
+		" WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind::pg_catalog.text OPERATOR(pg_catalog.=) ANY ('{r,p,v,m}'::pg_catalog.text[])"+
+		" AND NOT (pg_catalog.has_schema_privilege(c.relnamespace, 'USAGE') AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'))",
+		func(row [][]byte) error {
+			if len(row) != 2 {
+				return errors.New("the target answers strangely")
+			}
+			rel, rerr := strconv.ParseInt(string(row[0]), 10, 64)
+			num, nerr := strconv.ParseInt(string(row[1]), 10, 16)
+			closed[[2]int64{rel, num}] = true
+			return errors.Join(rerr, nerr)
+		})
+	return closed, err
 }
 
 // writePublic writes what has to be taken from everybody before the role can be
