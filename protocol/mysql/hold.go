@@ -139,6 +139,7 @@ func (h *held) asks(first *run) bool {
 		}
 		x, y := &a.op, &first.op
 		if x.Verb != y.Verb || x.Text != y.Text || x.Behind != y.Behind || x.State != y.State || x.InTx != y.InTx || x.Prepare != y.Prepare ||
+			!slices.Equal(x.Args, y.Args) || // their types too: the same bytes are other values
 			!slices.EqualFunc(raw, y.Raw, func(v, w []byte) bool { return (v == nil) == (w == nil) && bytes.Equal(v, w) }) {
 			return false
 		}

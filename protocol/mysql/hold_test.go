@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -93,8 +94,8 @@ func TestHeldStatementIsAskedForAgain(t *testing.T) {
 func TestHeldStatementMeansWhatItMeant(t *testing.T) {
 	h := newHolding()
 	r, conn := impatient(t, h)
-	exec := func(text string) error {
-		_, err := conn.ExecContext(t.Context(), text)
+	exec := func(text string, args ...any) error {
+		_, err := conn.ExecContext(t.Context(), text, args...)
 		return err
 	}
 	const text = "UPDATE orders SET item = CONCAT('held', @what) WHERE id = 1"
@@ -112,6 +113,16 @@ func TestHeldStatementMeansWhatItMeant(t *testing.T) {
 	h.decides <- protocol.Allow("somebody")
 	require.NoError(t, retry(func(...any) error { return exec(text) }, nil))
 	require.Contains(t, mytestLog(t, r), "heldas not shown")
+
+	// The bytes of an argument are another value as another type.
+	const with = "UPDATE orders SET item = CONCAT('held', ?) WHERE id = 1"
+	require.Error(t, exec(with, int64(math.Float64bits(2.5))))
+	<-h.waits
+	h.decides <- protocol.Allow("somebody")
+	asked := h.asked.Load()
+	require.ErrorContains(t, exec(with, 2.5), "nobody has decided yet")
+	require.Equal(t, asked+1, h.asked.Load())
+	require.NotContains(t, mytestLog(t, r), "held2.5")
 }
 
 // retry runs f until it is told something else than that nobody has decided yet.
