@@ -227,6 +227,9 @@ func TestMasksLeaveWhatToolsAsk(t *testing.T) {
 		// Analysts: who has left something out.
 		"SELECT id, email IS NOT NULL AS has_mail, CASE WHEN card IS NULL THEN 'none' ELSE 'some' END FROM customers ORDER BY id",
 		"SELECT bool_or(birthday IS NULL), sum(CASE WHEN card IS NULL THEN 1 ELSE 0 END), count(birthday) FROM customers",
+		// Which of them is the first, or is there twice.
+		"SELECT id, row_number() OVER (PARTITION BY card ORDER BY id), rank() OVER w, dense_rank() OVER w, percent_rank() OVER w, cume_dist() OVER w, count(*) OVER (PARTITION BY email) FROM customers WINDOW w AS (ORDER BY birthday) ORDER BY id",
+		"SELECT name FROM (SELECT name, row_number() OVER (PARTITION BY ssn ORDER BY id DESC) AS ssn FROM customers) x WHERE ssn = 1 ORDER BY name",
 		"SELECT proname, unnest(proargtypes) FROM pg_proc WHERE proname = 'array_length'",
 	} {
 		want, err := direct.PgConn().Exec(t.Context(), q).ReadAll()

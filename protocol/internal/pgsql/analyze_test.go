@@ -111,6 +111,8 @@ func TestLineage(t *testing.T) {
 		{"select array(select email from customers), array[email], row(email) from customers", "array<-customers.email:t array<-customers.email:t row<-customers.email:t"},
 		{"select coalesce(null, email), nullif(email, ''), greatest(email, 'a') from customers", "coalesce<-customers.email:t nullif<-customers.email:t greatest<-customers.email:t"},
 		{"select percentile_disc(0.5) within group (order by email) from customers", "percentile_disc<-customers.email:t"},
+		{"select row_number() over (partition by email), rank() over w, count(*) over w, lag(id) over w, rank(id) over w from customers window w as (order by email)", "row_number<- rank<- count<- lag<-customers.email:a,customers.id:t rank<-customers.email:a,customers.id:t"},
+		{"select rank('x') within group (order by email), ntile(2) over (order by email), touch(id) over (order by email) from customers", "rank<-customers.email:t ntile?<-customers.email:a touch?<-customers.email:a,customers.id:u"},
 		{"select (c).email from customers c", ""},
 		{"select json_build(c) from customers c", ""},
 	} {

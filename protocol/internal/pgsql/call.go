@@ -52,7 +52,7 @@ func (p *pass) calling(x *pg.FuncCall, s *scope) (out sql.Value, vals []sql.Valu
 	if len(beside.Sources) > 0 || !beside.Known {
 		out = join(out, through(beside, protocol.EdgeAggregate, 0))
 	}
-	if t.counts && x.Over == nil { // how many there are is no value of theirs
+	if t.counts || t.ranks { // how many there are, and which of them it is, is no value of theirs
 		out.Sources = nil
 	}
 	out.Type = t.typ
@@ -116,6 +116,7 @@ type meaning struct {
 	edge    protocol.Edge
 	unknown bool // the result may hold anything
 	counts  bool // it is the aggregate count
+	ranks   bool // it numbers rows, as the window says
 	total   bool // what it yields tells no more than its masked values do
 	typ     uint32
 }
@@ -186,6 +187,10 @@ func (p *pass) builtinFunction(b sql.Builtin, types []uint32) meaning {
 		p.notKnown("function " + b.Name + " may show data from anywhere")
 	}
 	m := meaning{edge: t.edge, unknown: t.leaks, counts: b.Aggregate && b.Name == "count", typ: b.Returns}
+	switch b.Name {
+	case "row_number", "rank", "dense_rank", "percent_rank", "cume_dist":
+		m.ranks = b.Window && len(types) == 0 // else the aggregate
+	}
 	m.total = t.pure && !t.leaks && p.total(b.Name, types)
 	switch b.Name {
 	case "first_value", "last_value", "nth_value", "lag", "lead", "max", "min":
