@@ -240,6 +240,8 @@ func TestLongTexts(t *testing.T) {
 		"joins":         "select 1 from a" + strings.Repeat(" join a", n/7),
 		"limits":        "select" + strings.Repeat(" limit", n/6),
 		"statements":    strings.Repeat("xa x;", n/5),
+		"new rows":      "insert into t values (1)" + strings.Repeat(" as b", n/5),
+		"new rows used": "insert into t values (1)" + strings.Repeat(" as b on duplicate key update", n/28),
 	} {
 		s := one(t, a, st, text)
 		require.False(t, s.Pure, name)

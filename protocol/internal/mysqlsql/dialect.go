@@ -45,6 +45,7 @@ type writer struct {
 
 	defines bool   // what the statement defines is no query
 	row     string // what INSERT calls its new row
+	selects bool   // an INSERT takes its rows from a query
 
 	open []int // the parentheses that are not closed yet
 }

@@ -73,6 +73,9 @@ func (w *writer) view() bool {
 // named reports whether AS at i gives a name to the new row of an INSERT, by which ON
 // DUPLICATE KEY UPDATE calls it. Names of its columns are not followed.
 func (w *writer) named(i int) bool {
+	if _, ok := w.token(i + 1).name(); !ok || !w.words(i+2, "ON", "DUPLICATE", "KEY", "UPDATE") || w.row != "" || w.selects {
+		return false // most, before what lies in front is looked at
+	}
 	depth := 0
 	for k := range i {
 		switch t := w.token(k); {
@@ -81,11 +84,11 @@ func (w *writer) named(i int) bool {
 		case t.symbol(')'):
 			depth--
 		case depth == 0 && t.is("SELECT", "TABLE", "WITH"):
-			return false // of which it names a column
+			w.selects = true // of which it names a column, as all behind it do
+			return false
 		}
 	}
-	_, ok := w.token(i + 1).name()
-	return ok && w.words(i+2, "ON", "DUPLICATE", "KEY", "UPDATE")
+	return true
 }
 
 func (w *writer) isRow(i int) bool {
